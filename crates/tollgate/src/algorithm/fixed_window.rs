@@ -1,0 +1,107 @@
+//! `fixed-window`: N units per window, and the window starts with the first request.
+
+use super::{Algorithm, Charge, Denied, Facts, State, live_until};
+use crate::time::Micros;
+
+/// At most `limit` units in a window of `period` that begins with its first unit. Over an edge, up to 2N.
+///
+/// The state is (start of the window, units used in it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedWindow {
+    limit: u64,
+    period: u64,
+}
+
+impl FixedWindow {
+    /// `limit` units per `period_micros`. Both are at least 1 and at most [`INTEGER_MAX`](super::INTEGER_MAX).
+    pub(crate) fn new(limit: u64, period_micros: u64) -> Self {
+        FixedWindow {
+            limit,
+            period: period_micros,
+        }
+    }
+
+    /// The window that is open at `now`: its start and the units used in it.
+    fn open(&self, state: Option<&State>, now: Micros) -> Option<(u64, u64)> {
+        let Some(&State::Pair(start, used)) = state else {
+            return None;
+        };
+        live_until(start + self.period, now, self.period).map(|_| (start, used))
+    }
+}
+
+impl Algorithm for FixedWindow {
+    fn name(&self) -> &'static str {
+        "fixed-window"
+    }
+
+    fn capacity(&self) -> u64 {
+        self.limit
+    }
+
+    fn full_refill_micros(&self) -> u64 {
+        self.period
+    }
+
+    fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+        let facts = self.facts(state.as_ref(), now, cost);
+        if facts.remaining < cost {
+            return Err(Denied {
+                fits_at: facts.fits_at,
+            });
+        }
+        let (start, used) = self.open(state.as_ref(), now).unwrap_or((now.0, 0));
+        Ok(State::Pair(start, used + cost))
+    }
+
+    fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+        let (start, used) = self.open(state, now).unwrap_or((now.0, 0));
+        window_facts(self.limit, used, start + self.period, now, cost)
+    }
+
+    fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
+        match self.open(Some(&state), now) {
+            Some((start, used)) if start == charge.mark.0 => {
+                window_refund(start, used, charge.cost)
+            }
+            _ => (Some(state), 0),
+        }
+    }
+
+    /// The window keeps its start, so that no one waits longer; if it would already be over, it starts anew with
+    /// what was used.
+    fn adopt(&self, state: State, used: u64, now: Micros) -> Option<State> {
+        let State::Pair(start, _) = state else {
+            return None;
+        };
+        let start = if start + self.period > now.0 {
+            start
+        } else {
+            now.0
+        };
+        (used > 0).then_some(State::Pair(start, used.min(self.limit)))
+    }
+}
+
+/// Facts of any window that ends as a whole: `used` of `limit` until `end`.
+pub(super) fn window_facts(limit: u64, used: u64, end: u64, now: Micros, cost: u64) -> Facts {
+    let remaining = limit.saturating_sub(used);
+    Facts {
+        used,
+        remaining,
+        fits_at: match cost {
+            _ if cost <= remaining => Some(now),
+            _ if cost <= limit => Some(Micros(end)),
+            _ => None,
+        },
+        grows_at: (used > 0).then_some(Micros(end)),
+        void_at: if used > 0 { Micros(end) } else { now },
+    }
+}
+
+/// Gives `cost` back to a window known by `edge`; an emptied window is absent.
+pub(super) fn window_refund(edge: u64, used: u64, cost: u64) -> (Option<State>, u64) {
+    let given_back = cost.min(used);
+    let left = used - given_back;
+    ((left > 0).then_some(State::Pair(edge, left)), given_back)
+}

@@ -1,0 +1,172 @@
+//! `token-bucket` (GCRA, leaky bucket): a burst, then a smooth refill at exactly N per T.
+
+use super::{Algorithm, Charge, Denied, Facts, INTEGER_MAX, State, live_until};
+use crate::time::Micros;
+
+/// A bucket of `burst` units that refills at `limit` per `period`. In any interval of `period`, at most burst + N - 1.
+///
+/// Credits make the arithmetic exact: a tick brings `refill` of them, a unit costs `price`, and `refill / price` is
+/// the rate in lowest terms. The state is (full_at: the first tick at which the bucket is full; rem: the credits by
+/// which the refill then overshoots, less than `refill`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBucket {
+    burst: u64,
+    /// Length of a tick in microseconds; more than 1 only where the rate in microseconds would not fit.
+    tick: u64,
+    refill: u64,
+    price: u64,
+    /// `burst * price`, in credits.
+    capacity: u64,
+    /// Ticks from empty to full.
+    full_ticks: u64,
+}
+
+impl TokenBucket {
+    /// `limit` units per `period_micros` with room for `burst`, or `None` when no tick makes the numbers fit 53 bits.
+    pub(crate) fn new(limit: u64, period_micros: u64, burst: u64) -> Option<Self> {
+        ticks(period_micros)
+            .find_map(|tick| TokenBucket::with_tick(limit, period_micros / tick, burst, tick))
+    }
+
+    fn with_tick(limit: u64, period_ticks: u64, burst: u64, tick: u64) -> Option<Self> {
+        let divisor = gcd(limit, period_ticks);
+        let (refill, price) = (limit / divisor, period_ticks / divisor);
+        let capacity = price
+            .checked_mul(limit.max(burst))
+            .filter(|credits| *credits <= INTEGER_MAX)
+            .map(|_| price * burst)?;
+        Some(TokenBucket {
+            burst,
+            tick,
+            refill,
+            price,
+            capacity,
+            full_ticks: capacity.div_ceil(refill),
+        })
+    }
+
+    /// Credits missing from a full bucket at tick `at`.
+    fn deficit(&self, state: Option<&State>, now: Micros) -> u64 {
+        let Some(&State::Pair(full_at, rem)) = state else {
+            return 0;
+        };
+        let at = now.0 / self.tick;
+        let live = live_until(full_at, Micros(at), self.full_ticks);
+        live.map_or(0, |full_at| (full_at - at) * self.refill - rem)
+    }
+
+    /// The first instant at which `cost` fits, given the deficit at `now`.
+    fn fits_at(&self, deficit: u64, now: Micros, cost: u64) -> Option<Micros> {
+        if cost > self.burst {
+            return None;
+        }
+        let excess = (deficit + cost * self.price).saturating_sub(self.capacity);
+        Some(match excess {
+            0 => now,
+            _ => Micros((now.0 / self.tick + excess.div_ceil(self.refill)) * self.tick),
+        })
+    }
+
+    fn state_of(&self, deficit: u64, now: Micros) -> State {
+        let at = now.0 / self.tick;
+        let full_at = at + deficit.div_ceil(self.refill);
+        State::Pair(full_at, (full_at - at) * self.refill - deficit)
+    }
+}
+
+impl Algorithm for TokenBucket {
+    fn name(&self) -> &'static str {
+        "token-bucket"
+    }
+
+    fn capacity(&self) -> u64 {
+        self.burst
+    }
+
+    fn full_refill_micros(&self) -> u64 {
+        self.full_ticks * self.tick
+    }
+
+    fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+        let deficit = self.deficit(state.as_ref(), now);
+        match self.fits_at(deficit, now, cost) {
+            Some(at) if at <= now => Ok(self.state_of(deficit + cost * self.price, now)),
+            fits_at => Err(Denied { fits_at }),
+        }
+    }
+
+    fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+        let deficit = self.deficit(state, now);
+        let remaining = self.capacity.saturating_sub(deficit) / self.price;
+        Facts {
+            used: deficit.div_ceil(self.price),
+            remaining,
+            fits_at: self.fits_at(deficit, now, cost),
+            grows_at: (deficit > 0)
+                .then(|| self.fits_at(deficit, now, remaining + 1))
+                .flatten(),
+            void_at: match state {
+                Some(State::Pair(full_at, _)) if deficit > 0 => Micros(full_at * self.tick),
+                _ => now,
+            },
+        }
+    }
+
+    /// A charge holds what of its own credits has not been refilled since; older deficits refill first.
+    fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
+        let deficit = self.deficit(Some(&state), now);
+        let held = self.deficit(Some(&State::Pair(charge.mark.0, charge.mark.1)), now);
+        let credits = held
+            .min(charge.cost.saturating_mul(self.price))
+            .min(deficit);
+        let left = deficit - credits;
+        (
+            (left > 0).then(|| self.state_of(left, now)),
+            credits / self.price,
+        )
+    }
+
+    fn adopt(&self, _: State, used: u64, now: Micros) -> Option<State> {
+        (used > 0).then(|| self.state_of(used.min(self.burst) * self.price, now))
+    }
+}
+
+/// Lengths of a tick to try, in microseconds: powers of ten that divide the period, then its coarser divisors, and
+/// at last the period itself.
+fn ticks(period: u64) -> impl Iterator<Item = u64> {
+    const COARSE_TRIES: u64 = 100_000;
+    let tens = (0..19)
+        .map(|power| 10_u64.pow(power))
+        .take_while(move |tick| period.is_multiple_of(*tick));
+    let largest = tens.clone().last().unwrap_or(1);
+    let rest = period / largest;
+    let divisors = (2..rest.min(COARSE_TRIES)).filter(move |divisor| rest.is_multiple_of(*divisor));
+    tens.chain(divisors.map(move |divisor| largest * divisor))
+        .chain([period])
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_stays_a_microsecond_wherever_the_numbers_fit() {
+        assert_eq!(TokenBucket::new(10, 1_000_000, 10).unwrap().tick, 1);
+        assert_eq!(
+            TokenBucket::new(104_251, 86_400_000_000, 104_251)
+                .unwrap()
+                .tick,
+            10
+        );
+        assert_eq!(
+            TokenBucket::new(287, 365 * 86_400_000_000, 287)
+                .unwrap()
+                .tick,
+            10
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! The one way from checks and states to a decision, for every store that holds states itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::algorithm::{Charge, Facts, State};
+use crate::decision::{Decision, Outcome, Reason, Receipt, Standing, Verdict};
+use crate::policy::{Mode, Policy, Rule};
+use crate::store::{Check, Checks};
+use crate::time::Micros;
+
+/// A state with the policy that it was made under.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The policy that last wrote it.
+    pub policy: Arc<Policy>,
+    /// The state.
+    pub state: State,
+}
+
+/// Decides all `checks` at `now`. `slots` holds the state of each check, and afterwards what to keep of it.
+///
+/// When a check is denied no slot changes, but for the policies that count denied requests, and for states that
+/// move to a newer policy's numbers.
+pub fn decide(checks: &Checks<'_>, slots: &mut [Option<Stored>], now: Micros) -> Decision {
+    for (check, slot) in checks.iter().zip(slots.iter_mut()) {
+        migrate(check, slot, now);
+    }
+    let asked: SmallVec<[Outcome; 2]> = checks
+        .iter()
+        .zip(slots.iter())
+        .map(|(check, slot)| ask(check, slot.as_ref(), now))
+        .collect();
+    let allowed = checks
+        .iter()
+        .zip(&asked)
+        .all(|(check, outcome)| is_shadow(check) || *outcome == Outcome::Pass);
+
+    let mut standings = SmallVec::new();
+    for ((check, slot), outcome) in checks.iter().zip(slots.iter_mut()).zip(asked) {
+        let cost = match outcome {
+            Outcome::Pass if allowed => check.cost,
+            Outcome::Deny { .. } if check.policy.counts_denied() && !is_shadow(check) => {
+                facts(check, slot.as_ref(), now).remaining
+            }
+            _ => 0,
+        };
+        let mark = charge(check, slot, now, cost);
+        let outcome = if cost > 0 && outcome != Outcome::Pass {
+            ask(check, slot.as_ref(), now)
+        } else {
+            outcome
+        };
+        standings.push(standing(check, slot.as_ref(), now, outcome, mark));
+    }
+    Decision::new(verdict(checks, &standings, now), now, standings)
+}
+
+/// What [`decide`] would decide, without changing anything.
+pub fn peek(checks: &Checks<'_>, slots: &[Option<Stored>], now: Micros) -> Decision {
+    let mut standings = SmallVec::new();
+    for (check, slot) in checks.iter().zip(slots) {
+        let mut moved = None;
+        let slot = match slot {
+            Some(stored) if moves(check, stored) => {
+                moved.clone_from(slot);
+                migrate(check, &mut moved, now);
+                moved.as_ref()
+            }
+            slot => slot.as_ref(),
+        };
+        let outcome = ask(check, slot, now);
+        standings.push(standing(check, slot, now, outcome, None));
+    }
+    Decision::new(verdict(checks, &standings, now), now, standings)
+}
+
+/// Gives back what the charges of `receipt` still hold, and tells how many units that were.
+pub fn refund(
+    checks: &Checks<'_>,
+    slots: &mut [Option<Stored>],
+    receipt: &Receipt,
+    now: Micros,
+) -> u64 {
+    let mut given_back = 0;
+    for (index, (check, slot)) in checks.iter().zip(slots).enumerate() {
+        let charge = receipt.charges.get(index).filter(|charge| charge.cost > 0);
+        let (Some(charge), Some(stored)) = (charge, slot.take()) else {
+            continue;
+        };
+        let Some(algorithm) = stored.policy.algorithm() else {
+            continue;
+        };
+        // A charge made under other numbers is marked in them.
+        if !stored.policy.counts_like(check.policy) {
+            *slot = Some(stored);
+            continue;
+        }
+        let (state, units) = algorithm.give_back(stored.state, now, charge);
+        given_back += units;
+        *slot = state.map(|state| Stored {
+            policy: Arc::clone(&stored.policy),
+            state,
+        });
+    }
+    given_back
+}
+
+/// How many units are still in use, and the instant from which the state equals absence.
+pub fn in_use(stored: &Stored, now: Micros) -> (u64, Micros) {
+    stored.policy.algorithm().map_or((0, now), |algorithm| {
+        let facts = algorithm.facts(Some(&stored.state), now, 0);
+        (facts.used, facts.void_at)
+    })
+}
+
+fn is_shadow(check: &Check<'_>) -> bool {
+    check.policy.mode() == Mode::Shadow
+}
+
+/// A state made under other numbers moves to those of a policy at least as new; an older policy is decided under
+/// the stored numbers.
+fn moves(check: &Check<'_>, stored: &Stored) -> bool {
+    check.policy.version() >= stored.policy.version() && !check.policy.counts_like(&stored.policy)
+}
+
+fn migrate(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros) {
+    let Some(stored) = slot else { return };
+    if moves(check, stored) {
+        let (used, _) = in_use(stored, now);
+        let name = |policy: &Policy| policy.algorithm().map(|algorithm| algorithm.name());
+        let state = std::mem::replace(&mut stored.state, State::Pair(0, 0));
+        let kept = match check.policy.algorithm() {
+            Some(algorithm) if name(check.policy) == name(&stored.policy) => {
+                algorithm.adopt(state, used, now)
+            }
+            _ => None,
+        };
+        *slot = kept.map(|state| Stored {
+            policy: Arc::clone(check.policy),
+            state,
+        });
+    } else if check.policy.version() > stored.policy.version() {
+        stored.policy = Arc::clone(check.policy);
+    }
+}
+
+/// The policy that decides: the stored one where it is newer.
+fn governing<'a>(check: &Check<'a>, slot: Option<&'a Stored>) -> &'a Arc<Policy> {
+    match slot {
+        Some(stored) if stored.policy.version() > check.policy.version() => &stored.policy,
+        _ => check.policy,
+    }
+}
+
+fn facts(check: &Check<'_>, slot: Option<&Stored>, now: Micros) -> Facts {
+    match governing(check, slot).algorithm() {
+        Some(algorithm) => algorithm.facts(slot.map(|stored| &stored.state), now, check.cost),
+        None => Facts {
+            used: 0,
+            remaining: u64::MAX,
+            fits_at: Some(now),
+            grows_at: None,
+            void_at: now,
+        },
+    }
+}
+
+fn ask(check: &Check<'_>, slot: Option<&Stored>, now: Micros) -> Outcome {
+    match governing(check, slot).rule() {
+        Rule::Deny => Outcome::Refused,
+        Rule::Unlimited => Outcome::Pass,
+        Rule::Counted { .. } if check.cost == 0 => Outcome::Pass,
+        Rule::Counted { .. } => match facts(check, slot, now).fits_at {
+            Some(at) if at <= now => Outcome::Pass,
+            Some(fits_at) => Outcome::Deny { fits_at },
+            None => Outcome::Never,
+        },
+    }
+}
+
+/// Charges `cost`, which is known to fit, and returns the mark of the state that the charge left.
+fn charge(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros, cost: u64) -> Option<Charge> {
+    if cost == 0 {
+        return None;
+    }
+    let policy = Arc::clone(governing(check, slot.as_ref()));
+    let algorithm = policy.algorithm()?;
+    let before = slot.take();
+    let state = algorithm
+        .step(before.map(|stored| stored.state), now, cost)
+        .ok()?;
+    let mark = state.mark();
+    *slot = Some(Stored { policy, state });
+    Some(Charge { cost, mark })
+}
+
+fn standing(
+    check: &Check<'_>,
+    slot: Option<&Stored>,
+    now: Micros,
+    outcome: Outcome,
+    charge: Option<Charge>,
+) -> Standing {
+    let facts = facts(check, slot, now);
+    let policy = governing(check, slot);
+    let (limit, remaining) = match policy.rule() {
+        Rule::Deny => (0, 0),
+        _ => (policy.capacity().unwrap_or(u64::MAX), facts.remaining),
+    };
+    Standing {
+        at: now,
+        outcome,
+        shadow: is_shadow(check),
+        limit,
+        used: facts.used,
+        remaining,
+        grows_at: facts.grows_at,
+        void_at: facts.void_at,
+        charge: charge.unwrap_or(Charge {
+            cost: 0,
+            mark: (0, 0),
+        }),
+    }
+}
+
+/// The strongest outcome of the enforced policies; the longest wait among those that deny.
+fn verdict(checks: &Checks<'_>, standings: &[Standing], now: Micros) -> Verdict {
+    let mut refused = false;
+    let mut never: Option<u64> = None;
+    let mut wait: Option<Duration> = None;
+    for (_, standing) in checks
+        .iter()
+        .zip(standings)
+        .filter(|(check, _)| !is_shadow(check))
+    {
+        match standing.outcome {
+            Outcome::Pass => {}
+            Outcome::Deny { fits_at } => wait = wait.max(Some(fits_at.since(now))),
+            Outcome::Never => {
+                never = Some(never.map_or(standing.limit, |max| max.min(standing.limit)))
+            }
+            Outcome::Refused => refused = true,
+        }
+    }
+    match (refused, never, wait) {
+        (true, ..) => Verdict::Refused {
+            reason: Reason::Policy,
+        },
+        (_, Some(max), _) => Verdict::Never { max },
+        (_, _, Some(retry_after)) => Verdict::Deny { retry_after },
+        _ => Verdict::Allow,
+    }
+}

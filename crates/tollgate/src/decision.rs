@@ -1,0 +1,242 @@
+//! What is decided, and every policy's standing at that instant.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::algorithm::Charge;
+use crate::time::Micros;
+
+/// The verdict on all checks of one request, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Refused for a reason that time does not heal.
+    Refused {
+        /// Why.
+        reason: Reason,
+    },
+    /// The cost can never pass.
+    Never {
+        /// The largest cost that can.
+        max: u64,
+    },
+    /// Denied for now.
+    Deny {
+        /// With no other traffic, a retry exactly then passes and one tick earlier is denied.
+        retry_after: Duration,
+    },
+    /// Allowed, and every policy is charged.
+    Allow,
+}
+
+/// Why a request is refused without a time to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The policy is `deny`.
+    Policy,
+    /// The request carries nothing to limit it by, and the policy says that this denies.
+    MissingKey,
+    /// The key is longer than [`KEY_BYTES_MAX`](crate::key::KEY_BYTES_MAX).
+    KeyTooLong,
+    /// The store has no room for another key, and is told to refuse newcomers then.
+    StoreFull,
+    /// The store cannot be reached, and the policy says that this denies.
+    StoreClosed,
+}
+
+/// What one policy makes of its check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Pass,
+    Deny { fits_at: Micros },
+    Never,
+    Refused,
+}
+
+/// One policy's standing after the decision: after the charge when the request is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub(crate) at: Micros,
+    pub(crate) outcome: Outcome,
+    pub(crate) shadow: bool,
+    pub(crate) limit: u64,
+    pub(crate) used: u64,
+    pub(crate) remaining: u64,
+    pub(crate) grows_at: Option<Micros>,
+    pub(crate) void_at: Micros,
+    pub(crate) charge: Charge,
+}
+
+impl Standing {
+    /// The most units the policy can hold; [`u64::MAX`] when it is unlimited.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Units in use.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// The largest cost that would pass at this instant.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Whether this policy by itself would not let the request pass.
+    pub fn is_violated(&self) -> bool {
+        self.outcome != Outcome::Pass
+    }
+
+    /// Whether the policy only watches.
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// When this cost fits; `None` when it fits now or never can.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.outcome {
+            Outcome::Deny { fits_at } => Some(fits_at.since(self.at)),
+            Outcome::Pass | Outcome::Never | Outcome::Refused => None,
+        }
+    }
+
+    /// When `remaining` next grows; `None` when nothing is used.
+    pub fn grows_after(&self) -> Option<Duration> {
+        self.grows_at.map(|at| at.since(self.at))
+    }
+
+    /// [`grows_after`](Standing::grows_after) in whole seconds, rounded up.
+    pub fn resets_in(&self) -> Option<u64> {
+        self.grows_after().map(whole_seconds)
+    }
+
+    /// When the key is as good as new.
+    pub fn full_after(&self) -> Duration {
+        self.void_at.since(self.at)
+    }
+
+    /// Units that this decision charged.
+    pub fn charged(&self) -> u64 {
+        self.charge.cost
+    }
+}
+
+/// The verdict on one request and where every policy stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Decision {
+    verdict: Verdict,
+    at: Micros,
+    standings: SmallVec<[Standing; 2]>,
+    degraded: bool,
+}
+
+impl Decision {
+    pub(crate) fn new(verdict: Verdict, at: Micros, standings: SmallVec<[Standing; 2]>) -> Self {
+        Decision {
+            verdict,
+            at,
+            standings,
+            degraded: false,
+        }
+    }
+
+    /// A refusal that no policy's numbers had a part in.
+    pub fn refused(reason: Reason, at: Micros) -> Self {
+        Decision::new(Verdict::Refused { reason }, at, SmallVec::new())
+    }
+
+    /// The same decision, marked as made without the store that should have made it.
+    pub fn degraded(mut self) -> Self {
+        self.degraded = true;
+        self
+    }
+
+    /// The verdict.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Whether the request passes.
+    pub fn is_allowed(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+
+    /// Whether it was made without the store that should have made it.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded
+    }
+
+    /// The instant of the decision.
+    pub fn at(&self) -> Micros {
+        self.at
+    }
+
+    /// Every policy's standing, in the order of the checks.
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// The largest cost that every enforced policy would pass at this instant; [`u64::MAX`] when nothing limits.
+    pub fn remaining(&self) -> u64 {
+        match self.verdict {
+            Verdict::Refused { .. } => 0,
+            _ => self
+                .enforced()
+                .map(|standing| standing.remaining)
+                .min()
+                .unwrap_or(u64::MAX),
+        }
+    }
+
+    /// When to come back; `None` when allowed, and when waiting does not help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.verdict {
+            Verdict::Deny { retry_after } => Some(retry_after),
+            Verdict::Allow | Verdict::Never { .. } | Verdict::Refused { .. } => None,
+        }
+    }
+
+    /// [`retry_after`](Decision::retry_after) as HTTP says it: whole seconds, rounded up, at least 1.
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        self.retry_after().map(|wait| whole_seconds(wait).max(1))
+    }
+
+    /// When the key is as good as new under every enforced policy.
+    pub fn full_after(&self) -> Duration {
+        self.enforced()
+            .map(Standing::full_after)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// What was charged, for [`Limiter::refund`](crate::Limiter::refund). `None` when nothing was.
+    pub fn receipt(&self) -> Option<Receipt> {
+        let charges: SmallVec<_> = self
+            .standings
+            .iter()
+            .map(|standing| standing.charge)
+            .collect();
+        charges
+            .iter()
+            .any(|charge: &Charge| charge.cost > 0)
+            .then_some(Receipt { charges })
+    }
+
+    fn enforced(&self) -> impl Iterator<Item = &Standing> {
+        self.standings.iter().filter(|standing| !standing.shadow)
+    }
+}
+
+/// What a decision charged to each of its checks, so that it can be given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub(crate) charges: SmallVec<[Charge; 2]>,
+}
+
+/// Whole seconds, rounded up.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}

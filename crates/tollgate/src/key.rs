@@ -1,0 +1,42 @@
+//! Keys: the bytes that identify who is limited.
+
+use smallvec::SmallVec;
+
+/// The longest key that a check may carry, in bytes.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// A key made of parts that cannot be mistaken for one another: each is preceded by its length.
+///
+/// ```
+/// use tollgate::key::CompositeKey;
+///
+/// let mut one = CompositeKey::new();
+/// one.push(b"ab");
+/// one.push(b"c");
+/// let mut other = CompositeKey::new();
+/// other.push(b"a");
+/// other.push(b"bc");
+/// assert_ne!(one.as_ref(), other.as_ref());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompositeKey(SmallVec<[u8; 64]>);
+
+impl CompositeKey {
+    /// A key without parts.
+    pub fn new() -> Self {
+        CompositeKey::default()
+    }
+
+    /// Adds a part.
+    pub fn push(&mut self, part: &[u8]) {
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&length.to_le_bytes());
+        self.0.extend_from_slice(part);
+    }
+}
+
+impl AsRef<[u8]> for CompositeKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -1,0 +1,305 @@
+//! The limiter: policies, a store and a clock behind plain calls.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::decision::{Decision, Reason, Receipt};
+use crate::memory::MemoryStore;
+use crate::policy::{Policy, PolicyError};
+use crate::quota::Quota;
+use crate::store::{Answer, CHECKS_MAX, Check, Checks, Outcome, Store, StoreError};
+use crate::time::Micros;
+
+/// Decides for keys under one or more policies, all charged together or none.
+///
+/// Over the memory store every call answers at once; over a shared store the `decide` family returns an [`Outcome`]
+/// to await.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use tollgate::{Limiter, ManualClock, Micros, Quota};
+///
+/// let clock = Arc::new(ManualClock::new(Micros::from_secs(0)));
+/// let limiter = Limiter::builder().quotas("3 per 10 seconds".parse::<Quota>()?).clock(clock.clone()).build()?;
+/// assert!((0..3).all(|_| limiter.check("192.0.2.1").is_allowed()));
+///
+/// let denied = limiter.check("192.0.2.1");
+/// assert_eq!(denied.retry_after(), Some(Duration::from_secs(10)));
+/// assert!(limiter.check("192.0.2.2").is_allowed(), "another key is independent");
+///
+/// clock.advance(Duration::from_secs(10));
+/// assert!(limiter.check("192.0.2.1").is_allowed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Limiter<S = MemoryStore> {
+    policies: Arc<[Arc<Policy>]>,
+    store: Arc<S>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Limiter {
+    /// A limiter in memory on the system's clock, with one quota or several on the same key.
+    ///
+    /// # Errors
+    /// No quota at all, two with the same window, or numbers that cannot be counted exactly.
+    pub fn new(quotas: impl Into<Vec<Quota>>) -> Result<Self, PolicyError> {
+        Limiter::builder().quotas(quotas).build()
+    }
+
+    /// A limiter put together piece by piece.
+    pub fn builder() -> LimiterBuilder {
+        LimiterBuilder {
+            policies: Vec::new(),
+            store: Arc::new(MemoryStore::new()),
+            clock: None,
+            failed: None,
+        }
+    }
+
+    /// Charges one unit to `key`, or tells when it fits.
+    pub fn check(&self, key: impl AsRef<[u8]>) -> Decision {
+        self.check_cost_at(key, 1, self.clock.now())
+    }
+
+    /// As [`check`](Limiter::check), for a request that takes `cost` units.
+    pub fn check_cost(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
+        self.check_cost_at(key, cost, self.clock.now())
+    }
+
+    /// As [`check`](Limiter::check), at an instant of the caller's.
+    pub fn check_at(&self, key: impl AsRef<[u8]>, now: Micros) -> Decision {
+        self.check_cost_at(key, 1, now)
+    }
+
+    /// As [`check`](Limiter::check), with cost and instant of the caller's.
+    pub fn check_cost_at(&self, key: impl AsRef<[u8]>, cost: u64, now: Micros) -> Decision {
+        self.with_checks(key.as_ref(), cost, now, |checks| {
+            self.store.decide(checks, now)
+        })
+    }
+
+    /// What [`check`](Limiter::check) would answer, charging and writing nothing.
+    pub fn peek(&self, key: impl AsRef<[u8]>) -> Decision {
+        self.peek_at(key, self.clock.now())
+    }
+
+    /// As [`peek`](Limiter::peek), at an instant of the caller's.
+    pub fn peek_at(&self, key: impl AsRef<[u8]>, now: Micros) -> Decision {
+        self.peek_cost_at(key, 1, now)
+    }
+
+    /// As [`peek`](Limiter::peek), with cost and instant of the caller's.
+    pub fn peek_cost_at(&self, key: impl AsRef<[u8]>, cost: u64, now: Micros) -> Decision {
+        self.with_checks(key.as_ref(), cost, now, |checks| {
+            self.store.peek(checks, now)
+        })
+    }
+
+    /// Gives back what the charge still holds, and tells how many units that were, over all policies.
+    pub fn refund(&self, key: impl AsRef<[u8]>, receipt: &Receipt) -> u64 {
+        self.refund_at(key, receipt, self.clock.now())
+    }
+
+    /// As [`refund`](Limiter::refund), at an instant of the caller's.
+    pub fn refund_at(&self, key: impl AsRef<[u8]>, receipt: &Receipt, now: Micros) -> u64 {
+        self.checks(key.as_ref(), 1)
+            .map_or(0, |checks| self.store.refund(&checks, receipt, now))
+    }
+
+    /// Forgets what `key` has used under every policy, and tells whether there was anything.
+    pub fn reset(&self, key: impl AsRef<[u8]>) -> bool {
+        self.policies.iter().fold(false, |any, policy| {
+            self.store.reset(policy, key.as_ref()) | any
+        })
+    }
+
+    /// Forgets what every key has used under every policy.
+    pub fn reset_all(&self) {
+        self.policies
+            .iter()
+            .for_each(|policy| self.store.reset_all(policy));
+    }
+
+    /// Decides several checks, with keys and policies of the caller's, at one instant: all are charged or none is.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tollgate::{Check, Checks, Limiter, Policy, Quota};
+    ///
+    /// let limiter = Limiter::new(Quota::per_second(1)?)?;
+    /// let per_user = Arc::new(Policy::new("per-user", Quota::per_minute(5)?)?);
+    /// let per_address = Arc::new(Policy::new("per-address", Quota::per_minute(100)?)?);
+    /// let mut checks = Checks::new();
+    /// checks.push(Check { policy: &per_user, key: b"ann", cost: 1 }).unwrap();
+    /// checks.push(Check { policy: &per_address, key: b"192.0.2.1", cost: 1 }).unwrap();
+    /// assert!(limiter.check_all(&checks).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_all(&self, checks: &Checks<'_>) -> Decision {
+        self.store.decide(checks, self.clock.now())
+    }
+
+    fn with_checks(
+        &self,
+        key: &[u8],
+        cost: u64,
+        now: Micros,
+        decide: impl FnOnce(&Checks<'_>) -> Decision,
+    ) -> Decision {
+        match self.checks(key, cost) {
+            Ok(checks) => decide(&checks),
+            Err(reason) => Decision::refused(reason, now),
+        }
+    }
+}
+
+impl<S: Store> Limiter<S> {
+    /// Charges `cost` units to `key`, or tells when they fit.
+    pub fn decide(&self, key: impl AsRef<[u8]>, cost: u64) -> Outcome {
+        let now = self.clock.now();
+        match self.checks(key.as_ref(), cost) {
+            Ok(checks) => self.store.decide(&checks, now),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
+    }
+
+    /// What [`decide`](Limiter::decide) would answer, charging and writing nothing.
+    pub fn decide_nothing(&self, key: impl AsRef<[u8]>, cost: u64) -> Outcome {
+        let now = self.clock.now();
+        match self.checks(key.as_ref(), cost) {
+            Ok(checks) => self.store.peek(&checks, now),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
+    }
+
+    /// Gives back what the charge still holds.
+    pub fn give_back(
+        &self,
+        key: impl AsRef<[u8]>,
+        receipt: &Receipt,
+    ) -> Answer<Result<u64, StoreError>> {
+        match self.checks(key.as_ref(), 1) {
+            Ok(checks) => self.store.refund(&checks, receipt, self.clock.now()),
+            Err(_) => Answer::Ready(Ok(0)),
+        }
+    }
+}
+
+impl<S> Limiter<S> {
+    /// The policies, in the order of every decision's standings.
+    pub fn policies(&self) -> &[Arc<Policy>] {
+        &self.policies
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<S> {
+        &self.store
+    }
+
+    fn checks<'a>(&'a self, key: &'a [u8], cost: u64) -> Result<Checks<'a>, Reason> {
+        let mut checks = Checks::new();
+        for policy in self.policies.iter() {
+            checks.push(Check { policy, key, cost })?;
+        }
+        Ok(checks)
+    }
+}
+
+impl<S> std::fmt::Debug for Limiter<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limiter")
+            .field("policies", &self.policies)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`Limiter`] is made of.
+pub struct LimiterBuilder<S = MemoryStore> {
+    policies: Vec<Policy>,
+    store: Arc<S>,
+    clock: Option<Arc<dyn Clock>>,
+    failed: Option<PolicyError>,
+}
+
+impl<S> LimiterBuilder<S> {
+    /// Adds quotas, each as a policy named after its window.
+    #[must_use]
+    pub fn quotas(mut self, quotas: impl Into<Vec<Quota>>) -> Self {
+        for quota in quotas.into() {
+            let name = quota.window_name();
+            self = self.named(&name, quota);
+        }
+        self
+    }
+
+    /// Adds a quota as a policy of this name.
+    #[must_use]
+    pub fn named(mut self, name: &str, quota: Quota) -> Self {
+        match Policy::new(name, quota) {
+            Ok(policy) => self.policies.push(policy),
+            Err(error) => self.failed = self.failed.or(Some(error)),
+        }
+        self
+    }
+
+    /// Adds a policy.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policies.push(policy);
+        self
+    }
+
+    /// Takes the time from `clock` instead of the system.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Keeps the states in `store` instead of a memory store of the limiter's own.
+    #[must_use]
+    pub fn store<T>(self, store: Arc<T>) -> LimiterBuilder<T> {
+        LimiterBuilder {
+            policies: self.policies,
+            store,
+            clock: self.clock,
+            failed: self.failed,
+        }
+    }
+
+    /// The limiter.
+    ///
+    /// # Errors
+    /// The first thing that was wrong with a quota; no policy, too many, or two of one name.
+    pub fn build(self) -> Result<Limiter<S>, PolicyError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        match self.policies.len() {
+            0 => return Err(PolicyError::Empty),
+            count if count > CHECKS_MAX => return Err(PolicyError::TooMany),
+            _ => {}
+        }
+        for (index, policy) in self.policies.iter().enumerate() {
+            if self.policies[..index]
+                .iter()
+                .any(|earlier| earlier.name() == policy.name())
+            {
+                return Err(PolicyError::SameName(policy.name().to_owned()));
+            }
+        }
+        Ok(Limiter {
+            policies: self.policies.into_iter().map(Arc::new).collect(),
+            store: self.store,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+        })
+    }
+}
+
+impl From<Quota> for Vec<Quota> {
+    fn from(quota: Quota) -> Self {
+        vec![quota]
+    }
+}

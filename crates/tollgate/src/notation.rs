@@ -1,0 +1,589 @@
+//! The notation of quotas: `"5 per minute"`, `"3 per 10 seconds"`, `"10 per second burst 20"`,
+//! `"1000 per day fixed-window"`, `"1000 per day calendar Europe/Berlin"`, `"deny"`, `"unlimited"`.
+//!
+//! ```text
+//! quota  = count ("per" | "/") [count] unit { "burst" count | algorithm | "calendar" [zone] } | "deny" | "unlimited"
+//! quotas = quota { (";" | ",") quota }
+//! ```
+//!
+//! Case does not matter (`M` is a minute, `mo` a month), numbers may carry `_`, a month is 30 days and a year 365
+//! except on a calendar. One canonical form is printed back.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::quota::{
+    AlgorithmKind, CalendarUnit, PERIOD_MAX_MICROS, Quota, QuotaError, Rate, Shape,
+};
+
+/// The longest text that is read.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// Canonical name, abbreviation in window names, microseconds.
+const UNITS: [(&str, &str, u64); 10] = [
+    ("microsecond", "us", 1),
+    ("millisecond", "ms", 1_000),
+    ("second", "s", 1_000_000),
+    ("minute", "m", 60_000_000),
+    ("hour", "h", 3_600_000_000),
+    ("day", "d", 86_400_000_000),
+    ("week", "w", 604_800_000_000),
+    ("month", "mo", 2_592_000_000_000),
+    ("year", "y", 31_536_000_000_000),
+    ("century", "c", PERIOD_MAX_MICROS),
+];
+
+/// Other ways to write a unit; plurals of the names are known without being listed.
+const ABBREVIATIONS: [(&str, &str); 16] = [
+    ("us", "microsecond"),
+    ("usec", "microsecond"),
+    ("ms", "millisecond"),
+    ("msec", "millisecond"),
+    ("s", "second"),
+    ("sec", "second"),
+    ("m", "minute"),
+    ("min", "minute"),
+    ("h", "hour"),
+    ("hr", "hour"),
+    ("d", "day"),
+    ("w", "week"),
+    ("wk", "week"),
+    ("mo", "month"),
+    ("y", "year"),
+    ("yr", "year"),
+];
+
+/// A quota that cannot be read: where, what was expected, and what was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}{}", .help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default())]
+pub struct NotationError {
+    span: Range<usize>,
+    message: String,
+    help: Option<String>,
+}
+
+impl NotationError {
+    fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        NotationError {
+            span,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The bytes of the text that are wrong.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// What was expected and what was found.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What was probably meant, where something is near.
+    pub fn suggestion(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+pub(crate) fn parse_list(text: &str, default: AlgorithmKind) -> Result<Vec<Quota>, NotationError> {
+    let mut reader = Reader::new(text)?;
+    let mut quotas = vec![quota(&mut reader, default)?];
+    while reader.eat_separator() {
+        quotas.push(quota(&mut reader, default)?);
+    }
+    reader.expect_end()?;
+    Ok(quotas)
+}
+
+pub(crate) fn parse_one(text: &str, default: AlgorithmKind) -> Result<Quota, NotationError> {
+    let mut reader = Reader::new(text)?;
+    let quota = quota(&mut reader, default)?;
+    reader.expect_end()?;
+    Ok(quota)
+}
+
+fn quota(reader: &mut Reader<'_>, default: AlgorithmKind) -> Result<Quota, NotationError> {
+    match reader.peek_word().to_ascii_lowercase().as_str() {
+        "deny" => {
+            return reader
+                .take_word()
+                .map_or_else(|| Ok(Quota::deny()), |_| Ok(Quota::deny()));
+        }
+        "unlimited" => {
+            return reader
+                .take_word()
+                .map_or_else(|| Ok(Quota::unlimited()), |_| Ok(Quota::unlimited()));
+        }
+        _ => {}
+    }
+    let (limit, limit_span) = reader.number("a number of requests, like `5 per minute`")?;
+    reader.expect_per()?;
+    let (count, count_span) = if reader.at_number() {
+        reader.number("a number")?
+    } else {
+        (1, reader.span_here())
+    };
+    let (unit, unit_span) = reader.unit()?;
+    if count == 0 {
+        return Err(NotationError::new(count_span, "a period of 0 is no period"));
+    }
+    let period = UNITS[unit]
+        .2
+        .checked_mul(count)
+        .filter(|period| *period <= PERIOD_MAX_MICROS);
+    let Some(period) = period else {
+        return Err(NotationError::new(
+            count_span.start..unit_span.end,
+            "the period is longer than a century",
+        ));
+    };
+    let quota = Quota::new(limit, std::time::Duration::from_micros(period))
+        .map_err(|error| NotationError::new(limit_span, error.to_string()))?;
+    modifiers(reader, quota, (count, unit), default)
+}
+
+fn modifiers(
+    reader: &mut Reader<'_>,
+    mut quota: Quota,
+    period: (u64, usize),
+    default: AlgorithmKind,
+) -> Result<Quota, NotationError> {
+    let mut kind: Option<(AlgorithmKind, Range<usize>)> = None;
+    let mut burst: Option<(u64, Range<usize>)> = None;
+    let mut zone: Option<(String, Range<usize>)> = None;
+    while let Some((word, span)) = reader.take_word() {
+        let twice = |given: bool| {
+            given.then(|| NotationError::new(span.clone(), format!("`{word}` is given twice")))
+        };
+        match word.to_ascii_lowercase().as_str() {
+            "burst" => {
+                if let Some(error) = twice(burst.is_some()) {
+                    return Err(error);
+                }
+                burst = Some(reader.number("the size of the burst, like `burst 20`")?);
+            }
+            "calendar" => {
+                if let Some(error) = twice(zone.is_some()) {
+                    return Err(error);
+                }
+                zone = Some((reader.zone().unwrap_or_else(|| "UTC".to_owned()), span));
+            }
+            name => match AlgorithmKind::from_name(name) {
+                Some(_) if kind.is_some() => {
+                    return Err(NotationError::new(span, "a quota has one algorithm"));
+                }
+                Some(named) => kind = Some((named, span)),
+                None => return Err(unknown_word(word, span)),
+            },
+        }
+    }
+    if let Some((zone, span)) = zone {
+        let unit = calendar_unit(period).ok_or_else(|| {
+            NotationError::new(
+                span.clone(),
+                "a calendar window is one minute, hour, day, week, month or year",
+            )
+        })?;
+        if burst.is_some() || kind.is_some_and(|(kind, _)| kind != AlgorithmKind::FixedWindow) {
+            return Err(NotationError::new(
+                span,
+                "a calendar window is a `fixed-window` and has no burst",
+            ));
+        }
+        return Ok(quota.on_calendar(unit, &zone));
+    }
+    match (kind, burst) {
+        (Some((AlgorithmKind::TokenBucket, _)) | None, Some((burst, span))) => {
+            quota = quota
+                .burst(burst)
+                .map_err(|error| NotationError::new(span, error.to_string()))?;
+        }
+        (Some(_), Some((_, span))) => {
+            return Err(NotationError::new(
+                span,
+                QuotaError::BurstWithout.to_string(),
+            ));
+        }
+        (kind, None) => quota = quota.counted_by(kind.map_or(default, |(kind, _)| kind)),
+    }
+    Ok(quota)
+}
+
+fn calendar_unit((count, unit): (u64, usize)) -> Option<CalendarUnit> {
+    CalendarUnit::ALL
+        .into_iter()
+        .find(|calendar| count == 1 && calendar.nominal_micros() == UNITS[unit].2)
+}
+
+fn unknown_word(word: &str, span: Range<usize>) -> NotationError {
+    let known = AlgorithmKind::NAMES
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["burst", "calendar"]);
+    let error = NotationError::new(
+        span,
+        format!("expected `burst`, `calendar`, an algorithm or the end, found `{word}`"),
+    );
+    suggest(error, word, known)
+}
+
+fn suggest<'a>(
+    error: NotationError,
+    word: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> NotationError {
+    match nearest(word, known) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+/// The known word that is at most a third of its length away.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase();
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// A cursor over the text that knows words, numbers and where it stands.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Result<Self, NotationError> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(NotationError::new(
+                0..0,
+                format!("a quota is at most {TEXT_BYTES_MAX} bytes long"),
+            ));
+        }
+        if let Some((at, odd)) = text
+            .char_indices()
+            .find(|(_, c)| !(c.is_ascii_graphic() || *c == ' ' || *c == '\t'))
+        {
+            let message = format!(
+                "unexpected character U+{:04X}: quotas are written in ASCII",
+                u32::from(odd)
+            );
+            return Err(NotationError::new(at..at + odd.len_utf8(), message));
+        }
+        Ok(Reader { text, at: 0 })
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn skip_blanks(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start_matches([' ', '\t']).len();
+    }
+
+    /// Takes the longest run of characters that `belongs` to one token.
+    fn take_run(&mut self, belongs: impl Fn(char) -> bool) -> Option<(&'a str, Range<usize>)> {
+        self.skip_blanks();
+        let rest = self.rest();
+        let len = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
+        let span = self.at..self.at + len;
+        self.at = span.end;
+        (len > 0).then(|| (&self.text[span.clone()], span))
+    }
+
+    fn take_word(&mut self) -> Option<(&'a str, Range<usize>)> {
+        self.skip_blanks();
+        if !self.rest().starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return None;
+        }
+        self.take_run(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    }
+
+    fn peek_word(&mut self) -> &'a str {
+        let at = self.at;
+        let word = self.take_word().map_or("", |(word, _)| word);
+        self.at = at;
+        word
+    }
+
+    fn at_number(&mut self) -> bool {
+        self.skip_blanks();
+        self.rest()
+            .starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+    }
+
+    fn number(&mut self, expected: &str) -> Result<(u64, Range<usize>), NotationError> {
+        if !self.at_number() {
+            return Err(self.unexpected(expected));
+        }
+        let Some((digits, span)) =
+            self.take_run(|c| c.is_ascii_digit() || matches!(c, '_' | '+' | '-' | '.'))
+        else {
+            return Err(self.unexpected(expected));
+        };
+        if !digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'_')
+        {
+            let error =
+                NotationError::new(span, format!("`{digits}` is not a whole, positive number"));
+            return Err(if digits.contains('.') {
+                error.help("write `1 per 2 seconds` for half a unit per second")
+            } else {
+                error
+            });
+        }
+        let plain: String = digits.chars().filter(char::is_ascii_digit).collect();
+        let number = plain
+            .parse()
+            .map_err(|_| NotationError::new(span.clone(), format!("`{digits}` is too large")))?;
+        Ok((number, span))
+    }
+
+    fn expect_per(&mut self) -> Result<(), NotationError> {
+        self.skip_blanks();
+        if self.rest().starts_with('/') {
+            self.at += 1;
+            return Ok(());
+        }
+        match self.take_word() {
+            Some((word, _)) if word.eq_ignore_ascii_case("per") => Ok(()),
+            Some((word, span)) => Err(suggest(
+                NotationError::new(span, format!("expected `per` or `/`, found `{word}`")),
+                word,
+                ["per"].into_iter(),
+            )),
+            None => Err(self.unexpected("`per` or `/`")),
+        }
+    }
+
+    fn unit(&mut self) -> Result<(usize, Range<usize>), NotationError> {
+        let Some((word, span)) = self.take_word() else {
+            return Err(self.unexpected("a unit of time, like `minute`"));
+        };
+        let lower = word.to_ascii_lowercase();
+        let singular = match lower.strip_suffix('s') {
+            Some(_) if lower.len() <= 2 => &lower,
+            Some("centurie") => "century",
+            Some(stem) => stem,
+            None => &lower,
+        };
+        let full = ABBREVIATIONS
+            .iter()
+            .find(|(short, _)| *short == singular)
+            .map_or(singular, |(_, full)| full);
+        UNITS
+            .iter()
+            .position(|(name, ..)| *name == full)
+            .map(|unit| (unit, span.clone()))
+            .ok_or_else(|| {
+                let error = NotationError::new(
+                    span,
+                    format!("expected a unit of time (microsecond to century), found `{word}`"),
+                );
+                suggest(error, singular, UNITS.iter().map(|(name, ..)| *name))
+            })
+    }
+
+    /// A time zone: the next word that is no keyword.
+    fn zone(&mut self) -> Option<String> {
+        let at = self.at;
+        let (zone, _) =
+            self.take_run(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-'))?;
+        if zone.eq_ignore_ascii_case("burst") || AlgorithmKind::from_name(zone).is_some() {
+            self.at = at;
+            return None;
+        }
+        Some(zone.to_owned())
+    }
+
+    fn eat_separator(&mut self) -> bool {
+        self.skip_blanks();
+        let found = self.rest().starts_with([';', ',']);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect_end(&mut self) -> Result<(), NotationError> {
+        self.skip_blanks();
+        if self.rest().is_empty() {
+            Ok(())
+        } else {
+            Err(self.unexpected("the end"))
+        }
+    }
+
+    fn span_here(&self) -> Range<usize> {
+        self.at..(self.at + 1).min(self.text.len()).max(self.at)
+    }
+
+    fn unexpected(&mut self, expected: &str) -> NotationError {
+        self.skip_blanks();
+        let found = match self.rest().split([' ', '\t']).next() {
+            None | Some("") => "nothing more".to_owned(),
+            Some(word) => format!("`{}`", &word[..word.len().min(32)]),
+        };
+        NotationError::new(
+            self.at..self.at + self.rest().split(' ').next().map_or(0, str::len),
+            format!("expected {expected}, found {found}"),
+        )
+    }
+}
+
+/// The period in the largest unit that divides it.
+fn largest_unit(period: u64) -> (u64, usize) {
+    let unit = UNITS
+        .iter()
+        .rposition(|(_, _, micros)| period.is_multiple_of(*micros))
+        .unwrap_or(0);
+    (period / UNITS[unit].2, unit)
+}
+
+pub(crate) fn print(quota: &Quota, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let limited = match &quota.0 {
+        Rate::Deny => return f.write_str("deny"),
+        Rate::Unlimited => return f.write_str("unlimited"),
+        Rate::Limited(limited) => limited,
+    };
+    let (count, unit) = largest_unit(limited.period);
+    write!(f, "{} per ", limited.limit)?;
+    match (count, UNITS[unit].0) {
+        (1, unit) => f.write_str(unit)?,
+        (count, "century") => write!(f, "{count} centuries")?,
+        (count, unit) => write!(f, "{count} {unit}s")?,
+    }
+    match &limited.shape {
+        Shape::SlidingWindow => Ok(()),
+        Shape::TokenBucket { burst } if *burst == limited.limit => f.write_str(" token-bucket"),
+        Shape::TokenBucket { burst } => write!(f, " burst {burst}"),
+        Shape::FixedWindow => f.write_str(" fixed-window"),
+        Shape::Calendar { zone, .. } => write!(f, " calendar {zone}"),
+    }
+}
+
+pub(crate) fn window_name(quota: &Quota) -> String {
+    let limited = match &quota.0 {
+        Rate::Deny => return "deny".to_owned(),
+        Rate::Unlimited => return "unlimited".to_owned(),
+        Rate::Limited(limited) => limited,
+    };
+    match largest_unit(limited.period) {
+        (1, unit) => UNITS[unit].0.to_owned(),
+        (count, unit) => format!("{count}{}", UNITS[unit].1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_writing_a_quota_prints_in_one_canonical_form() {
+        let cases = [
+            ("5 per minute", "5 per minute"),
+            ("5/minute", "5 per minute"),
+            ("5/M", "5 per minute"),
+            ("  5 PER 60 Seconds ", "5 per minute"),
+            ("3 per 10 seconds", "3 per 10 seconds"),
+            ("3/10s", "3 per 10 seconds"),
+            ("3 per 10 secs", "3 per 10 seconds"),
+            ("1_000/day", "1000 per day"),
+            ("100 per 90 mins", "100 per 90 minutes"),
+            ("10 per second burst 20", "10 per second burst 20"),
+            ("10/s gcra", "10 per second token-bucket"),
+            ("10/s leaky-bucket burst 10", "10 per second token-bucket"),
+            ("1000 per day fixed-window", "1000 per day fixed-window"),
+            ("1000 per day calendar", "1000 per day calendar UTC"),
+            (
+                "1000/month fixed-window calendar Europe/Berlin",
+                "1000 per month calendar Europe/Berlin",
+            ),
+            ("1 per century", "1 per century"),
+            ("7 per 500 ms", "7 per 500 milliseconds"),
+            ("deny", "deny"),
+            ("Unlimited", "unlimited"),
+        ];
+        for (text, canonical) in cases {
+            let quota: Quota = text
+                .parse()
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(quota.to_string(), canonical, "{text}");
+            assert_eq!(quota.to_string().parse(), Ok(quota), "{text}");
+        }
+        assert_eq!(Quota::parse_list("100/hour; 5/minute").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_wrong_quota_says_where_what_and_what_was_probably_meant() {
+        let cases = [
+            ("0/s", 0..1, "deny"),
+            ("-1 per minute", 0..2, "positive"),
+            ("5 per 0 seconds", 6..7, "period of 0"),
+            ("18446744073709551616/s", 0..20, "too large"),
+            ("9007199254740993/s", 0..16, "too large"),
+            ("0.5/s", 0..3, "1 per 2 seconds"),
+            ("2 per centuries century", 16..23, "expected"),
+            ("2 per 2 centuries", 6..17, "century"),
+            ("10/s/s", 4..6, "the end"),
+            ("10/s per minute", 5..8, "expected"),
+            ("10\u{a0}/s", 2..4, "U+00A0"),
+            ("10/\u{455}", 3..5, "U+0455"),
+            ("\u{661}/s", 0..2, "U+0661"),
+            ("+10/s", 0..3, "positive"),
+            ("0x10/s", 1..4, "per"),
+            ("NaN/s", 0..5, "number"),
+            ("", 0..0, "nothing more"),
+            ("/", 0..1, "number"),
+            ("10", 2..2, "per"),
+            ("10/", 3..3, "unit"),
+            ("5 per minut", 6..11, "did you mean `minute`"),
+            (
+                "5 per minute fixd-window",
+                13..24,
+                "did you mean `fixed-window`",
+            ),
+            ("5 per minute burst 0", 19..20, "at least 1"),
+            (
+                "5 per minute sliding-window burst 5",
+                34..35,
+                "token-bucket",
+            ),
+            ("5 per minute burst 5 burst 6", 21..26, "twice"),
+            ("5 per 2 days calendar", 13..21, "calendar window"),
+            ("5 per minute; DROP", 14..18, "number"),
+        ];
+        for (text, span, part) in cases {
+            let error = Quota::parse_list(text).expect_err(text);
+            assert!(error.to_string().contains(part), "{text}: {error}");
+            if !matches!(text, "18446744073709551616/s" | "0x10/s") {
+                assert_eq!(error.span(), span, "{text}: {error}");
+            }
+        }
+        assert!(
+            "1".repeat(1 << 20)
+                .parse::<Quota>()
+                .unwrap_err()
+                .to_string()
+                .len()
+                < 200
+        );
+    }
+
+    #[test]
+    fn a_window_has_a_short_name() {
+        let name = |text: &str| text.parse::<Quota>().unwrap().window_name();
+        assert_eq!(
+            ["5 per minute", "3 per 10 seconds", "9/36h", "1/us"].map(name),
+            ["minute", "10s", "36h", "microsecond"]
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! One validated quota, reduced to integers, with a name and accounting options.
+
+use std::sync::Arc;
+
+use crate::algorithm::{Algorithm, FixedWindow, SlidingWindow, TokenBucket};
+use crate::quota::{Limited, Quota, Rate, Shape};
+
+/// The longest name of a policy, in bytes.
+pub(crate) const NAME_BYTES_MAX: usize = 128;
+
+/// Whether a policy's verdict counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Decides and charges.
+    #[default]
+    Enforce,
+    /// Charges a state of its own and is reported beside the others, but never denies.
+    Shadow,
+}
+
+/// A quota ready to decide. Cheap to share; immutable.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    name: Arc<str>,
+    rule: Rule,
+    mode: Mode,
+    count_denied: bool,
+    version: u64,
+}
+
+/// What a policy decides by.
+#[derive(Clone, Debug)]
+pub(crate) enum Rule {
+    Deny,
+    Unlimited,
+    Counted {
+        algorithm: Counted,
+        quota: Option<Quota>,
+        window: u64,
+    },
+}
+
+/// The algorithms of this crate by value, so that the hot path calls them directly; any other by reference.
+#[derive(Clone, Debug)]
+pub(crate) enum Counted {
+    SlidingWindow(SlidingWindow),
+    TokenBucket(TokenBucket),
+    FixedWindow(FixedWindow),
+    #[cfg(feature = "calendar")]
+    Calendar(crate::algorithm::CalendarWindow),
+    Custom(Arc<dyn Algorithm>),
+}
+
+impl Counted {
+    pub(crate) fn algorithm(&self) -> &dyn Algorithm {
+        match self {
+            Counted::SlidingWindow(algorithm) => algorithm,
+            Counted::TokenBucket(algorithm) => algorithm,
+            Counted::FixedWindow(algorithm) => algorithm,
+            #[cfg(feature = "calendar")]
+            Counted::Calendar(algorithm) => algorithm,
+            Counted::Custom(algorithm) => algorithm.as_ref(),
+        }
+    }
+}
+
+/// Why a quota does not make a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The name is empty, too long, or has characters that a response field cannot carry.
+    #[error(
+        "a policy's name is 1 to {NAME_BYTES_MAX} printable ASCII characters without quotes or backslashes"
+    )]
+    Name,
+    /// Rate and burst together do not fit the integers that every store can hold.
+    #[error(
+        "`{0}` cannot be counted exactly: rate and burst together need more than 53 bits; use a smaller burst or a rounder rate"
+    )]
+    TooFine(String),
+    /// The time zone is not known.
+    #[error("unknown time zone `{0}`")]
+    Zone(String),
+    /// Two policies of one limiter have one name.
+    #[error("two policies are named `{0}`")]
+    SameName(String),
+    /// A limiter without a policy.
+    #[error("a limiter needs at least one quota")]
+    Empty,
+    /// More policies than one decision can carry.
+    #[error("more than {max} policies in one decision", max = crate::store::CHECKS_MAX)]
+    TooMany,
+}
+
+impl Policy {
+    /// A policy named `name` that enforces `quota`.
+    ///
+    /// # Errors
+    /// A name that cannot be written into a response field; numbers that no store could count exactly; an unknown
+    /// time zone.
+    pub fn new(name: &str, quota: Quota) -> Result<Self, PolicyError> {
+        let rule = match quota.0 {
+            Rate::Deny => Rule::Deny,
+            Rate::Unlimited => Rule::Unlimited,
+            Rate::Limited(ref limited) => Rule::Counted {
+                algorithm: counted(limited, &quota)?,
+                window: limited.period,
+                quota: Some(quota),
+            },
+        };
+        Policy::with_rule(name, rule)
+    }
+
+    /// A policy that counts by an algorithm of one's own.
+    ///
+    /// # Errors
+    /// A name that cannot be written into a response field.
+    pub fn custom(name: &str, algorithm: Arc<dyn Algorithm>) -> Result<Self, PolicyError> {
+        let window = algorithm.full_refill_micros();
+        Policy::with_rule(
+            name,
+            Rule::Counted {
+                algorithm: Counted::Custom(algorithm),
+                quota: None,
+                window,
+            },
+        )
+    }
+
+    fn with_rule(name: &str, rule: Rule) -> Result<Self, PolicyError> {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) {
+            return Err(PolicyError::Name);
+        }
+        Ok(Policy {
+            name: name.into(),
+            rule,
+            mode: Mode::Enforce,
+            count_denied: false,
+            version: 0,
+        })
+    }
+
+    /// The same policy in another mode.
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        Policy { mode, ..self }
+    }
+
+    /// The same policy, charging what still fits of a request that it denies.
+    #[must_use]
+    pub fn counting_denied(self, count_denied: bool) -> Self {
+        Policy {
+            count_denied,
+            ..self
+        }
+    }
+
+    /// The same policy as of a version of its rule set. Where states meet policies of one name and different
+    /// numbers, the higher version decides.
+    #[must_use]
+    pub fn with_version(self, version: u64) -> Self {
+        Policy { version, ..self }
+    }
+
+    /// The name, as fields, logs and metrics write it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The quota, unless an algorithm of one's own counts.
+    pub fn quota(&self) -> Option<Quota> {
+        match &self.rule {
+            Rule::Deny => Some(Quota::deny()),
+            Rule::Unlimited => Some(Quota::unlimited()),
+            Rule::Counted { quota, .. } => quota.clone(),
+        }
+    }
+
+    /// The most units that one request can take, and what `limit` reports; `None` for `deny` and `unlimited`.
+    pub fn capacity(&self) -> Option<u64> {
+        self.algorithm().map(Algorithm::capacity)
+    }
+
+    /// The period T; `None` for `deny` and `unlimited`.
+    pub fn window(&self) -> Option<std::time::Duration> {
+        match &self.rule {
+            Rule::Counted { window, .. } => Some(std::time::Duration::from_micros(*window)),
+            Rule::Deny | Rule::Unlimited => None,
+        }
+    }
+
+    /// Whether the policy enforces or only watches.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether a denied request is charged what still fits.
+    pub fn counts_denied(&self) -> bool {
+        self.count_denied
+    }
+
+    /// The version of the rule set it came with.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    pub(crate) fn algorithm(&self) -> Option<&dyn Algorithm> {
+        match &self.rule {
+            Rule::Counted { algorithm, .. } => Some(algorithm.algorithm()),
+            Rule::Deny | Rule::Unlimited => None,
+        }
+    }
+
+    /// Whether states made under `other` mean the same under this policy.
+    pub(crate) fn counts_like(&self, other: &Policy) -> bool {
+        match (&self.rule, &other.rule) {
+            (
+                Rule::Counted {
+                    algorithm: a,
+                    quota: qa,
+                    ..
+                },
+                Rule::Counted {
+                    algorithm: b,
+                    quota: qb,
+                    ..
+                },
+            ) => match (a, b) {
+                (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
+                _ => qa == qb,
+            },
+            _ => false,
+        }
+    }
+}
+
+fn counted(limited: &Limited, quota: &Quota) -> Result<Counted, PolicyError> {
+    let &Limited {
+        limit,
+        period,
+        ref shape,
+    } = limited;
+    Ok(match shape {
+        Shape::SlidingWindow => Counted::SlidingWindow(SlidingWindow::new(limit, period)),
+        Shape::FixedWindow => Counted::FixedWindow(FixedWindow::new(limit, period)),
+        Shape::TokenBucket { burst } => Counted::TokenBucket(
+            TokenBucket::new(limit, period, *burst)
+                .ok_or_else(|| PolicyError::TooFine(quota.to_string()))?,
+        ),
+        #[cfg(feature = "calendar")]
+        Shape::Calendar { unit, zone } => {
+            let zone =
+                jiff::tz::TimeZone::get(zone).map_err(|_| PolicyError::Zone(zone.clone()))?;
+            Counted::Calendar(crate::algorithm::CalendarWindow::new(limit, *unit, zone))
+        }
+        #[cfg(not(feature = "calendar"))]
+        Shape::Calendar { zone, .. } => return Err(PolicyError::Zone(zone.clone())),
+    })
+}

@@ -1,0 +1,130 @@
+//! Where states live. A store keeps them and makes decisions atomic; it contains no arithmetic of an algorithm.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use smallvec::SmallVec;
+
+use crate::decision::{Decision, Reason, Receipt};
+use crate::key::KEY_BYTES_MAX;
+use crate::policy::Policy;
+use crate::time::Micros;
+
+/// The most checks of one request.
+pub const CHECKS_MAX: usize = 16;
+
+/// One question: may `key` take `cost` units under `policy`?
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The policy.
+    pub policy: &'a Arc<Policy>,
+    /// Who is limited.
+    pub key: &'a [u8],
+    /// Units that the request takes.
+    pub cost: u64,
+}
+
+/// The checks of one request: decided at one instant, all charged or none.
+#[derive(Clone, Debug, Default)]
+pub struct Checks<'a>(SmallVec<[Check<'a>; 2]>);
+
+impl<'a> Checks<'a> {
+    /// No checks.
+    pub fn new() -> Self {
+        Checks::default()
+    }
+
+    /// Adds a check. The same policy and key twice is one check with the summed cost.
+    ///
+    /// # Errors
+    /// [`Reason::KeyTooLong`] for a key above [`KEY_BYTES_MAX`].
+    /// [`Reason::Policy`] beyond [`CHECKS_MAX`] checks, which no rule set can produce.
+    pub fn push(&mut self, check: Check<'a>) -> Result<(), Reason> {
+        if check.key.len() > KEY_BYTES_MAX {
+            return Err(Reason::KeyTooLong);
+        }
+        let same = |known: &Check<'a>| {
+            known.key == check.key && known.policy.name() == check.policy.name()
+        };
+        match self.0.iter().position(same) {
+            Some(known) => self.0[known].cost = self.0[known].cost.saturating_add(check.cost),
+            None if self.0.len() == CHECKS_MAX => return Err(Reason::Policy),
+            None => self.0.push(check),
+        }
+        Ok(())
+    }
+}
+
+impl<'a> std::ops::Deref for Checks<'a> {
+    type Target = [Check<'a>];
+
+    fn deref(&self) -> &[Check<'a>] {
+        &self.0
+    }
+}
+
+/// An answer that is ready, or a round trip away. It is itself a future.
+pub enum Answer<T> {
+    /// At hand.
+    Ready(T),
+    /// A round trip away.
+    Pending(Pin<Box<dyn Future<Output = T> + Send>>),
+}
+
+/// What a store answers to a request's checks.
+pub type Outcome = Answer<Decision>;
+
+impl<T: Unpin + Send + 'static> Future for Answer<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        if let Answer::Pending(future) = &mut *self {
+            return future.as_mut().poll(context);
+        }
+        // An empty future takes the place of the answer; it is of size zero, so the box allocates nothing.
+        match std::mem::replace(
+            &mut *self,
+            Answer::Pending(Box::pin(std::future::pending())),
+        ) {
+            Answer::Ready(answer) => Poll::Ready(answer),
+            Answer::Pending(_) => Poll::Pending,
+        }
+    }
+}
+
+/// A store could not do what it was asked. Decisions never fail this way: they say `degraded`, or are refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store cannot be reached; trying again later may help.
+    #[error("the store cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A place for states that decides all checks of a request at one instant: every policy is charged, or none is.
+///
+/// Implementations take every number from [`decide`](crate::decide) and run the conformance suite.
+pub trait Store: Send + Sync {
+    /// Decides and charges.
+    fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome;
+
+    /// Decides as [`decide`](Store::decide) would, charging and writing nothing.
+    fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome;
+
+    /// Gives back what the charges of `receipt` still hold, and tells how many units that were over all checks.
+    /// The checks are those of the decision, in its order.
+    fn refund(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<u64, StoreError>>;
+
+    /// Forgets what `key` has used under `policy`, and tells whether there was anything to forget.
+    fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>>;
+
+    /// Forgets what every key has used under `policy`.
+    fn reset_all(&self, policy: &Policy) -> Answer<Result<(), StoreError>>;
+}

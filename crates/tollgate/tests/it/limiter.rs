@@ -1,0 +1,220 @@
+//! The limiter as its users call it: the five timelines of the hourly module, and the edges of the interface.
+
+use std::sync::Arc;
+
+use tollgate::{
+    AlgorithmKind, Limiter, LimiterBuilder, ManualClock, Micros, Mode, Policy, PolicyError, Quota,
+    Verdict,
+};
+
+fn hourly() -> Limiter {
+    Limiter::new("100 per hour".parse::<Quota>().unwrap()).unwrap()
+}
+
+fn at(seconds: f64) -> Micros {
+    Micros(1_800_000_000_000_000 + (seconds * 1e6) as u64)
+}
+
+#[test]
+fn of_101_calls_at_once_the_101st_is_denied_and_none_before_it() {
+    let limiter = hourly();
+    let passed: Vec<bool> = (0..101)
+        .map(|_| limiter.check_at("ann", at(0.0)).is_allowed())
+        .collect();
+    assert!(passed[..100].iter().all(|passed| *passed) && !passed[100]);
+}
+
+#[test]
+fn of_200_calls_over_half_an_hour_the_first_hundred_pass() {
+    let limiter = hourly();
+    for call in 0..200 {
+        assert_eq!(
+            limiter
+                .check_at("ann", at(f64::from(call) * 9.0))
+                .is_allowed(),
+            call < 100,
+            "call {}",
+            call + 1
+        );
+    }
+}
+
+#[test]
+fn a_hundred_calls_over_one_hour_all_pass() {
+    let limiter = hourly();
+    assert!((0..100).all(|call| {
+        limiter
+            .check_at("ann", at(f64::from(call) * 36.0))
+            .is_allowed()
+    }));
+}
+
+#[test]
+fn of_200_calls_over_one_hour_the_first_hundred_pass_and_so_does_the_one_at_3600() {
+    let limiter = hourly();
+    for call in 0..200 {
+        assert_eq!(
+            limiter
+                .check_at("ann", at(f64::from(call) * 18.0))
+                .is_allowed(),
+            call < 100,
+            "call {}",
+            call + 1
+        );
+    }
+    assert!(limiter.check_at("ann", at(3600.0)).is_allowed());
+}
+
+#[test]
+fn three_requesters_are_limited_independently() {
+    let limiter = hourly();
+    for round in 0..101 {
+        for requester in ["ann", "bob", "cy"] {
+            assert_eq!(
+                limiter
+                    .check_at(requester, at(f64::from(round)))
+                    .is_allowed(),
+                round < 100,
+                "{requester} round {round}"
+            );
+        }
+    }
+}
+
+#[test]
+fn strategies_are_interchangeable_by_one_argument() {
+    for kind in [
+        AlgorithmKind::SlidingWindow,
+        AlgorithmKind::TokenBucket,
+        AlgorithmKind::FixedWindow,
+    ] {
+        let limiter = Limiter::new(Quota::per_hour(100).unwrap().counted_by(kind)).unwrap();
+        let passed = (0..101)
+            .filter(|_| limiter.check_at("ann", at(0.0)).is_allowed())
+            .count();
+        assert_eq!(passed, 100, "{kind:?}");
+    }
+}
+
+#[test]
+fn state_is_reset_per_key_and_entirely() {
+    let limiter = Limiter::new(Quota::per_hour(1).unwrap()).unwrap();
+    let go = |key: &str| limiter.check_at(key, at(0.0)).is_allowed();
+    assert!(go("ann") && go("bob") && !go("ann"));
+    assert!(limiter.reset("ann"));
+    assert!(go("ann") && !go("bob"));
+    limiter.reset_all();
+    assert!(go("ann") && go("bob"));
+}
+
+#[test]
+fn a_refund_makes_room_for_another() {
+    let clock = Arc::new(ManualClock::new(at(0.0)));
+    let limiter = Limiter::builder()
+        .quotas(Quota::per_hour(1).unwrap())
+        .clock(clock)
+        .build()
+        .unwrap();
+    let receipt = limiter.check("ann").receipt().unwrap();
+    assert!(!limiter.check("ann").is_allowed());
+    assert_eq!(limiter.refund("ann", &receipt), 1);
+    assert!(limiter.check("ann").is_allowed());
+}
+
+#[test]
+fn a_key_beyond_the_limit_is_refused_and_not_stored() {
+    let limiter = hourly();
+    let refused = limiter.check(vec![b'x'; 1025]);
+    assert!(matches!(
+        refused.verdict(),
+        Verdict::Refused {
+            reason: tollgate::Reason::KeyTooLong
+        }
+    ));
+    assert_eq!(limiter.store().stats().keys, 0);
+}
+
+#[test]
+fn a_limiter_that_cannot_be_meant_is_refused_when_it_is_built() {
+    let build = |builder: LimiterBuilder| builder.build().err().unwrap();
+    assert_eq!(build(Limiter::builder()), PolicyError::Empty);
+    assert_eq!(
+        build(Limiter::builder().quotas(Quota::parse_list("5/m; 6/m").unwrap())),
+        PolicyError::SameName("minute".into())
+    );
+    assert_eq!(
+        build(Limiter::builder().named("no \"quotes\"", Quota::per_second(1).unwrap())),
+        PolicyError::Name
+    );
+    let fine = Quota::per_second(1 << 53).unwrap().burst(1 << 53).unwrap();
+    assert!(Policy::new("p", fine).is_ok());
+    let prime = Quota::new(
+        9_007_199_254_740_881,
+        std::time::Duration::from_micros(1_000_003),
+    )
+    .unwrap()
+    .burst(9_007_199_254_740_881)
+    .unwrap();
+    assert!(
+        Policy::new("p", prime).is_ok(),
+        "the tick becomes the period"
+    );
+    let large = "1 per 1000003 us burst 9007199254740992".parse().unwrap();
+    assert!(matches!(
+        Policy::new("p", large),
+        Err(PolicyError::TooFine(_)) | Ok(_)
+    ));
+    let zone = "5 per day calendar Mars/Olympus".parse().unwrap();
+    assert_eq!(
+        Policy::new("p", zone).unwrap_err(),
+        PolicyError::Zone("Mars/Olympus".into())
+    );
+}
+
+#[test]
+fn a_calendar_window_ends_with_the_day_of_its_zone() {
+    // 2026-11-21T22:00:00Z is 23:00 in Berlin.
+    let evening = Micros::from_secs(1_795_298_400);
+    let limiter =
+        Limiter::new("2 per day calendar Europe/Berlin".parse::<Quota>().unwrap()).unwrap();
+    assert!(
+        limiter.check_at("ann", evening).is_allowed()
+            && limiter.check_at("ann", evening).is_allowed()
+    );
+    assert_eq!(
+        limiter.check_at("ann", evening).retry_after_secs(),
+        Some(3600)
+    );
+    assert!(
+        limiter
+            .check_at("ann", Micros(evening.0 + 3_600_000_000))
+            .is_allowed()
+    );
+}
+
+#[test]
+fn a_shared_store_keeps_limiters_apart_by_the_names_of_their_policies() {
+    let store = Arc::new(tollgate::MemoryStore::new());
+    let limiter = |name: &str| {
+        Limiter::builder()
+            .store(Arc::clone(&store))
+            .named(name, Quota::per_hour(1).unwrap())
+            .build()
+            .unwrap()
+    };
+    let (one, other) = (limiter("one"), limiter("other"));
+    assert!(one.check("ann").is_allowed() && other.check("ann").is_allowed());
+    one.reset_all();
+    assert!(one.check("ann").is_allowed() && !other.check("ann").is_allowed());
+}
+
+#[test]
+fn shadow_is_a_mode_of_a_policy() {
+    let shadow = Policy::new("watch", Quota::per_hour(1).unwrap())
+        .unwrap()
+        .with_mode(Mode::Shadow);
+    let limiter = Limiter::builder().policy(shadow).build().unwrap();
+    assert!(limiter.check("ann").is_allowed());
+    let second = limiter.check("ann");
+    assert!(second.is_allowed() && second.standings()[0].is_violated());
+}

@@ -1,0 +1,10 @@
+//! The law, held against the code.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod algorithms;
+mod limiter;
+mod snapshot;
+
+mod memory_store {
+    tollgate_testkit::store_conformance!(tollgate::MemoryStore::new);
+}
