@@ -302,6 +302,14 @@ impl Quota {
         notation::parse_list(text, AlgorithmKind::default())
     }
 
+    /// As [`Quota::parse_list`]; where a quota names no algorithm, `default` counts.
+    ///
+    /// # Errors
+    /// As [`Quota::parse_with`].
+    pub fn parse_list_with(text: &str, default: AlgorithmKind) -> Result<Vec<Self>, NotationError> {
+        notation::parse_list(text, default)
+    }
+
     /// N, unless the quota is `deny` or `unlimited`.
     pub fn limit(&self) -> Option<u64> {
         self.limited().map(|limited| limited.limit)

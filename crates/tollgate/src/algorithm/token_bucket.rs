@@ -15,8 +15,8 @@ pub struct TokenBucket {
     tick: u64,
     refill: u64,
     price: u64,
-    /// `burst * price`, in credits.
-    capacity: u64,
+    /// `burst * price`: credits of a full bucket.
+    full: u64,
     /// Ticks from empty to full.
     full_ticks: u64,
 }
@@ -31,7 +31,7 @@ impl TokenBucket {
     fn with_tick(limit: u64, period_ticks: u64, burst: u64, tick: u64) -> Option<Self> {
         let divisor = gcd(limit, period_ticks);
         let (refill, price) = (limit / divisor, period_ticks / divisor);
-        let capacity = price
+        let full = price
             .checked_mul(limit.max(burst))
             .filter(|credits| *credits <= INTEGER_MAX)
             .map(|_| price * burst)?;
@@ -40,8 +40,8 @@ impl TokenBucket {
             tick,
             refill,
             price,
-            capacity,
-            full_ticks: capacity.div_ceil(refill),
+            full,
+            full_ticks: full.div_ceil(refill),
         })
     }
 
@@ -60,7 +60,7 @@ impl TokenBucket {
         if cost > self.burst {
             return None;
         }
-        let excess = (deficit + cost * self.price).saturating_sub(self.capacity);
+        let excess = (deficit + cost * self.price).saturating_sub(self.full);
         Some(match excess {
             0 => now,
             _ => Micros((now.0 / self.tick + excess.div_ceil(self.refill)) * self.tick),
@@ -97,7 +97,7 @@ impl Algorithm for TokenBucket {
 
     fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
         let deficit = self.deficit(state, now);
-        let remaining = self.capacity.saturating_sub(deficit) / self.price;
+        let remaining = self.full.saturating_sub(deficit) / self.price;
         Facts {
             used: deficit.div_ceil(self.price),
             remaining,

@@ -1,0 +1,98 @@
+//! What is wrong with a rules file, shown as a person wants to see it.
+
+use std::fmt;
+use std::ops::Range;
+
+/// The longest excerpt of a line that is shown.
+const EXCERPT_CHARS_MAX: usize = 160;
+
+/// One thing that is wrong: where, why, and what was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    file: String,
+    line: usize,
+    column: usize,
+    width: usize,
+    excerpt: String,
+    message: String,
+    help: Option<String>,
+}
+
+impl Diagnostic {
+    pub(crate) fn new(
+        file: &str,
+        text: &str,
+        span: Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) -> Self {
+        let start = floor_char_boundary(text, span.start);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..]
+            .find('\n')
+            .map_or(text.len(), |newline| start + newline);
+        let end = floor_char_boundary(text, span.end.clamp(start, line_end));
+        Diagnostic {
+            file: file.to_owned(),
+            line: text[..start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            width: text[start..end].chars().count().max(1),
+            excerpt: text[line_start..line_end]
+                .trim_end()
+                .chars()
+                .take(EXCERPT_CHARS_MAX)
+                .collect(),
+            message,
+            help,
+        }
+    }
+
+    /// The line, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What was probably meant.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Diagnostic {
+            file, line, column, ..
+        } = self;
+        let gutter = line.to_string().len();
+        writeln!(f, "error: {}", self.message)?;
+        writeln!(f, "{:gutter$}--> {file}:{line}:{column}", "")?;
+        writeln!(f, "{:gutter$} |", "")?;
+        writeln!(f, "{line} | {}", self.excerpt)?;
+        if self.column <= EXCERPT_CHARS_MAX {
+            let carets = "^".repeat(self.width.min(EXCERPT_CHARS_MAX + 1 - self.column));
+            writeln!(
+                f,
+                "{:gutter$} | {:indent$}{carets}",
+                "",
+                "",
+                indent = self.column - 1
+            )?;
+        }
+        match &self.help {
+            Some(help) => writeln!(f, "{:gutter$} = help: {help}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+fn floor_char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}

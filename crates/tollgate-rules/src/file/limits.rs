@@ -1,0 +1,297 @@
+//! `[limits.NAME]`, and limits written inline: `"100 per minute by client-ip"`.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use tollgate::{AlgorithmKind, Mode, Policy, Quota};
+
+use crate::key::{KeyPart, KeySpec};
+use crate::limit::{Exempt, Limit, MissingKey};
+use crate::read::{At, Source, Table, Value};
+
+/// Parts of a key that have no parameter; the others are `header:NAME`, `cookie:NAME` and `query:NAME`.
+const PLAIN_PARTS: [&str; 5] = ["client-ip", "user", "api-key", "route", "global"];
+const IPV6_PREFIX: u8 = 64;
+
+/// Every limit of the `[limits]` table.
+pub(super) fn named(table: Option<Table<'_, '_>>) -> Vec<Arc<Limit>> {
+    let Some(table) = table else {
+        return Vec::new();
+    };
+    let limits = table.entries().filter_map(|(name, value)| {
+        if !is_name(&name.value) {
+            let help = "letters, digits and dashes, beginning with a letter: names stand in response fields and metrics";
+            table.source().complain_with(name.span, format!("`{}` cannot name a limit", name.value), Some(help.to_owned()));
+            return None;
+        }
+        limit(&name.value, value.table()?)
+    });
+    limits.collect()
+}
+
+pub(super) fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
+    let source = table.source();
+    let ipv6_prefix = table
+        .value("ipv6_prefix")
+        .and_then(|value| value.number(16, 128))
+        .map_or(IPV6_PREFIX, |bits| bits as u8);
+    let key = match table.value("key") {
+        Some(value) => value
+            .strings()
+            .and_then(|words| key_spec(source, &words, ipv6_prefix)),
+        None => complain(
+            &table,
+            name,
+            "needs a `key`: who shares it, like `key = \"client-ip\"`",
+        ),
+    };
+    let algorithm = table
+        .value("algorithm")
+        .and_then(|value| value.choice(&AlgorithmKind::NAMES))
+        .unwrap_or_default();
+    let mode = table.value("mode").and_then(|value| {
+        value.choice(&[
+            ("enforce", Some(Mode::Enforce)),
+            ("shadow", Some(Mode::Shadow)),
+            ("off", None),
+        ])
+    });
+    let count_denied = table
+        .value("count_denied")
+        .and_then(|value| value.bool())
+        .unwrap_or(false);
+    let missing = table.value("missing").and_then(|value| {
+        value.choice(&[
+            ("deny", MissingKey::Deny),
+            ("anonymous", MissingKey::Anonymous),
+            ("skip", MissingKey::Skip),
+        ])
+    });
+    let exempt = table
+        .value("exempt")
+        .and_then(|value| value.strings())
+        .unwrap_or_default();
+    let exempt = exempt
+        .into_iter()
+        .filter_map(|text| exemption(source, text))
+        .collect();
+    let quotas = match table.value("quotas") {
+        Some(value) => quotas(&value, algorithm),
+        None => complain(
+            &table,
+            name,
+            "needs `quotas`, like `quotas = [\"5 per minute\"]`",
+        ),
+    };
+    table.finish();
+    let (key, quotas) = (key?, quotas?);
+    let mut policies = Vec::new();
+    let mut windows: Vec<String> = Vec::new();
+    for (window, quota, span) in quotas {
+        if windows.contains(&window) {
+            let help = "give them names: quotas = { short = \"…\", long = \"…\" }".to_owned();
+            source.complain_with(
+                span,
+                format!("two quotas of `{name}` have the window `{window}`"),
+                Some(help),
+            );
+            continue;
+        }
+        // A limit that is off keeps its name and its place, and decides nothing.
+        let Some(mode) = mode.unwrap_or(Some(Mode::Enforce)) else {
+            continue;
+        };
+        match Policy::new(&format!("{name}.{window}"), quota) {
+            Ok(policy) => {
+                policies.push(Arc::new(
+                    policy.with_mode(mode).counting_denied(count_denied),
+                ));
+                windows.push(window);
+            }
+            Err(error) => source.complain(span, error.to_string()),
+        }
+    }
+    Some(Arc::new(Limit {
+        name: name.to_owned(),
+        key,
+        policies,
+        windows,
+        missing: missing.unwrap_or_default(),
+        exempt,
+    }))
+}
+
+fn complain<T>(table: &Table<'_, '_>, name: &str, what: &str) -> Option<T> {
+    table
+        .source()
+        .complain(table.span(), format!("the limit `{name}` {what}"));
+    None
+}
+
+type Named = (String, Quota, std::ops::Range<usize>);
+
+/// `["5 per minute", …]`, or `{ minute = "5 per minute", … }`, or one string with several.
+fn quotas(value: &Value<'_, '_>, algorithm: AlgorithmKind) -> Option<Vec<Named>> {
+    let read = |text: &At<String>| {
+        let parsed = Quota::parse_list_with(&text.value, algorithm);
+        parsed
+            .map_err(|error| value.complain_within(text, error.span(), &error.to_string()))
+            .ok()
+    };
+    let mut named = Vec::new();
+    if value.is_table() {
+        for (name, quota) in value.table()?.entries() {
+            let text = quota.string()?;
+            if !is_name(&name.value) {
+                value.source().complain(
+                    name.span.clone(),
+                    format!("`{}` cannot name a window", name.value),
+                );
+            }
+            let mut quotas = read(&text)?;
+            if quotas.len() > 1 {
+                value
+                    .source()
+                    .complain(text.span.clone(), "a named window has one quota");
+            }
+            named.push((name.value, quotas.swap_remove(0), text.span));
+        }
+    } else {
+        for text in value.strings()? {
+            named.extend(
+                read(&text)?
+                    .into_iter()
+                    .map(|quota| (quota.window_name(), quota, text.span.clone())),
+            );
+        }
+    }
+    if named.is_empty() {
+        value.source().complain(
+            value.span(),
+            "a limit needs at least one quota, like `[\"5 per minute\"]`",
+        );
+    }
+    Some(named)
+}
+
+fn key_spec(source: &Source<'_>, words: &[At<String>], ipv6_prefix: u8) -> Option<KeySpec> {
+    let parts: Option<Vec<KeyPart>> = words
+        .iter()
+        .map(|word| key_part(source, word, ipv6_prefix))
+        .collect();
+    let parts = parts?;
+    if parts.is_empty() {
+        source.complain(
+            0..0,
+            "a key has at least one part; write `global` for one that everybody shares",
+        );
+    }
+    Some(KeySpec(parts))
+}
+
+fn key_part(source: &Source<'_>, word: &At<String>, ipv6_prefix: u8) -> Option<KeyPart> {
+    let wrong = |message: String| {
+        let near = tollgate::notation::nearest(&word.value, PLAIN_PARTS.into_iter());
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "one of: {}, header:NAME, cookie:NAME, query:NAME",
+                PLAIN_PARTS.join(", ")
+            ),
+        };
+        source.complain_with(word.span.clone(), message, Some(help));
+        None
+    };
+    match word.value.split_once(':') {
+        None => match word.value.as_str() {
+            "client-ip" => Some(KeyPart::ClientIp { ipv6_prefix }),
+            "user" => Some(KeyPart::User),
+            "api-key" => Some(KeyPart::ApiKey),
+            "route" => Some(KeyPart::Route),
+            "global" => Some(KeyPart::Global),
+            other => wrong(format!("`{other}` is no part of a key")),
+        },
+        Some(("header", name)) => match HeaderName::try_from(name) {
+            Ok(header) => Some(KeyPart::Header(header)),
+            Err(_) => wrong(format!("`{name}` is no name of a header field")),
+        },
+        Some(("cookie", name)) if !name.is_empty() => Some(KeyPart::Cookie(name.to_owned())),
+        Some(("query", name)) if !name.is_empty() => Some(KeyPart::Query(name.to_owned())),
+        Some(_) => wrong(format!("`{}` is no part of a key", word.value)),
+    }
+}
+
+fn exemption(source: &Source<'_>, text: At<String>) -> Option<Exempt> {
+    if let Some(name) = text.value.strip_prefix("user:") {
+        return Some(Exempt::User(name.to_owned()));
+    }
+    let network = text
+        .value
+        .parse()
+        .or_else(|_| text.value.parse::<std::net::IpAddr>().map(Into::into));
+    network
+        .map(Exempt::Network)
+        .map_err(|_| {
+            source.complain(
+                text.span,
+                format!("`{}` is neither a network nor `user:NAME`", text.value),
+            )
+        })
+        .ok()
+}
+
+/// A limit written inline, `QUOTAS [by KEY, …]`, named `name`. Without `by`, the client's address is the key.
+pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Option<Arc<Limit>> {
+    let (quotas_text, key_text) = match text.value.split_once(" by ") {
+        Some((quotas, key)) => (quotas, key),
+        None => (text.value.as_str(), "client-ip"),
+    };
+    let quotas = match Quota::parse_list(quotas_text) {
+        Ok(quotas) => quotas,
+        Err(error) => {
+            source.complain_within(text, error.span(), &error.to_string());
+            return None;
+        }
+    };
+    let words: Vec<At<String>> = key_text
+        .split(',')
+        .map(|word| At {
+            value: word.trim().to_owned(),
+            span: text.span.clone(),
+        })
+        .collect();
+    let key = key_spec(source, &words, IPV6_PREFIX)?;
+    let mut limit = Limit {
+        name: name.to_owned(),
+        key,
+        policies: Vec::new(),
+        windows: Vec::new(),
+        missing: MissingKey::default(),
+        exempt: Vec::new(),
+    };
+    for quota in quotas {
+        let window = quota.window_name();
+        match Policy::new(&format!("{name}.{window}"), quota) {
+            Ok(_) if limit.windows.contains(&window) => {
+                source.complain(
+                    text.span.clone(),
+                    format!("two quotas have the window `{window}`"),
+                );
+            }
+            Ok(policy) => {
+                limit.policies.push(Arc::new(policy));
+                limit.windows.push(window);
+            }
+            Err(error) => source.complain(text.span.clone(), error.to_string()),
+        }
+    }
+    Some(Arc::new(limit))
+}

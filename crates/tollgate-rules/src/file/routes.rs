@@ -1,0 +1,436 @@
+//! `[defaults]` and `[[routes]]`.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+
+use super::limits::inline;
+use crate::file::Overrides;
+use crate::key::KeyPart;
+use crate::limit::{Limit, MissingKey};
+use crate::path;
+use crate::read::{At, Source, Table, Value};
+use crate::route::{Action, Auth, Builtin, Head, Respond, Route, StatusMap, Upstream};
+use crate::route_table::RouteTable;
+
+const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// `[defaults]`: what routes have that say nothing else.
+#[derive(Default)]
+pub(super) struct Defaults {
+    limits: Vec<At<String>>,
+    status: StatusMap,
+}
+
+impl Defaults {
+    pub(super) fn read(table: Option<Table<'_, '_>>) -> Self {
+        let Some(mut table) = table else {
+            return Defaults::default();
+        };
+        let limits = table
+            .value("limits")
+            .and_then(|value| value.strings())
+            .unwrap_or_default();
+        let status = status_map(table.table("status"), StatusMap::default());
+        table.finish();
+        Defaults { limits, status }
+    }
+}
+
+/// Reads routes, one after the other.
+pub(super) struct Reader<'r> {
+    pub(super) limits: &'r mut Vec<Arc<Limit>>,
+    pub(super) defaults: &'r Defaults,
+    pub(super) upstreams: &'r mut Vec<Upstream>,
+    pub(super) overrides: &'r Overrides,
+}
+
+impl Reader<'_> {
+    pub(super) fn route(&mut self, mut table: Table<'_, '_>, routes: &mut RouteTable) {
+        let source = table.source();
+        let matches = match table.value("match") {
+            Some(value) => value.strings().unwrap_or_default(),
+            None => {
+                source.complain(
+                    table.span(),
+                    "a route needs a `match`, like `match = \"GET /call_api\"`",
+                );
+                Vec::new()
+            }
+        };
+        let patterns: Vec<_> = matches
+            .iter()
+            .filter_map(|text| pattern(source, text))
+            .collect();
+        let auth = self.auth(&mut table);
+        let status = status_map(table.table("status"), self.defaults.status);
+        let action = self.action(&mut table);
+        let name: Arc<str> = matches.first().map_or("", |text| &text.value).into();
+        let limits = self.limits_of(&mut table, &name, action.as_ref());
+        let page = table
+            .value("html")
+            .is_some_and(|value| value.choice(&[("number", true)]).unwrap_or(false));
+        let head = table
+            .value("head")
+            .and_then(|value| value.choice(&[("forward", Head::Forward), ("local", Head::Local)]));
+        let prefetch = table
+            .value("prefetch")
+            .and_then(|value| value.choice(&[("forward", false), ("refuse", true)]));
+        let mut text = table.table("text");
+        let limited_text = text
+            .as_mut()
+            .and_then(|text| text.value("limited"))
+            .and_then(|value| value.string())
+            .map(|text| text.value);
+        text.into_iter().for_each(Table::finish);
+        let span = table.span();
+        table.finish();
+        let Some(action) = action else { return };
+        keys_need_auth(source, &span, &limits, &auth);
+        let route = Route {
+            name,
+            auth,
+            limits: limits.into_iter().map(|(limit, _)| limit).collect(),
+            action,
+            status,
+            limited_text,
+            head: head.unwrap_or_default(),
+            refuse_prefetch: prefetch.unwrap_or(false),
+            page,
+        };
+        if patterns.len() == matches.len()
+            && let Err((place, why)) = routes.insert(route, &patterns)
+        {
+            source.complain(
+                matches[place].span.clone(),
+                format!("`{}` cannot be a route: {why}", matches[place].value),
+            );
+        }
+    }
+
+    fn auth(&self, table: &mut Table<'_, '_>) -> Vec<Auth> {
+        let names = [
+            ("session", Auth::Session),
+            ("bearer", Auth::Bearer),
+            ("api-key", Auth::ApiKey),
+        ];
+        let Some(value) = table.value("auth") else {
+            return Vec::new();
+        };
+        let words = value.strings().unwrap_or_default();
+        words
+            .iter()
+            .filter_map(|word| crate::read::choose(table.source(), word, "auth", &names))
+            .collect()
+    }
+
+    fn limits_of(
+        &mut self,
+        table: &mut Table<'_, '_>,
+        route: &str,
+        action: Option<&Action>,
+    ) -> Vec<(Arc<Limit>, At<String>)> {
+        let source = table.source();
+        let own = table
+            .value("limits")
+            .map(|value| value.strings().unwrap_or_default());
+        let inherit = table
+            .value("inherit")
+            .and_then(|value| value.bool())
+            .unwrap_or(false);
+        // Built-ins have no default limits: signing up, or looking at what is left, is not what the limit is for.
+        let defaults = if matches!(action, Some(Action::Builtin { .. })) && own.is_none() {
+            &[][..]
+        } else {
+            &self.defaults.limits[..]
+        };
+        let own_name = inline_name(route);
+        let mut limits = Vec::new();
+        if own.is_none() || inherit {
+            limits.extend(
+                defaults
+                    .iter()
+                    .filter_map(|text| Some((self.limit(source, text, "default")?, text.clone()))),
+            );
+        }
+        for text in own.into_iter().flatten() {
+            if let Some(limit) = self.limit(source, &text, &own_name) {
+                limits.push((limit, text));
+            }
+        }
+        limits
+    }
+
+    /// The limit that `text` names, or writes out; the latter is added under `name`.
+    fn limit(&mut self, source: &Source<'_>, text: &At<String>, name: &str) -> Option<Arc<Limit>> {
+        let known = |name: &str| self.limits.iter().find(|limit| limit.name == name).cloned();
+        if let Some(limit) = known(&text.value) {
+            return Some(limit);
+        }
+        if !text.value.starts_with(|first: char| first.is_ascii_digit()) {
+            let near = tollgate::notation::nearest(
+                &text.value,
+                self.limits.iter().map(|limit| limit.name.as_str()),
+            );
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    "write `[limits.NAME]`, or the limit itself, like \"5 per minute by client-ip\""
+                        .to_owned()
+                }
+            };
+            source.complain_with(
+                text.span.clone(),
+                format!("there is no limit `{}`", text.value),
+                Some(help),
+            );
+            return None;
+        }
+        let limit = inline(source, text, name)?;
+        // The same text under the same name is one limit; another text gets a name of its own.
+        let same = |known: &Limit| known.key == limit.key && quotas_of(known) == quotas_of(&limit);
+        match known(name) {
+            Some(known) if same(&known) => Some(known),
+            Some(_) => {
+                let next = (2..)
+                    .map(|number| format!("{name}-{number}"))
+                    .find(|name| self.limits.iter().all(|limit| limit.name != *name))?;
+                self.limit(source, text, &next)
+            }
+            None => {
+                self.limits.push(Arc::clone(&limit));
+                Some(limit)
+            }
+        }
+    }
+
+    fn action(&mut self, table: &mut Table<'_, '_>) -> Option<Action> {
+        let source = table.source();
+        let of = table
+            .value("of")
+            .and_then(|value| value.strings())
+            .unwrap_or_default();
+        let (upstream, respond, builtin) = (
+            table.value("upstream"),
+            table.value("respond"),
+            table.value("builtin"),
+        );
+        match (upstream, respond, builtin) {
+            (Some(value), None, None) => self.upstream(&value),
+            (None, Some(value), None) => respond_of(value.table()?),
+            (None, None, Some(value)) => {
+                let builtin = value.choice(&Builtin::NAMES)?;
+                let of: Vec<Arc<Limit>> = of
+                    .iter()
+                    .filter_map(|text| self.limit(source, text, "of"))
+                    .collect();
+                if builtin == Builtin::Remaining && of.is_empty() {
+                    source.complain(value.span(), "`remaining` needs `of`: the limits that it shows, like `of = [\"per-user\"]`");
+                }
+                Some(Action::Builtin { builtin, of })
+            }
+            _ => {
+                source.complain(
+                    table.span(),
+                    "a route has exactly one of `upstream`, `respond` and `builtin`",
+                );
+                None
+            }
+        }
+    }
+
+    fn upstream(&mut self, value: &Value<'_, '_>) -> Option<Action> {
+        let text = value.string()?;
+        let parsed = Upstream::parse(&text.value)
+            .map_err(|why| value.source().complain(text.span, why))
+            .ok()?;
+        let upstream = self.overrides.upstream.clone().unwrap_or(parsed);
+        let index = self
+            .upstreams
+            .iter()
+            .position(|known| *known == upstream)
+            .unwrap_or_else(|| {
+                self.upstreams.push(upstream);
+                self.upstreams.len() - 1
+            });
+        Some(Action::Upstream { upstream: index })
+    }
+}
+
+fn quotas_of(limit: &Limit) -> Vec<Option<tollgate::Quota>> {
+    limit.policies.iter().map(|policy| policy.quota()).collect()
+}
+
+/// `GET /fast` names its inline limit `fast`.
+fn inline_name(route: &str) -> String {
+    let path = route.rsplit(' ').next().unwrap_or_default();
+    let words: Vec<&str> = path
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let name = words.join("-");
+    if super::limits::is_name(&name) {
+        name
+    } else {
+        "route".to_owned()
+    }
+}
+
+/// A limit by user cannot count requests of nobody.
+fn keys_need_auth(
+    source: &Source<'_>,
+    span: &std::ops::Range<usize>,
+    limits: &[(Arc<Limit>, At<String>)],
+    auth: &[Auth],
+) {
+    for (limit, at) in limits
+        .iter()
+        .filter(|(limit, _)| limit.missing == MissingKey::Deny)
+    {
+        let by_caller = limit
+            .key
+            .parts()
+            .iter()
+            .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey));
+        if by_caller && auth.is_empty() {
+            let place = if at.span.is_empty() {
+                span.clone()
+            } else {
+                at.span.clone()
+            };
+            let help = "add `auth`, or say `missing = \"skip\"` or `\"anonymous\"` in the limit"
+                .to_owned();
+            source.complain_with(
+                place,
+                format!(
+                    "`{}` limits by the caller, but this route asks nobody who they are",
+                    limit.name
+                ),
+                Some(help),
+            );
+        }
+    }
+}
+
+/// `"GET /path"`, `"/path"` for every method.
+fn pattern(source: &Source<'_>, text: &At<String>) -> Option<(Option<Method>, String)> {
+    let mut words = text.value.split_ascii_whitespace();
+    let (method, path) = match (words.next(), words.next(), words.next()) {
+        (Some(path), None, _) => (None, path),
+        (Some(method), Some(path), None) => (Some(method), path),
+        _ => {
+            source.complain(
+                text.span.clone(),
+                "a match is a method and a path, like \"GET /call_api\", or a path alone",
+            );
+            return None;
+        }
+    };
+    let method = match method.map(|name| {
+        METHODS
+            .into_iter()
+            .find(|method| method.as_str() == name)
+            .ok_or(name)
+    }) {
+        None => None,
+        Some(Ok(method)) => Some(method),
+        Some(Err(name)) => {
+            let near = METHODS
+                .iter()
+                .find(|method| method.as_str().eq_ignore_ascii_case(name));
+            let help = near.map_or(
+                "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            source.complain_with(
+                text.span.clone(),
+                format!("`{name}` is no method"),
+                Some(help),
+            );
+            return None;
+        }
+    };
+    let literal: String = path
+        .split('/')
+        .filter(|segment| !segment.contains('{'))
+        .collect::<Vec<_>>()
+        .join("/");
+    let normal = path::normalise(if literal.starts_with('/') {
+        &literal
+    } else {
+        path
+    });
+    let reason = match normal {
+        _ if !path.starts_with('/') => "a path begins with `/`".to_owned(),
+        Ok(normal) if normal == literal || literal.is_empty() || path.contains('{') => {
+            return Some((method, path.to_owned()));
+        }
+        Ok(normal) => format!("it is never matched: requests are matched as `{normal}`"),
+        Err(why) => why.to_string(),
+    };
+    source.complain(
+        text.span.clone(),
+        format!("`{path}` cannot be matched: {reason}"),
+    );
+    None
+}
+
+fn status_map(table: Option<Table<'_, '_>>, mut map: StatusMap) -> StatusMap {
+    let Some(mut table) = table else { return map };
+    for (key, status) in [
+        ("unauthenticated", &mut map.unauthenticated),
+        ("limited", &mut map.limited),
+    ] {
+        let code = table.value(key).and_then(|value| value.number(400, 599));
+        if let Some(code) = code.and_then(|code| StatusCode::from_u16(code as u16).ok()) {
+            *status = code;
+        }
+    }
+    table.finish();
+    map
+}
+
+fn respond_of(mut table: Table<'_, '_>) -> Option<Action> {
+    let source = table.source();
+    let status = table
+        .value("status")
+        .and_then(|value| value.number(200, 599))
+        .unwrap_or(200);
+    let text = table.value("text").and_then(|value| value.string());
+    let json = table.value("json").and_then(|value| value.string());
+    let content_type = table
+        .value("type")
+        .and_then(|value| value.string())
+        .map(|text| text.value);
+    let span = table.span();
+    table.finish();
+    let (body, usual_type) = match (text, json) {
+        (Some(text), None) => (text.value, "text/plain; charset=utf-8"),
+        (None, Some(json)) => (json.value, "application/json"),
+        _ => {
+            source.complain(
+                span,
+                "`respond` has exactly one of `text` and `json`, each a string",
+            );
+            return None;
+        }
+    };
+    let status = StatusCode::from_u16(status as u16).unwrap_or(StatusCode::OK);
+    let content_type = content_type.unwrap_or_else(|| usual_type.to_owned());
+    if http::HeaderValue::from_str(&content_type).is_err() {
+        source.complain(span, format!("`{content_type}` is no media type"));
+    }
+    Some(Action::Respond(Respond {
+        status,
+        content_type,
+        body,
+    }))
+}

@@ -1,0 +1,243 @@
+//! `[server]`, `[counters]`, `[accounts]` and `[fields]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tollgate::{OnFull, Quota};
+
+use crate::read::{At, Table, Value};
+use crate::{Accounts, CookieSecure, Counters, Fields, LegacyFields, Protection, Server};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const YEAR_S: u64 = 365 * 86_400;
+
+type MaybeTable<'s, 't> = Option<Table<'s, 't>>;
+
+pub(super) fn server(table: MaybeTable<'_, '_>) -> Server {
+    let mut reader = Settings(table);
+    let server = Server {
+        listen: reader
+            .parsed("listen", "an address, like `127.0.0.1:8000`")
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
+        trusted_proxies: reader.all_parsed(
+            "trusted_proxies",
+            "a network, like `10.0.0.0/8` or `192.0.2.1/32`",
+        ),
+        body_bytes_max: reader.number("body_bytes_max", 0, 1 << 40, 10 * MIB),
+        header_bytes_max: reader.number("header_bytes_max", 8 * KIB, MIB, 16 * KIB) as usize,
+        connections_max: reader.number("connections_max", 1, 1_000_000, 10_000) as usize,
+        header_timeout: reader.seconds("header_timeout_s", 3_600, 10),
+        connect_timeout: Duration::from_millis(reader.number(
+            "connect_timeout_ms",
+            1,
+            600_000,
+            2_000,
+        )),
+        read_timeout: reader.seconds("read_timeout_s", 86_400, 30),
+        drain_timeout: reader.seconds("drain_timeout_s", 3_600, 10),
+        cookie_secure: reader
+            .choice(
+                "cookie_secure",
+                &[
+                    ("auto", CookieSecure::Auto),
+                    ("always", CookieSecure::Always),
+                    ("never", CookieSecure::Never),
+                ],
+            )
+            .unwrap_or(CookieSecure::Auto),
+        cors_origins: reader.origins("cors_origins"),
+        access_log: reader
+            .value("access_log")
+            .and_then(|value| value.bool())
+            .unwrap_or(false),
+        workers: reader.number(
+            "workers",
+            1,
+            1_024,
+            std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
+        ) as usize,
+    };
+    reader.finish();
+    server
+}
+
+pub(super) fn counters(table: MaybeTable<'_, '_>) -> Counters {
+    let mut reader = Settings(table);
+    if let Some((url, source)) = reader
+        .value("url")
+        .and_then(|value| Some((value.string()?, value.source())))
+        && url.value != "memory:"
+    {
+        source.complain_with(
+            url.span,
+            format!("counters cannot live in `{}`", url.value),
+            Some("this version keeps them in `memory:`".to_owned()),
+        );
+    }
+    let counters = Counters {
+        memory_bytes_max: reader.number(
+            "memory_bytes_max",
+            MIB,
+            1 << 44,
+            tollgate::MemoryStore::DEFAULT_BYTES_MAX as u64,
+        ) as usize,
+        on_full: reader
+            .choice(
+                "on_full",
+                &[("open", OnFull::Open), ("closed", OnFull::Closed)],
+            )
+            .unwrap_or_default(),
+    };
+    reader.finish();
+    counters
+}
+
+pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
+    let mut reader = Settings(table);
+    let url = reader.value("url").and_then(|value| {
+        let url = value.string()?;
+        if !url.value.starts_with("sqlite:") {
+            value.source().complain_with(
+                url.span,
+                format!("accounts cannot live in `{}`", url.value),
+                Some("this version keeps them in SQLite, like `sqlite:tollgate.db`".to_owned()),
+            );
+        }
+        Some(url.value)
+    });
+    let mut protection = Settings(
+        reader
+            .0
+            .as_mut()
+            .and_then(|table| table.table("protection")),
+    );
+    let quotas = Protection {
+        login_per_account: protection.quotas("login_per_account", "5 per 15 minutes"),
+        login_per_address: protection.quotas("login_per_address", "20 per 15 minutes"),
+        signup_per_address: protection.quotas("signup_per_address", "30 per hour"),
+        token_per_address: protection.quotas("token_per_address", "30 per minute"),
+        credentials_per_address: protection.quotas("credentials_per_address", "30 per minute"),
+    };
+    protection.finish();
+    let accounts = Accounts {
+        url: url.unwrap_or_else(|| "sqlite:tollgate.db".to_owned()),
+        session_ttl: reader.seconds("session_ttl_s", YEAR_S, 86_400),
+        token_ttl: reader.seconds("token_ttl_s", YEAR_S, 3_600),
+        password_chars_min: reader.number("password_chars_min", 1, 128, 8) as usize,
+        protection: quotas,
+    };
+    reader.finish();
+    accounts
+}
+
+pub(super) fn fields(table: MaybeTable<'_, '_>) -> Fields {
+    let mut reader = Settings(table);
+    let legacy = [
+        ("x-ratelimit-delta", LegacyFields::Delta),
+        ("x-ratelimit-epoch", LegacyFields::Epoch),
+        ("none", LegacyFields::None),
+    ];
+    let fields = Fields {
+        legacy: reader.choice("legacy", &legacy).unwrap_or_default(),
+    };
+    reader.finish();
+    fields
+}
+
+/// A section that may be absent: every setting has a default.
+struct Settings<'s, 't>(MaybeTable<'s, 't>);
+
+impl<'s, 't> Settings<'s, 't> {
+    fn value(&mut self, key: &'static str) -> Option<Value<'s, 't>> {
+        self.0.as_mut()?.value(key)
+    }
+
+    fn number(&mut self, key: &'static str, low: u64, high: u64, default: u64) -> u64 {
+        self.value(key)
+            .and_then(|value| value.number(low, high))
+            .unwrap_or(default)
+    }
+
+    fn seconds(&mut self, key: &'static str, high: u64, default: u64) -> Duration {
+        Duration::from_secs(self.number(key, 1, high, default))
+    }
+
+    fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+        self.value(key)?.choice(choices)
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self, key: &'static str, expected: &str) -> Option<T> {
+        let value = self.value(key)?;
+        parse_at(&value, value.string()?, expected)
+    }
+
+    fn all_parsed<T: std::str::FromStr>(&mut self, key: &'static str, expected: &str) -> Vec<T> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        value
+            .strings()
+            .into_iter()
+            .flatten()
+            .filter_map(|text| parse_at(&value, text, expected))
+            .collect()
+    }
+
+    fn origins(&mut self, key: &'static str) -> Vec<HeaderValue> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        let is_origin = |text: &str| text == "*" || (text.contains("://") && !text.ends_with('/'));
+        let origin = |text: At<String>| match HeaderValue::from_str(&text.value) {
+            Ok(origin) if is_origin(&text.value) => Some(origin),
+            _ => {
+                value.source().complain(
+                    text.span,
+                    format!(
+                        "`{}` is no origin, like `https://app.example` or `*`",
+                        text.value
+                    ),
+                );
+                None
+            }
+        };
+        value
+            .strings()
+            .into_iter()
+            .flatten()
+            .filter_map(origin)
+            .collect()
+    }
+
+    fn quotas(&mut self, key: &'static str, default: &str) -> Vec<Quota> {
+        let given = self.value(key).and_then(|value| {
+            let text = value.string()?;
+            Quota::parse_list(&text.value)
+                .map_err(|error| value.complain_within(&text, error.span(), &error.to_string()))
+                .ok()
+        });
+        given.unwrap_or_else(|| Quota::parse_list(default).unwrap_or_default())
+    }
+
+    fn finish(self) {
+        if let Some(table) = self.0 {
+            table.finish();
+        }
+    }
+}
+
+fn parse_at<T: std::str::FromStr>(
+    value: &Value<'_, '_>,
+    text: At<String>,
+    expected: &str,
+) -> Option<T> {
+    let parsed = text.value.parse().ok();
+    if parsed.is_none() {
+        value
+            .source()
+            .complain(text.span, format!("`{}` is not {expected}", text.value));
+    }
+    parsed
+}

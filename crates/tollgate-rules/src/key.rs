@@ -1,0 +1,211 @@
+//! What a limit is keyed by, and the key of one request.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, header};
+use tollgate::key::CompositeKey;
+
+/// One part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The client's address; of IPv6 the first `ipv6_prefix` bits.
+    ClientIp {
+        /// How many bits of an IPv6 address count.
+        ipv6_prefix: u8,
+    },
+    /// The user's id, or the subject of a guest's token.
+    User,
+    /// The API key's id.
+    ApiKey,
+    /// The value of a request header field.
+    Header(HeaderName),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The value of a query parameter.
+    Query(String),
+    /// The route.
+    Route,
+    /// Nothing: everybody shares one.
+    Global,
+}
+
+/// What a limit is keyed by: one part, or several together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySpec(pub(crate) Vec<KeyPart>);
+
+/// What is known of the request that a key is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The user's id, or the subject of a guest's token.
+    pub user: Option<&'a str>,
+    /// The user's name.
+    pub user_name: Option<&'a str>,
+    /// The API key's id.
+    pub api_key: Option<&'a str>,
+    /// The request's header fields.
+    pub headers: &'a HeaderMap,
+    /// The request's query.
+    pub query: Option<&'a str>,
+    /// The route's name.
+    pub route: &'a str,
+}
+
+impl KeySpec {
+    /// The parts.
+    pub fn parts(&self) -> &[KeyPart] {
+        &self.0
+    }
+
+    /// The key of this request, or `None` when a part is missing from it.
+    pub fn key_of(&self, subject: &Subject<'_>) -> Option<CompositeKey> {
+        let mut key = CompositeKey::new();
+        for part in &self.0 {
+            match part {
+                KeyPart::ClientIp { ipv6_prefix } => {
+                    push_address(&mut key, subject.address, *ipv6_prefix)
+                }
+                KeyPart::User => key.push(subject.user?.as_bytes()),
+                KeyPart::ApiKey => key.push(subject.api_key?.as_bytes()),
+                KeyPart::Header(name) => key.push(present(subject.headers.get(name)?.as_bytes())?),
+                KeyPart::Cookie(name) => {
+                    key.push(present(cookie(subject.headers, name)?.as_bytes())?)
+                }
+                KeyPart::Query(name) => key.push(present(query(subject.query?, name)?.as_bytes())?),
+                KeyPart::Route => key.push(subject.route.as_bytes()),
+                KeyPart::Global => {}
+            }
+        }
+        Some(key)
+    }
+
+    /// The key that a person means by these words, one for each part: an address, a user's id, a value.
+    pub fn key_from_words(&self, words: &[&str]) -> Option<CompositeKey> {
+        let mut key = CompositeKey::new();
+        let mut words = words.iter();
+        for part in &self.0 {
+            match part {
+                KeyPart::ClientIp { ipv6_prefix } => {
+                    push_address(&mut key, words.next()?.parse().ok()?, *ipv6_prefix)
+                }
+                KeyPart::Global => {}
+                _ => key.push(words.next()?.as_bytes()),
+            }
+        }
+        words.next().is_none().then_some(key)
+    }
+}
+
+/// An empty value identifies nobody.
+fn present(value: &[u8]) -> Option<&[u8]> {
+    (!value.is_empty()).then_some(value)
+}
+
+/// IPv4-mapped IPv6 is IPv4; of IPv6 the first bits count.
+fn push_address(key: &mut CompositeKey, address: IpAddr, ipv6_prefix: u8) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => key.push(&address.octets()),
+        IpAddr::V6(address) => {
+            let mask = u128::MAX
+                .checked_shl(128 - u32::from(ipv6_prefix))
+                .unwrap_or(0);
+            key.push(&(address.to_bits() & mask).to_be_bytes());
+        }
+    }
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let pairs = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+        .next()
+}
+
+/// The raw value of a query parameter, as the client wrote it.
+fn query<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(spec: &[KeyPart], address: &str) -> CompositeKey {
+        let headers = HeaderMap::new();
+        let address = address.parse().unwrap();
+        let subject = Subject {
+            address,
+            user: Some("u"),
+            user_name: None,
+            api_key: None,
+            headers: &headers,
+            query: Some("a=1&b="),
+            route: "r",
+        };
+        KeySpec(spec.to_vec()).key_of(&subject).unwrap()
+    }
+
+    #[test]
+    fn an_address_has_one_key_however_it_is_spelled_and_ipv6_counts_by_its_network() {
+        let spec = [KeyPart::ClientIp { ipv6_prefix: 64 }];
+        for same in [
+            "::ffff:192.0.2.1",
+            "::FFFF:c000:201",
+            "0:0:0:0:0:ffff:192.0.2.1",
+        ] {
+            assert_eq!(key(&spec, same), key(&spec, "192.0.2.1"));
+        }
+        assert_eq!(
+            key(&spec, "2001:db8::1"),
+            key(&spec, "2001:DB8:0:0:ffff::2")
+        );
+        assert_ne!(key(&spec, "2001:db8::1"), key(&spec, "2001:db8:0:1::1"));
+        let whole = [KeyPart::ClientIp { ipv6_prefix: 128 }];
+        assert_ne!(key(&whole, "2001:db8::1"), key(&whole, "2001:db8::2"));
+    }
+
+    #[test]
+    fn a_missing_or_empty_part_is_no_key() {
+        let headers = HeaderMap::new();
+        let subject = Subject {
+            address: "192.0.2.1".parse().unwrap(),
+            user: None,
+            user_name: None,
+            api_key: None,
+            headers: &headers,
+            query: Some("a=1&b="),
+            route: "r",
+        };
+        let missing = [
+            KeyPart::User,
+            KeyPart::ApiKey,
+            KeyPart::Header(header::HOST),
+            KeyPart::Query("b".into()),
+            KeyPart::Query("c".into()),
+        ];
+        for part in missing {
+            assert_eq!(
+                KeySpec(vec![KeyPart::Route, part.clone()]).key_of(&subject),
+                None,
+                "{part:?}"
+            );
+        }
+        assert!(
+            KeySpec(vec![KeyPart::Query("a".into())])
+                .key_of(&subject)
+                .is_some()
+        );
+    }
+}

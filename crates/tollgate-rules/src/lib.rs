@@ -1,0 +1,166 @@
+//! The rules file: parsed once into a [`RuleSet`] in which nothing is optional or stringly typed any more, or refused
+//! with the place, the reason and a suggestion.
+//!
+//! From a rule set the gateway learns which [`Route`] a request takes, which limits it meets, and under which keys.
+
+mod diagnostic;
+mod file;
+mod key;
+mod limit;
+pub mod path;
+mod read;
+mod route;
+mod route_table;
+
+pub use diagnostic::Diagnostic;
+pub use file::{LONGEST_FILE_BYTES, Overrides};
+pub use key::{KeyPart, KeySpec, Subject};
+pub use limit::{Exempt, Limit, MissingKey};
+pub use route::{Action, Auth, Builtin, Head, Respond, Route, StatusMap, Upstream};
+pub use route_table::{Found, RouteTable};
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use ipnet::IpNet;
+use tollgate::{OnFull, Quota};
+
+/// A rules file, validated.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// The listener and its bounds.
+    pub server: Server,
+    /// Where counters live.
+    pub counters: Counters,
+    /// Accounts and how they are protected.
+    pub accounts: Accounts,
+    /// Which response fields are written beside the current ones.
+    pub fields: Fields,
+    /// Every limit, whether a route uses it or not.
+    pub limits: Vec<Arc<Limit>>,
+    /// Every upstream that a route names.
+    pub upstreams: Vec<Upstream>,
+    /// The routes.
+    pub routes: RouteTable,
+}
+
+/// The listener and its bounds.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// Who is believed about `X-Forwarded-For`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The largest request body.
+    pub body_bytes_max: u64,
+    /// The largest request line and header block.
+    pub header_bytes_max: usize,
+    /// Connections at one time.
+    pub connections_max: usize,
+    /// A client that does not complete its header block within this time is cut off.
+    pub header_timeout: Duration,
+    /// How long connecting to an upstream may take.
+    pub connect_timeout: Duration,
+    /// How long an upstream, or a client sending a body, may stay silent.
+    pub read_timeout: Duration,
+    /// How long requests in flight may take to finish at shutdown.
+    pub drain_timeout: Duration,
+    /// Whether cookies are marked `Secure`.
+    pub cookie_secure: CookieSecure,
+    /// Origins that may read answers across origins; `*` for every one, without credentials.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Whether every request is logged, and not only refusals and failures.
+    pub access_log: bool,
+    /// Data-plane threads.
+    pub workers: usize,
+}
+
+/// Whether cookies are marked `Secure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CookieSecure {
+    /// When a trusted proxy says that the client came by https.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where counters live.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    /// Memory for states.
+    pub memory_bytes_max: usize,
+    /// What happens to a key that finds no room.
+    pub on_full: OnFull,
+}
+
+/// Accounts and how they are protected.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    /// The database.
+    pub url: String,
+    /// How long a session lives.
+    pub session_ttl: Duration,
+    /// How long a token lives.
+    pub token_ttl: Duration,
+    /// The shortest password.
+    pub password_chars_min: usize,
+    /// The limits that protect accounts themselves.
+    pub protection: Protection,
+}
+
+/// Limits on guessing, decided by the engine before anything is hashed or looked up.
+#[derive(Debug, Clone)]
+pub struct Protection {
+    /// Failed log-ins to one account.
+    pub login_per_account: Vec<Quota>,
+    /// Failed log-ins from one address.
+    pub login_per_address: Vec<Quota>,
+    /// Sign-ups from one address.
+    pub signup_per_address: Vec<Quota>,
+    /// Tokens handed out to one address.
+    pub token_per_address: Vec<Quota>,
+    /// Unknown credentials from one address.
+    pub credentials_per_address: Vec<Quota>,
+}
+
+/// The response fields beside `RateLimit` and `RateLimit-Policy`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fields {
+    /// The legacy family.
+    pub legacy: LegacyFields,
+}
+
+/// A family of rate-limit response fields from before the IETF's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LegacyFields {
+    /// `X-RateLimit-Limit`, `-Remaining`, and `-Reset` in seconds from now.
+    #[default]
+    Delta,
+    /// The same with `-Reset` in seconds since 1970.
+    Epoch,
+    /// None.
+    None,
+}
+
+impl RuleSet {
+    /// Reads a rules file. `name` is how messages call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the file; never empty.
+    pub fn parse(
+        name: &str,
+        text: &str,
+        overrides: &Overrides,
+    ) -> Result<RuleSet, Vec<Diagnostic>> {
+        file::parse(name, text, overrides)
+    }
+
+    /// The limit of this name.
+    pub fn limit(&self, name: &str) -> Option<&Arc<Limit>> {
+        self.limits.iter().find(|limit| limit.name == name)
+    }
+}

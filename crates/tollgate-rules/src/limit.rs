@@ -1,0 +1,77 @@
+//! A limit: one key and one or more quotas, so one or more policies.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tollgate::key::CompositeKey;
+use tollgate::{Policy, Reason};
+
+use crate::key::{KeySpec, Subject};
+
+/// One key and one or more quotas.
+#[derive(Debug)]
+pub struct Limit {
+    /// Its name in the file.
+    pub name: String,
+    /// What it is keyed by.
+    pub key: KeySpec,
+    /// One policy for each quota, named `LIMIT.WINDOW`.
+    pub policies: Vec<Arc<Policy>>,
+    /// The names of the windows, in the order of the policies.
+    pub windows: Vec<String>,
+    /// What happens to a request that carries nothing to limit it by.
+    pub missing: MissingKey,
+    /// Who is not limited.
+    pub exempt: Vec<Exempt>,
+}
+
+/// What happens to a request that carries nothing to limit it by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MissingKey {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// All such requests share one key.
+    Anonymous,
+    /// It is not limited.
+    Skip,
+}
+
+/// Who a limit does not apply to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exempt {
+    /// Clients of a network.
+    Network(IpNet),
+    /// A user, by name.
+    User(String),
+}
+
+impl Limit {
+    /// The key that this request is counted under; `None` when the limit does not apply to it.
+    ///
+    /// # Errors
+    /// [`Reason::MissingKey`] when the request carries nothing to limit it by, and the limit says that this denies.
+    pub fn key_of(&self, subject: &Subject<'_>) -> Result<Option<CompositeKey>, Reason> {
+        if self.exempt.iter().any(|exempt| exempt.covers(subject)) {
+            return Ok(None);
+        }
+        match (self.key.key_of(subject), self.missing) {
+            (Some(key), _) => Ok(Some(key)),
+            (None, MissingKey::Skip) => Ok(None),
+            (None, MissingKey::Deny) => Err(Reason::MissingKey),
+            // A key without parts, which no request that has its parts can have.
+            (None, MissingKey::Anonymous) => Ok(Some(CompositeKey::new())),
+        }
+    }
+}
+
+impl Exempt {
+    fn covers(&self, subject: &Subject<'_>) -> bool {
+        match self {
+            Exempt::Network(network) => network.contains(&subject.address.to_canonical()),
+            Exempt::User(name) => subject
+                .user_name
+                .is_some_and(|user| user.eq_ignore_ascii_case(name)),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Reading TOML strictly: every value typed, every key known, every complaint with its place.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::Diagnostic;
+
+/// The file being read, and what is wrong with it so far.
+pub(crate) struct Source<'t> {
+    name: &'t str,
+    text: &'t str,
+    found: RefCell<Vec<(Range<usize>, String, Option<String>)>>,
+}
+
+impl<'t> Source<'t> {
+    pub(crate) fn new(name: &'t str, text: &'t str) -> Self {
+        Source {
+            name,
+            text,
+            found: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn complain(&self, span: Range<usize>, message: impl Into<String>) {
+        self.complain_with(span, message, None);
+    }
+
+    /// Complains about a part of a string value: `within` counts from its first character, behind the quote.
+    pub(crate) fn complain_within(&self, text: &At<String>, within: Range<usize>, message: &str) {
+        let raw = self.text.get(text.span.clone()).unwrap_or_default();
+        // A string with escapes or several quotes is pointed at as a whole.
+        let plain = raw.len() == text.value.len() + 2;
+        let span = if plain {
+            text.span.start + 1 + within.start..text.span.start + 1 + within.end
+        } else {
+            text.span.clone()
+        };
+        self.complain(span, message);
+    }
+
+    pub(crate) fn complain_with(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.found.borrow_mut().push((span, message.into(), help));
+    }
+
+    /// What was wrong, in the order of the file.
+    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|(span, ..)| span.start);
+        let shown =
+            |(span, message, help)| Diagnostic::new(self.name, self.text, span, message, help);
+        found.into_iter().map(shown).collect()
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Range<usize>,
+}
+
+/// A table being read: keys are asked for by name, and those that nobody asked for are complained about.
+pub(crate) struct Table<'s, 't> {
+    source: &'s Source<'t>,
+    table: &'s DeTable<'t>,
+    name: String,
+    span: Range<usize>,
+    known: Vec<&'static str>,
+}
+
+impl<'s, 't> Table<'s, 't> {
+    pub(crate) fn new(source: &'s Source<'t>, table: &'s Spanned<DeTable<'t>>, name: &str) -> Self {
+        Table {
+            source,
+            table: table.get_ref(),
+            name: name.to_owned(),
+            span: table.span(),
+            known: Vec::new(),
+        }
+    }
+
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    pub(crate) fn source(&self) -> &'s Source<'t> {
+        self.source
+    }
+
+    /// The value of `key`, which is from now on a known one.
+    pub(crate) fn value(&mut self, key: &'static str) -> Option<Value<'s, 't>> {
+        self.known.push(key);
+        self.table.get(key).map(|value| Value {
+            source: self.source,
+            key: key.to_owned(),
+            value,
+        })
+    }
+
+    /// The table under `key`, empty if there is none.
+    pub(crate) fn table(&mut self, key: &'static str) -> Option<Table<'s, 't>> {
+        self.value(key)?.table()
+    }
+
+    /// Every key with its value, for tables whose keys are names.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (At<String>, Value<'s, 't>)> {
+        self.table.iter().map(|(key, value)| {
+            let name = key.get_ref().to_string();
+            let at = At {
+                value: name.clone(),
+                span: key.span(),
+            };
+            (
+                at,
+                Value {
+                    source: self.source,
+                    key: name,
+                    value,
+                },
+            )
+        })
+    }
+
+    /// Complains about every key that was not asked for.
+    pub(crate) fn finish(self) {
+        for (key, _) in self
+            .table
+            .iter()
+            .filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref()))
+        {
+            let near = tollgate::notation::nearest(key.get_ref(), self.known.iter().copied());
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here: {}", self.known.join(", ")),
+            };
+            self.source.complain_with(
+                key.span(),
+                format!("unknown key `{}` in {}", key.get_ref(), self.name),
+                Some(help),
+            );
+        }
+    }
+}
+
+/// One value being read.
+pub(crate) struct Value<'s, 't> {
+    source: &'s Source<'t>,
+    key: String,
+    value: &'s Spanned<DeValue<'t>>,
+}
+
+impl<'s, 't> Value<'s, 't> {
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.value.span()
+    }
+
+    pub(crate) fn source(&self) -> &'s Source<'t> {
+        self.source
+    }
+
+    pub(crate) fn complain_within(&self, text: &At<String>, within: Range<usize>, message: &str) {
+        self.source.complain_within(text, within, message);
+    }
+
+    fn wrong<T>(&self, expected: &str) -> Option<T> {
+        let found = self.value.get_ref().type_str();
+        self.source.complain(
+            self.span(),
+            format!("`{}` must be {expected}, found {found}", self.key),
+        );
+        None
+    }
+
+    pub(crate) fn table(&self) -> Option<Table<'s, 't>> {
+        match self.value.get_ref() {
+            DeValue::Table(table) => Some(Table {
+                source: self.source,
+                table,
+                name: format!("`{}`", self.key),
+                span: self.span(),
+                known: Vec::new(),
+            }),
+            _ => self.wrong("a table"),
+        }
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.get_ref().is_table()
+    }
+
+    pub(crate) fn string(&self) -> Option<At<String>> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Some(At {
+                value: text.to_string(),
+                span: self.span(),
+            }),
+            _ => self.wrong("a string"),
+        }
+    }
+
+    pub(crate) fn bool(&self) -> Option<bool> {
+        self.value
+            .get_ref()
+            .as_bool()
+            .or_else(|| self.wrong("true or false"))
+    }
+
+    /// A whole number from `low` to `high`.
+    pub(crate) fn number(&self, low: u64, high: u64) -> Option<u64> {
+        let Some(integer) = self.value.get_ref().as_integer() else {
+            return self.wrong("a whole number");
+        };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if (low..=high).contains(&number) => Some(number),
+            _ => {
+                self.source.complain(
+                    self.span(),
+                    format!("`{}` must be between {low} and {high}", self.key),
+                );
+                None
+            }
+        }
+    }
+
+    pub(crate) fn array(&self) -> Option<Vec<Value<'s, 't>>> {
+        match self.value.get_ref() {
+            DeValue::Array(values) => Some(
+                values
+                    .iter()
+                    .map(|value| Value {
+                        source: self.source,
+                        key: self.key.clone(),
+                        value,
+                    })
+                    .collect(),
+            ),
+            _ => self.wrong("an array"),
+        }
+    }
+
+    /// A string, or an array of strings.
+    pub(crate) fn strings(&self) -> Option<Vec<At<String>>> {
+        match self.value.get_ref() {
+            DeValue::Array(_) => self.array()?.iter().map(Value::string).collect(),
+            DeValue::String(_) => self.string().map(|one| vec![one]),
+            _ => self.wrong("a string or an array of strings"),
+        }
+    }
+
+    /// One of the words of `choices`.
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+        choose(self.source, &self.string()?, &self.key, choices)
+    }
+}
+
+/// The meaning of one of the words of `choices`.
+pub(crate) fn choose<T: Copy>(
+    source: &Source<'_>,
+    word: &At<String>,
+    what: &str,
+    choices: &[(&'static str, T)],
+) -> Option<T> {
+    let found = choices
+        .iter()
+        .find(|(name, _)| *name == word.value)
+        .map(|(_, choice)| *choice);
+    if found.is_none() {
+        let names = || choices.iter().map(|(name, _)| *name);
+        let help = match tollgate::notation::nearest(&word.value, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        source.complain_with(
+            word.span.clone(),
+            format!("`{what}` cannot be `{}`", word.value),
+            Some(help),
+        );
+    }
+    found
+}

@@ -1,0 +1,240 @@
+//! The response fields that tell a client where it stands: `RateLimit` and `RateLimit-Policy` in the list syntax of
+//! draft-ietf-httpapi-ratelimit-headers-11, one legacy family, and `Retry-After` (RFC 9110, section 10.2.3).
+//!
+//! The draft is not an RFC and its parameters have been renamed before, so its syntax is written here and nowhere else.
+
+use std::fmt::Write;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use tollgate::{Decision, Mode, Policy, Standing};
+
+/// The draft whose syntax is written.
+pub const DRAFT: u8 = 11;
+
+/// `RateLimit`: what is left of each policy, and when more will be.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// `RateLimit-Policy`: the policies.
+pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LEGACY_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const LEGACY_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const LEGACY_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// Every field that this module writes, for `Access-Control-Expose-Headers`.
+pub const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id",
+);
+
+/// The largest integer of a structured field (RFC 9651, section 3.3.1).
+const SF_INTEGER_MAX: u64 = 999_999_999_999_999;
+
+/// A family of fields from before the IETF's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Legacy {
+    /// `X-RateLimit-Limit`, `-Remaining`, and `-Reset` in seconds from now.
+    #[default]
+    Delta,
+    /// The same with `-Reset` in seconds since 1970.
+    Epoch,
+    /// None.
+    None,
+}
+
+/// The value of `RateLimit-Policy`, which depends on no request; `None` when no policy has numbers to show.
+///
+/// `q` is the quota and `w` the window in whole seconds, left out where it is no whole number of them.
+pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Option<HeaderValue> {
+    let mut value = String::new();
+    for policy in policies.into_iter().filter(|policy| is_shown(policy)) {
+        let (Some(quota), Some(window)) = (policy.capacity(), policy.window()) else {
+            continue;
+        };
+        separate(&mut value);
+        let _ = write!(
+            value,
+            "\"{}\";q={}",
+            policy.name(),
+            quota.min(SF_INTEGER_MAX)
+        );
+        if window.subsec_nanos() == 0 {
+            let _ = write!(value, ";w={}", window.as_secs());
+        }
+    }
+    header_value(value)
+}
+
+/// The value of `RateLimit`: `r` units remain, and more will in `t` seconds.
+pub fn standing_value<'p>(
+    standings: impl IntoIterator<Item = (&'p Policy, &'p Standing)>,
+) -> Option<HeaderValue> {
+    let mut value = String::with_capacity(64);
+    for (policy, standing) in standings.into_iter().filter(|(policy, _)| is_shown(policy)) {
+        separate(&mut value);
+        let _ = write!(
+            value,
+            "\"{}\";r={}",
+            policy.name(),
+            standing.remaining().min(SF_INTEGER_MAX)
+        );
+        if let Some(seconds) = standing.resets_in() {
+            let _ = write!(value, ";t={}", seconds.min(SF_INTEGER_MAX));
+        }
+    }
+    header_value(value)
+}
+
+/// Writes every field of a decision: the same on allowed and refused responses.
+///
+/// `policies` are those of the decision's standings, in their order; `policy_value` is [`policy_value`] of them.
+pub fn write<'p>(
+    headers: &mut HeaderMap,
+    policies: impl Iterator<Item = &'p Policy> + Clone,
+    policy_value: Option<&HeaderValue>,
+    decision: &'p Decision,
+    legacy: Legacy,
+) {
+    if let Some(value) = policy_value {
+        headers.insert(RATE_LIMIT_POLICY, value.clone());
+    }
+    let standings = policies.zip(decision.standings());
+    if let Some(value) = standing_value(standings.clone()) {
+        headers.insert(RATE_LIMIT, value);
+    }
+    if legacy != Legacy::None {
+        write_legacy(headers, standings, decision, legacy);
+    }
+    if let Some(seconds) = decision.retry_after_secs() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+/// One window fits the old fields: the one with the least remaining, and of equals the longest.
+fn write_legacy<'p>(
+    headers: &mut HeaderMap,
+    standings: impl Iterator<Item = (&'p Policy, &'p Standing)>,
+    decision: &Decision,
+    legacy: Legacy,
+) {
+    let shown = standings.filter(|(policy, _)| is_shown(policy));
+    let tightest = shown.min_by_key(|(policy, standing)| {
+        (standing.remaining(), std::cmp::Reverse(policy.window()))
+    });
+    let Some((_, standing)) = tightest else {
+        return;
+    };
+    headers.insert(LEGACY_LIMIT, HeaderValue::from(standing.limit()));
+    headers.insert(LEGACY_REMAINING, HeaderValue::from(standing.remaining()));
+    if let Some(wait) = standing.resets_in() {
+        let reset = match legacy {
+            Legacy::Epoch => standing
+                .grows_after()
+                .map_or(0, |wait| (decision.at() + wait).0.div_ceil(1_000_000)),
+            Legacy::Delta | Legacy::None => wait,
+        };
+        headers.insert(LEGACY_RESET, HeaderValue::from(reset));
+    }
+}
+
+/// Policies that only watch, and those without numbers, are nobody's business.
+fn is_shown(policy: &Policy) -> bool {
+    policy.mode() == Mode::Enforce && policy.capacity().is_some()
+}
+
+fn separate(value: &mut String) {
+    if !value.is_empty() {
+        value.push_str(", ");
+    }
+}
+
+fn header_value(value: String) -> Option<HeaderValue> {
+    (!value.is_empty())
+        .then(|| HeaderValue::try_from(value).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sfv::{BareItem, List, ListEntry, Parser};
+    use tollgate::{Limiter, Micros, Quota};
+
+    fn fields_after(calls: u64, legacy: Legacy) -> HeaderMap {
+        let limiter = Limiter::new(
+            Quota::parse_list("5/m fixed-window; 300/h fixed-window; 9 per 1500 ms").unwrap(),
+        )
+        .unwrap();
+        let mut headers = HeaderMap::new();
+        for call in 0..calls {
+            let decision =
+                limiter.check_at("ann", Micros(1_800_000_000_200_000 + call * 1_000_000));
+            let policies = limiter.policies().iter().map(|policy| &**policy);
+            headers.clear();
+            write(
+                &mut headers,
+                policies.clone(),
+                policy_value(policies).as_ref(),
+                &decision,
+                legacy,
+            );
+        }
+        headers
+    }
+
+    #[test]
+    fn the_fields_are_lists_of_strings_with_integer_parameters() {
+        let headers = fields_after(6, Legacy::Delta);
+        assert_eq!(
+            headers[RATE_LIMIT_POLICY],
+            "\"minute\";q=5;w=60, \"hour\";q=300;w=3600, \"1500ms\";q=9"
+        );
+        assert_eq!(
+            headers[RATE_LIMIT],
+            "\"minute\";r=0;t=55, \"hour\";r=295;t=3595, \"1500ms\";r=7;t=1"
+        );
+        assert_eq!(headers[RETRY_AFTER], "55");
+        for name in [RATE_LIMIT, RATE_LIMIT_POLICY] {
+            let list: List = Parser::new(headers[&name].as_bytes()).parse().unwrap();
+            assert_eq!(list.len(), 3);
+            for entry in &list {
+                let ListEntry::Item(item) = entry else {
+                    panic!("{name} holds an inner list")
+                };
+                assert!(matches!(item.bare_item, BareItem::String(_)));
+                assert!(
+                    item.params
+                        .values()
+                        .all(|value| matches!(value, BareItem::Integer(_)))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_legacy_family_shows_the_tightest_window() {
+        let headers = fields_after(6, Legacy::Delta);
+        assert_eq!(
+            (
+                &headers["x-ratelimit-limit"],
+                &headers["x-ratelimit-remaining"],
+                &headers["x-ratelimit-reset"]
+            ),
+            (
+                &HeaderValue::from(5),
+                &HeaderValue::from(0),
+                &HeaderValue::from(55)
+            )
+        );
+        let headers = fields_after(6, Legacy::Epoch);
+        assert_eq!(headers["x-ratelimit-reset"], "1800000061");
+        assert!(!fields_after(1, Legacy::None).contains_key("x-ratelimit-limit"));
+    }
+
+    #[test]
+    fn an_allowed_response_has_no_retry_after() {
+        let headers = fields_after(1, Legacy::Delta);
+        assert!(!headers.contains_key(RETRY_AFTER));
+        assert_eq!(
+            headers[RATE_LIMIT],
+            "\"minute\";r=4;t=60, \"hour\";r=299;t=3600, \"1500ms\";r=8;t=2"
+        );
+    }
+}
