@@ -188,7 +188,7 @@ mod tests {
         );
         assert_eq!(
             headers[RATE_LIMIT],
-            "\"minute\";r=0;t=55, \"hour\";r=295;t=3595, \"1500ms\";r=7;t=1"
+            "\"minute\";r=0;t=55, \"hour\";r=295;t=3595, \"1500ms\";r=8;t=1"
         );
         assert_eq!(headers[RETRY_AFTER], "55");
         for name in [RATE_LIMIT, RATE_LIMIT_POLICY] {

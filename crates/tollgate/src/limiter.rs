@@ -32,7 +32,6 @@ use crate::time::Micros;
 /// assert!(limiter.check("192.0.2.1").is_allowed());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
 pub struct Limiter<S = MemoryStore> {
     policies: Arc<[Arc<Policy>]>,
     store: Arc<S>,
@@ -204,6 +203,17 @@ impl<S> Limiter<S> {
             checks.push(Check { policy, key, cost })?;
         }
         Ok(checks)
+    }
+}
+
+impl<S> Clone for Limiter<S> {
+    /// Another handle on the same limiter.
+    fn clone(&self) -> Self {
+        Limiter {
+            policies: Arc::clone(&self.policies),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+        }
     }
 }
 

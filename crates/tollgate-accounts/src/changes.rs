@@ -1,0 +1,181 @@
+//! The log by which processes on one database hear of each other's changes.
+
+use sqlx::{Any, Transaction};
+use tollgate::Micros;
+
+use crate::database::{Columns, Database, sql, stored};
+use crate::id::{KeyId, SessionId, UserId};
+use crate::liveness::Subject;
+
+/// How many rows one query reads.
+const ROWS_MAX: usize = 10_000;
+
+/// A change of users, sessions or keys; its row is written in the same transaction.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    UserCreated(UserId),
+    UserDisabled(UserId),
+    UserEnabled(UserId),
+    PasswordChanged(UserId),
+    SessionCreated(SessionId),
+    SessionEnded(SessionId),
+    SessionsEnded(UserId),
+    KeyCreated(KeyId),
+    KeyRotated(KeyId),
+    KeyRevoked(KeyId),
+}
+
+impl Change {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::UserCreated(_) => "user-created",
+            Self::UserDisabled(_) => "user-disabled",
+            Self::UserEnabled(_) => "user-enabled",
+            Self::PasswordChanged(_) => "password-changed",
+            Self::SessionCreated(_) => "session-created",
+            Self::SessionEnded(_) => "session-ended",
+            Self::SessionsEnded(_) => "sessions-ended",
+            Self::KeyCreated(_) => "key-created",
+            Self::KeyRotated(_) => "key-rotated",
+            Self::KeyRevoked(_) => "key-revoked",
+        }
+    }
+
+    fn subject(&self) -> &str {
+        match self {
+            Self::UserCreated(user)
+            | Self::UserDisabled(user)
+            | Self::UserEnabled(user)
+            | Self::PasswordChanged(user)
+            | Self::SessionsEnded(user) => user.as_str(),
+            Self::SessionCreated(session) | Self::SessionEnded(session) => session.as_str(),
+            Self::KeyCreated(key) | Self::KeyRotated(key) | Self::KeyRevoked(key) => key.as_str(),
+        }
+    }
+
+    /// `None` for a kind that only a newer version knows.
+    fn read(kind: &str, subject: String) -> Option<Self> {
+        Some(match kind {
+            "user-created" => Self::UserCreated(subject.into()),
+            "user-disabled" => Self::UserDisabled(subject.into()),
+            "user-enabled" => Self::UserEnabled(subject.into()),
+            "password-changed" => Self::PasswordChanged(subject.into()),
+            "session-created" => Self::SessionCreated(subject.into()),
+            "session-ended" => Self::SessionEnded(subject.into()),
+            "sessions-ended" => Self::SessionsEnded(subject.into()),
+            "key-created" => Self::KeyCreated(subject.into()),
+            "key-rotated" => Self::KeyRotated(subject.into()),
+            "key-revoked" => Self::KeyRevoked(subject.into()),
+            _ => return None,
+        })
+    }
+
+    /// What must no longer be believed from memory. A rotated key is read again, with its new expiry.
+    pub(crate) fn ends(&self) -> Vec<Subject> {
+        match self {
+            Self::UserDisabled(user) => vec![
+                Subject::SessionsOf(user.clone()),
+                Subject::KeysOf(user.clone()),
+            ],
+            Self::PasswordChanged(user) | Self::SessionsEnded(user) => {
+                vec![Subject::SessionsOf(user.clone())]
+            }
+            Self::SessionEnded(session) => vec![Subject::Session(session.clone())],
+            Self::KeyRotated(key) | Self::KeyRevoked(key) => vec![Subject::Key(key.clone())],
+            Self::UserCreated(_)
+            | Self::UserEnabled(_)
+            | Self::SessionCreated(_)
+            | Self::KeyCreated(_) => Vec::new(),
+        }
+    }
+
+    pub(crate) async fn append(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        now: Micros,
+    ) -> sqlx::Result<()> {
+        sql("INSERT INTO changes (at, kind, subject) VALUES ($1, $2, $3)")
+            .bind(stored(now))
+            .bind(self.kind())
+            .bind(self.subject().to_owned())
+            .execute(&mut **transaction)
+            .await?;
+        Ok(())
+    }
+}
+
+/// What was read, and where to go on.
+pub(crate) struct Heard {
+    pub(crate) ends: Vec<Subject>,
+    /// Some row was of a kind that this version does not know.
+    pub(crate) not_understood: bool,
+    pub(crate) last: i64,
+    /// There may be more to read.
+    pub(crate) more: bool,
+}
+
+/// The number of the newest row.
+pub(crate) async fn newest(db: &Database) -> sqlx::Result<i64> {
+    let row = sql("SELECT COALESCE(MAX(seq), 0) AS newest FROM changes")
+        .fetch_one(db.pool())
+        .await?;
+    sqlx::Row::try_get(&row, "newest")
+}
+
+pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
+    let rows = sql("SELECT seq, kind, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+        .bind(last)
+        .bind(ROWS_MAX as i64)
+        .fetch_all(db.pool())
+        .await?;
+    let mut heard = Heard {
+        ends: Vec::new(),
+        not_understood: false,
+        last,
+        more: rows.len() == ROWS_MAX,
+    };
+    for row in rows {
+        heard.last = sqlx::Row::try_get(&row, "seq")?;
+        match Change::read(&row.text("kind")?, row.text("subject")?) {
+            Some(change) => heard.ends.extend(change.ends()),
+            None => heard.not_understood = true,
+        }
+    }
+    Ok(heard)
+}
+
+/// Drops rows that every process has read long ago.
+pub(crate) async fn prune(db: &Database, older_than: Micros) -> sqlx::Result<()> {
+    sql("DELETE FROM changes WHERE at < $1")
+        .bind(stored(older_than))
+        .execute(db.pool())
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_read_as_it_was_written() {
+        let id = "x".to_owned();
+        let all = [
+            Change::UserCreated(id.clone().into()),
+            Change::UserDisabled(id.clone().into()),
+            Change::UserEnabled(id.clone().into()),
+            Change::PasswordChanged(id.clone().into()),
+            Change::SessionCreated(id.clone().into()),
+            Change::SessionEnded(id.clone().into()),
+            Change::SessionsEnded(id.clone().into()),
+            Change::KeyCreated(id.clone().into()),
+            Change::KeyRotated(id.clone().into()),
+            Change::KeyRevoked(id.clone().into()),
+        ];
+        for change in all {
+            let read = Change::read(change.kind(), change.subject().to_owned()).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{change:?}"));
+        }
+        assert!(Change::read("plan-changed", id).is_none());
+    }
+}

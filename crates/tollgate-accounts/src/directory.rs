@@ -1,0 +1,181 @@
+//! Credentials that this process has met: the only part of accounts that a data-plane thread calls.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use tollgate::Micros;
+
+use crate::credential::Credential;
+use crate::digest::Digest;
+use crate::id::{SessionId, UserId};
+use crate::identity::Identity;
+use crate::liveness::{Epoch, Living, Subject};
+use crate::token::{Bearer, Tokens};
+
+/// How long an unknown credential is turned away without a query.
+const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+
+/// How many unknown credentials are remembered; a flood of them costs queries, never room for the known.
+const UNKNOWN_MAX: usize = 10_000;
+
+/// Who presents a credential, from memory.
+pub struct Directory {
+    known: Cache<Digest, Arc<Identity>>,
+    unknown: Cache<Digest, Micros>,
+    living: Living,
+    tokens: Arc<Tokens>,
+}
+
+/// What the directory says about a credential.
+#[derive(Debug)]
+pub enum Lookup {
+    /// This is who it is.
+    Known(Arc<Identity>),
+    /// Nobody: malformed, expired, forged, or found unknown less than a second ago.
+    Unknown,
+    /// Only the database can tell: give this to [`Accounts::resolve`](crate::Accounts::resolve), off the data plane.
+    Ask(Question),
+}
+
+/// A credential that needs one query; holds no secret.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub(crate) digest: Digest,
+    pub(crate) about: About,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum About {
+    SessionSecret,
+    ApiKey,
+    Token {
+        session: SessionId,
+        user: UserId,
+        expires_at: Micros,
+    },
+}
+
+impl Directory {
+    pub(crate) fn new(credentials_max: usize, tokens: Arc<Tokens>) -> Self {
+        Self {
+            known: Cache::new(credentials_max),
+            unknown: Cache::new(UNKNOWN_MAX),
+            living: Living::default(),
+            tokens,
+        }
+    }
+
+    /// Who this is, without I/O. Allocates nothing for a known credential; one that was never met costs a SHA-256,
+    /// a token also the check of its signature.
+    pub fn lookup(&self, credential: &Credential<'_>, now: Micros) -> Lookup {
+        let Some(digest) = credential.digest() else {
+            return Lookup::Unknown;
+        };
+        if let Some(identity) = self.known.get(&digest) {
+            if identity.has_expired(now) {
+                return Lookup::Unknown;
+            }
+            if identity.is_alive() {
+                return Lookup::Known(identity);
+            }
+        }
+        if self
+            .unknown
+            .get(&digest)
+            .is_some_and(|since| is_recent(since, now))
+        {
+            return Lookup::Unknown;
+        }
+        let about = match credential {
+            Credential::Session(_) => About::SessionSecret,
+            Credential::ApiKey(_) => About::ApiKey,
+            Credential::Bearer(token) => match self.tokens.verify(token, now) {
+                None => return Lookup::Unknown,
+                Some(Bearer::Guest {
+                    subject,
+                    expires_at,
+                }) => {
+                    let guest = Arc::new(Identity::guest(subject, expires_at));
+                    self.known.insert(digest, guest.clone());
+                    return Lookup::Known(guest);
+                }
+                Some(Bearer::Session {
+                    session,
+                    user,
+                    expires_at,
+                }) => About::Token {
+                    session,
+                    user,
+                    expires_at,
+                },
+            },
+        };
+        Lookup::Ask(Question { digest, about })
+    }
+
+    /// Taken before a query whose answer [`learn`](Self::learn) is to remember.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.living.epoch()
+    }
+
+    /// Remembers an answer; `None` when it may be out of date because something ended since `epoch`.
+    pub(crate) fn learn(
+        &self,
+        question: &Question,
+        identity: &Identity,
+        epoch: Epoch,
+    ) -> Option<Arc<Identity>> {
+        let alive = self.living.admit(subjects(identity)?, epoch)?;
+        let identity = Arc::new(Identity {
+            alive,
+            ..identity.clone()
+        });
+        self.known.insert(question.digest, identity.clone());
+        Some(identity)
+    }
+
+    pub(crate) fn learn_unknown(&self, question: &Question, now: Micros) {
+        self.known.remove(&question.digest);
+        self.unknown.insert(question.digest, now);
+    }
+
+    /// Ends what is cached about these subjects, and what queries in flight may bring about them.
+    pub(crate) fn end(&self, subjects: &[Subject]) {
+        self.living.end(subjects);
+    }
+
+    /// Forgets everybody, so that only the database can tell.
+    pub(crate) fn forget_all(&self) {
+        self.living.end_all();
+        self.known.clear();
+    }
+}
+
+/// A clock that was set back makes a negative entry void, not long.
+fn is_recent(since: Micros, now: Micros) -> bool {
+    now.0
+        .checked_sub(since.0)
+        .is_some_and(|age| u128::from(age) < UNKNOWN_FOR.as_micros())
+}
+
+fn subjects(identity: &Identity) -> Option<[Subject; 2]> {
+    let user = identity.user.clone();
+    match (&identity.key, &identity.session) {
+        (Some(key), _) => Some([Subject::Key(key.clone()), Subject::KeysOf(user)]),
+        (None, Some(session)) => {
+            Some([Subject::Session(session.clone()), Subject::SessionsOf(user)])
+        }
+        (None, None) => None,
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory")
+            .field("known", &self.known.len())
+            .field("unknown", &self.unknown.len())
+            .finish_non_exhaustive()
+    }
+}

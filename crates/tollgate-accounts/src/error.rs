@@ -1,0 +1,175 @@
+//! What can go wrong with accounts, one family per kind of call.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// The accounts database did not answer. Transient: the same call may succeed later.
+#[derive(Debug, Error)]
+#[error("the accounts database is unavailable")]
+pub struct Unavailable(#[from] sqlx::Error);
+
+/// A value that was refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: {reason}")]
+pub struct Invalid {
+    /// `name`, `password`, `quota` or `expires_at`.
+    pub field: &'static str,
+    /// What is wrong with it, for people.
+    pub reason: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(field: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            field,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Too many passwords are waiting to be hashed.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
+/// Accounts could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL names no database that this build speaks to.
+    #[error("accounts url `{url}`: {reason}; write sqlite:FILE or sqlite::memory:")]
+    Url {
+        /// The URL up to its first `:` when the rest could hold a password.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A file or directory could not be made or read.
+    #[error("{}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `token.secret` does not hold 32 bytes.
+    #[error("{} holds {bytes} bytes instead of 32; restore it, or delete it to log everybody out", path.display())]
+    TokenSecret {
+        /// Where it is.
+        path: PathBuf,
+        /// What was found.
+        bytes: usize,
+    },
+    /// The cost of hashing is outside what Argon2 allows.
+    #[error("password hashing cost: {0}")]
+    Cost(String),
+    /// The database could not be opened.
+    #[error("cannot open the accounts database")]
+    Database(#[from] sqlx::Error),
+    /// The tables could not be brought up to date, or belong to a newer version.
+    #[error("cannot bring the accounts database up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// An account was not made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SignUpError {
+    /// Somebody has this name, in this or another case.
+    #[error("this name is taken")]
+    Taken,
+    /// The name or the password is not acceptable.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Too many passwords are being hashed; transient.
+    #[error("too many sign-ups and log-ins at once")]
+    Busy,
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// A log-in was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LogInError {
+    /// Unknown name, wrong password or disabled user: deliberately not told apart.
+    #[error("wrong name or password")]
+    Wrong,
+    /// Too many passwords are being hashed; transient.
+    #[error("too many sign-ups and log-ins at once")]
+    Busy,
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// A user was not changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UserError {
+    /// Nobody has this name.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// The new password is not acceptable.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Too many passwords are being hashed; transient.
+    #[error("too many passwords are being hashed")]
+    Busy,
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// An API key was not made or changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// There is no such user.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// This user has no such key.
+    #[error("there is no such key")]
+    NoSuchKey,
+    /// The key is revoked or has expired, so it cannot be rotated.
+    #[error("the key is no longer live")]
+    NotLive,
+    /// The user has as many live keys as anybody may have.
+    #[error("a user may have at most {max} live keys; revoke one first")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// The name, the quota or the expiry is not acceptable.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Lets `?` carry a database error into a family through [`Unavailable`], and a full queue into `Busy`.
+macro_rules! from_database {
+    ($($family:ident),*) => {$(
+        impl From<sqlx::Error> for $family {
+            fn from(error: sqlx::Error) -> Self {
+                Self::Unavailable(Unavailable(error))
+            }
+        }
+    )*};
+}
+
+macro_rules! from_busy {
+    ($($family:ident),*) => {$(
+        impl From<Busy> for $family {
+            fn from(_: Busy) -> Self {
+                Self::Busy
+            }
+        }
+    )*};
+}
+
+from_database!(SignUpError, LogInError, UserError, KeyError);
+from_busy!(SignUpError, LogInError, UserError);

@@ -1,0 +1,58 @@
+//! Names of users, sessions and keys: random, safe to log, of no use as a credential.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::random;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            pub(crate) fn fresh() -> Self {
+                Self(random::hex_id().into())
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<T: Into<Arc<str>>> From<T> for $name {
+            fn from(text: T) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// A user: 32 hexadecimal digits for an account, `guest-` and 32 digits for the holder of a guest token.
+    UserId
+}
+
+id! {
+    /// A session; not the secret in the cookie.
+    SessionId
+}
+
+id! {
+    /// An API key; not the key itself.
+    KeyId
+}

@@ -1,0 +1,159 @@
+//! Making, listing, revoking and rotating API keys.
+
+mod rows;
+mod summary;
+
+use std::time::Duration;
+
+use tollgate::{Micros, Quota};
+
+use crate::accounts::Accounts;
+use crate::changes::Change;
+use crate::database::{sql, stored};
+use crate::error::{Invalid, KeyError, Unavailable};
+use crate::id::{KeyId, UserId};
+use crate::own_quota;
+use rows::{Draft, find, insert, require_room, require_user};
+pub use summary::{KeySummary, NewKey};
+
+/// How many live keys one user may have; rotating leaves room for the old one beside them.
+pub const LIVE_KEYS_MAX: usize = 100;
+
+/// The longest name of a key.
+const NAME_CHARS_MAX: usize = 64;
+
+/// How many keys a list holds.
+const LISTED_MAX: i64 = 10_000;
+
+impl Accounts {
+    /// Makes a key. `quota` is the key's own limit, beside the route's; without `expires_at` it lives until revoked.
+    pub async fn create_key(
+        &self,
+        user: &UserId,
+        name: &str,
+        quota: Option<&Quota>,
+        expires_at: Option<Micros>,
+    ) -> Result<NewKey, KeyError> {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        check_name(name)?;
+        if expires_at.is_some_and(|end| end <= now) {
+            return Err(Invalid::new("expires_at", "must be in the future").into());
+        }
+        if let Some(quota) = quota {
+            own_quota::policy(quota.clone())
+                .map_err(|error| Invalid::new("quota", error.to_string()))?;
+        }
+        let mut transaction = inner.db.begin().await?;
+        require_user(&mut transaction, user).await?;
+        require_room(&mut transaction, user, None, now).await?;
+        let draft = Draft {
+            user,
+            name,
+            quota,
+            expires_at,
+            rotated_from: None,
+        };
+        let key = insert(&mut transaction, draft, now).await?;
+        inner
+            .commit(transaction, Change::KeyCreated(key.id.clone()), now)
+            .await?;
+        Ok(key)
+    }
+
+    /// The keys of one user, the newest first, revoked and expired ones included.
+    pub async fn list_keys(&self, user: &UserId) -> Result<Vec<KeySummary>, Unavailable> {
+        let rows = sql(
+            "SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id
+            WHERE k.user_id = $1 ORDER BY k.created_at DESC, k.id LIMIT $2",
+        )
+        .bind(user.to_string())
+        .bind(LISTED_MAX)
+        .fetch_all(self.inner().db.pool())
+        .await?;
+        Ok(rows
+            .iter()
+            .map(KeySummary::read)
+            .collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The keys of all users, the newest first, at most 10,000.
+    pub async fn list_all_keys(&self) -> Result<Vec<KeySummary>, Unavailable> {
+        let rows = sql(
+            "SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id
+            ORDER BY k.created_at DESC, k.id LIMIT $1",
+        )
+        .bind(LISTED_MAX)
+        .fetch_all(self.inner().db.pool())
+        .await?;
+        Ok(rows
+            .iter()
+            .map(KeySummary::read)
+            .collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Ends a key at once. `owner` is who asks, or `None` for an administrator; revoking twice is no error.
+    pub async fn revoke_key(&self, owner: Option<&UserId>, key: &KeyId) -> Result<(), KeyError> {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        let mut transaction = inner.db.begin().await?;
+        find(&mut transaction, owner, key).await?;
+        sql("UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE id = $2")
+            .bind(stored(now))
+            .bind(key.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        inner
+            .commit(transaction, Change::KeyRevoked(key.clone()), now)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a key like this one in its place; the old one is good for `grace` longer, and never longer than before.
+    pub async fn rotate_key(
+        &self,
+        owner: Option<&UserId>,
+        key: &KeyId,
+        grace: Duration,
+    ) -> Result<NewKey, KeyError> {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        let mut transaction = inner.db.begin().await?;
+        let old = find(&mut transaction, owner, key).await?;
+        if !old.is_live(now) {
+            return Err(KeyError::NotLive);
+        }
+        require_room(&mut transaction, &old.user, Some(key), now).await?;
+        let end = now + grace;
+        sql("UPDATE api_keys SET expires_at = $1 WHERE id = $2")
+            .bind(stored(old.expires_at.map_or(end, |before| before.min(end))))
+            .bind(key.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        let draft = Draft {
+            user: &old.user,
+            name: &old.name,
+            quota: old.quota.as_ref(),
+            expires_at: old.expires_at,
+            rotated_from: Some(key),
+        };
+        let new = insert(&mut transaction, draft, now).await?;
+        Change::KeyCreated(new.id.clone())
+            .append(&mut transaction, now)
+            .await?;
+        inner
+            .commit(transaction, Change::KeyRotated(key.clone()), now)
+            .await?;
+        Ok(new)
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Invalid> {
+    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        return Err(Invalid::new(
+            "name",
+            "must have at most 64 characters, none of them control characters",
+        ));
+    }
+    Ok(())
+}

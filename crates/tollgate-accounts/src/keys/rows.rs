@@ -1,0 +1,95 @@
+//! Statements about single keys, inside a transaction.
+
+use sqlx::{Any, Transaction};
+use tollgate::{Micros, Quota};
+
+use super::LIVE_KEYS_MAX;
+use super::summary::{KeySummary, NewKey};
+use crate::api_key;
+use crate::database::{Columns, sql, stored};
+use crate::digest::Digest;
+use crate::error::KeyError;
+use crate::id::{KeyId, UserId};
+
+/// What a key is made with.
+pub(super) struct Draft<'a> {
+    pub(super) user: &'a UserId,
+    pub(super) name: &'a str,
+    pub(super) quota: Option<&'a Quota>,
+    pub(super) expires_at: Option<Micros>,
+    pub(super) rotated_from: Option<&'a KeyId>,
+}
+
+type Tx = Transaction<'static, Any>;
+
+pub(super) async fn insert(
+    transaction: &mut Tx,
+    draft: Draft<'_>,
+    now: Micros,
+) -> Result<NewKey, KeyError> {
+    let secret = api_key::fresh();
+    let key = NewKey {
+        id: KeyId::fresh(),
+        hint: api_key::hint(&secret),
+        secret,
+    };
+    sql("INSERT INTO api_keys (id, user_id, name, hint, secret_hash, quota, created_at, expires_at, rotated_from)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+        .bind(key.id.to_string())
+        .bind(draft.user.to_string())
+        .bind(draft.name.to_owned())
+        .bind(key.hint.clone())
+        .bind(Digest::of(key.secret.expose()).to_hex())
+        .bind(draft.quota.map(Quota::to_string))
+        .bind(stored(now))
+        .bind(draft.expires_at.map(stored))
+        .bind(draft.rotated_from.map(KeyId::to_string))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(key)
+}
+
+/// Somebody else's key is no key.
+pub(super) async fn find(
+    transaction: &mut Tx,
+    owner: Option<&UserId>,
+    key: &KeyId,
+) -> Result<KeySummary, KeyError> {
+    let row = sql("SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id = $1")
+        .bind(key.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let found = row.as_ref().map(KeySummary::read).transpose()?;
+    found
+        .filter(|key| owner.is_none_or(|owner| key.user == *owner))
+        .ok_or(KeyError::NoSuchKey)
+}
+
+pub(super) async fn require_user(transaction: &mut Tx, user: &UserId) -> Result<(), KeyError> {
+    let row = sql("SELECT id FROM users WHERE id = $1")
+        .bind(user.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    row.map(|_| ()).ok_or(KeyError::NoSuchUser)
+}
+
+/// Rotating does not count the key that is on its way out, so a user with all keys taken can still rotate.
+pub(super) async fn require_room(
+    transaction: &mut Tx,
+    user: &UserId,
+    but: Option<&KeyId>,
+    now: Micros,
+) -> Result<(), KeyError> {
+    let row = sql("SELECT COUNT(*) AS live FROM api_keys
+        WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)")
+        .bind(user.to_string())
+        .bind(but.map_or_else(String::new, KeyId::to_string))
+        .bind(stored(now))
+        .fetch_one(&mut **transaction)
+        .await?;
+    if row.count("live")? < LIVE_KEYS_MAX as u64 {
+        Ok(())
+    } else {
+        Err(KeyError::TooMany { max: LIVE_KEYS_MAX })
+    }
+}

@@ -1,0 +1,74 @@
+//! A key as people see it.
+
+use sqlx::any::AnyRow;
+use tollgate::{Micros, Quota};
+
+use crate::database::Columns;
+use crate::id::{KeyId, UserId};
+use crate::own_quota;
+use crate::secret::Secret;
+
+/// A key that was just made; its secret is not shown again.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// What limits, lists and usage know it by.
+    pub id: KeyId,
+    /// What the caller presents.
+    pub secret: Secret,
+    /// What lists show of the secret.
+    pub hint: String,
+}
+
+/// A key as lists show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeySummary {
+    /// What limits and usage know it by.
+    pub id: KeyId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Their name.
+    pub user_name: String,
+    /// What it is for, in its owner's words.
+    pub name: String,
+    /// `tg_...` and the last four characters.
+    pub hint: String,
+    /// Its own quota.
+    pub quota: Option<Quota>,
+    /// When it was made.
+    pub created_at: Micros,
+    /// The first instant at which it is no longer good.
+    pub expires_at: Option<Micros>,
+    /// When it was revoked.
+    pub revoked_at: Option<Micros>,
+    /// The key that it replaces.
+    pub rotated_from: Option<KeyId>,
+    /// When it was last used, to the second or two.
+    pub last_used_at: Option<Micros>,
+}
+
+impl KeySummary {
+    /// Whether the key itself is good at `now`; its user may be disabled all the same.
+    pub fn is_live(&self, now: Micros) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    pub(super) fn read(row: &AnyRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.text("id")?.into(),
+            user: row.text("user_id")?.into(),
+            user_name: row.text("user_name")?,
+            name: row.text("name")?,
+            hint: row.text("hint")?,
+            quota: row
+                .text_or_null("quota")?
+                .as_deref()
+                .map(own_quota::read)
+                .transpose()?,
+            created_at: row.instant("created_at")?,
+            expires_at: row.instant_or_null("expires_at")?,
+            revoked_at: row.instant_or_null("revoked_at")?,
+            rotated_from: row.text_or_null("rotated_from")?.map(KeyId::from),
+            last_used_at: row.instant_or_null("last_used_at")?,
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! Users, sessions, tokens, API keys and usage: who is asking, known without I/O on a request's path.
+//!
+//! The way of a credential: [`Directory::lookup`] answers from memory, or hands out a [`Question`] that
+//! [`Accounts::resolve`] takes to the database, once. Every change is committed, then ends what the
+//! directory holds about its subject, here at once and in other processes when they next read `changes`.
+//!
+//! No limit is decided here, and no HTTP is spoken.
+#![deny(missing_docs)]
+
+mod accounts;
+mod api_key;
+mod changes;
+mod credential;
+mod database;
+mod digest;
+mod directory;
+mod error;
+mod id;
+mod identity;
+mod keys;
+mod liveness;
+mod own_quota;
+mod password;
+mod random;
+mod resolve;
+mod secret;
+mod sessions;
+mod settings;
+mod token;
+mod token_secret;
+mod usage;
+mod users;
+
+pub use accounts::Accounts;
+pub use api_key::PREFIX as API_KEY_PREFIX;
+pub use credential::Credential;
+pub use directory::{Directory, Lookup, Question};
+pub use error::{Invalid, KeyError, LogInError, OpenError, SignUpError, Unavailable, UserError};
+pub use id::{KeyId, SessionId, UserId};
+pub use identity::{Identity, Via};
+pub use keys::{KeySummary, LIVE_KEYS_MAX, NewKey};
+pub use secret::Secret;
+pub use sessions::LogIn;
+pub use settings::{HashCost, Settings};
+pub use token::Token;
+pub use usage::{KeyRate, KeyTotal, Outcome, Usage, UsageEvent};
+pub use users::User;

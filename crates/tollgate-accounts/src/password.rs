@@ -1,0 +1,189 @@
+//! Passwords: what is acceptable, and Argon2id off the async threads, a few at a time.
+
+use std::sync::Arc;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::error::{Busy, Invalid, OpenError};
+use crate::random;
+use crate::settings::{HashCost, Settings};
+
+/// The longest password that is hashed; longer ones are refused, never cut.
+pub(crate) const BYTES_MAX: usize = 1024;
+
+/// How many callers wait for their turn; whoever comes then is told to come back.
+const WAITING_MAX: usize = 64;
+
+pub(crate) struct Passwords {
+    hasher: Argon2<'static>,
+    chars_min: usize,
+    /// Verified in place of the hash that an unknown user does not have: same cost, never right.
+    decoy: String,
+    queue: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+}
+
+impl Passwords {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, OpenError> {
+        let HashCost {
+            memory_kib,
+            passes,
+            lanes,
+        } = settings.cost;
+        let params = Params::new(memory_kib, passes, lanes, None)
+            .map_err(|error| OpenError::Cost(error.to_string()))?;
+        let concurrency = settings.hashing_concurrency.max(1);
+        Ok(Self {
+            hasher: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            chars_min: settings.password_chars_min,
+            decoy: decoy(settings.cost),
+            queue: Arc::new(Semaphore::new(concurrency + WAITING_MAX)),
+            turns: Arc::new(Semaphore::new(concurrency)),
+        })
+    }
+
+    /// Whether somebody may choose this password.
+    pub(crate) fn check(&self, password: &str) -> Result<(), Invalid> {
+        let refused = |reason: String| Err(Invalid::new("password", reason));
+        if password.chars().count() < self.chars_min {
+            return refused(format!("must have at least {} characters", self.chars_min));
+        }
+        if password.len() > BYTES_MAX {
+            return refused(format!("must have at most {BYTES_MAX} bytes"));
+        }
+        Ok(())
+    }
+
+    /// The hash to store, in PHC form with a salt of its own.
+    pub(crate) async fn hash(&self, password: &str) -> Result<String, Busy> {
+        let hasher = self.hasher.clone();
+        let password = password.to_owned();
+        let hashed = self
+            .in_turn(move || hasher.hash_password(password.as_bytes()))
+            .await?;
+        hashed.map(|hash| hash.to_string()).map_err(|_| Busy)
+    }
+
+    /// Whether the password is the one behind `hash`; without a hash the answer is no, and takes as long.
+    pub(crate) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Busy> {
+        if password.len() > BYTES_MAX {
+            return Ok(false);
+        }
+        let hasher = self.hasher.clone();
+        let password = password.to_owned();
+        let hash = hash.unwrap_or(&self.decoy).to_owned();
+        self.in_turn(move || {
+            hasher
+                .verify_password(password.as_bytes(), hash.as_str())
+                .is_ok()
+        })
+        .await
+    }
+
+    /// Runs on a thread for blocking work. The places are given back when that thread is done, even if the caller
+    /// has gone away meanwhile.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let place = self.queue.clone().try_acquire_owned().map_err(|_| Busy)?;
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Busy)?;
+        let done = spawn_blocking(move || {
+            let result = work();
+            drop((turn, place));
+            result
+        });
+        done.await.map_err(|_| Busy)
+    }
+}
+
+fn decoy(cost: HashCost) -> String {
+    let HashCost {
+        memory_kib,
+        passes,
+        lanes,
+    } = cost;
+    let salt = STANDARD_NO_PAD.encode(random::bytes::<16>());
+    let hash = STANDARD_NO_PAD.encode(random::bytes::<32>());
+    format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${hash}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passwords() -> Passwords {
+        let mut settings = Settings::new("sqlite::memory:", "");
+        settings.cost = HashCost {
+            memory_kib: 8,
+            passes: 1,
+            lanes: 1,
+        };
+        settings.hashing_concurrency = 1;
+        Passwords::new(&settings).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_verifies() {
+        let passwords = passwords();
+        let hash = passwords.hash("correct horse").await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
+        assert!(
+            passwords
+                .verify("correct horse", Some(&hash))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !passwords
+                .verify("correct horse ", Some(&hash))
+                .await
+                .unwrap()
+        );
+        assert_ne!(hash, passwords.hash("correct horse").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_costs_a_hash_with_the_same_parameters() {
+        let passwords = passwords();
+        assert!(argon2::PasswordHash::new(&passwords.decoy).is_ok());
+        assert!(passwords.decoy.starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
+        assert!(!passwords.verify("anything", None).await.unwrap());
+        let _all = passwords
+            .queue
+            .acquire_many(1 + WAITING_MAX as u32)
+            .await
+            .unwrap();
+        assert!(
+            passwords.verify("anything", None).await.is_err(),
+            "it waits in the same queue"
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_finds_the_queue_full_is_told_so_at_once() {
+        let passwords = passwords();
+        let turn = passwords.turns.acquire().await.unwrap();
+        let places = passwords
+            .queue
+            .acquire_many(1 + WAITING_MAX as u32)
+            .await
+            .unwrap();
+        assert!(passwords.hash("password").await.is_err());
+        drop((turn, places));
+        assert!(passwords.hash("password").await.is_ok());
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_below_and_in_bytes_above() {
+        let passwords = passwords();
+        assert!(passwords.check("1234567").is_err());
+        assert!(passwords.check("p\u{e4}ssw\u{f6}rd").is_ok());
+        assert!(passwords.check(&"x".repeat(BYTES_MAX)).is_ok());
+        assert!(passwords.check(&"x".repeat(BYTES_MAX + 1)).is_err());
+    }
+}

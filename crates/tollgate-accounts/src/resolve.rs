@@ -1,0 +1,188 @@
+//! The one query behind a credential that the directory does not know.
+
+use std::sync::Arc;
+
+use sqlx::any::AnyRow;
+use tollgate::{Micros, Policy};
+
+use crate::accounts::Accounts;
+use crate::credential::Credential;
+use crate::database::{Columns, sql};
+use crate::directory::{About, Lookup, Question};
+use crate::error::Unavailable;
+use crate::id::{SessionId, UserId};
+use crate::identity::{Identity, Via};
+use crate::liveness::Alive;
+use crate::own_quota;
+
+/// How often a query is repeated because something ended while it ran.
+const ATTEMPTS: usize = 8;
+
+impl Accounts {
+    /// Asks the database who this is, and remembers the answer: a known credential until something ends it, an
+    /// unknown one for a second.
+    ///
+    /// One query; another only when a session or key has ended while it ran, so that an answer from before a log-out
+    /// is never remembered after it.
+    pub async fn resolve(&self, question: &Question) -> Result<Option<Arc<Identity>>, Unavailable> {
+        let inner = self.inner();
+        let mut answer = None;
+        for _ in 0..ATTEMPTS {
+            let epoch = inner.directory.epoch();
+            let found = self.find(question).await?;
+            let now = inner.clock.now();
+            let Some(identity) = found.filter(|identity| !identity.has_expired(now)) else {
+                inner.directory.learn_unknown(question, now);
+                return Ok(None);
+            };
+            if let Some(known) = inner.directory.learn(question, &identity, epoch) {
+                return Ok(Some(known));
+            }
+            answer = Some(Arc::new(identity));
+        }
+        // True when it was read, and not remembered.
+        Ok(answer)
+    }
+
+    /// [`Directory::lookup`](crate::Directory::lookup), then [`resolve`](Self::resolve) where that is needed: for
+    /// callers that may wait.
+    pub async fn identify(
+        &self,
+        credential: &Credential<'_>,
+    ) -> Result<Option<Arc<Identity>>, Unavailable> {
+        match self
+            .directory()
+            .lookup(credential, self.inner().clock.now())
+        {
+            Lookup::Known(identity) => Ok(Some(identity)),
+            Lookup::Unknown => Ok(None),
+            Lookup::Ask(question) => self.resolve(&question).await,
+        }
+    }
+
+    async fn find(&self, question: &Question) -> Result<Option<Identity>, Unavailable> {
+        let pool = self.inner().db.pool();
+        let statement = match &question.about {
+            About::SessionSecret => sql(
+                "SELECT s.id, s.user_id, s.expires_at, u.name FROM sessions s JOIN users u ON u.id = s.user_id
+                WHERE s.token_hash = $1 AND u.disabled_at IS NULL",
+            )
+            .bind(question.digest.to_hex()),
+            About::Token { session, user, .. } => sql(
+                "SELECT s.id, s.user_id, s.expires_at, u.name FROM sessions s JOIN users u ON u.id = s.user_id
+                WHERE s.id = $1 AND s.user_id = $2 AND u.disabled_at IS NULL",
+            )
+            .bind(session.to_string())
+            .bind(user.to_string()),
+            About::ApiKey => sql(
+                "SELECT k.id, k.user_id, k.expires_at, k.quota, u.name FROM api_keys k JOIN users u ON u.id = k.user_id
+                WHERE k.secret_hash = $1 AND k.revoked_at IS NULL AND u.disabled_at IS NULL",
+            )
+            .bind(question.digest.to_hex()),
+        };
+        let row = statement.fetch_optional(pool).await?;
+        let identity = row.map(|row| match &question.about {
+            About::SessionSecret => of_session(&row, Via::Session, Micros(u64::MAX)),
+            About::Token { expires_at, .. } => of_session(&row, Via::Token, *expires_at),
+            About::ApiKey => of_key(&row),
+        });
+        Ok(identity.transpose()?)
+    }
+}
+
+fn of_session(row: &AnyRow, via: Via, expires_at: Micros) -> sqlx::Result<Identity> {
+    Ok(Identity {
+        user: UserId::from(row.text("user_id")?),
+        name: Some(row.text("name")?.into()),
+        via,
+        session: Some(SessionId::from(row.text("id")?)),
+        key: None,
+        own: Vec::new(),
+        expires_at: Some(row.instant("expires_at")?.min(expires_at)),
+        alive: Alive::default(),
+    })
+}
+
+fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
+    let quota = row.text_or_null("quota")?;
+    let own = quota.map(|text| own_policy(&text)).transpose()?;
+    Ok(Identity {
+        user: UserId::from(row.text("user_id")?),
+        name: Some(row.text("name")?.into()),
+        via: Via::ApiKey,
+        session: None,
+        key: Some(row.text("id")?.into()),
+        own: own.into_iter().map(Arc::new).collect(),
+        expires_at: row.instant_or_null("expires_at")?,
+        alive: Alive::default(),
+    })
+}
+
+fn own_policy(quota: &str) -> sqlx::Result<Policy> {
+    own_quota::policy(own_quota::read(quota)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate::ManualClock;
+
+    use super::*;
+    use crate::settings::{HashCost, Settings};
+
+    async fn accounts(dir: &tempfile::TempDir) -> Accounts {
+        let mut settings = Settings::new("sqlite::memory:", dir.path());
+        settings.cost = HashCost {
+            memory_kib: 8,
+            passes: 1,
+            lanes: 1,
+        };
+        let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
+        Accounts::open(settings, clock).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_read_before_a_log_out_is_not_remembered_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = accounts(&dir).await;
+        accounts.sign_up("ann", "password").await.unwrap();
+        let log_in = accounts.log_in("ann", "password").await.unwrap();
+        let credential = Credential::Session(log_in.session_secret.expose());
+        let now = accounts.inner().clock.now();
+        let Lookup::Ask(question) = accounts.directory().lookup(&credential, now) else {
+            panic!("a new session is not in memory yet");
+        };
+
+        let epoch = accounts.directory().epoch();
+        let in_flight = accounts.find(&question).await.unwrap().unwrap();
+        accounts.log_out(&log_in.session).await.unwrap();
+
+        assert!(
+            accounts
+                .directory()
+                .learn(&question, &in_flight, epoch)
+                .is_none()
+        );
+        assert!(matches!(
+            accounts.directory().lookup(&credential, now),
+            Lookup::Ask(_)
+        ));
+        assert!(accounts.resolve(&question).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_token_for_somebody_elses_session_is_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = accounts(&dir).await;
+        accounts.sign_up("ann", "password").await.unwrap();
+        let bob = accounts.sign_up("bob", "password").await.unwrap();
+        let anns = accounts.log_in("ann", "password").await.unwrap();
+        let now = accounts.inner().clock.now();
+        let end = now + anns.session_expires_in;
+        let token = accounts
+            .inner()
+            .tokens
+            .for_session(&bob.id, &anns.session, end, now);
+        let presented = Credential::Bearer(token.token.expose());
+        assert!(accounts.identify(&presented).await.unwrap().is_none());
+    }
+}

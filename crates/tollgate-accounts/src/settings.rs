@@ -1,0 +1,63 @@
+//! What an operator may choose about accounts.
+
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// How accounts are kept; start from [`Settings::new`] and change what differs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `sqlite:FILE` (a relative file is below [`data_dir`](Self::data_dir)) or `sqlite::memory:`.
+    pub url: String,
+    /// Where `token.secret` and a relative database file live; created when missing.
+    pub data_dir: PathBuf,
+    /// How long a session lives after log-in.
+    pub session_ttl: Duration,
+    /// How long a token lives; never longer than the session it belongs to.
+    pub token_ttl: Duration,
+    /// The fewest characters of a new password.
+    pub password_chars_min: usize,
+    /// How many passwords are hashed at the same time.
+    pub hashing_concurrency: usize,
+    /// How many credentials the directory remembers.
+    pub credentials_cached_max: usize,
+    /// What hashing one password costs.
+    pub cost: HashCost,
+}
+
+impl Settings {
+    /// The defaults: sessions of 24 h, tokens of 1 h, passwords of 8 characters, 100,000 credentials remembered.
+    pub fn new(url: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            url: url.into(),
+            data_dir: data_dir.into(),
+            session_ttl: Duration::from_secs(24 * 3600),
+            token_ttl: Duration::from_secs(3600),
+            password_chars_min: 8,
+            hashing_concurrency: available_parallelism().map_or(1, usize::from),
+            credentials_cached_max: 100_000,
+            cost: HashCost::default(),
+        }
+    }
+}
+
+/// The cost of one Argon2id hash; the default is OWASP's minimum (19 MiB, 2 passes, 1 lane).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashCost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub passes: u32,
+    /// Lanes that may be computed in parallel.
+    pub lanes: u32,
+}
+
+impl Default for HashCost {
+    fn default() -> Self {
+        Self {
+            memory_kib: 19 * 1024,
+            passes: 2,
+            lanes: 1,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Making users, and what an administrator does with them.
+
+use sqlx::any::AnyRow;
+use tollgate::Micros;
+
+use crate::accounts::Accounts;
+use crate::changes::Change;
+use crate::database::{Columns, sql, stored};
+use crate::error::{Invalid, SignUpError, Unavailable, UserError};
+use crate::id::UserId;
+
+/// The longest name.
+const NAME_CHARS_MAX: usize = 64;
+
+/// How many users a list holds.
+const LISTED_MAX: i64 = 10_000;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Random; what limits and usage know the user by.
+    pub id: UserId,
+    /// As chosen at sign-up; no other user has it in any case.
+    pub name: String,
+    /// When they signed up.
+    pub created_at: Micros,
+    /// Since when they may not come in; `None` for everybody else.
+    pub disabled_at: Option<Micros>,
+}
+
+impl User {
+    pub(crate) fn read(row: &AnyRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.text("id")?.into(),
+            name: row.text("name")?,
+            created_at: row.instant("created_at")?,
+            disabled_at: row.instant_or_null("disabled_at")?,
+        })
+    }
+}
+
+impl Accounts {
+    /// Makes a user. Once this has returned, the account survives a crash.
+    ///
+    /// A name has 1 to 64 characters, no control characters and no blanks at its ends. A password has at least as
+    /// many characters as the settings say and at most 1024 bytes, and is taken as it is.
+    pub async fn sign_up(&self, name: &str, password: &str) -> Result<User, SignUpError> {
+        let inner = self.inner();
+        check_name(name)?;
+        inner.passwords.check(password)?;
+        if self.name_is_taken(name).await? {
+            return Err(SignUpError::Taken);
+        }
+        let password_hash = inner.passwords.hash(password).await?;
+        let user = User {
+            id: UserId::fresh(),
+            name: name.to_owned(),
+            created_at: inner.clock.now(),
+            disabled_at: None,
+        };
+        let mut transaction = inner.db.begin().await?;
+        let inserted = sql(
+            "INSERT INTO users (id, name, name_folded, password_hash, created_at)
+            VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(user.id.to_string())
+        .bind(user.name.clone())
+        .bind(folded(name))
+        .bind(password_hash)
+        .bind(stored(user.created_at))
+        .execute(&mut *transaction)
+        .await;
+        match inserted {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                return Err(SignUpError::Taken);
+            }
+            inserted => inserted?,
+        };
+        let change = Change::UserCreated(user.id.clone());
+        inner.commit(transaction, change, user.created_at).await?;
+        Ok(user)
+    }
+
+    /// All users by name, the first 10,000.
+    pub async fn list_users(&self) -> Result<Vec<User>, Unavailable> {
+        let rows = sql(
+            "SELECT id, name, created_at, disabled_at FROM users ORDER BY name_folded LIMIT $1",
+        )
+        .bind(LISTED_MAX)
+        .fetch_all(self.inner().db.pool())
+        .await?;
+        Ok(rows.iter().map(User::read).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The user of this name, in any case.
+    pub async fn user_by_name(&self, name: &str) -> Result<Option<User>, Unavailable> {
+        let row = sql("SELECT id, name, created_at, disabled_at FROM users WHERE name_folded = $1")
+            .bind(folded(name))
+            .fetch_optional(self.inner().db.pool())
+            .await?;
+        Ok(row.as_ref().map(User::read).transpose()?)
+    }
+
+    /// Sets a new password and ends all sessions of the user; API keys stay.
+    pub async fn set_password(&self, name: &str, password: &str) -> Result<(), UserError> {
+        let inner = self.inner();
+        inner.passwords.check(password)?;
+        let user = self
+            .user_by_name(name)
+            .await?
+            .ok_or(UserError::NoSuchUser)?
+            .id;
+        let hash = inner.passwords.hash(password).await?;
+        let mut transaction = inner.db.begin().await?;
+        sql("UPDATE users SET password_hash = $1 WHERE id = $2")
+            .bind(hash)
+            .bind(user.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sql("DELETE FROM sessions WHERE user_id = $1")
+            .bind(user.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        inner
+            .commit(
+                transaction,
+                Change::PasswordChanged(user),
+                inner.clock.now(),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps a user out: ends their sessions, and their API keys rest until the user is enabled again.
+    pub async fn disable_user(&self, name: &str) -> Result<(), UserError> {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        let user = self
+            .user_by_name(name)
+            .await?
+            .ok_or(UserError::NoSuchUser)?
+            .id;
+        let mut transaction = inner.db.begin().await?;
+        sql("UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2")
+            .bind(stored(now))
+            .bind(user.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sql("DELETE FROM sessions WHERE user_id = $1")
+            .bind(user.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        inner
+            .commit(transaction, Change::UserDisabled(user), now)
+            .await?;
+        Ok(())
+    }
+
+    /// Lets a disabled user in again.
+    pub async fn enable_user(&self, name: &str) -> Result<(), UserError> {
+        let inner = self.inner();
+        let user = self
+            .user_by_name(name)
+            .await?
+            .ok_or(UserError::NoSuchUser)?
+            .id;
+        let mut transaction = inner.db.begin().await?;
+        sql("UPDATE users SET disabled_at = NULL WHERE id = $1")
+            .bind(user.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        inner
+            .commit(transaction, Change::UserEnabled(user), inner.clock.now())
+            .await?;
+        Ok(())
+    }
+
+    /// Asked before hashing, so that a taken name does not cost a hash.
+    async fn name_is_taken(&self, name: &str) -> Result<bool, Unavailable> {
+        Ok(self.user_by_name(name).await?.is_some())
+    }
+}
+
+/// Two names that differ only in case are one name.
+pub(crate) fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+fn check_name(name: &str) -> Result<(), Invalid> {
+    let refused = |reason: &str| Err(Invalid::new("name", reason));
+    match name.chars().count() {
+        0 => refused("must not be empty"),
+        chars if chars > NAME_CHARS_MAX => refused("must have at most 64 characters"),
+        _ if name.chars().any(char::is_control) => refused("must not contain control characters"),
+        _ if name.trim() != name => refused("must not begin or end with a blank"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_refused_for_what_cannot_be_seen_and_for_length() {
+        for name in ["", " ann", "ann\t", "a\nb", "\u{7f}", &"x".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in [
+            "a",
+            "Ann Lee",
+            "\u{e9}lodie",
+            "'; DROP TABLE users",
+            &"\u{e9}".repeat(64),
+        ] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What another process does on the same database takes effect here with the next poll.
+
+use std::time::Duration;
+
+use sqlx::{AnyPool, Row};
+use tollgate_accounts::{Credential, Lookup};
+
+use crate::fixture::{Fixture, identify};
+
+#[tokio::test]
+async fn a_key_revoked_by_another_process_is_dead_after_one_poll() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let key = fixture
+        .accounts
+        .create_key(&ann.id, "", None, None)
+        .await
+        .unwrap();
+    let presented = Credential::ApiKey(key.secret.expose());
+    fixture.identify(presented).await.unwrap();
+    fixture.accounts.poll_changes().await.unwrap();
+    fixture.identify(presented).await.unwrap();
+    let command = fixture.other_process().await;
+    command.revoke_key(None, &key.id).await.unwrap();
+    assert!(
+        matches!(fixture.lookup(presented), Lookup::Known(_)),
+        "not heard of yet"
+    );
+    fixture.accounts.poll_changes().await.unwrap();
+    assert!(fixture.identify(presented).await.is_none());
+}
+
+#[tokio::test]
+async fn every_way_of_ending_a_session_elsewhere_is_heard_of() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let command = fixture.other_process().await;
+    for way in ["log out", "log out everywhere", "password", "disable"] {
+        let log_in = fixture.log_in().await;
+        let session = Credential::Session(log_in.session_secret.expose());
+        fixture.identify(session).await.unwrap();
+        match way {
+            "log out" => command.log_out(&log_in.session).await.unwrap(),
+            "log out everywhere" => command.log_out_everywhere(&ann.id).await.unwrap(),
+            "password" => command
+                .set_password("ann", crate::fixture::PASSWORD)
+                .await
+                .unwrap(),
+            _ => command.disable_user("ann").await.unwrap(),
+        }
+        fixture.accounts.poll_changes().await.unwrap();
+        assert!(fixture.identify(session).await.is_none(), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_made_or_rotated_elsewhere_is_as_it_is_there() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let command = fixture.other_process().await;
+    let old = command.create_key(&ann.id, "", None, None).await.unwrap();
+    let presented = Credential::ApiKey(old.secret.expose());
+    assert_eq!(fixture.identify(presented).await.unwrap().expires_at, None);
+    command
+        .rotate_key(None, &old.id, Duration::from_secs(60))
+        .await
+        .unwrap();
+    fixture.accounts.poll_changes().await.unwrap();
+    let end = fixture.now() + Duration::from_secs(60);
+    assert_eq!(
+        fixture.identify(presented).await.unwrap().expires_at,
+        Some(end)
+    );
+}
+
+#[tokio::test]
+async fn a_token_of_one_process_is_known_to_another() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let other = fixture.other_process().await;
+    let log_in = fixture.log_in().await;
+    let token = Credential::Bearer(log_in.token.token.expose());
+    assert_eq!(identify(&other, token).await.unwrap().user, ann.id);
+}
+
+#[tokio::test]
+async fn when_changes_cannot_be_read_for_five_minutes_nobody_is_believed_from_memory() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let key = fixture
+        .accounts
+        .create_key(&ann.id, "", None, None)
+        .await
+        .unwrap();
+    let presented = Credential::ApiKey(key.secret.expose());
+    fixture.identify(presented).await.unwrap();
+    fixture.accounts.poll_changes().await.unwrap();
+    fixture.accounts.close().await;
+    fixture.advance_secs(300);
+    assert!(fixture.accounts.poll_changes().await.is_err());
+    assert!(matches!(fixture.lookup(presented), Lookup::Known(_)));
+    fixture.advance_secs(1);
+    assert!(fixture.accounts.poll_changes().await.is_err());
+    assert!(matches!(fixture.lookup(presented), Lookup::Ask(_)));
+}
+
+#[tokio::test]
+async fn old_changes_and_expired_sessions_are_deleted() {
+    let (fixture, _) = Fixture::with_ann().await;
+    fixture.log_in().await;
+    let url = format!(
+        "sqlite://{}",
+        fixture.dir.path().join("tollgate.db").display()
+    );
+    let pool = AnyPool::connect(&url).await.unwrap();
+    let rows = async || {
+        let sql = "SELECT (SELECT COUNT(*) FROM changes) AS changes, (SELECT COUNT(*) FROM sessions) AS sessions";
+        let row = sqlx::query(sql).fetch_one(&pool).await.unwrap();
+        (row.get::<i64, _>("changes"), row.get::<i64, _>("sessions"))
+    };
+    fixture.accounts.poll_changes().await.unwrap();
+    assert_eq!(rows().await, (2, 1));
+    fixture.advance_secs(3601);
+    fixture.accounts.poll_changes().await.unwrap();
+    assert_eq!(rows().await, (0, 1));
+    fixture.advance_secs(23 * 3600);
+    fixture.accounts.poll_changes().await.unwrap();
+    assert_eq!(rows().await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_change_of_an_unknown_kind_makes_everybody_be_read_again() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let log_in = fixture.log_in().await;
+    let session = Credential::Session(log_in.session_secret.expose());
+    fixture.identify(session).await.unwrap();
+    let url = format!(
+        "sqlite://{}",
+        fixture.dir.path().join("tollgate.db").display()
+    );
+    let newer = AnyPool::connect(&url).await.unwrap();
+    let sql = "INSERT INTO changes (at, kind, subject) VALUES (0, 'plan-changed', 'x')";
+    sqlx::query(sql).execute(&newer).await.unwrap();
+    fixture.accounts.poll_changes().await.unwrap();
+    assert!(matches!(fixture.lookup(session), Lookup::Ask(_)));
+    assert!(fixture.identify(session).await.is_some());
+}

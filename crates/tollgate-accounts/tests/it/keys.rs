@@ -1,0 +1,146 @@
+//! API keys: making, listing, presenting.
+
+use std::time::Duration;
+
+use tollgate::Quota;
+use tollgate_accounts::{API_KEY_PREFIX, Credential, KeyError, Lookup, UserId, Via};
+
+use crate::fixture::{Fixture, PASSWORD};
+
+#[tokio::test]
+async fn a_new_key_is_known_as_its_owner_with_its_own_quota() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let quota: Quota = "10 per second".parse().unwrap();
+    let key = fixture
+        .accounts
+        .create_key(&ann.id, "build server", Some(&quota), None)
+        .await
+        .unwrap();
+    assert!(key.secret.expose().starts_with(API_KEY_PREFIX));
+    let presented = Credential::ApiKey(key.secret.expose());
+    let identity = fixture.identify(presented).await.unwrap();
+    assert_eq!(
+        (&identity.user, &identity.key, identity.via),
+        (&ann.id, &Some(key.id), Via::ApiKey)
+    );
+    assert_eq!(identity.own.len(), 1);
+    assert_eq!(identity.own[0].name(), "own.second");
+    assert_eq!(identity.own[0].quota(), Some(quota));
+    assert!(matches!(fixture.lookup(presented), Lookup::Known(_)));
+}
+
+#[tokio::test]
+async fn lists_show_a_hint_and_never_the_key() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let key = fixture
+        .accounts
+        .create_key(&ann.id, "one", None, None)
+        .await
+        .unwrap();
+    let listed = fixture.accounts.list_keys(&ann.id).await.unwrap();
+    assert_eq!(listed, fixture.accounts.list_all_keys().await.unwrap());
+    let secret = key.secret.expose();
+    assert_eq!(
+        listed[0].hint,
+        format!("tg_...{}", &secret[secret.len() - 4..])
+    );
+    assert_eq!(
+        (listed[0].name.as_str(), listed[0].user_name.as_str()),
+        ("one", "ann")
+    );
+    assert!(listed[0].is_live(fixture.now()));
+    assert!(!format!("{listed:?} {key:?}").contains(secret));
+}
+
+#[tokio::test]
+async fn the_database_holds_no_secret() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let key = fixture
+        .accounts
+        .create_key(&ann.id, "", None, None)
+        .await
+        .unwrap();
+    let log_in = fixture.log_in().await;
+    fixture.accounts.close().await;
+    for file in std::fs::read_dir(fixture.dir.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for secret in [
+            key.secret.expose(),
+            log_in.session_secret.expose(),
+            PASSWORD,
+        ] {
+            assert!(
+                !bytes
+                    .windows(secret.len())
+                    .any(|window| window == secret.as_bytes())
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_turned_away_without_a_query() {
+    let fixture = Fixture::new().await;
+    fixture.accounts.close().await;
+    let well_formed_elsewhere = {
+        let (other, ann) = Fixture::with_ann().await;
+        other
+            .accounts
+            .create_key(&ann.id, "", None, None)
+            .await
+            .unwrap()
+            .secret
+    };
+    let mut one_off = well_formed_elsewhere.expose().to_owned();
+    let last = one_off.pop().unwrap();
+    one_off.push(if last == 'x' { 'y' } else { 'x' });
+    let mebibyte = "x".repeat(1 << 20);
+    for garbage in ["", "\0", "tg_", "tg_\u{e9}", &one_off, &mebibyte] {
+        assert!(matches!(
+            fixture.lookup(Credential::ApiKey(garbage)),
+            Lookup::Unknown
+        ));
+    }
+    let plausible = Credential::ApiKey(well_formed_elsewhere.expose());
+    assert!(matches!(fixture.lookup(plausible), Lookup::Ask(_)));
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_turned_away_for_one_second_without_a_query() {
+    let fixture = Fixture::new().await;
+    let (other, ann) = Fixture::with_ann().await;
+    let key = other
+        .accounts
+        .create_key(&ann.id, "", None, None)
+        .await
+        .unwrap();
+    let unknown = Credential::ApiKey(key.secret.expose());
+    assert!(fixture.identify(unknown).await.is_none());
+    fixture.clock.advance(Duration::from_micros(999_999));
+    assert!(matches!(fixture.lookup(unknown), Lookup::Unknown));
+    fixture.clock.advance(Duration::from_micros(1));
+    assert!(matches!(fixture.lookup(unknown), Lookup::Ask(_)));
+}
+
+#[tokio::test]
+async fn a_key_for_nobody_or_from_the_past_is_refused() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let nobody = fixture
+        .accounts
+        .create_key(&UserId::from("nobody"), "", None, None)
+        .await;
+    assert!(matches!(nobody, Err(KeyError::NoSuchUser)));
+    let past = fixture
+        .accounts
+        .create_key(&ann.id, "", None, Some(fixture.now()))
+        .await;
+    assert_eq!(
+        past.unwrap_err().to_string(),
+        "expires_at: must be in the future"
+    );
+    let name = fixture
+        .accounts
+        .create_key(&ann.id, "a\u{1b}[31m", None, None)
+        .await;
+    assert!(matches!(name, Err(KeyError::Invalid(_))));
+}
