@@ -1,1 +1,49 @@
-fn main() {}
+//! The command `tollgate`. Everything it can do is listed in [`args`]; this is where exit codes are decided.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command answers on its standard output"
+)]
+
+mod admin_client;
+mod args;
+mod builtin;
+mod commands;
+mod demo_api;
+mod failure;
+mod logging;
+mod presets;
+mod serve;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let log_guard = logging::start(args.log);
+    let ended = run(args.command);
+    // The last lines are written before the process ends.
+    drop(log_guard);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::serve(args),
+        Command::Init { preset } => commands::init::run(preset),
+        Command::Validate { file } => commands::validate::run(&file),
+        Command::User(args) => commands::user::run(args),
+        Command::Key(args) => commands::key::run(args),
+        Command::Limit(args) => commands::limit::run(args),
+        Command::DemoApi { listen } => commands::demo_api::run(listen),
+        Command::Health { data } => commands::health::run(&data),
+    }
+}

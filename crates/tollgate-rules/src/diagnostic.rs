@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// The longest excerpt of a line that is shown.
 const EXCERPT_CHARS_MAX: usize = 160;
+/// The longest message, which may repeat what the file says.
+const MESSAGE_CHARS_MAX: usize = 400;
 
 /// One thing that is wrong: where, why, and what was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +39,15 @@ impl Diagnostic {
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
             width: text[start..end].chars().count().max(1),
-            excerpt: text[line_start..line_end]
-                .trim_end()
-                .chars()
-                .take(EXCERPT_CHARS_MAX)
-                .collect(),
-            message,
-            help,
+            excerpt: without_password(
+                text[line_start..line_end]
+                    .trim_end()
+                    .chars()
+                    .take(EXCERPT_CHARS_MAX)
+                    .collect(),
+            ),
+            message: shortened(without_password(message)),
+            help: help.map(shortened),
         }
     }
 
@@ -87,6 +91,35 @@ impl fmt::Display for Diagnostic {
             Some(help) => writeln!(f, "{:gutter$} = help: {help}", ""),
             None => Ok(()),
         }
+    }
+}
+
+/// The text with `*` in place of every character of a URL's password, so that a log holds none.
+fn without_password(mut text: String) -> String {
+    let Some(authority) = text.find("://").map(|scheme| scheme + 3) else {
+        return text;
+    };
+    let end = text[authority..].find(['/', '?', '#', '"', ' ']);
+    let end = end.map_or(text.len(), |length| authority + length);
+    let (Some(at), Some(colon)) = (
+        text[authority..end].rfind('@').map(|at| authority + at),
+        text[authority..end]
+            .find(':')
+            .map(|colon| authority + colon + 1),
+    ) else {
+        return text;
+    };
+    if colon < at {
+        let stars = "*".repeat(text[colon..at].chars().count());
+        text.replace_range(colon..at, &stars);
+    }
+    text
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

@@ -53,6 +53,11 @@ pub struct Subject<'a> {
 }
 
 impl KeySpec {
+    /// By the client's address; of IPv6 the first 64 bits.
+    pub fn client_ip() -> Self {
+        KeySpec(vec![KeyPart::ClientIp { ipv6_prefix: 64 }])
+    }
+
     /// The parts.
     pub fn parts(&self) -> &[KeyPart] {
         &self.0

@@ -60,11 +60,17 @@ pub fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
 
 /// Whether nothing needs to be done, which is so for almost every path.
 fn is_normal(path: &[u8]) -> bool {
-    let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'/' | b'.' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=');
-    path.iter().all(plain) && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
+    path.iter().all(|byte| is_plain(*byte))
+        && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
 }
 
-/// Decodes what need not be encoded, and writes the rest of the encoding in upper case.
+/// What stands in a path as itself: `pchar` and the slash (RFC 3986, section 3.3), without `;`.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~/:@!$&'()*+,=".contains(&byte)
+}
+
+/// Decodes what need not be encoded, and encodes the rest in upper case. Servers read `!` and `%21` alike, so both
+/// are one spelling here.
 fn decode(path: &[u8]) -> Result<String, PathError> {
     let mut normal = String::with_capacity(path.len());
     let mut bytes = Vec::with_capacity(path.len());
@@ -90,15 +96,12 @@ fn decode(path: &[u8]) -> Result<String, PathError> {
             b'/' if *first == b'%' => return Err(PathError::HiddenSlash),
             b';' => return Err(PathError::Parameter),
             0..=0x1f | 0x7f => return Err(PathError::Characters),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                normal.push(char::from(byte))
-            }
-            _ if *first == b'%' || !byte.is_ascii() => {
+            byte if is_plain(byte) => normal.push(char::from(byte)),
+            byte => {
                 normal.push('%');
                 normal.push(char::from(b"0123456789ABCDEF"[usize::from(byte >> 4)]));
                 normal.push(char::from(b"0123456789ABCDEF"[usize::from(byte & 15)]));
             }
-            byte => normal.push(char::from(byte)),
         }
     }
     std::str::from_utf8(&bytes).map_err(|_| PathError::Characters)?;

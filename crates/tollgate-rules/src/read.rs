@@ -8,6 +8,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Diagnostic;
 
+/// How many complaints are worth reading; reading a file that has more stops early.
+const COMPLAINTS_MAX: usize = 100;
+
 /// The file being read, and what is wrong with it so far.
 pub(crate) struct Source<'t> {
     name: &'t str,
@@ -50,14 +53,29 @@ impl<'t> Source<'t> {
         self.found.borrow_mut().push((span, message.into(), help));
     }
 
-    /// What was wrong, in the order of the file.
+    /// Whether there are more complaints than anybody reads.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.found.borrow().len() > COMPLAINTS_MAX
+    }
+
+    /// What was wrong, in the order of the file, each once.
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(span, ..)| span.start);
+        found.dedup();
+        found.truncate(COMPLAINTS_MAX);
         let shown =
             |(span, message, help)| Diagnostic::new(self.name, self.text, span, message, help);
         found.into_iter().map(shown).collect()
     }
+}
+
+/// The known word that was probably meant; nobody means one by a text that is much longer than each.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const WORD_BYTES_MAX: usize = 128;
+    (word.len() <= WORD_BYTES_MAX)
+        .then(|| tollgate::notation::nearest(word, known))
+        .flatten()
 }
 
 /// A value and where it stands.
@@ -135,8 +153,9 @@ impl<'s, 't> Table<'s, 't> {
             .table
             .iter()
             .filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref()))
+            .take(COMPLAINTS_MAX)
         {
-            let near = tollgate::notation::nearest(key.get_ref(), self.known.iter().copied());
+            let near = nearest(key.get_ref(), self.known.iter().copied());
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
@@ -274,7 +293,7 @@ pub(crate) fn choose<T: Copy>(
         .map(|(_, choice)| *choice);
     if found.is_none() {
         let names = || choices.iter().map(|(name, _)| *name);
-        let help = match tollgate::notation::nearest(&word.value, names()) {
+        let help = match nearest(&word.value, names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("one of: {}", names().collect::<Vec<_>>().join(", ")),
         };

@@ -10,6 +10,8 @@ use crate::limit::Limit;
 /// One route of the file.
 #[derive(Debug)]
 pub struct Route {
+    /// Its place among all routes.
+    pub index: usize,
     /// The first of its patterns, as the file writes it; names the route in metrics and usage.
     pub name: Arc<str>,
     /// Ways to authenticate, any of which will do; empty when the route is open.
@@ -189,6 +191,12 @@ impl Upstream {
         match (uri.scheme_str(), uri.authority()) {
             (Some("http"), Some(authority)) if authority.as_str().contains('@') => {
                 Err("credentials do not belong into a URL".to_owned())
+            }
+            // A port beyond 65535 is one that the type does not read.
+            (Some("http"), Some(authority))
+                if authority.port_u16().is_none() && authority.as_str() != authority.host() =>
+            {
+                Err(format!("`{text}` is no URL, like `http://127.0.0.1:9000`"))
             }
             (Some("http"), Some(authority)) if uri.query().is_none() => Ok(Upstream::Server {
                 authority: authority.to_string(),

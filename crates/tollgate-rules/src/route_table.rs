@@ -1,6 +1,7 @@
 //! Which route a request takes.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use http::Method;
 
@@ -12,6 +13,8 @@ pub struct RouteTable {
     routes: Vec<Route>,
     /// By lower-case pattern: matching ignores the case of literal segments.
     paths: matchit::Router<usize>,
+    /// The same patterns, for finding an endpoint by its pattern and not by a path.
+    by_pattern: HashMap<String, usize>,
     endpoints: Vec<Endpoint>,
 }
 
@@ -79,7 +82,7 @@ impl RouteTable {
     /// For the first pattern that cannot be: its place in `patterns`, and why.
     pub(crate) fn insert(
         &mut self,
-        route: Route,
+        mut route: Route,
         patterns: &[(Option<Method>, String)],
     ) -> Result<(), (usize, String)> {
         let index = self.routes.len();
@@ -87,6 +90,7 @@ impl RouteTable {
             self.insert_pattern(index, method.clone(), pattern, true)
                 .map_err(|why| (place, why))?;
         }
+        route.index = index;
         self.routes.push(route);
         Ok(())
     }
@@ -103,16 +107,9 @@ impl RouteTable {
             Some((parent.to_owned(), endpoint.methods.clone()))
         });
         for (parent, methods) in wild.collect::<Vec<_>>() {
-            let taken = self
-                .endpoints
-                .iter()
-                .any(|endpoint| endpoint.pattern.eq_ignore_ascii_case(&parent));
-            if !taken
-                && self
-                    .paths
-                    .insert(parent.to_ascii_lowercase(), self.endpoints.len())
-                    .is_ok()
-            {
+            let key = lower_case_literals(&parent);
+            let taken = self.by_pattern.contains_key(&key);
+            if !taken && self.paths.insert(key, self.endpoints.len()).is_ok() {
                 self.endpoints.push(Endpoint {
                     pattern: parent,
                     named: false,
@@ -130,11 +127,8 @@ impl RouteTable {
         named: bool,
     ) -> Result<(), String> {
         let key = lower_case_literals(pattern);
-        let same = self
-            .endpoints
-            .iter_mut()
-            .find(|endpoint| lower_case_literals(&endpoint.pattern) == key);
-        if let Some(endpoint) = same {
+        if let Some(same) = self.by_pattern.get(&key) {
+            let endpoint = &mut self.endpoints[*same];
             if endpoint.methods.iter().any(|(known, _)| *known == method) {
                 return Err("another route has this method and path already".to_owned());
             }
@@ -142,7 +136,7 @@ impl RouteTable {
             return Ok(());
         }
         self.paths
-            .insert(key, self.endpoints.len())
+            .insert(key.clone(), self.endpoints.len())
             .map_err(|error| match error {
                 matchit::InsertError::Conflict { with } => {
                     format!("it cannot be told apart from `{with}`")
@@ -150,6 +144,7 @@ impl RouteTable {
                 _ => "write `{name}` for one segment, and `{*rest}` at the end for all that follow"
                     .to_owned(),
             })?;
+        self.by_pattern.insert(key, self.endpoints.len());
         self.endpoints.push(Endpoint {
             pattern: pattern.to_owned(),
             named,
@@ -215,27 +210,32 @@ impl RouteTable {
             true => Cow::Owned(path.to_ascii_lowercase()),
             false => Cow::Borrowed(&path),
         };
-        if let Ok(found) = self.paths.at(&lower) {
-            return Some((&self.endpoints[*found.value], path));
-        }
-        // A trailing slash is another spelling of the path without it.
-        let shorter = lower
-            .strip_suffix('/')
-            .filter(|shorter| !shorter.is_empty())?;
-        let found = *self.paths.at(shorter).ok()?.value;
-        let length = shorter.len();
-        let path = match path {
-            Cow::Borrowed(path) => Cow::Borrowed(&path[..length]),
-            Cow::Owned(mut path) => {
-                path.truncate(length);
-                Cow::Owned(path)
-            }
+        let at = |path: &str| {
+            let found = self.paths.at(path).ok()?;
+            Some(&self.endpoints[*found.value])
         };
-        Some((&self.endpoints[found], path))
+        let as_written = at(&lower);
+        if as_written.is_some_and(|endpoint| !endpoint.is_wildcard()) || lower == "/" {
+            return Some((as_written?, path));
+        }
+        // With and without a slash at its end are two spellings of one path: neither slips past its route into a
+        // wildcard's.
+        let (other, respelled) = match lower.strip_suffix('/') {
+            Some(shorter) => (Cow::Borrowed(shorter), path[..shorter.len()].to_owned()),
+            None => (Cow::Owned(format!("{lower}/")), format!("{path}/")),
+        };
+        match at(&other).filter(|endpoint| !endpoint.is_wildcard()) {
+            Some(endpoint) => Some((endpoint, Cow::Owned(respelled))),
+            None => Some((as_written?, path)),
+        }
     }
 }
 
 impl Endpoint {
+    fn is_wildcard(&self) -> bool {
+        self.pattern.contains("{*")
+    }
+
     fn allow(&self) -> String {
         let mut methods: Vec<&str> = self
             .methods

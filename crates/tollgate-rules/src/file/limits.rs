@@ -1,5 +1,6 @@
 //! `[limits.NAME]`, and limits written inline: `"100 per minute by client-ip"`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -7,7 +8,7 @@ use tollgate::{AlgorithmKind, Mode, Policy, Quota};
 
 use crate::key::{KeyPart, KeySpec};
 use crate::limit::{Exempt, Limit, MissingKey};
-use crate::read::{At, Source, Table, Value};
+use crate::read::{At, Source, Table, Value, nearest};
 
 /// Parts of a key that have no parameter; the others are `header:NAME`, `cookie:NAME` and `query:NAME`.
 const PLAIN_PARTS: [&str; 5] = ["client-ip", "user", "api-key", "route", "global"];
@@ -46,7 +47,7 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
     let key = match table.value("key") {
         Some(value) => value
             .strings()
-            .and_then(|words| key_spec(source, &words, ipv6_prefix)),
+            .and_then(|words| key_spec(source, value.span(), &words, ipv6_prefix)),
         None => complain(
             &table,
             name,
@@ -136,7 +137,7 @@ fn complain<T>(table: &Table<'_, '_>, name: &str, what: &str) -> Option<T> {
     None
 }
 
-type Named = (String, Quota, std::ops::Range<usize>);
+type Named = (String, Quota, Range<usize>);
 
 /// `["5 per minute", …]`, or `{ minute = "5 per minute", … }`, or one string with several.
 fn quotas(value: &Value<'_, '_>, algorithm: AlgorithmKind) -> Option<Vec<Named>> {
@@ -155,6 +156,7 @@ fn quotas(value: &Value<'_, '_>, algorithm: AlgorithmKind) -> Option<Vec<Named>>
                     name.span.clone(),
                     format!("`{}` cannot name a window", name.value),
                 );
+                return None;
             }
             let mut quotas = read(&text)?;
             if quotas.len() > 1 {
@@ -182,7 +184,12 @@ fn quotas(value: &Value<'_, '_>, algorithm: AlgorithmKind) -> Option<Vec<Named>>
     Some(named)
 }
 
-fn key_spec(source: &Source<'_>, words: &[At<String>], ipv6_prefix: u8) -> Option<KeySpec> {
+fn key_spec(
+    source: &Source<'_>,
+    span: Range<usize>,
+    words: &[At<String>],
+    ipv6_prefix: u8,
+) -> Option<KeySpec> {
     let parts: Option<Vec<KeyPart>> = words
         .iter()
         .map(|word| key_part(source, word, ipv6_prefix))
@@ -190,7 +197,7 @@ fn key_spec(source: &Source<'_>, words: &[At<String>], ipv6_prefix: u8) -> Optio
     let parts = parts?;
     if parts.is_empty() {
         source.complain(
-            0..0,
+            span,
             "a key has at least one part; write `global` for one that everybody shares",
         );
     }
@@ -199,7 +206,7 @@ fn key_spec(source: &Source<'_>, words: &[At<String>], ipv6_prefix: u8) -> Optio
 
 fn key_part(source: &Source<'_>, word: &At<String>, ipv6_prefix: u8) -> Option<KeyPart> {
     let wrong = |message: String| {
-        let near = tollgate::notation::nearest(&word.value, PLAIN_PARTS.into_iter());
+        let near = nearest(&word.value, PLAIN_PARTS.into_iter());
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
@@ -268,7 +275,7 @@ pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Opti
             span: text.span.clone(),
         })
         .collect();
-    let key = key_spec(source, &words, IPV6_PREFIX)?;
+    let key = key_spec(source, text.span.clone(), &words, IPV6_PREFIX)?;
     let mut limit = Limit {
         name: name.to_owned(),
         key,

@@ -1,11 +1,13 @@
 //! From the text of a rules file to a [`RuleSet`], section by section.
 
+mod known_limits;
 mod limits;
 mod routes;
 mod server;
 
 use toml::de::DeTable;
 
+use self::known_limits::KnownLimits;
 use crate::RuleSet;
 use crate::diagnostic::Diagnostic;
 use crate::read::{Source, Table};
@@ -14,6 +16,8 @@ use crate::route_table::RouteTable;
 
 /// The longest rules file.
 pub const LONGEST_FILE_BYTES: usize = 4 << 20;
+/// The most routes of one file.
+const ROUTES_MAX: usize = 10_000;
 
 /// What the command line says instead of the file.
 #[derive(Debug, Clone, Default)]
@@ -47,33 +51,37 @@ pub(crate) fn parse(
     let counters = server::counters(root.table("counters"));
     let accounts = server::accounts(root.table("accounts"));
     let fields = server::fields(root.table("fields"));
-    let mut limits = limits::named(root.table("limits"));
-    let defaults = routes::Defaults::read(root.table("defaults"));
-    let routes_value = root.value("routes");
+    let mut limits = KnownLimits::new(limits::named(root.table("limits")));
+    let defaults = routes::Defaults::read(root.table("defaults"), &mut limits);
     let mut upstreams = Vec::new();
     let mut routes = RouteTable::default();
-    match routes_value {
-        Some(value) => {
+    let tables = match root.value("routes") {
+        Some(value) => value.array(),
+        None => Some(Vec::new()),
+    };
+    match tables.as_deref() {
+        Some([]) => source.complain(
+            0..0,
+            "there is no `[[routes]]`: a gateway without a route answers nothing",
+        ),
+        Some(tables) if tables.len() > ROUTES_MAX => source.complain(
+            tables[ROUTES_MAX].span(),
+            format!("there are more than {ROUTES_MAX} routes"),
+        ),
+        Some(tables) => {
             let mut reader = routes::Reader {
                 limits: &mut limits,
                 defaults: &defaults,
                 upstreams: &mut upstreams,
                 overrides,
             };
-            for table in value
-                .array()
-                .into_iter()
-                .flatten()
-                .filter_map(|value| value.table())
-            {
+            let tables = tables.iter().filter_map(|value| value.table());
+            for table in tables.take_while(|_| !source.is_hopeless()) {
                 reader.route(table, &mut routes);
             }
             routes.imply_parents();
         }
-        None => source.complain(
-            0..0,
-            "there is no `[[routes]]`: a gateway without a route answers nothing",
-        ),
+        None => {}
     }
     root.finish();
     let diagnostics = source.into_diagnostics();
@@ -85,7 +93,7 @@ pub(crate) fn parse(
         counters,
         accounts,
         fields,
-        limits,
+        limits: limits.into_all(),
         upstreams,
         routes,
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::limits::inline;
+use super::known_limits::KnownLimits;
 use crate::file::Overrides;
 use crate::key::KeyPart;
 use crate::limit::{Limit, MissingKey};
@@ -23,22 +23,23 @@ const METHODS: [Method; 7] = [
     Method::OPTIONS,
 ];
 
+/// A limit and where it is asked for.
+type Placed = (Arc<Limit>, At<String>);
+
 /// `[defaults]`: what routes have that say nothing else.
 #[derive(Default)]
 pub(super) struct Defaults {
-    limits: Vec<At<String>>,
+    limits: Vec<Placed>,
     status: StatusMap,
 }
 
 impl Defaults {
-    pub(super) fn read(table: Option<Table<'_, '_>>) -> Self {
+    pub(super) fn read(table: Option<Table<'_, '_>>, known: &mut KnownLimits) -> Self {
         let Some(mut table) = table else {
             return Defaults::default();
         };
-        let limits = table
-            .value("limits")
-            .and_then(|value| value.strings())
-            .unwrap_or_default();
+        let texts = table.value("limits").and_then(|value| value.strings());
+        let limits = limits_of(table.source(), texts.unwrap_or_default(), "default", known);
         let status = status_map(table.table("status"), StatusMap::default());
         table.finish();
         Defaults { limits, status }
@@ -47,7 +48,7 @@ impl Defaults {
 
 /// Reads routes, one after the other.
 pub(super) struct Reader<'r> {
-    pub(super) limits: &'r mut Vec<Arc<Limit>>,
+    pub(super) limits: &'r mut KnownLimits,
     pub(super) defaults: &'r Defaults,
     pub(super) upstreams: &'r mut Vec<Upstream>,
     pub(super) overrides: &'r Overrides,
@@ -57,15 +58,16 @@ impl Reader<'_> {
     pub(super) fn route(&mut self, mut table: Table<'_, '_>, routes: &mut RouteTable) {
         let source = table.source();
         let matches = match table.value("match") {
-            Some(value) => value.strings().unwrap_or_default(),
-            None => {
-                source.complain(
-                    table.span(),
-                    "a route needs a `match`, like `match = \"GET /call_api\"`",
-                );
-                Vec::new()
-            }
+            Some(value) => value.strings(),
+            None => Some(Vec::new()),
         };
+        if matches.as_ref().is_some_and(Vec::is_empty) {
+            source.complain(
+                table.span(),
+                "a route needs a `match`, like `match = \"GET /call_api\"`",
+            );
+        }
+        let matches = matches.unwrap_or_default();
         let patterns: Vec<_> = matches
             .iter()
             .filter_map(|text| pattern(source, text))
@@ -96,6 +98,7 @@ impl Reader<'_> {
         let Some(action) = action else { return };
         keys_need_auth(source, &span, &limits, &auth);
         let route = Route {
+            index: 0,
             name,
             auth,
             limits: limits.into_iter().map(|(limit, _)| limit).collect(),
@@ -137,7 +140,7 @@ impl Reader<'_> {
         table: &mut Table<'_, '_>,
         route: &str,
         action: Option<&Action>,
-    ) -> Vec<(Arc<Limit>, At<String>)> {
+    ) -> Vec<Placed> {
         let source = table.source();
         let own = table
             .value("limits")
@@ -152,86 +155,40 @@ impl Reader<'_> {
         } else {
             &self.defaults.limits[..]
         };
-        let own_name = inline_name(route);
         let mut limits = Vec::new();
         if own.is_none() || inherit {
-            limits.extend(
-                defaults
-                    .iter()
-                    .filter_map(|text| Some((self.limit(source, text, "default")?, text.clone()))),
-            );
+            limits.extend_from_slice(defaults);
         }
-        for text in own.into_iter().flatten() {
-            if let Some(limit) = self.limit(source, &text, &own_name) {
-                limits.push((limit, text));
-            }
-        }
+        let own = limits_of(
+            source,
+            own.unwrap_or_default(),
+            &inline_name(route),
+            self.limits,
+        );
+        let is_new = |(limit, _): &(Arc<Limit>, _)| {
+            !defaults.iter().any(|(known, _)| Arc::ptr_eq(known, limit))
+        };
+        limits.extend(own.into_iter().filter(|own| !inherit || is_new(own)));
         limits
-    }
-
-    /// The limit that `text` names, or writes out; the latter is added under `name`.
-    fn limit(&mut self, source: &Source<'_>, text: &At<String>, name: &str) -> Option<Arc<Limit>> {
-        let known = |name: &str| self.limits.iter().find(|limit| limit.name == name).cloned();
-        if let Some(limit) = known(&text.value) {
-            return Some(limit);
-        }
-        if !text.value.starts_with(|first: char| first.is_ascii_digit()) {
-            let near = tollgate::notation::nearest(
-                &text.value,
-                self.limits.iter().map(|limit| limit.name.as_str()),
-            );
-            let help = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    "write `[limits.NAME]`, or the limit itself, like \"5 per minute by client-ip\""
-                        .to_owned()
-                }
-            };
-            source.complain_with(
-                text.span.clone(),
-                format!("there is no limit `{}`", text.value),
-                Some(help),
-            );
-            return None;
-        }
-        let limit = inline(source, text, name)?;
-        // The same text under the same name is one limit; another text gets a name of its own.
-        let same = |known: &Limit| known.key == limit.key && quotas_of(known) == quotas_of(&limit);
-        match known(name) {
-            Some(known) if same(&known) => Some(known),
-            Some(_) => {
-                let next = (2..)
-                    .map(|number| format!("{name}-{number}"))
-                    .find(|name| self.limits.iter().all(|limit| limit.name != *name))?;
-                self.limit(source, text, &next)
-            }
-            None => {
-                self.limits.push(Arc::clone(&limit));
-                Some(limit)
-            }
-        }
     }
 
     fn action(&mut self, table: &mut Table<'_, '_>) -> Option<Action> {
         let source = table.source();
-        let of = table
-            .value("of")
-            .and_then(|value| value.strings())
-            .unwrap_or_default();
+        let of = table.value("of");
+        let of_span = of.as_ref().map(Value::span);
+        let of = of.and_then(|value| value.strings()).unwrap_or_default();
         let (upstream, respond, builtin) = (
             table.value("upstream"),
             table.value("respond"),
             table.value("builtin"),
         );
-        match (upstream, respond, builtin) {
+        let action = match (upstream, respond, builtin) {
             (Some(value), None, None) => self.upstream(&value),
             (None, Some(value), None) => respond_of(value.table()?),
             (None, None, Some(value)) => {
                 let builtin = value.choice(&Builtin::NAMES)?;
-                let of: Vec<Arc<Limit>> = of
-                    .iter()
-                    .filter_map(|text| self.limit(source, text, "of"))
-                    .collect();
+                let of = limits_of(source, of, "of", self.limits);
+                let of: Vec<Arc<Limit>> = of.into_iter().map(|(limit, _)| limit).collect();
                 if builtin == Builtin::Remaining && of.is_empty() {
                     source.complain(value.span(), "`remaining` needs `of`: the limits that it shows, like `of = [\"per-user\"]`");
                 }
@@ -244,7 +201,25 @@ impl Reader<'_> {
                 );
                 None
             }
+        };
+        let shows = |action: &Action| {
+            matches!(
+                action,
+                Action::Builtin {
+                    builtin: Builtin::Remaining | Builtin::Monitor,
+                    ..
+                }
+            )
+        };
+        if let (Some(span), Some(action)) = (of_span, &action)
+            && !shows(action)
+        {
+            source.complain(
+                span,
+                "`of` is for `builtin = \"remaining\"` and `builtin = \"monitor\"`",
+            );
         }
+        action
     }
 
     fn upstream(&mut self, value: &Value<'_, '_>) -> Option<Action> {
@@ -265,8 +240,26 @@ impl Reader<'_> {
     }
 }
 
-fn quotas_of(limit: &Limit) -> Vec<Option<tollgate::Quota>> {
-    limit.policies.iter().map(|policy| policy.quota()).collect()
+/// The limits of these texts, each of which is named or written out.
+fn limits_of(
+    source: &Source<'_>,
+    texts: Vec<At<String>>,
+    base: &str,
+    known: &mut KnownLimits,
+) -> Vec<Placed> {
+    let mut limits: Vec<Placed> = Vec::new();
+    for text in texts {
+        let Some(limit) = known.resolve(source, &text, base) else {
+            continue;
+        };
+        if limits.iter().any(|(other, _)| Arc::ptr_eq(other, &limit)) {
+            let message = format!("`{}` is among the limits of this route already", text.value);
+            source.complain(text.span, message);
+        } else {
+            limits.push((limit, text));
+        }
+    }
+    limits
 }
 
 /// `GET /fast` names its inline limit `fast`.
@@ -288,7 +281,7 @@ fn inline_name(route: &str) -> String {
 fn keys_need_auth(
     source: &Source<'_>,
     span: &std::ops::Range<usize>,
-    limits: &[(Arc<Limit>, At<String>)],
+    limits: &[Placed],
     auth: &[Auth],
 ) {
     for (limit, at) in limits
@@ -358,22 +351,22 @@ fn pattern(source: &Source<'_>, text: &At<String>) -> Option<(Option<Method>, St
             return None;
         }
     };
-    let literal: String = path
-        .split('/')
-        .filter(|segment| !segment.contains('{'))
-        .collect::<Vec<_>>()
-        .join("/");
-    let normal = path::normalise(if literal.starts_with('/') {
-        &literal
-    } else {
-        path
-    });
-    let reason = match normal {
+    // A parameter stands as a segment of plain characters.
+    let plain = path.replace('{', "(~").replace('}', "~)");
+    let reason = match path::normalise(&plain) {
         _ if !path.starts_with('/') => "a path begins with `/`".to_owned(),
-        Ok(normal) if normal == literal || literal.is_empty() || path.contains('{') => {
-            return Some((method, path.to_owned()));
+        _ if path
+            .split('/')
+            .any(|segment| !is_literal_or_parameter(segment)) =>
+        {
+            "write `{name}` for one segment, and `{*rest}` at the end for all that follow"
+                .to_owned()
         }
-        Ok(normal) => format!("it is never matched: requests are matched as `{normal}`"),
+        Ok(normal) if normal == plain => return Some((method, path.to_owned())),
+        Ok(normal) => format!(
+            "it is never matched: requests are matched as `{}`",
+            normal.replace("(~", "{").replace("~)", "}")
+        ),
         Err(why) => why.to_string(),
     };
     source.complain(
@@ -381,6 +374,14 @@ fn pattern(source: &Source<'_>, text: &At<String>) -> Option<(Option<Method>, St
         format!("`{path}` cannot be matched: {reason}"),
     );
     None
+}
+
+fn is_literal_or_parameter(segment: &str) -> bool {
+    let parameter = segment
+        .strip_prefix('{')
+        .and_then(|segment| segment.strip_suffix('}'));
+    let name = parameter.unwrap_or(segment);
+    !name.contains(['{', '}']) && parameter.is_none_or(|name| !name.is_empty())
 }
 
 fn status_map(table: Option<Table<'_, '_>>, mut map: StatusMap) -> StatusMap {

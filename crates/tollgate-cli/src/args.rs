@@ -1,0 +1,236 @@
+//! The command line. Every flag of `serve` can also be given as an environment variable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::presets::Preset;
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate serve                                          the number API behind accounts, on port 8000
+  tollgate serve --preset per-api-key                     another of the five systems
+  tollgate serve --upstream http://127.0.0.1:9000 --limit \"100 per minute by client-ip\"
+                                                          a limited proxy, without a file
+  tollgate init && $EDITOR tollgate.toml && tollgate serve
+                                                          rules of your own
+  tollgate limit show per-user ann                        what ann has left";
+
+/// A rate limiter: an API gateway with accounts, API keys and exact limits, in one binary.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// How log lines are written: to people or to programs. They go to standard error.
+    #[arg(long, global = true, env = "TOLLGATE_LOG", default_value = "text")]
+    pub(crate) log: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object for each line.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Start the gateway.
+    Serve(ServeArgs),
+    /// Write the rules of a preset to ./tollgate.toml, to start from.
+    Init {
+        /// Which of the five.
+        #[arg(default_value = "random-number")]
+        preset: Preset,
+    },
+    /// Check a rules file: exit code 0 if it is right, 2 with every mistake shown if not.
+    Validate {
+        /// The rules file.
+        file: PathBuf,
+    },
+    /// Users: make, list, disable, change a password.
+    User(UserArgs),
+    /// API keys: make, list, revoke, rotate.
+    Key(KeyArgs),
+    /// Counters of a running gateway: show or reset.
+    Limit(LimitArgs),
+    /// Start the number API alone, with its documentation at /docs.
+    DemoApi {
+        /// Where it listens.
+        #[arg(long, default_value = "127.0.0.1:8000")]
+        listen: SocketAddr,
+    },
+    /// Ask a running gateway whether it is ready: exit code 0 if so.
+    Health {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// Where a gateway keeps what it must not forget.
+#[derive(clap::Args, Clone)]
+pub(crate) struct DataArgs {
+    /// Directory for the database, saved counters, secrets and the admin socket.
+    #[arg(
+        long,
+        env = "TOLLGATE_DATA",
+        default_value = "tollgate-data",
+        value_name = "DIR"
+    )]
+    pub(crate) data: PathBuf,
+}
+
+/// A data directory and the accounts in it.
+#[derive(clap::Args, Clone)]
+pub(crate) struct AccountsArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The database, instead of `sqlite:tollgate.db` in the data directory.
+    #[arg(long, env = "TOLLGATE_ACCOUNTS", value_name = "URL")]
+    pub(crate) accounts: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ServeArgs {
+    /// The rules file. Without it: ./tollgate.toml if there is one, else what the other flags ask for, else the
+    /// preset random-number.
+    #[arg(
+        long,
+        env = "TOLLGATE_RULES",
+        value_name = "FILE",
+        conflicts_with = "preset"
+    )]
+    pub(crate) rules: Option<PathBuf>,
+    /// One of the five systems.
+    #[arg(long, env = "TOLLGATE_PRESET", value_name = "NAME")]
+    pub(crate) preset: Option<Preset>,
+    /// Where requests go: in the place of every upstream of the rules, or of the whole limited proxy.
+    #[arg(long, env = "TOLLGATE_UPSTREAM", value_name = "URL")]
+    pub(crate) upstream: Option<String>,
+    /// A limit of the proxy that --upstream asks for, like "100 per minute by client-ip". May be given several times.
+    #[arg(long, env = "TOLLGATE_LIMIT", value_name = "LIMIT", requires = "upstream", conflicts_with_all = ["rules", "preset"])]
+    pub(crate) limit: Vec<String>,
+    /// Where the gateway listens, instead of what the rules say.
+    #[arg(long, env = "TOLLGATE_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) accounts: AccountsArgs,
+    /// Where counters live. This version keeps them in memory and saves them in the data directory.
+    #[arg(long, env = "TOLLGATE_COUNTERS", value_name = "URL", default_value = "memory:", value_parser = ["memory:"])]
+    pub(crate) counters: String,
+    /// Serve /livez, /readyz and /metrics on this address too, besides the admin socket in the data directory.
+    #[arg(long, env = "TOLLGATE_ADMIN", value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Hold the clock at this second since 1970 until POST /clock/advance on the admin socket moves it.
+    #[cfg(debug_assertions)]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) test_clock: Option<u64>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct UserArgs {
+    #[command(flatten)]
+    pub(crate) accounts: AccountsArgs,
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make a user. The password is asked for, or read from standard input when that is no terminal.
+    Create {
+        /// Their name.
+        name: String,
+    },
+    /// All users.
+    List,
+    /// Keep a user and all their keys out.
+    Disable {
+        /// Their name.
+        name: String,
+    },
+    /// Let a user in again.
+    Enable {
+        /// Their name.
+        name: String,
+    },
+    /// Change a password, which ends every session of the user.
+    Passwd {
+        /// Their name.
+        name: String,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    pub(crate) accounts: AccountsArgs,
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key, and show it this once.
+    Create {
+        /// Whose it is.
+        user: String,
+        /// What it is for.
+        #[arg(long, default_value = "key")]
+        name: String,
+        /// A limit of its own beside its user's, like "2 per second".
+        #[arg(long)]
+        quota: Option<tollgate::Quota>,
+    },
+    /// The keys of a user, or all of them.
+    List {
+        /// Whose.
+        user: Option<String>,
+    },
+    /// End a key at once.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+    /// Replace a key by a new one, and end the old one after a while.
+    Rotate {
+        /// Its id.
+        id: String,
+        /// How long the old one stays good.
+        #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+        grace: u64,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct LimitArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(subcommand)]
+    pub(crate) command: LimitCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LimitCommand {
+    /// What a key has used and has left. Nothing is charged.
+    Show {
+        /// The limit's name.
+        limit: String,
+        /// The key, one word for each of its parts: a user's name, an address, a value.
+        key: Vec<String>,
+    },
+    /// Forget what a key has used, or what every key has.
+    Reset {
+        /// The limit's name.
+        limit: String,
+        /// The key, one word for each of its parts.
+        #[arg(required_unless_present = "all")]
+        key: Vec<String>,
+        /// Every key.
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
+    },
+}

@@ -1,0 +1,134 @@
+//! Style sheets and scripts, embedded in the binary, so that a page needs nothing from elsewhere.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use tollgate_gateway::refusal::Refusal;
+
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+macro_rules! web {
+    ($path:literal) => {
+        include_bytes!(concat!("../../../../web/", $path))
+    };
+}
+
+type File = (&'static str, &'static str, &'static [u8]);
+
+/// Path, media type, content.
+const FILES: [File; 6] = [
+    ("style.css", CSS, web!("assets/style.css")),
+    ("app.js", SCRIPT, web!("assets/app.js")),
+    ("docs.js", SCRIPT, web!("assets/docs.js")),
+    ("icon.svg", SVG, web!("assets/icon.svg")),
+    (
+        "swagger-ui/swagger-ui.css",
+        CSS,
+        web!("vendor/swagger-ui/swagger-ui.css"),
+    ),
+    (
+        "swagger-ui/swagger-ui-bundle.js",
+        SCRIPT,
+        web!("vendor/swagger-ui/swagger-ui-bundle.js"),
+    ),
+];
+
+/// The entity tag of each file, in their order.
+static ETAGS: LazyLock<[HeaderValue; FILES.len()]> =
+    LazyLock::new(|| FILES.map(|(.., body)| etag(body)));
+
+/// The file of this path; nothing but its fields when the client has it already.
+pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Result<Response<Bytes>, Refusal> {
+    let place = FILES.iter().position(|(known, ..)| *known == path);
+    let place = place.ok_or_else(Refusal::not_found)?;
+    let ((_, media_type, body), etag) = (FILES[place], &ETAGS[place]);
+    let mut response = Response::new(Bytes::from_static(body));
+    if is_known(headers, etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Bytes::new();
+    } else {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    let fields = response.headers_mut();
+    fields.insert(header::ETAG, etag.clone());
+    fields.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=3600"),
+    );
+    fields.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    Ok(response)
+}
+
+/// Tells two builds' files apart; nobody gains by forging one.
+fn etag(body: &[u8]) -> HeaderValue {
+    let tag = format!("\"{:08x}-{:x}\"", crc32fast::hash(body), body.len());
+    HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// Weak comparison (RFC 9110, section 13.1.2).
+fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    let lines = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
+    tags.any(|tag| {
+        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(path: &str, known: &str) -> Response<Bytes> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_str(known).unwrap());
+        answer(path, &headers).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_the_client_has_is_not_sent_again() {
+        for (path, media_type, body) in FILES {
+            let first = get(path, "\"other\"");
+            assert_eq!(first.status(), 200);
+            assert_eq!(first.headers()[header::CONTENT_TYPE], media_type);
+            assert_eq!(first.body(), body);
+            let etag = first.headers()[header::ETAG].to_str().unwrap();
+            for known in [
+                etag.to_owned(),
+                format!("\"other\", W/{etag}"),
+                "*".to_owned(),
+            ] {
+                let second = get(path, &known);
+                assert_eq!(second.status(), 304, "{known}");
+                assert!(second.body().is_empty());
+                assert_eq!(second.headers()[header::ETAG], etag);
+            }
+        }
+    }
+
+    #[test]
+    fn files_have_different_tags_and_unknown_paths_nothing() {
+        let mut tags: Vec<_> = ETAGS.iter().collect();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), FILES.len());
+        for path in ["", "STYLE.CSS", "../assets/style.css", "swagger-ui/"] {
+            assert_eq!(
+                answer(path, &HeaderMap::new()).unwrap_err().status(None),
+                404,
+                "{path}"
+            );
+        }
+    }
+}

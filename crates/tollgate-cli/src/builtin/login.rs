@@ -1,0 +1,194 @@
+//! Opening a session: a cookie for browsers, and a token for everybody else.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde_json::json;
+use tollgate_accounts::{LogIn, LogInError};
+use tollgate_gateway::builtin::BuiltinCall;
+use tollgate_gateway::refusal::Refusal;
+
+use super::form::{self, Fields};
+use super::pages::{Form, LoginPage};
+use super::{Builtins, answer, busy, cookie, unreachable};
+
+impl Builtins {
+    pub(super) fn login_page(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
+        self.login_form(call, StatusCode::OK, Form::default())
+    }
+
+    pub(super) async fn log_in(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
+        let fields = Fields::of(&call.request)?;
+        let from_page = form::is_from_page(&call.request);
+        let login = match self.open_session(call, &fields).await {
+            Ok(login) => login,
+            Err(refusal) if from_page => {
+                let username = fields.text("username").unwrap_or_default().to_owned();
+                let form = Form {
+                    username,
+                    ..Form::default()
+                };
+                return form::again(refusal, form, |status, form| {
+                    self.login_form(call, status, form)
+                });
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let mut response = if from_page {
+            let next = self.links.number.as_deref().or(self.links.home.as_deref());
+            answer::see_other(next.unwrap_or("/"))
+        } else {
+            let body = json!({
+                "token": login.token.token.expose(),
+                "token_type": "Bearer",
+                "expires_in": login.token.expires_in.as_secs(),
+                "username": login.user.name,
+            });
+            answer::json(StatusCode::OK, &body)?
+        };
+        cookie::set(&mut response, &login, self.sets_secure_cookies(call));
+        Ok(response)
+    }
+
+    /// Charged before anything is hashed; given back unless the guess was wrong, so that only wrong guesses count.
+    async fn open_session(&self, call: &BuiltinCall, fields: &Fields) -> Result<LogIn, Refusal> {
+        let (username, password) = (fields.text("username")?, fields.text("password")?);
+        let attempt = self.protection.login(username, call.caller.address);
+        let receipt = attempt.charge(&self.store, self.now())?;
+        let result = self.accounts.log_in(username, password).await;
+        if let Err(LogInError::Wrong) = result {
+            return Err(Refusal::wrong_password());
+        }
+        attempt.refund(&self.store, receipt, self.now());
+        result.map_err(|error| match error {
+            LogInError::Busy => busy(),
+            LogInError::Unavailable(error) => unreachable(&error),
+            _ => Refusal::internal(),
+        })
+    }
+
+    pub(super) fn sets_secure_cookies(&self, call: &BuiltinCall) -> bool {
+        cookie::is_secure(self.rules.server.cookie_secure, call.caller.secure)
+    }
+
+    fn login_form(
+        &self,
+        call: &BuiltinCall,
+        status: StatusCode,
+        form: Form,
+    ) -> Result<Response<Bytes>, Refusal> {
+        answer::page(
+            status,
+            &LoginPage {
+                site: self.site(call),
+                form,
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_rules::Builtin;
+
+    use super::super::testing::{FORM, JSON, PASSWORD, Site, json as body, text};
+    use super::*;
+
+    const RIGHT: &str = "username=ann&password=correct+horse";
+    const WRONG: &str = "username=Ann&password=wrong+horse";
+
+    async fn site() -> Site {
+        let site = Site::new("random-number").await;
+        site.accounts.sign_up("ann", PASSWORD).await.unwrap();
+        site
+    }
+
+    #[tokio::test]
+    async fn a_program_gets_a_token_and_a_cookie() {
+        let input = r#"{"username":"ann","password":"correct horse"}"#;
+        let response = site()
+            .await
+            .post(Builtin::Login, (JSON, "*/*"), input, None)
+            .await
+            .unwrap();
+        let answer = body(&response);
+        assert_eq!(
+            (answer["token_type"].as_str(), answer["expires_in"].as_u64()),
+            (Some("Bearer"), Some(3600))
+        );
+        assert_eq!(answer["token"].as_str().unwrap().split('.').count(), 3);
+        let cookie = response.headers()["set-cookie"].to_str().unwrap();
+        assert!(
+            cookie.starts_with("session=") && cookie.ends_with("; Max-Age=86400"),
+            "{cookie}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_browser_goes_on_to_the_number() {
+        let response = site()
+            .await
+            .post(Builtin::Login, (FORM, "text/html"), RIGHT, None)
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 303);
+        assert_eq!(response.headers()["location"], "/call_api");
+        assert!(response.headers().contains_key("set-cookie"));
+    }
+
+    #[tokio::test]
+    async fn only_wrong_guesses_count_and_after_five_even_the_right_one_waits() {
+        let site = site().await;
+        for _ in 0..25 {
+            assert!(
+                site.post(Builtin::Login, (FORM, "*/*"), RIGHT, None)
+                    .await
+                    .is_ok()
+            );
+        }
+        for _ in 0..5 {
+            let refusal = site
+                .post(Builtin::Login, (FORM, "*/*"), WRONG, None)
+                .await
+                .unwrap_err();
+            assert_eq!(refusal.status(None), 401);
+        }
+        let refusal = site
+            .post(Builtin::Login, (FORM, "*/*"), RIGHT, None)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (refusal.status(None).as_u16(), refusal.retry_after()),
+            (429, Some(900))
+        );
+        assert_eq!(refusal.violated(), ["accounts.login-per-account.15m"]);
+        site.clock.advance(std::time::Duration::from_secs(900));
+        assert!(
+            site.post(Builtin::Login, (FORM, "*/*"), RIGHT, None)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_browser_sees_its_form_again_with_the_name_and_the_wait() {
+        let site = site().await;
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            let response = site
+                .post(Builtin::Login, (FORM, "text/html"), WRONG, None)
+                .await
+                .unwrap();
+            statuses.push(response.status().as_u16());
+            assert!(
+                text(&response).contains("value=\"Ann\"")
+                    && !text(&response).contains("wrong horse")
+            );
+            assert!(response.headers().contains_key("content-security-policy"));
+            if response.status() == 429 {
+                assert_eq!(response.headers()["retry-after"], "900");
+                assert!(text(&response).contains("data-wait=\"900\""));
+            }
+        }
+        assert_eq!(statuses, [401, 401, 401, 401, 401, 429]);
+    }
+}

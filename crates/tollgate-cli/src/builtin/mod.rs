@@ -1,0 +1,143 @@
+//! The control side: answers the routes that end in a part of the gateway. Their paths are the rules' business.
+//!
+//! One file for each part; refusals are returned, never rendered here, but for forms that a person can mend.
+
+mod answer;
+pub(crate) mod assets;
+mod cookie;
+mod docs;
+mod form;
+mod home;
+mod keys;
+mod login;
+mod logout;
+mod monitor;
+mod openapi;
+pub(crate) mod pages;
+mod protect;
+mod remaining;
+mod signup;
+mod standings;
+#[cfg(test)]
+mod testing;
+mod time;
+mod token;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response};
+use tollgate::{Clock, MemoryStore, Micros, PolicyError};
+use tollgate_accounts::{Accounts, Identity, Unavailable};
+use tollgate_gateway::builtin::BuiltinCall;
+use tollgate_gateway::page::{Links, Site};
+use tollgate_gateway::refusal::Refusal;
+use tollgate_rules::{Builtin, RuleSet};
+
+use protect::Protection;
+
+/// What the parts of the gateway answer from.
+pub(crate) struct Builtins {
+    rules: Arc<RuleSet>,
+    accounts: Accounts,
+    store: Arc<MemoryStore>,
+    clock: Arc<dyn Clock>,
+    links: Links,
+    protection: Protection,
+    openapi: Bytes,
+}
+
+impl Builtins {
+    /// The parts of a rule set.
+    ///
+    /// # Errors
+    /// A quota of the protection that cannot be counted exactly.
+    pub(crate) fn new(
+        rules: Arc<RuleSet>,
+        accounts: Accounts,
+        store: Arc<MemoryStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, PolicyError> {
+        Ok(Builtins {
+            links: Links::of(&rules),
+            protection: Protection::new(&rules.accounts.protection)?,
+            openapi: openapi::document(&rules).to_string().into(),
+            rules,
+            accounts,
+            store,
+            clock,
+        })
+    }
+
+    /// Answers one request. HEAD is a GET whose body the connection leaves out.
+    pub(crate) async fn answer(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
+        let method = match *call.request.method() {
+            Method::HEAD => &Method::GET,
+            ref method => method,
+        };
+        match (call.builtin, method) {
+            (Builtin::Signup, &Method::GET) => self.signup_page(call),
+            (Builtin::Signup, &Method::POST) => self.sign_up(call).await,
+            (Builtin::Login, &Method::GET) => self.login_page(call),
+            (Builtin::Login, &Method::POST) => self.log_in(call).await,
+            (Builtin::Logout, &Method::POST) => self.log_out(call).await,
+            (Builtin::Token, &Method::GET) => self.token(call),
+            (Builtin::Remaining, &Method::GET) => self.remaining(call),
+            (Builtin::Home, &Method::GET) => self.home(call),
+            (Builtin::Keys, &Method::GET) => self.list_keys(call).await,
+            (Builtin::Keys, &Method::POST) => self.change_keys(call).await,
+            (Builtin::Assets, &Method::GET) => assets::answer(&call.rest, call.request.headers()),
+            (Builtin::Docs, &Method::GET) => self.docs(call),
+            (Builtin::Monitor, &Method::GET) => self.monitor(call).await,
+            (builtin, _) => Err(Refusal::method_not_allowed(allow(builtin).to_owned())),
+        }
+    }
+
+    fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    fn site(&self, call: &BuiltinCall) -> Site<'_> {
+        let name = call
+            .caller
+            .identity
+            .as_ref()
+            .and_then(|who| who.name.as_deref());
+        Site {
+            user: name.map(str::to_owned),
+            links: &self.links,
+        }
+    }
+}
+
+/// Who asks, when there is an account behind it.
+fn account(call: &BuiltinCall) -> Result<&Identity, Refusal> {
+    let account = call
+        .caller
+        .identity
+        .as_deref()
+        .filter(|who| !who.is_guest());
+    account.ok_or_else(Refusal::no_credentials)
+}
+
+/// The database's silence is logged here, once; the client only learns that trying again may help.
+fn unreachable(error: &Unavailable) -> Refusal {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "accounts cannot be reached"
+    );
+    Refusal::unavailable("Accounts cannot be reached at the moment.")
+}
+
+/// Too many passwords are being hashed.
+fn busy() -> Refusal {
+    Refusal::unavailable("Too many people sign up and log in at once. Try again in a moment.")
+}
+
+fn allow(builtin: Builtin) -> &'static str {
+    match builtin {
+        Builtin::Signup | Builtin::Login | Builtin::Keys => "GET, HEAD, POST",
+        Builtin::Logout => "POST",
+        _ => "GET, HEAD",
+    }
+}

@@ -1,0 +1,195 @@
+//! Limits on guessing and on making accounts, decided before anything is hashed or looked up.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tollgate::key::CompositeKey;
+use tollgate::{Check, Checks, Decision, MemoryStore, Micros, Policy, PolicyError, Quota, Receipt};
+use tollgate_gateway::refusal::Refusal;
+use tollgate_rules::{KeySpec, Protection as Quotas, Subject};
+
+/// No account has a longer name, so that what is cut off tells no two apart.
+const ACCOUNT_KEY_BYTES_MAX: usize = 256;
+
+/// The policies of the protection.
+pub(super) struct Protection {
+    login_per_account: Vec<Arc<Policy>>,
+    login_per_address: Vec<Arc<Policy>>,
+    signup_per_address: Vec<Arc<Policy>>,
+    token_per_address: Vec<Arc<Policy>>,
+}
+
+impl Protection {
+    pub(super) fn new(quotas: &Quotas) -> Result<Self, PolicyError> {
+        Ok(Protection {
+            login_per_account: policies("login-per-account", &quotas.login_per_account)?,
+            login_per_address: policies("login-per-address", &quotas.login_per_address)?,
+            signup_per_address: policies("signup-per-address", &quotas.signup_per_address)?,
+            token_per_address: policies("token-per-address", &quotas.token_per_address)?,
+        })
+    }
+
+    /// A log-in counts against the account that it names, whether there is one or not, and against the address.
+    pub(super) fn login(&self, username: &str, address: IpAddr) -> Attempt<'_> {
+        let mut attempt = Attempt::default();
+        attempt.counts(&self.login_per_account, account_key(username));
+        attempt.counts(&self.login_per_address, address_key(address));
+        attempt
+    }
+
+    pub(super) fn signup(&self, address: IpAddr) -> Attempt<'_> {
+        let mut attempt = Attempt::default();
+        attempt.counts(&self.signup_per_address, address_key(address));
+        attempt
+    }
+
+    pub(super) fn token(&self, address: IpAddr) -> Attempt<'_> {
+        let mut attempt = Attempt::default();
+        attempt.counts(&self.token_per_address, address_key(address));
+        attempt
+    }
+}
+
+/// Something that may be tried only so often.
+#[derive(Default)]
+pub(super) struct Attempt<'p>(Vec<(&'p Arc<Policy>, CompositeKey)>);
+
+impl<'p> Attempt<'p> {
+    fn counts(&mut self, policies: &'p [Arc<Policy>], key: CompositeKey) {
+        self.0
+            .extend(policies.iter().map(|policy| (policy, key.clone())));
+    }
+
+    /// Charges one unit everywhere, or refuses and charges nothing.
+    pub(super) fn charge(
+        &self,
+        store: &MemoryStore,
+        now: Micros,
+    ) -> Result<Option<Receipt>, Refusal> {
+        let decision = store.decide(&self.checks(now)?, now);
+        if decision.is_allowed() {
+            return Ok(decision.receipt());
+        }
+        let policies = self
+            .0
+            .iter()
+            .map(|(policy, _)| Arc::clone(policy))
+            .collect();
+        Err(Refusal::limited(policies, decision))
+    }
+
+    /// Gives back what [`charge`](Attempt::charge) took: the attempt was none of those that are limited.
+    pub(super) fn refund(&self, store: &MemoryStore, receipt: Option<Receipt>, now: Micros) {
+        if let (Some(receipt), Ok(checks)) = (receipt, self.checks(now)) {
+            store.refund(&checks, &receipt, now);
+        }
+    }
+
+    fn checks(&self, now: Micros) -> Result<Checks<'_>, Refusal> {
+        let mut checks = Checks::new();
+        for (policy, key) in &self.0 {
+            let check = Check {
+                policy,
+                key: key.as_ref(),
+                cost: 1,
+            };
+            let refused = |reason| Refusal::limited(Vec::new(), Decision::refused(reason, now));
+            checks.push(check).map_err(refused)?;
+        }
+        Ok(checks)
+    }
+}
+
+/// Named after the place in the rules file. No limit of the file can have such a name: theirs have no dots.
+fn policies(name: &str, quotas: &[Quota]) -> Result<Vec<Arc<Policy>>, PolicyError> {
+    let mut policies: Vec<Arc<Policy>> = Vec::new();
+    for (place, quota) in quotas.iter().enumerate() {
+        let mut full = format!("accounts.{name}.{}", quota.window_name());
+        if policies.iter().any(|policy| policy.name() == full) {
+            full = format!("accounts.{name}.{place}-{}", quota.window_name());
+        }
+        policies.push(Arc::new(Policy::new(&full, quota.clone())?));
+    }
+    Ok(policies)
+}
+
+/// Names are one account in any case.
+fn account_key(username: &str) -> CompositeKey {
+    let folded = username.to_lowercase();
+    let bytes = folded.as_bytes();
+    let mut key = CompositeKey::new();
+    key.push(&bytes[..bytes.len().min(ACCOUNT_KEY_BYTES_MAX)]);
+    key
+}
+
+fn address_key(address: IpAddr) -> CompositeKey {
+    let headers = HeaderMap::new();
+    let subject = Subject {
+        address,
+        user: None,
+        user_name: None,
+        api_key: None,
+        headers: &headers,
+        query: None,
+        route: "",
+    };
+    // An address is always there.
+    KeySpec::client_ip().key_of(&subject).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn protection() -> Protection {
+        let quotas = |text: &str| Quota::parse_list(text).unwrap();
+        Protection::new(&Quotas {
+            login_per_account: quotas("2 per minute"),
+            login_per_address: quotas("3 per minute"),
+            signup_per_address: quotas("1 per minute, 2 per minute"),
+            token_per_address: Vec::new(),
+            credentials_per_address: Vec::new(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_name_and_an_address_have_one_key_however_they_are_written() {
+        assert_eq!(account_key("\u{c9}LODIE"), account_key("\u{e9}lodie"));
+        let key = |text: &str| address_key(text.parse().unwrap());
+        assert_eq!(key("2001:db8::1"), key("2001:db8::2"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+        assert!(account_key(&"x".repeat(60_000)).as_ref().len() < 300);
+    }
+
+    #[test]
+    fn a_denied_log_in_charges_neither_the_account_nor_the_address() {
+        let (protection, store, now) = (protection(), MemoryStore::new(), Micros::from_secs(1));
+        let address = "192.0.2.1".parse().unwrap();
+        let mut tries = ["ann", "ANN", "ann", "bob", "cid"].into_iter();
+        let passes = |name| protection.login(name, address).charge(&store, now).is_ok();
+        let results: Vec<bool> = tries.by_ref().map(passes).collect();
+        assert_eq!(results, [true, true, false, true, false]);
+    }
+
+    #[test]
+    fn what_is_refunded_can_be_tried_again() {
+        let (protection, store, now) = (protection(), MemoryStore::new(), Micros::from_secs(1));
+        for _ in 0..10 {
+            let attempt = protection.login("ann", "192.0.2.1".parse().unwrap());
+            let receipt = attempt.charge(&store, now).unwrap();
+            attempt.refund(&store, receipt, now);
+        }
+    }
+
+    #[test]
+    fn policies_with_one_window_are_told_apart_and_a_refusal_names_the_one_that_denies() {
+        let (protection, store, now) = (protection(), MemoryStore::new(), Micros::from_secs(1));
+        let attempt = protection.signup("192.0.2.1".parse().unwrap());
+        attempt.charge(&store, now).unwrap();
+        let refusal = attempt.charge(&store, now).unwrap_err();
+        assert_eq!(refusal.violated(), ["accounts.signup-per-address.minute"]);
+        assert_eq!(refusal.retry_after(), Some(60));
+    }
+}

@@ -1,0 +1,207 @@
+//! Where somebody stands under some limits, charging nothing: for `remaining` and `monitor` alike.
+
+use std::sync::Arc;
+
+use tollgate::key::CompositeKey;
+use tollgate::store::CHECKS_MAX;
+use tollgate::{Check, Checks, Mode, Policy, Reason};
+use tollgate_gateway::page::Window;
+use tollgate_rules::{Limit, Subject};
+
+use super::Builtins;
+
+/// Keys of the JSON that no window may take.
+const RESERVED: [&str; 3] = ["user", "as_of", "available_now"];
+
+/// Every window, and what passes under all of them together.
+pub(super) struct Standings {
+    pub(super) windows: Vec<Window>,
+    /// `None` when nothing limits.
+    pub(super) available: Option<u64>,
+}
+
+/// One policy with the key that it counts the subject under.
+struct Line<'a> {
+    window: &'a str,
+    policy: &'a Arc<Policy>,
+    key: CompositeKey,
+}
+
+impl Builtins {
+    /// Where `subject` stands under `limits`, and under its API key's `own` policies.
+    ///
+    /// # Errors
+    /// When the subject lacks what one of the limits is keyed by.
+    pub(super) fn standings(
+        &self,
+        limits: &[Arc<Limit>],
+        subject: &Subject<'_>,
+        own: &[Arc<Policy>],
+    ) -> Result<Standings, Reason> {
+        let mut lines = Vec::new();
+        for (place, limit) in limits.iter().enumerate() {
+            let again = limits[..place]
+                .iter()
+                .any(|before| before.name == limit.name);
+            // A limit by route counts where it is charged, which is not here.
+            let route = self.charging_route(limit).unwrap_or(subject.route);
+            let key = limit.key_of(&Subject { route, ..*subject })?;
+            let Some(key) = key.filter(|_| !again) else {
+                continue;
+            };
+            let windows = limit.policies.iter().zip(&limit.windows);
+            lines.extend(windows.map(|(policy, window)| Line {
+                window,
+                policy,
+                key: key.clone(),
+            }));
+        }
+        if let Some(id) = subject.api_key {
+            let mut key = CompositeKey::new();
+            key.push(id.as_bytes());
+            // By its full name, `own.minute`, which no window of a limit has.
+            lines.extend(own.iter().map(|policy| Line {
+                window: policy.name(),
+                policy,
+                key: key.clone(),
+            }));
+        }
+        self.peek(&lines)
+    }
+
+    fn peek(&self, lines: &[Line<'_>]) -> Result<Standings, Reason> {
+        let now = self.now();
+        let (mut windows, mut available) = (Vec::new(), u64::MAX);
+        for some in lines.chunks(CHECKS_MAX) {
+            let mut checks = Checks::new();
+            for line in some {
+                checks.push(Check {
+                    policy: line.policy,
+                    key: line.key.as_ref(),
+                    cost: 1,
+                })?;
+            }
+            let decision = self.store.peek(&checks, now);
+            available = available.min(decision.remaining());
+            let pairs = some.iter().zip(decision.standings());
+            windows.extend(
+                pairs
+                    .filter(|(line, _)| is_shown(line))
+                    .map(|(line, standing)| Window {
+                        name: name(line, lines).to_owned(),
+                        limit: standing.limit(),
+                        used: standing.used(),
+                        remaining: standing.remaining(),
+                        resets_in: standing.resets_in(),
+                    }),
+            );
+        }
+        Ok(Standings {
+            windows,
+            available: Some(available).filter(|units| *units < u64::MAX),
+        })
+    }
+
+    /// The first route that charges a limit.
+    fn charging_route(&self, limit: &Limit) -> Option<&str> {
+        let mut routes = self.rules.routes.routes().iter();
+        let route = routes.find(|route| {
+            route
+                .limits
+                .iter()
+                .any(|charged| charged.name == limit.name)
+        });
+        route.map(|route| &*route.name)
+    }
+}
+
+/// Policies that only watch, and those without numbers, are nobody's business.
+fn is_shown(line: &Line<'_>) -> bool {
+    line.policy.mode() == Mode::Enforce && line.policy.capacity().is_some()
+}
+
+/// The window's name, or the policy's when the window's is not its alone.
+fn name<'a>(line: &Line<'a>, all: &[Line<'a>]) -> &'a str {
+    let mut shown = all.iter().filter(|other| is_shown(other));
+    let shared =
+        shown.any(|other| other.window == line.window && other.policy.name() != line.policy.name());
+    if shared || RESERVED.contains(&line.window) {
+        line.policy.name()
+    } else {
+        line.window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use tollgate_rules::{Overrides, RuleSet};
+
+    use super::super::testing::{Site, rules};
+    use super::*;
+
+    const TWO_LIMITS: &str = r#"
+        [limits.per-user]
+        key = "user"
+        quotas = ["5 per minute", "300 per hour"]
+
+        [limits.per-address]
+        key = "client-ip"
+        quotas = { minute = "9 per minute", user = "20 per day", second = "1 per second" }
+
+        [[routes]]
+        match = "GET /"
+        limits = ["per-user", "per-address"]
+        respond = { text = "" }
+    "#;
+
+    async fn names(rules: RuleSet, own: &[Arc<Policy>]) -> (Vec<String>, Option<u64>) {
+        let site = Site::of(rules).await;
+        let headers = HeaderMap::new();
+        let subject = Subject {
+            address: "192.0.2.1".parse().unwrap(),
+            user: Some("ann"),
+            user_name: None,
+            api_key: Some("key"),
+            headers: &headers,
+            query: None,
+            route: "",
+        };
+        let mut limits = site.builtins.rules.limits.clone();
+        // A limit that is named twice is one limit.
+        limits.extend(limits.clone());
+        let standings = site.builtins.standings(&limits, &subject, own).unwrap();
+        let mut names: Vec<String> = standings
+            .windows
+            .into_iter()
+            .map(|window| window.name)
+            .collect();
+        names.sort_unstable();
+        (names, standings.available)
+    }
+
+    #[tokio::test]
+    async fn a_window_goes_by_its_own_name_while_no_other_has_it() {
+        let own = Arc::new(Policy::new("own.minute", "2 per minute".parse().unwrap()).unwrap());
+        let (found, available) = names(rules("random-number"), &[own]).await;
+        assert_eq!(found, ["hour", "minute", "own.minute"]);
+        assert_eq!(available, Some(2));
+    }
+
+    #[tokio::test]
+    async fn windows_of_one_name_and_names_of_other_fields_go_by_their_policies() {
+        let rules = RuleSet::parse("two", TWO_LIMITS, &Overrides::default()).unwrap();
+        let (found, available) = names(rules, &[]).await;
+        assert_eq!(
+            found,
+            [
+                "hour",
+                "per-address.minute",
+                "per-address.user",
+                "per-user.minute",
+                "second"
+            ]
+        );
+        assert_eq!(available, Some(1));
+    }
+}

@@ -1,0 +1,90 @@
+//! `tollgate key`: making, listing, revoking and rotating API keys.
+
+use std::time::Duration;
+
+use tollgate::{Clock, SystemClock};
+use tollgate_accounts::{Accounts, KeyError, KeyId, KeySummary, NewKey, UserId};
+
+use super::with_accounts;
+use crate::args::{KeyArgs, KeyCommand};
+use crate::failure::Failure;
+
+pub(crate) fn run(args: KeyArgs) -> Result<(), Failure> {
+    with_accounts(&args.accounts, async |accounts| match args.command {
+        KeyCommand::Create { user, name, quota } => {
+            let user = user_id(accounts, &user).await?;
+            show_once(
+                accounts
+                    .create_key(&user, &name, quota.as_ref(), None)
+                    .await,
+            )
+        }
+        KeyCommand::List { user } => list(accounts, user.as_deref()).await,
+        KeyCommand::Revoke { id } => {
+            accounts
+                .revoke_key(None, &KeyId::from(id.as_str()))
+                .await
+                .map_err(refused)?;
+            println!("revoked {id}");
+            Ok(())
+        }
+        KeyCommand::Rotate { id, grace } => show_once(
+            accounts
+                .rotate_key(None, &KeyId::from(id.as_str()), Duration::from_secs(grace))
+                .await,
+        ),
+    })
+}
+
+async fn user_id(accounts: &Accounts, name: &str) -> Result<UserId, Failure> {
+    let user = accounts
+        .user_by_name(name)
+        .await
+        .map_err(|error| Failure::because("users cannot be read", &error))?;
+    user.map(|user| user.id)
+        .ok_or_else(|| Failure::Failed(format!("there is no user `{name}`")))
+}
+
+fn show_once(made: Result<NewKey, KeyError>) -> Result<(), Failure> {
+    let key = made.map_err(refused)?;
+    println!("{}", key.secret.expose());
+    eprintln!("This key (id {}) is shown this once.", key.id);
+    Ok(())
+}
+
+fn refused(error: KeyError) -> Failure {
+    match error {
+        KeyError::Invalid(_) => Failure::Usage(error.to_string()),
+        error => Failure::because("nothing was changed", &error),
+    }
+}
+
+async fn list(accounts: &Accounts, user: Option<&str>) -> Result<(), Failure> {
+    let unreadable =
+        |error: tollgate_accounts::Unavailable| Failure::because("keys cannot be listed", &error);
+    let keys = match user {
+        Some(name) => accounts
+            .list_keys(&user_id(accounts, name).await?)
+            .await
+            .map_err(unreadable)?,
+        None => accounts.list_all_keys().await.map_err(unreadable)?,
+    };
+    let now = SystemClock::new().now();
+    for key in keys {
+        let state = if key.is_live(now) { "active" } else { "ended" };
+        let KeySummary {
+            id,
+            hint,
+            user_name,
+            name,
+            quota,
+            ..
+        } = &key;
+        let quota = quota
+            .as_ref()
+            .map(|quota| format!("  ({quota})"))
+            .unwrap_or_default();
+        println!("{id}  {state:<7} {hint}  {user_name}  {name}{quota}");
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `tollgate user`: making, listing, disabling users, and changing a password.
+
+use std::io::{BufRead, IsTerminal};
+
+use tollgate_accounts::{Accounts, SignUpError, UserError};
+
+use super::with_accounts;
+use crate::args::{UserArgs, UserCommand};
+use crate::failure::Failure;
+
+pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
+    match args.command {
+        UserCommand::Create { name } => {
+            let password = password()?;
+            with_accounts(&args.accounts, async |accounts| {
+                create(accounts, &name, &password).await
+            })
+        }
+        UserCommand::Passwd { name } => {
+            let password = password()?;
+            with_accounts(&args.accounts, async |accounts| {
+                done(
+                    accounts.set_password(&name, &password).await,
+                    "changed the password of",
+                    &name,
+                )
+            })
+        }
+        UserCommand::Disable { name } => with_accounts(&args.accounts, async |accounts| {
+            done(accounts.disable_user(&name).await, "disabled", &name)
+        }),
+        UserCommand::Enable { name } => with_accounts(&args.accounts, async |accounts| {
+            done(accounts.enable_user(&name).await, "enabled", &name)
+        }),
+        UserCommand::List => with_accounts(&args.accounts, list),
+    }
+}
+
+async fn create(accounts: &Accounts, name: &str, password: &str) -> Result<(), Failure> {
+    match accounts.sign_up(name, password).await {
+        Ok(user) => {
+            println!("made {} (id {})", user.name, user.id);
+            Ok(())
+        }
+        Err(error @ SignUpError::Invalid(_)) => Err(Failure::Usage(error.to_string())),
+        Err(error) => Err(Failure::because(format!("cannot make `{name}`"), &error)),
+    }
+}
+
+async fn list(accounts: &Accounts) -> Result<(), Failure> {
+    let users = accounts
+        .list_users()
+        .await
+        .map_err(|error| Failure::because("users cannot be listed", &error))?;
+    for user in users {
+        let state = if user.disabled_at.is_some() {
+            "disabled"
+        } else {
+            "active"
+        };
+        println!("{}  {:<8}  {}", user.id, state, user.name);
+    }
+    Ok(())
+}
+
+fn done(result: Result<(), UserError>, what: &str, name: &str) -> Result<(), Failure> {
+    match result {
+        Ok(()) => {
+            println!("{what} {name}");
+            Ok(())
+        }
+        Err(error @ UserError::Invalid(_)) => Err(Failure::Usage(error.to_string())),
+        Err(error) => Err(Failure::because(
+            format!("`{name}` stays as it was"),
+            &error,
+        )),
+    }
+}
+
+/// A password is asked for where nobody sees it, or read from standard input; never from an argument, which others see.
+fn password() -> Result<String, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::because("the password cannot be read", &error);
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        let mut line = String::new();
+        stdin.lock().read_line(&mut line).map_err(unreadable)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let first = rpassword::prompt_password("Password: ").map_err(unreadable)?;
+    let second = rpassword::prompt_password("Once more: ").map_err(unreadable)?;
+    if first != second {
+        return Err(Failure::Usage("the two passwords differ".to_owned()));
+    }
+    Ok(first)
+}

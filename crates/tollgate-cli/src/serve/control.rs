@@ -1,0 +1,64 @@
+//! The control side: takes calls from the data plane and gives each a task of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tollgate::{Clock, MemoryStore, PolicyError};
+use tollgate_accounts::Accounts;
+use tollgate_gateway::builtin::Call;
+use tollgate_gateway::refusal::Refusal;
+use tollgate_rules::RuleSet;
+
+use crate::builtin::Builtins;
+
+/// Starts answering calls, following changes that others make, and writing usage.
+pub(super) fn start(
+    rules: &Arc<RuleSet>,
+    accounts: &Accounts,
+    store: &Arc<MemoryStore>,
+    clock: &Arc<dyn Clock>,
+    waiting: mpsc::Receiver<Call>,
+) -> Result<Arc<Builtins>, PolicyError> {
+    let builtins = Builtins::new(
+        Arc::clone(rules),
+        accounts.clone(),
+        Arc::clone(store),
+        Arc::clone(clock),
+    )?;
+    let builtins = Arc::new(builtins);
+    tokio::spawn(answer_calls(
+        Arc::clone(&builtins),
+        accounts.clone(),
+        waiting,
+    ));
+    let (following, writing) = (accounts.clone(), accounts.clone());
+    tokio::spawn(async move { following.follow_changes().await });
+    tokio::spawn(async move { writing.write_usage().await });
+    Ok(builtins)
+}
+
+async fn answer_calls(
+    builtins: Arc<Builtins>,
+    accounts: Accounts,
+    mut waiting: mpsc::Receiver<Call>,
+) {
+    while let Some(call) = waiting.recv().await {
+        let (builtins, accounts) = (Arc::clone(&builtins), accounts.clone());
+        // A task that panics drops its reply, and the data plane answers 500 for it.
+        tokio::spawn(async move {
+            match call {
+                Call::Answer(call) => {
+                    let answer = builtins.answer(&call).await;
+                    let _ = call.reply.send(answer);
+                }
+                Call::Identify { question, reply } => {
+                    let known = accounts.resolve(&question).await.map_err(|error| {
+                        tracing::warn!(%error, "a credential cannot be looked up");
+                        Refusal::unavailable("Accounts cannot be reached.")
+                    });
+                    let _ = reply.send(known);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,145 @@
+//! `tollgate serve`: from flags to a gateway that runs, and to its end.
+
+pub(crate) mod admin;
+mod clock;
+mod control;
+mod counters;
+mod data_dir;
+mod demos;
+mod first_run;
+pub(crate) mod rules;
+pub(crate) mod signals;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tollgate::{Clock, MemoryStore};
+use tollgate_accounts::Accounts;
+use tollgate_gateway::{Gateway, Listeners, builtin};
+use tollgate_rules::{Action, RuleSet};
+
+use crate::args::ServeArgs;
+use crate::builtin::Builtins;
+use crate::failure::Failure;
+use admin::Admin;
+use counters::Counters;
+use data_dir::DataDir;
+
+/// Threads of the control side, which hashes passwords elsewhere and mostly waits.
+const CONTROL_THREADS: usize = 2;
+
+pub(crate) fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let chosen = rules::choose(&args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::because("cannot start", &error))?;
+    runtime.block_on(run(args, chosen))
+}
+
+async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
+    let rules = Arc::new(chosen.rules);
+    let data = DataDir::lock(&args.accounts.data.data)?;
+    let (clock, held) = clock::choose(&args);
+    let store = Arc::new(MemoryStore::with_bounds(
+        rules.counters.memory_bytes_max,
+        rules.counters.on_full,
+    ));
+    let counters = Counters::restore(Arc::clone(&store), data.path());
+    let accounts = open_accounts(&rules, &data, &clock).await?;
+    let listeners = Listeners::bind(rules.server.listen, rules.server.workers)
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let demos = demos::start(&rules).await?;
+    let (calls, waiting) = builtin::calls();
+    let gateway = Gateway::new(
+        Arc::clone(&rules),
+        accounts.clone(),
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        calls,
+        &demos.upstreams,
+    );
+    let gateway = gateway.map_err(|error| Failure::because("cannot start", error.as_ref()))?;
+
+    let builtins = match &accounts {
+        Some(accounts) => Some(
+            control::start(&rules, accounts, &store, &clock, waiting)
+                .map_err(|error| Failure::because("cannot start", &error))?,
+        ),
+        None => None,
+    };
+    let (stop, stopping) = watch::channel(false);
+    let admin = Admin {
+        gateway: Arc::clone(&gateway),
+        rules: Arc::clone(&rules),
+        accounts: accounts.clone(),
+        store,
+        clock,
+        held,
+        builtins,
+        stopping: stopping.clone(),
+    };
+    admin::start(admin, data.path(), args.admin).await?;
+    let address = listeners.address();
+    let threads = listeners
+        .serve(&gateway, &stopping)
+        .map_err(|error| Failure::because("cannot start", &error))?;
+    tokio::spawn(counters.clone().save_regularly());
+    first_run::greet(
+        &chosen.from,
+        chosen.preset,
+        address,
+        gateway.links(),
+        accounts.as_ref(),
+    )
+    .await?;
+
+    signals::stop().await;
+    tracing::info!("stopping: requests in flight may finish");
+    let _ = stop.send(true);
+    tokio::select! {
+        () = joined(threads) => {}
+        () = signals::stop() => tracing::warn!("stopped at once"),
+    }
+    if let Some(accounts) = &accounts {
+        if let Err(error) = accounts.usage().flush().await {
+            tracing::error!(%error, "the last usage could not be saved");
+        }
+        accounts.close().await;
+    }
+    counters.save();
+    drop(demos);
+    drop(data);
+    Ok(())
+}
+
+/// Accounts are opened when a route asks who somebody is, or is a part of the gateway.
+async fn open_accounts(
+    rules: &RuleSet,
+    data: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Accounts>, Failure> {
+    let mut routes = rules.routes.routes().iter();
+    if !routes.any(|route| !route.auth.is_empty() || matches!(route.action, Action::Builtin { .. }))
+    {
+        return Ok(None);
+    }
+    let mut settings = tollgate_accounts::Settings::new(&rules.accounts.url, data.path());
+    settings.session_ttl = rules.accounts.session_ttl;
+    settings.token_ttl = rules.accounts.token_ttl;
+    settings.password_chars_min = rules.accounts.password_chars_min;
+    let accounts = Accounts::open(settings, Arc::clone(clock)).await;
+    accounts
+        .map(Some)
+        .map_err(|error| Failure::because("the accounts cannot be opened", &error))
+}
+
+async fn joined(threads: Vec<std::thread::JoinHandle<()>>) {
+    let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+    let _ = tokio::task::spawn_blocking(join).await;
+}
+
+/// What answers the built-ins, where there are accounts.
+pub(crate) type MaybeBuiltins = Option<Arc<Builtins>>;

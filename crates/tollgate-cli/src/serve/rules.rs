@@ -1,0 +1,121 @@
+//! Which rules a gateway starts with.
+
+use std::io::Read;
+use std::path::Path;
+
+use tollgate_rules::{LONGEST_FILE_BYTES, Overrides, RuleSet, Upstream};
+
+use crate::args::ServeArgs;
+use crate::failure::Failure;
+use crate::presets::Preset;
+
+const USUAL_FILE: &str = "tollgate.toml";
+
+/// Rules, and where they came from.
+pub(super) struct Chosen {
+    pub(super) rules: RuleSet,
+    /// What to say about it.
+    pub(super) from: String,
+    pub(super) preset: Option<Preset>,
+}
+
+/// The rules that the flags ask for.
+pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
+    let upstream = args.upstream.as_deref().map(Upstream::parse).transpose();
+    let upstream = upstream.map_err(|why| Failure::Usage(format!("--upstream: {why}")))?;
+    let overrides = Overrides { upstream };
+    let usual = Path::new(USUAL_FILE);
+    let mut chosen = match (&args.rules, args.preset) {
+        (Some(file), _) => Chosen {
+            rules: read(file, &overrides)?,
+            from: format!("the rules in {}", file.display()),
+            preset: None,
+        },
+        (None, Some(preset)) => from_preset(preset, &overrides)?,
+        (None, None) if !args.limit.is_empty() => limited_proxy(args)?,
+        (None, None) if usual.exists() => Chosen {
+            rules: read(usual, &overrides)?,
+            from: "the rules in ./tollgate.toml".to_owned(),
+            preset: None,
+        },
+        (None, None) if args.upstream.is_some() => limited_proxy(args)?,
+        (None, None) => from_preset(Preset::RandomNumber, &overrides)?,
+    };
+    if let Some(listen) = args.listen {
+        chosen.rules.server.listen = listen;
+    }
+    if let Some(url) = &args.accounts.accounts {
+        chosen.rules.accounts.url.clone_from(url);
+    }
+    Ok(chosen)
+}
+
+/// Reads a rules file.
+pub(crate) fn read(file: &Path, overrides: &Overrides) -> Result<RuleSet, Failure> {
+    let unreadable =
+        |why: String| Failure::Usage(format!("{} cannot be read: {why}", file.display()));
+    // A pipe would wait for a writer for ever.
+    let metadata = std::fs::metadata(file).map_err(|error| unreadable(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(unreadable("it is no regular file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let open = std::fs::File::open(file).map_err(|error| unreadable(error.to_string()))?;
+    open.take(LONGEST_FILE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        unreadable(format!(
+            "it is not UTF-8 at byte {}",
+            error.utf8_error().valid_up_to()
+        ))
+    })?;
+    parse(
+        &file.display().to_string(),
+        text.trim_start_matches('\u{feff}'),
+        overrides,
+    )
+}
+
+fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure> {
+    let rules = parse(
+        &format!("{}.toml", preset.name()),
+        preset.rules(),
+        overrides,
+    )?;
+    Ok(Chosen {
+        rules,
+        from: format!("the preset {}", preset.name()),
+        preset: Some(preset),
+    })
+}
+
+/// The rules that `--upstream` and `--limit` stand for.
+fn limited_proxy(args: &ServeArgs) -> Result<Chosen, Failure> {
+    let quote = |text: &String| format!("{text:?}");
+    let limits: Vec<String> = args.limit.iter().map(quote).collect();
+    let upstream = args.upstream.as_ref().map(quote).unwrap_or_default();
+    let text = format!(
+        "[[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [{}]\nupstream = {upstream}\n",
+        limits.join(", ")
+    );
+    let rules = parse("the command line", &text, &Overrides::default())?;
+    Ok(Chosen {
+        rules,
+        from: format!("a limited proxy for {upstream}"),
+        preset: None,
+    })
+}
+
+fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failure> {
+    RuleSet::parse(name, text, overrides).map_err(|mistakes| {
+        let shown: Vec<String> = mistakes.iter().take(20).map(ToString::to_string).collect();
+        let more = mistakes.len().saturating_sub(20);
+        let more = if more > 0 {
+            format!("\nand {more} more")
+        } else {
+            String::new()
+        };
+        Failure::Usage(format!("{}{more}", shown.join("\n")))
+    })
+}

@@ -1,0 +1,162 @@
+//! Who is asking: from credentials to an identity, without waiting for anything that is already known.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{self, HeaderName};
+use tokio::sync::oneshot;
+use tollgate::{Check, Checks, Decision, Micros};
+use tollgate_accounts::{API_KEY_PREFIX, Credential, Identity, Lookup, Question};
+use tollgate_rules::{Auth, Subject};
+
+use crate::builtin::Call;
+use crate::gateway::Gateway;
+use crate::refusal::Refusal;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The session cookie's names, over https and over plain http.
+const SESSION_COOKIES: [&str; 2] = ["__Host-session", "session"];
+
+pub(crate) fn is_session_cookie(name: &str) -> bool {
+    SESSION_COOKIES.contains(&name)
+}
+
+/// The credential of a request, among the ways that `auth` takes. The header fields come before the cookie.
+pub(crate) fn credential<'h>(
+    headers: &'h HeaderMap,
+    auth: &[Auth],
+) -> Result<Option<Credential<'h>>, Refusal> {
+    let authorization = only(headers, &header::AUTHORIZATION)?;
+    let api_key = only(headers, &API_KEY)?;
+    let takes = |way: Auth| auth.contains(&way);
+    match (authorization, api_key) {
+        (Some(_), Some(_)) => Err(Refusal::bad_request("Send one credential, not two.")),
+        (Some(value), None) => {
+            let bearer = value
+                .split_once(' ')
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, token)| token.trim());
+            match bearer {
+                Some(token) if token.starts_with(API_KEY_PREFIX) => {
+                    Ok(takes(Auth::ApiKey).then_some(Credential::ApiKey(token)))
+                }
+                Some(token) if !token.is_empty() => {
+                    Ok(takes(Auth::Bearer).then_some(Credential::Bearer(token)))
+                }
+                _ => Ok(None),
+            }
+        }
+        (None, Some(key)) => Ok(takes(Auth::ApiKey)
+            .then_some(Credential::ApiKey(key))
+            .filter(|_| !key.is_empty())),
+        (None, None) if takes(Auth::Session) => session_cookie(headers),
+        (None, None) => Ok(None),
+    }
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        Some(_) => Err(Refusal::bad_request(format!("Send `{name}` once."))),
+        // What is not text is no credential, and is told apart from none by being a wrong one.
+        None => Ok(first.map(|value| value.to_str().unwrap_or("?"))),
+    }
+}
+
+fn session_cookie(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusal> {
+    let lines = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let pairs = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let mut sessions = pairs
+        .filter(|(name, _)| is_session_cookie(name))
+        .map(|(_, value)| value);
+    match (sessions.next(), sessions.next()) {
+        (Some(_), Some(_)) => Err(Refusal::bad_request("Send one session cookie.")),
+        (Some(secret), None) if !secret.is_empty() => Ok(Some(Credential::Session(secret))),
+        _ => Ok(None),
+    }
+}
+
+impl Gateway {
+    /// Whose credential this is. An unknown one is charged to the limit on guessing, before any query.
+    pub(crate) async fn identify(
+        &self,
+        credential: &Credential<'_>,
+        subject: &Subject<'_>,
+        now: Micros,
+    ) -> Result<Arc<Identity>, Refusal> {
+        let Some(accounts) = &self.accounts else {
+            return Err(Refusal::bad_credentials());
+        };
+        let question = match accounts.directory().lookup(credential, now) {
+            Lookup::Known(identity) => return Ok(identity),
+            Lookup::Unknown => {
+                let _ = self.charge_guess(subject, now)?;
+                return Err(Refusal::bad_credentials());
+            }
+            Lookup::Ask(question) => question,
+        };
+        let charged = self.charge_guess(subject, now)?;
+        match self.ask(question).await {
+            Ok(None) => Err(Refusal::bad_credentials()),
+            // Not knowing is no wrong guess, and neither is being right.
+            known => {
+                self.refund_guess(subject, &charged, now);
+                known?.ok_or_else(Refusal::bad_credentials)
+            }
+        }
+    }
+
+    async fn ask(&self, question: Question) -> Result<Option<Arc<Identity>>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let busy = |_| Refusal::unavailable("Too much is going on.");
+        self.calls
+            .try_send(Call::Identify { question, reply })
+            .map_err(busy)?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Refusal::unavailable("The gateway is shutting down.")))
+    }
+
+    fn charge_guess(&self, subject: &Subject<'_>, now: Micros) -> Result<Decision, Refusal> {
+        let decision = self.with_guess_checks(subject, |checks| self.store.decide(checks, now));
+        match decision {
+            Some(decision) if !decision.is_allowed() => {
+                Err(Refusal::limited(self.guessing.policies.clone(), decision))
+            }
+            decision => Ok(
+                decision.unwrap_or_else(|| Decision::refused(tollgate::Reason::MissingKey, now))
+            ),
+        }
+    }
+
+    fn refund_guess(&self, subject: &Subject<'_>, charged: &Decision, now: Micros) {
+        if let Some(receipt) = charged.receipt() {
+            self.with_guess_checks(subject, |checks| self.store.refund(checks, &receipt, now));
+        }
+    }
+
+    fn with_guess_checks<T>(
+        &self,
+        subject: &Subject<'_>,
+        with: impl FnOnce(&Checks<'_>) -> T,
+    ) -> Option<T> {
+        let key = self.guessing.key.key_of(subject)?;
+        let mut checks = Checks::new();
+        for policy in &self.guessing.policies {
+            checks
+                .push(Check {
+                    policy,
+                    key: key.as_ref(),
+                    cost: 1,
+                })
+                .ok()?;
+        }
+        Some(with(&checks))
+    }
+}

@@ -1,0 +1,87 @@
+//! From a route and its caller to checks, and to the decision on all of them.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tollgate::key::CompositeKey;
+use tollgate::{Check, Checks, Decision, Micros, Policy};
+use tollgate_accounts::Identity;
+use tollgate_rules::{Route, Subject};
+
+use crate::gateway::Gateway;
+use crate::refusal::Refusal;
+
+/// A decision with the policies of its standings.
+pub(crate) struct Decided {
+    pub(crate) policies: SmallVec<[Arc<Policy>; 2]>,
+    pub(crate) decision: Decision,
+    /// Whether the policies are just those of the route, whose fields are prepared.
+    pub(crate) usual: bool,
+}
+
+/// Whether a decision charges.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charge {
+    Yes,
+    No,
+}
+
+impl Gateway {
+    /// Decides what the route and the caller's own key ask for; `None` when nothing limits the request.
+    pub(crate) fn decide(
+        &self,
+        route: &Route,
+        subject: &Subject<'_>,
+        identity: Option<&Identity>,
+        charge: Charge,
+        now: Micros,
+    ) -> Result<Option<Decided>, Refusal> {
+        if route.limits.is_empty() {
+            return Ok(None);
+        }
+        let mut keys: SmallVec<[(&[Arc<Policy>], CompositeKey); 2]> = SmallVec::new();
+        for limit in &route.limits {
+            let refused = |reason| Refusal::limited(Vec::new(), Decision::refused(reason, now));
+            if let Some(key) = limit.key_of(subject).map_err(refused)? {
+                keys.push((&limit.policies, key));
+            }
+        }
+        // A key's own limit narrows what its user may do; usage of one key never costs another.
+        if let Some((identity, key)) = identity
+            .and_then(|identity| Some((identity, identity.key.as_ref()?)))
+            .filter(|(identity, _)| !identity.own.is_empty())
+        {
+            let mut own = CompositeKey::new();
+            own.push(key.as_str().as_bytes());
+            keys.push((&identity.own, own));
+        }
+        let usual = keys.len() == route.limits.len();
+        let mut checks = Checks::new();
+        let mut policies = SmallVec::new();
+        for (limited, key) in &keys {
+            for policy in *limited {
+                let refused = |reason| Refusal::limited(Vec::new(), Decision::refused(reason, now));
+                checks
+                    .push(Check {
+                        policy,
+                        key: key.as_ref(),
+                        cost: 1,
+                    })
+                    .map_err(refused)?;
+                policies.push(Arc::clone(policy));
+            }
+        }
+        if checks.is_empty() {
+            return Ok(None);
+        }
+        let decision = match charge {
+            Charge::Yes => self.store.decide(&checks, now),
+            Charge::No => self.store.peek(&checks, now),
+        };
+        Ok(Some(Decided {
+            policies,
+            decision,
+            usual,
+        }))
+    }
+}

@@ -1,0 +1,181 @@
+//! What every answer gets at its end: rate-limit fields, its request's id, a place in the metrics, usage, and the log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::Response;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use tollgate::{Decision, Micros, Policy};
+use tollgate_accounts::{Outcome, UsageEvent};
+use tollgate_rules::Action;
+use tollgate_tower::fields;
+
+use crate::body::Body;
+use crate::cors;
+use crate::gateway::Gateway;
+use crate::metrics::Ending;
+use crate::refusal::{Refusal, RefusalContext, refuse};
+use crate::request::Trace;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Fields that an upstream may have written about limits of its own, which ours replace.
+const UPSTREAM_FIELDS: [&str; 5] = [
+    "ratelimit",
+    "ratelimit-policy",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+];
+/// Refusals that are logged in one second; a flood of them does not fill a disk.
+const REFUSALS_LOGGED_PER_S: u64 = 50;
+
+impl Trace<'_> {
+    /// The answer as the client gets it.
+    pub(crate) fn finish(
+        self,
+        gateway: &Gateway,
+        answered: Result<Response<Body>, Refusal>,
+    ) -> Response<Body> {
+        let (mut response, refusal) = match answered {
+            Ok(response) => (response, None),
+            Err(refusal) => {
+                let context = RefusalContext {
+                    route: self.route,
+                    accepts: self.accepts,
+                    path: &self.path,
+                    request_id: &self.request_id,
+                    site: self.site(gateway),
+                };
+                (refuse(&refusal, &context).map(Body::from), Some(refusal))
+            }
+        };
+        let ending = ending(&response, refusal.as_ref());
+        self.write_fields(gateway, response.headers_mut(), refusal.as_ref());
+        gateway
+            .metrics
+            .request(self.route, ending, self.started.elapsed());
+        self.record_usage(gateway, ending);
+        self.log(gateway, &response, refusal.as_ref(), ending);
+        response
+    }
+
+    fn write_fields(&self, gateway: &Gateway, headers: &mut HeaderMap, refusal: Option<&Refusal>) {
+        let limited = refusal.and_then(Refusal::decision);
+        let prepared = self.route.map(|route| &gateway.policy_values[route.index]);
+        if let Some(limited) = limited {
+            write(gateway, headers, &limited.policies, None, &limited.decision);
+        } else if let Some(decided) = &self.decided {
+            UPSTREAM_FIELDS.iter().for_each(|name| {
+                headers.remove(*name);
+            });
+            let prepared = prepared.filter(|_| decided.usual).and_then(Option::as_ref);
+            write(
+                gateway,
+                headers,
+                &decided.policies,
+                prepared,
+                &decided.decision,
+            );
+        }
+        if self.identity.is_some() && !headers.contains_key(header::CACHE_CONTROL) {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        cors::allow(
+            &gateway.rules.server.cors_origins,
+            self.cors_origin.as_ref(),
+            headers,
+        );
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+    }
+
+    /// Built-ins are about the account, not a use of it.
+    fn record_usage(&self, gateway: &Gateway, ending: Ending) {
+        let (Some(accounts), Some(identity), Some(route)) =
+            (&gateway.accounts, &self.identity, self.route)
+        else {
+            return;
+        };
+        let outcome = match ending {
+            _ if matches!(route.action, Action::Builtin { .. }) => return,
+            Ending::Allowed => Outcome::Allowed,
+            Ending::Denied => Outcome::Denied,
+            Ending::Unauthenticated | Ending::Refused | Ending::Failed => Outcome::Failed,
+        };
+        accounts.usage().record(
+            &UsageEvent {
+                who: identity,
+                route: &route.name,
+                outcome,
+            },
+            self.now,
+        );
+    }
+
+    /// Neither a secret nor a key that a caller chose is ever written: the route, ids that we made, and the policies.
+    fn log(
+        &self,
+        gateway: &Gateway,
+        response: &Response<Body>,
+        refusal: Option<&Refusal>,
+        ending: Ending,
+    ) {
+        let access_log = gateway.rules.server.access_log;
+        if !access_log && (ending == Ending::Allowed || !may_log(self.now)) {
+            return;
+        }
+        tracing::info!(
+            request_id = self.request_id,
+            method = %self.method,
+            route = self.route.map_or("", |route| &route.name),
+            status = response.status().as_u16(),
+            decision = ?ending,
+            policies = refusal.map(|refusal| refusal.violated().join(" ")).filter(|names| !names.is_empty()),
+            key_id = self.identity.as_ref().and_then(|identity| identity.key.as_ref()).map(|key| key.as_str()),
+            took_us = self.started.elapsed().as_micros() as u64,
+            "request"
+        );
+    }
+}
+
+fn write(
+    gateway: &Gateway,
+    headers: &mut HeaderMap,
+    policies: &[Arc<Policy>],
+    prepared: Option<&HeaderValue>,
+    decision: &Decision,
+) {
+    let policies = policies.iter().map(|policy| &**policy);
+    let value = prepared
+        .cloned()
+        .or_else(|| fields::policy_value(policies.clone()));
+    fields::write(headers, policies, value.as_ref(), decision, gateway.legacy);
+}
+
+fn ending(response: &Response<Body>, refusal: Option<&Refusal>) -> Ending {
+    match refusal {
+        Some(refusal) if refusal.is_limited() => Ending::Denied,
+        Some(refusal) if refusal.is_unauthenticated() => Ending::Unauthenticated,
+        _ if response.status().is_server_error() => Ending::Failed,
+        Some(_) => Ending::Refused,
+        None => Ending::Allowed,
+    }
+}
+
+/// Whether this second still has room for a line. What it has no room for is said when the next one begins.
+fn may_log(now: Micros) -> bool {
+    static SECOND: AtomicU64 = AtomicU64::new(0);
+    static LINES: AtomicU64 = AtomicU64::new(0);
+    let second = now.as_secs();
+    if SECOND.swap(second, Ordering::Relaxed) != second {
+        let lines = LINES.swap(0, Ordering::Relaxed);
+        if lines > REFUSALS_LOGGED_PER_S {
+            tracing::warn!(
+                not_logged = lines - REFUSALS_LOGGED_PER_S,
+                "more refusals than are logged"
+            );
+        }
+    }
+    LINES.fetch_add(1, Ordering::Relaxed) < REFUSALS_LOGGED_PER_S
+}

@@ -1,0 +1,26 @@
+//! The data plane: from a socket to an answer.
+//!
+//! The way of a request: [`listener`] -> [`connection`] -> [`request`] (address, route, caller, checks, decision) ->
+//! [`upstream`], a fixed answer, or [`builtin`] on the control side; or [`refusal`]. One thread and one runtime for each
+//! core, each with its own listener and its own upstream connections; nothing here hashes a password or waits for SQL.
+
+mod address;
+mod body;
+pub mod builtin;
+mod caller;
+mod checks;
+mod connection;
+mod cors;
+mod csrf;
+mod finish;
+pub mod gateway;
+pub mod listener;
+pub mod metrics;
+mod number_page;
+pub mod page;
+pub mod refusal;
+mod request;
+mod upstream;
+
+pub use gateway::{Gateway, Upstreams};
+pub use listener::{BindError, Listeners};

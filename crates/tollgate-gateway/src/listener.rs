@@ -1,0 +1,155 @@
+//! Sockets that listen, and the threads that serve them: one runtime for each, no lock between them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::connection;
+use crate::gateway::Gateway;
+use crate::request::Worker;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// Why nothing listens.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Sockets on one address, one for each thread.
+pub struct Listeners {
+    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Listens on `address` with `count` sockets.
+    ///
+    /// # Errors
+    /// The address is in use, also by another gateway: that is found out without the option that would let both have it.
+    pub fn bind(address: SocketAddr, count: usize) -> Result<Self, BindError> {
+        let failed = |source| BindError { address, source };
+        drop(bind(address, false).map_err(failed)?);
+        let first = bind(address, true).map_err(failed)?;
+        let address = first.local_addr().map_err(failed)?;
+        let mut sockets = vec![first];
+        for _ in 1..count {
+            sockets.push(bind(address, true).map_err(failed)?);
+        }
+        Ok(Listeners { address, sockets })
+    }
+
+    /// Where they listen; with the port that was found when port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` turns true and what is in flight has ended, or its time to do so is up.
+    ///
+    /// # Errors
+    /// A thread or its runtime that cannot be started.
+    pub fn serve(
+        self,
+        gateway: &Arc<Gateway>,
+        stop: &watch::Receiver<bool>,
+    ) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let start = |(index, socket): (usize, TcpListener)| {
+            let (gateway, stop) = (Arc::clone(gateway), stop.clone());
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            std::thread::Builder::new()
+                .name(format!("data-{index}"))
+                .spawn(move || {
+                    LocalSet::new().block_on(&runtime, accept(gateway, socket, stop));
+                })
+        };
+        self.sockets.into_iter().enumerate().map(start).collect()
+    }
+}
+
+fn bind(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receiver<bool>) {
+    let drain_timeout = gateway.rules.server.drain_timeout;
+    let worker = Rc::new(Worker::new(gateway));
+    let listener = match tokio::net::TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener cannot be used"),
+    };
+    let idle = tokio::task::spawn_local({
+        let worker = Rc::clone(&worker);
+        async move { worker.pool.close_idle().await }
+    });
+    let mut stopped = stop.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept_one(&worker, &listener) => if let Some((stream, peer, permit)) = accepted {
+                let (worker, stop) = (Rc::clone(&worker), stop.clone());
+                connections.spawn_local(async move {
+                    connection::serve(worker, stream, peer, stop).await;
+                    drop(permit);
+                });
+            }
+        }
+    }
+    drop(listener);
+    let ended = tokio::time::timeout(drain_timeout, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+    if ended.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "requests in flight were cut off: they did not end in time"
+        );
+    }
+    idle.abort();
+}
+
+type Accepted = (
+    tokio::net::TcpStream,
+    SocketAddr,
+    tokio::sync::OwnedSemaphorePermit,
+);
+
+/// The next connection, when there is room for one.
+async fn accept_one(worker: &Worker, listener: &tokio::net::TcpListener) -> Option<Accepted> {
+    let permit = Arc::clone(&worker.gateway.connections)
+        .acquire_owned()
+        .await
+        .ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Err(error) => {
+            // Out of file descriptors, say: others end and give theirs back.
+            tracing::warn!(%error, "a connection cannot be accepted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}

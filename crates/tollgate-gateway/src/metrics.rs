@@ -1,0 +1,219 @@
+//! What is measured, in the Prometheus text format. Labels come from the rules file alone: never a key, a user or a path.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tollgate::{Decision, MemoryStore};
+use tollgate_rules::{Route, RuleSet};
+
+use crate::gateway::policies_of;
+
+/// Upper bounds of the duration's buckets, in seconds.
+const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[non_exhaustive]
+pub enum Ending {
+    /// It was answered with what it asked for.
+    Allowed,
+    /// A limit denied it.
+    Denied,
+    /// Its credentials were missing or wrong.
+    Unauthenticated,
+    /// It was refused for another reason of its own.
+    Refused,
+    /// Something behind it failed.
+    Failed,
+}
+
+const ENDINGS: [Ending; 5] = [
+    Ending::Allowed,
+    Ending::Denied,
+    Ending::Unauthenticated,
+    Ending::Refused,
+    Ending::Failed,
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    outcome: Ending,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    policy: String,
+    outcome: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Verdict {
+    Allowed,
+    Denied,
+    ShadowDenied,
+}
+
+/// The metrics of a data plane. What a request touches is looked up once, at start.
+pub struct Metrics {
+    registry: Registry,
+    routes: Vec<OfRoute>,
+    unrouted: OfRoute,
+    /// Connections that are open.
+    pub connections: Gauge,
+    keys: Gauge<u64, AtomicU64>,
+    bytes: Gauge<u64, AtomicU64>,
+    live_evictions: Gauge<u64, AtomicU64>,
+    newcomers_without_room: Gauge<u64, AtomicU64>,
+    usage_dropped: Gauge<u64, AtomicU64>,
+}
+
+struct OfRoute {
+    endings: [Counter; ENDINGS.len()],
+    duration: Histogram,
+    /// Allowed, denied, and denied by a policy that only watches, for each policy of the route.
+    policies: Vec<[Counter; 3]>,
+}
+
+impl Metrics {
+    /// Metrics for the routes and policies of a rule set.
+    pub fn new(rules: &RuleSet) -> Self {
+        let requests = Family::<RequestLabels, Counter>::default();
+        let durations =
+            Family::<RouteLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let decisions = Family::<DecisionLabels, Counter>::default();
+        let of = |route: &str, policies: Vec<&str>| OfRoute {
+            endings: ENDINGS.map(|outcome| {
+                requests.get_or_create_owned(&RequestLabels {
+                    route: route.to_owned(),
+                    outcome,
+                })
+            }),
+            duration: durations.get_or_create_owned(&RouteLabels {
+                route: route.to_owned(),
+            }),
+            policies: policies
+                .iter()
+                .map(|policy| {
+                    [Verdict::Allowed, Verdict::Denied, Verdict::ShadowDenied].map(|outcome| {
+                        decisions.get_or_create_owned(&DecisionLabels {
+                            policy: (*policy).to_owned(),
+                            outcome,
+                        })
+                    })
+                })
+                .collect(),
+        };
+        let routes = rules
+            .routes
+            .routes()
+            .iter()
+            .map(|route| {
+                of(
+                    &route.name,
+                    policies_of(route).map(|policy| policy.name()).collect(),
+                )
+            })
+            .collect();
+        let unrouted = of("", Vec::new());
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("tollgate"),
+            routes,
+            unrouted,
+            connections: Gauge::default(),
+            keys: Gauge::default(),
+            bytes: Gauge::default(),
+            live_evictions: Gauge::default(),
+            newcomers_without_room: Gauge::default(),
+            usage_dropped: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Requests by route and how they ended", requests);
+        registry.register_with_unit(
+            "request_duration",
+            "Time from a request's header to its answer's",
+            Unit::Seconds,
+            durations,
+        );
+        registry.register("decisions", "Decisions by policy", decisions);
+        registry.register(
+            "connections",
+            "Open connections",
+            metrics.connections.clone(),
+        );
+        registry.register("store_keys", "Keys in the store", metrics.keys.clone());
+        registry.register_with_unit(
+            "store_memory",
+            "Memory of the store, estimated",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        registry.register(
+            "store_live_evictions",
+            "Keys with units in use that had to give way",
+            metrics.live_evictions.clone(),
+        );
+        registry.register(
+            "store_newcomers_without_room",
+            "Keys that found no room",
+            metrics.newcomers_without_room.clone(),
+        );
+        registry.register(
+            "usage_dropped",
+            "Requests whose usage found no room",
+            metrics.usage_dropped.clone(),
+        );
+        metrics
+    }
+
+    /// All metrics as text.
+    pub fn encode(&self, store: &MemoryStore, usage_dropped: u64) -> String {
+        let stats = store.stats();
+        self.keys.set(stats.keys);
+        self.bytes.set(stats.bytes);
+        self.live_evictions.set(stats.live_evictions);
+        self.newcomers_without_room
+            .set(stats.newcomers_without_room);
+        self.usage_dropped.set(usage_dropped);
+        let mut encoded = String::new();
+        // Writing into a string does not fail.
+        let _ = text::encode(&mut encoded, &self.registry);
+        encoded
+    }
+
+    pub(crate) fn request(&self, route: Option<&Route>, ending: Ending, took: Duration) {
+        let of = route.map_or(&self.unrouted, |route| &self.routes[route.index]);
+        of.endings[ending as usize].inc();
+        of.duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts a decision on just the policies of the route.
+    pub(crate) fn decision(&self, route: &Route, decision: &Decision) {
+        let denied = !decision.is_allowed();
+        for (counters, standing) in self.routes[route.index]
+            .policies
+            .iter()
+            .zip(decision.standings())
+        {
+            match (standing.is_violated(), standing.is_shadow()) {
+                (true, true) => counters[2].inc(),
+                (true, false) => counters[1].inc(),
+                (false, _) if !denied => counters[0].inc(),
+                (false, _) => 0,
+            };
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What every page is made of: links from the rules, standings, and the fields that keep a page to itself.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use tollgate::{Decision, Mode, Policy};
+use tollgate_rules::{Action, Builtin, RuleSet};
+
+/// What a page knows about the site around it.
+#[derive(Debug, Clone)]
+pub struct Site<'a> {
+    /// The name of who is logged in.
+    pub user: Option<String>,
+    /// Where things are.
+    pub links: &'a Links,
+}
+
+/// Where the rules put the parts of the gateway; what has no route has no link.
+#[derive(Debug, Clone, Default)]
+pub struct Links {
+    /// The first page.
+    pub home: Option<String>,
+    /// The page to sign up.
+    pub signup: Option<String>,
+    /// The page to log in.
+    pub login: Option<String>,
+    /// Where log-out is posted to.
+    pub logout: Option<String>,
+    /// The page that shows an upstream's answer.
+    pub number: Option<String>,
+    /// The user's API keys.
+    pub keys: Option<String>,
+    /// The documentation.
+    pub docs: Option<String>,
+    /// What is left, as JSON.
+    pub remaining: Option<String>,
+    /// Style sheets and scripts, without a slash at the end.
+    pub assets: Option<String>,
+}
+
+impl Links {
+    /// The links of a rule set: for each part the first route that ends in it.
+    pub fn of(rules: &RuleSet) -> Self {
+        let first = |wanted: &dyn Fn(&Action, bool) -> bool, method: &Method| {
+            let mut endpoints = rules.routes.endpoints();
+            let found = endpoints.find(|(_, known, route)| {
+                known.is_none_or(|known| known == method) && wanted(&route.action, route.page)
+            });
+            found.map(|(pattern, ..)| pattern.to_owned())
+        };
+        let builtin = |wanted: Builtin, method: &Method| {
+            first(
+                &|action, _| matches!(action, Action::Builtin { builtin, .. } if *builtin == wanted),
+                method,
+            )
+        };
+        Links {
+            home: builtin(Builtin::Home, &Method::GET),
+            signup: builtin(Builtin::Signup, &Method::GET),
+            login: builtin(Builtin::Login, &Method::GET),
+            logout: builtin(Builtin::Logout, &Method::POST),
+            number: first(&|_, page| page, &Method::GET),
+            keys: builtin(Builtin::Keys, &Method::GET),
+            docs: builtin(Builtin::Docs, &Method::GET).map(|pattern| literal(&pattern)),
+            remaining: builtin(Builtin::Remaining, &Method::GET),
+            assets: builtin(Builtin::Assets, &Method::GET).map(|pattern| literal(&pattern)),
+        }
+    }
+}
+
+/// The part of a pattern before its first parameter, without a slash at the end.
+fn literal(pattern: &str) -> String {
+    let literal = pattern.split('{').next().unwrap_or_default();
+    literal.trim_end_matches('/').to_owned()
+}
+
+/// One window of a limit, as pages and the JSON of `remaining` show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// The window's name: `minute`.
+    pub name: String,
+    /// The most units it holds.
+    pub limit: u64,
+    /// Units in use.
+    pub used: u64,
+    /// Units that would pass now.
+    pub remaining: u64,
+    /// Whole seconds, rounded up, until more remains; `None` when nothing is used.
+    pub resets_in: Option<u64>,
+}
+
+impl Window {
+    /// The windows of a decision, without those that only watch or have no numbers.
+    pub fn of(policies: &[Arc<Policy>], decision: &Decision) -> Vec<Window> {
+        let shown = |policy: &Policy| policy.mode() == Mode::Enforce && policy.capacity().is_some();
+        let pairs = policies
+            .iter()
+            .zip(decision.standings())
+            .filter(|(policy, _)| shown(policy));
+        let window = |(policy, standing): (&Arc<Policy>, &tollgate::Standing)| Window {
+            name: policy
+                .name()
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            limit: standing.limit(),
+            used: standing.used(),
+            remaining: standing.remaining(),
+            resets_in: standing.resets_in(),
+        };
+        pairs.map(window).collect()
+    }
+}
+
+/// A page loads nothing from elsewhere, is framed by nobody, and is kept by no cache.
+pub fn protect(headers: &mut HeaderMap) {
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+        form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    protect_with(headers, HeaderValue::from_static(POLICY));
+}
+
+/// As [`protect`], for the page of the interactive documentation, whose library writes styles of its own.
+pub fn protect_docs(headers: &mut HeaderMap) {
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+        connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    protect_with(headers, HeaderValue::from_static(POLICY));
+}
+
+fn protect_with(headers: &mut HeaderMap, content_security_policy: HeaderValue) {
+    headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}

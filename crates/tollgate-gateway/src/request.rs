@@ -1,0 +1,363 @@
+//! The way of one request, from its header to its answer.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tollgate::Micros;
+use tollgate_accounts::Identity;
+use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject, path};
+
+use crate::address::Origin;
+use crate::body::Body;
+use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
+use crate::caller::credential;
+use crate::checks::{Charge, Decided};
+use crate::gateway::Gateway;
+use crate::page::{Site, Window};
+use crate::refusal::{Accepts, Refusal};
+use crate::upstream::{Forwarded, Identify, Pool, forward};
+use crate::{cors, csrf, number_page};
+
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+
+/// One thread of the data plane.
+pub(crate) struct Worker {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) pool: Pool,
+    ids: Cell<u64>,
+}
+
+impl Worker {
+    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
+        let pool = Pool::new(
+            gateway.upstreams.len(),
+            gateway.rules.server.connect_timeout,
+        );
+        Worker {
+            gateway,
+            pool,
+            ids: Cell::new(RandomState::new().hash_one(0)),
+        }
+    }
+
+    /// Sixteen hexadecimal digits that no other request is likely to have.
+    fn request_id(&self) -> String {
+        let id = self.ids.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.ids.set(id);
+        format!(
+            "{:016x}",
+            (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+        )
+    }
+}
+
+/// What becomes known of a request on its way, for its answer, its log line and its place in the metrics.
+pub(crate) struct Trace<'g> {
+    pub(crate) request_id: String,
+    pub(crate) started: Instant,
+    pub(crate) now: Micros,
+    pub(crate) accepts: Accepts,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) cors_origin: Option<HeaderValue>,
+    pub(crate) client: IpAddr,
+    pub(crate) route: Option<&'g Route>,
+    pub(crate) identity: Option<Arc<Identity>>,
+    pub(crate) decided: Option<Decided>,
+}
+
+impl Trace<'_> {
+    /// What a page knows about the site around it.
+    pub(crate) fn site<'l>(&self, gateway: &'l Gateway) -> Site<'l> {
+        let name = self
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.name.as_deref());
+        Site {
+            user: name.map(str::to_owned),
+            links: &gateway.links,
+        }
+    }
+}
+
+/// Answers a request, whatever it is.
+pub(crate) async fn answer(
+    worker: &Worker,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let gateway = &*worker.gateway;
+    let (parts, body) = request.into_parts();
+    let origin = gateway.proxies.origin(peer, &parts.headers);
+    let mut trace = Trace {
+        request_id: worker.request_id(),
+        started: Instant::now(),
+        now: gateway.clock.now(),
+        accepts: Accepts::of(&parts.headers),
+        method: parts.method.clone(),
+        path: String::new(),
+        cors_origin: parts.headers.get(header::ORIGIN).cloned(),
+        client: origin.client,
+        route: None,
+        identity: None,
+        decided: None,
+    };
+    let answered = route(worker, &mut trace, origin, peer, parts, body).await;
+    trace.finish(gateway, answered)
+}
+
+async fn route<'g>(
+    worker: &'g Worker,
+    trace: &mut Trace<'g>,
+    origin: Origin,
+    peer: IpAddr,
+    parts: Parts,
+    body: Incoming,
+) -> Result<Response<Body>, Refusal> {
+    let gateway = &*worker.gateway;
+    well_formed(&parts)?;
+    let normal = path::normalise(parts.uri.path())
+        .map_err(|why| Refusal::bad_request(sentence(&why.to_string())))?;
+    trace.path.push_str(&normal);
+    let origins = &gateway.rules.server.cors_origins;
+    let (route, path, literal_bytes) = match gateway.rules.routes.find(&parts.method, normal) {
+        Found::Route {
+            route,
+            path,
+            literal_bytes,
+        } => (route, path.into_owned(), literal_bytes),
+        Found::MethodNotAllowed { allow } => return Err(Refusal::method_not_allowed(allow)),
+        Found::Options { allow } => return Ok(cors::options(origins, &parts.headers, &allow)),
+        Found::NotFound => return Err(Refusal::not_found()),
+    };
+    trace.route = Some(route);
+    if route.refuse_prefetch && is_prefetch(&parts) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return Ok(response);
+    }
+    let local_head = parts.method == Method::HEAD && route.head == Head::Local;
+    let charge = if local_head { Charge::No } else { Charge::Yes };
+    admit(gateway, trace, route, &parts, charge).await?;
+    if local_head {
+        return Ok(Response::new(Body::empty()));
+    }
+    match &route.action {
+        Action::Upstream { upstream } => {
+            let identity = trace.identity.clone();
+            let who = Identify {
+                origin,
+                peer,
+                identity: identity.as_deref(),
+                request_id: &trace.request_id,
+                authenticated: !route.auth.is_empty(),
+            };
+            let to = Forwarded {
+                upstream: *upstream,
+                path: &path,
+                literal_bytes,
+                who,
+            };
+            let response = forward(gateway, &worker.pool, parts, body, to).await?;
+            match route.page && trace.accepts == Accepts::Html && trace.method == Method::GET {
+                true => number_page::render(response, trace.site(gateway), trace.windows()).await,
+                false => Ok(response),
+            }
+        }
+        Action::Respond(respond) => {
+            let mut response = Response::new(Body::from(Bytes::from(respond.body.clone())));
+            *response.status_mut() = respond.status;
+            let content_type =
+                HeaderValue::from_str(&respond.content_type).map_err(|_| Refusal::internal())?;
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, content_type);
+            Ok(response)
+        }
+        Action::Builtin { builtin, of } => {
+            csrf::check(&parts)?;
+            let rest = path[literal_bytes..].trim_start_matches('/').to_owned();
+            let caller = Caller {
+                address: origin.client,
+                secure: origin.secure,
+                identity: trace.identity.clone(),
+            };
+            call_builtin(gateway, (*builtin, of), rest, caller, parts, body).await
+        }
+    }
+}
+
+/// Who asks, and whether they may.
+async fn admit(
+    gateway: &Gateway,
+    trace: &mut Trace<'_>,
+    route: &Route,
+    parts: &Parts,
+    charge: Charge,
+) -> Result<(), Refusal> {
+    let mut subject = Subject {
+        address: trace.client,
+        user: None,
+        user_name: None,
+        api_key: None,
+        headers: &parts.headers,
+        query: parts.uri.query(),
+        route: &route.name,
+    };
+    if !route.auth.is_empty() {
+        let credential =
+            credential(&parts.headers, &route.auth)?.ok_or_else(Refusal::no_credentials)?;
+        trace.identity = Some(gateway.identify(&credential, &subject, trace.now).await?);
+        if matches!(credential, tollgate_accounts::Credential::Session(_)) {
+            csrf::check(parts)?;
+        }
+    } else if matches!(route.action, Action::Builtin { builtin, .. } if builtin != Builtin::Assets)
+    {
+        // A page greets whoever is logged in, and log-out ends the session at hand; nobody needs to be.
+        if let Ok(Some(credential)) = credential(&parts.headers, &[Auth::Session, Auth::Bearer]) {
+            trace.identity = gateway
+                .identify(&credential, &subject, trace.now)
+                .await
+                .ok();
+        }
+    }
+    let identity = trace.identity.clone();
+    if let Some(identity) = &identity {
+        subject.user = Some(identity.user.as_str());
+        subject.user_name = identity.name.as_deref();
+        subject.api_key = identity.key.as_ref().map(|key| key.as_str());
+    }
+    let Some(decided) = gateway.decide(route, &subject, identity.as_deref(), charge, trace.now)?
+    else {
+        return Ok(());
+    };
+    if decided.usual && charge == Charge::Yes {
+        gateway.metrics.decision(route, &decided.decision);
+    }
+    if !decided.decision.is_allowed() {
+        return Err(Refusal::limited(
+            decided.policies.to_vec(),
+            decided.decision,
+        ));
+    }
+    trace.decided = Some(decided);
+    Ok(())
+}
+
+impl Trace<'_> {
+    fn windows(&self) -> Vec<Window> {
+        self.decided
+            .as_ref()
+            .map(|decided| Window::of(&decided.policies, &decided.decision))
+            .unwrap_or_default()
+    }
+}
+
+async fn call_builtin(
+    gateway: &Gateway,
+    (builtin, of): (Builtin, &[Arc<Limit>]),
+    rest: String,
+    caller: Caller,
+    parts: Parts,
+    body: Incoming,
+) -> Result<Response<Body>, Refusal> {
+    let reading = Limited::new(body, BUILTIN_BODY_BYTES_MAX as usize).collect();
+    let read = tokio::time::timeout(gateway.read_timeout(), reading)
+        .await
+        .map_err(|_| Refusal::bad_request("The body did not come in time."))?;
+    let body = match read {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Refusal::too_large(BUILTIN_BODY_BYTES_MAX));
+        }
+        Err(_) => return Err(Refusal::bad_request("The body cannot be read.")),
+    };
+    let (reply, answer) = oneshot::channel();
+    let call = BuiltinCall {
+        builtin,
+        of: of.to_vec(),
+        request: Request::from_parts(parts, body),
+        rest,
+        caller,
+        reply,
+    };
+    gateway
+        .calls
+        .try_send(Call::Answer(Box::new(call)))
+        .map_err(|_| Refusal::unavailable("Too much is going on."))?;
+    let answered = answer.await.unwrap_or_else(|_| Err(Refusal::internal()))?;
+    Ok(answered.map(Body::from))
+}
+
+/// What no server agrees on is not passed on: one host, one framing, a path of one form.
+fn well_formed(parts: &Parts) -> Result<(), Refusal> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host),
+        (None, None) if parts.version == http::Version::HTTP_10 => None,
+        _ => return Err(Refusal::bad_request("A request has one `Host`.")),
+    };
+    let is_host = |host: &[u8]| {
+        !host.is_empty()
+            && !host
+                .iter()
+                .any(|byte| matches!(byte, b'/' | b'@' | b'?' | b'#' | b'\\' | b' ' | b','))
+    };
+    if host.is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err(Refusal::bad_request("The `Host` is no host."));
+    }
+    if let (Some(authority), Some(host)) = (parts.uri.authority(), host)
+        && !authority
+            .as_str()
+            .as_bytes()
+            .eq_ignore_ascii_case(host.as_bytes())
+    {
+        return Err(Refusal::bad_request(
+            "The request line and `Host` name different hosts.",
+        ));
+    }
+    if parts.headers.contains_key(header::TRANSFER_ENCODING)
+        && parts.headers.contains_key(header::CONTENT_LENGTH)
+    {
+        return Err(Refusal::bad_request("A body is framed in one way."));
+    }
+    Ok(())
+}
+
+/// A browser fetches ahead of its user (`Sec-Purpose: prefetch`, and what came before it).
+fn is_prefetch(parts: &Parts) -> bool {
+    let names = [
+        SEC_PURPOSE,
+        HeaderName::from_static("purpose"),
+        HeaderName::from_static("x-moz"),
+        HeaderName::from_static("x-purpose"),
+    ];
+    names
+        .iter()
+        .filter_map(|name| parts.headers.get(name)?.to_str().ok())
+        .any(|purpose| {
+            let purpose = purpose.to_ascii_lowercase();
+            purpose.contains("prefetch") || purpose.contains("preview")
+        })
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
+        .unwrap_or_default()
+}
