@@ -76,6 +76,7 @@ pub(crate) struct DataArgs {
     /// Directory for the database, saved counters, secrets and the admin socket.
     #[arg(
         long,
+        global = true,
         env = "TOLLGATE_DATA",
         default_value = "tollgate-data",
         value_name = "DIR"
@@ -89,7 +90,7 @@ pub(crate) struct AccountsArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// The database, instead of `sqlite:tollgate.db` in the data directory.
-    #[arg(long, env = "TOLLGATE_ACCOUNTS", value_name = "URL")]
+    #[arg(long, global = true, env = "TOLLGATE_ACCOUNTS", value_name = "URL")]
     pub(crate) accounts: Option<String>,
 }
 

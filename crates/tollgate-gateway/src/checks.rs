@@ -19,6 +19,9 @@ pub(crate) struct Decided {
     pub(crate) usual: bool,
 }
 
+/// The policies of one limit and the key that they count under.
+type Keyed<'l> = (&'l [Arc<Policy>], CompositeKey);
+
 /// Whether a decision charges.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charge {
@@ -39,7 +42,7 @@ impl Gateway {
         if route.limits.is_empty() {
             return Ok(None);
         }
-        let mut keys: SmallVec<[(&[Arc<Policy>], CompositeKey); 2]> = SmallVec::new();
+        let mut keys: SmallVec<[Keyed<'_>; 2]> = SmallVec::new();
         for limit in &route.limits {
             let refused = |reason| Refusal::limited(Vec::new(), Decision::refused(reason, now));
             if let Some(key) = limit.key_of(subject).map_err(refused)? {

@@ -17,7 +17,8 @@ use crate::page::{Site, Window};
 pub struct Refusal {
     kind: Kind,
     detail: String,
-    limited: Option<Limited>,
+    /// Boxed, because most requests are not refused and every result carries the room for it.
+    limited: Option<Box<Limited>>,
 }
 
 /// A decision that denies, with the policies of its standings.
@@ -157,7 +158,7 @@ impl Refusal {
         Refusal {
             kind,
             detail,
-            limited: Some(Limited { policies, decision }),
+            limited: Some(Box::new(Limited { policies, decision })),
         }
     }
 
@@ -223,7 +224,7 @@ impl Refusal {
 
     /// The decision that refuses, if one does.
     pub fn decision(&self) -> Option<&Limited> {
-        self.limited.as_ref()
+        self.limited.as_deref()
     }
 
     /// The status, as the route maps it.
@@ -272,7 +273,7 @@ fn denied_detail(policies: &[Arc<Policy>], decision: &Decision) -> String {
     let unit = if seconds == 1 { "second" } else { "seconds" };
     match rule {
         Some((name, quota)) => {
-            format!("Rate limit exceeded: {name} allows {quota}. Try again in {seconds} {unit}.")
+            format!("Rate limit exceeded: {name} allows {quota:#}. Try again in {seconds} {unit}.")
         }
         None => format!("Rate limit exceeded. Try again in {seconds} {unit}."),
     }

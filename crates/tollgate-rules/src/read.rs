@@ -11,11 +11,14 @@ use crate::diagnostic::Diagnostic;
 /// How many complaints are worth reading; reading a file that has more stops early.
 const COMPLAINTS_MAX: usize = 100;
 
+/// Where, what is wrong, and what was probably meant.
+type Complaint = (Range<usize>, String, Option<String>);
+
 /// The file being read, and what is wrong with it so far.
 pub(crate) struct Source<'t> {
     name: &'t str,
     text: &'t str,
-    found: RefCell<Vec<(Range<usize>, String, Option<String>)>>,
+    found: RefCell<Vec<Complaint>>,
 }
 
 impl<'t> Source<'t> {

@@ -461,6 +461,9 @@ pub(crate) fn print(quota: &Quota, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (count, "century") => write!(f, "{count} centuries")?,
         (count, unit) => write!(f, "{count} {unit}s")?,
     }
+    if f.alternate() {
+        return Ok(());
+    }
     match &limited.shape {
         Shape::SlidingWindow => Ok(()),
         Shape::TokenBucket { burst } if *burst == limited.limit => f.write_str(" token-bucket"),

@@ -342,6 +342,7 @@ impl FromStr for Quota {
     }
 }
 
+/// The canonical notation; with `{:#}` the rate alone, as one says it to people.
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         notation::print(self, f)

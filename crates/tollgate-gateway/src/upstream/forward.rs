@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::fields::{Identify, prepare_request, remove_hop_by_hop};
-use super::pool::{Lease, Pool, Unsent};
+use super::pool::{Lease, Pool};
 use crate::body::{Body, ClientBody, Progress};
 use crate::gateway::{Gateway, Server};
 use crate::refusal::Refusal;
@@ -50,9 +50,9 @@ pub(crate) async fn forward(
         Ok(response) => response,
         // A kept connection may have been closed at the other end just now. Nothing of the request has left, so a
         // new one gets it.
-        Err(SendError::Unsent(Some(request))) if lease.reused => {
+        Err(SendError::Unsent(request)) if lease.reused => {
             lease = pool.connect(to.upstream, &server.authority).await?;
-            send(&mut lease, request, progress.as_deref(), timeout)
+            send(&mut lease, *request, progress.as_deref(), timeout)
                 .await
                 .map_err(|error| error.into_refusal(progress.as_ref(), body_bytes_max))?
         }
@@ -94,7 +94,7 @@ fn upstream_uri(server: &Server, to: &Forwarded<'_>, query: Option<&str>) -> Res
 }
 
 enum SendError {
-    Unsent(Unsent),
+    Unsent(Box<Request<ClientBody>>),
     Broken(hyper::Error),
     Silent,
 }
@@ -138,7 +138,7 @@ async fn send(
         },
     };
     answered.map_err(|mut error| match error.take_message() {
-        Some(request) => SendError::Unsent(Some(request)),
+        Some(request) => SendError::Unsent(Box::new(request)),
         None => SendError::Broken(error.into_error()),
     })
 }

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::Request;
 use http::uri::Authority;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -130,6 +129,3 @@ impl Pool {
         }
     }
 }
-
-/// A request that could not be sent, given back because nothing of it has left.
-pub(crate) type Unsent = Option<Request<ClientBody>>;

@@ -153,7 +153,7 @@ fn the_hello_preset_limits_by_address_and_each_route_as_it_says() {
         limits_of("/"),
         pairs(&[("per-address.10s", "3 per 10 seconds")])
     );
-    assert_eq!(parts("per-address"), [address.clone()]);
+    assert_eq!(parts("per-address"), std::slice::from_ref(&address));
     // A route's own limits replace the defaults, unless it inherits them as well.
     assert_eq!(
         limits_of("/fast"),

@@ -1,0 +1,81 @@
+# Every command a newcomer needs. `make help` lists them.
+
+LISTEN   ?= 127.0.0.1:8000
+PRESET   ?= random-number
+UPSTREAM ?=
+DATA     ?= tollgate-data
+VENV     := target/venv
+FASTAPI  := 127.0.0.1:8001
+CARGO    := cargo
+export TOLLGATE_VENV := $(abspath $(VENV))
+
+.DEFAULT_GOAL := help
+.PHONY: help run init build up down bash test tests soak lint bench tools-run tools-test
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+run: tools-run ## build and serve a preset: PRESET=… LISTEN=0.0.0.0:8000 UPSTREAM=fastapi
+	$(CARGO) build --locked --release -p tollgate-cli
+ifeq ($(UPSTREAM),fastapi)
+	$(MAKE) --no-print-directory $(VENV)/installed
+	scripts/with-fastapi $(VENV) $(FASTAPI) target/release/tollgate serve --preset $(PRESET) --listen $(LISTEN) --data $(DATA) --upstream http://$(FASTAPI)/random
+else
+	target/release/tollgate serve --preset $(PRESET) --listen $(LISTEN) --data $(DATA) $(if $(UPSTREAM),--upstream $(UPSTREAM))
+endif
+
+init: ## write ./tollgate.toml from PRESET, to start rules of your own
+	$(CARGO) run --locked -q -p tollgate-cli -- init $(PRESET)
+
+build: tools-run ## the release binary, target/release/tollgate
+	$(CARGO) build --locked --release -p tollgate-cli
+
+up: ## start PRESET in the background (no container engine is needed)
+	@test -x target/release/tollgate || $(MAKE) --no-print-directory build
+	@mkdir -p $(DATA) && { nohup target/release/tollgate serve --preset $(PRESET) --listen $(LISTEN) --data $(DATA) >$(DATA)/out.log 2>&1 & echo $$! >$(DATA)/pid; }
+	@for try in 1 2 3 4 5 6 7 8 9 10; do target/release/tollgate health --data $(DATA) >/dev/null 2>&1 && break; sleep 0.3; done
+	@target/release/tollgate health --data $(DATA) >/dev/null && cat $(DATA)/out.log
+
+down: ## stop what `make up` started
+	@test -f $(DATA)/pid && kill -TERM $$(cat $(DATA)/pid) && rm $(DATA)/pid && echo stopped
+
+bash: ## a shell beside the running gateway, with `tollgate` on its path and its data directory set
+	@PATH="$(abspath target/release):$$PATH" TOLLGATE_DATA="$(abspath $(DATA))" bash
+
+test: tools-test ## everything that is promised, at a size that ends in minutes
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	$(CARGO) test --locked --workspace --doc
+	$(CARGO) nextest run --locked --workspace
+	node --test tests/browser/pages.test.mjs
+
+tests: test ## the same
+
+soak: ## the law at full size: ten million decisions, the seed printed on failure (TOLLGATE_SEED repeats it)
+	TOLLGATE_SCALE=$(or $(SCALE),280) $(CARGO) nextest run --release --locked -p tollgate algorithms
+
+lint: ## formatting and clippy alone
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+bench: build ## beside nginx, in one run (Debian's nginx and wrk)
+	scripts/install-tools nginx wrk
+	python3 bench/gateway.py
+
+tools-run:
+	@scripts/install-tools cc
+
+tools-test: $(VENV)/installed tests/browser/node_modules
+	@scripts/install-tools cc chromium nextest
+
+$(VENV)/installed: examples/random-number/fastapi/requirements.txt
+	@scripts/install-tools python3-venv
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+tests/browser/node_modules: tests/browser/package.json
+	@scripts/install-tools node
+	cd tests/browser && npm ci --silent --no-audit --no-fund
+	@touch $@
