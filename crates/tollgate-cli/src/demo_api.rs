@@ -51,18 +51,16 @@ async fn log(request: Request, next: Next) -> Response {
 }
 
 async fn random(RawQuery(query): RawQuery) -> Response {
-    let drawn = range(query.as_deref().unwrap_or_default())
-        .map_err(|detail| problem(StatusCode::UNPROCESSABLE_ENTITY, &detail))
-        .and_then(|(min, max)| {
-            draw(min, max)
-                .ok_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "No randomness."))
-        });
-    match drawn {
-        Ok(number) => {
+    let (min, max) = match range(query.as_deref().unwrap_or_default()) {
+        Ok(range) => range,
+        Err(detail) => return problem(StatusCode::UNPROCESSABLE_ENTITY, &detail),
+    };
+    match draw(min, max) {
+        Some(number) => {
             let no_store = [(header::CACHE_CONTROL, "no-store")];
             (no_store, axum::Json(json!({ "random": number }))).into_response()
         }
-        Err(refusal) => refusal,
+        None => problem(StatusCode::INTERNAL_SERVER_ERROR, "No randomness."),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 use tokio::sync::oneshot;
-use tollgate::{Check, Checks, Decision, Micros};
+use tollgate::{Check, Checks, Decision, Micros, Policy};
 use tollgate_accounts::{API_KEY_PREFIX, Credential, Identity, Lookup, Question};
 use tollgate_rules::{Auth, Subject};
 
@@ -83,7 +83,11 @@ fn session_cookie(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusal
 }
 
 impl Gateway {
-    /// Whose credential this is. An unknown one is charged to the limit on guessing, before any query.
+    /// Whose credential this is. Wrong ones are charged to the limit on guessing; where that is used up, what is not
+    /// known already is not looked up either.
+    ///
+    /// Right ones are not charged meanwhile: many callers behind one address may all be new to this node at once. So
+    /// lookups that are under way together may exceed the limit, by at most the calls that wait.
     pub(crate) async fn identify(
         &self,
         credential: &Credential<'_>,
@@ -95,20 +99,16 @@ impl Gateway {
         };
         let question = match accounts.directory().lookup(credential, now) {
             Lookup::Known(identity) => return Ok(identity),
-            Lookup::Unknown => {
-                let _ = self.charge_guess(subject, now)?;
-                return Err(Refusal::bad_credentials());
-            }
+            Lookup::Unknown => return Err(self.wrong_guess(subject, now)),
             Lookup::Ask(question) => question,
         };
-        let charged = self.charge_guess(subject, now)?;
-        match self.ask(question).await {
-            Ok(None) => Err(Refusal::bad_credentials()),
-            // Not knowing is no wrong guess, and neither is being right.
-            known => {
-                self.refund_guess(subject, &charged, now);
-                known?.ok_or_else(Refusal::bad_credentials)
-            }
+        let (policies, decision) = self.guesses(subject, |checks| self.store.peek(checks, now));
+        if !decision.is_allowed() {
+            return Err(Refusal::limited(policies, decision));
+        }
+        match self.ask(question).await? {
+            Some(identity) => Ok(identity),
+            None => Err(self.wrong_guess(subject, now)),
         }
     }
 
@@ -123,40 +123,30 @@ impl Gateway {
             .unwrap_or_else(|_| Err(Refusal::unavailable("The gateway is shutting down.")))
     }
 
-    fn charge_guess(&self, subject: &Subject<'_>, now: Micros) -> Result<Decision, Refusal> {
-        let decision = self.with_guess_checks(subject, |checks| self.store.decide(checks, now));
-        match decision {
-            Some(decision) if !decision.is_allowed() => {
-                Err(Refusal::limited(self.guessing.policies.clone(), decision))
-            }
-            decision => Ok(
-                decision.unwrap_or_else(|| Decision::refused(tollgate::Reason::MissingKey, now))
-            ),
+    fn wrong_guess(&self, subject: &Subject<'_>, now: Micros) -> Refusal {
+        let (policies, decision) = self.guesses(subject, |checks| self.store.decide(checks, now));
+        match decision.is_allowed() {
+            true => Refusal::bad_credentials(),
+            false => Refusal::limited(policies, decision),
         }
     }
 
-    fn refund_guess(&self, subject: &Subject<'_>, charged: &Decision, now: Micros) {
-        if let Some(receipt) = charged.receipt() {
-            self.with_guess_checks(subject, |checks| self.store.refund(checks, &receipt, now));
-        }
-    }
-
-    fn with_guess_checks<T>(
+    fn guesses(
         &self,
         subject: &Subject<'_>,
-        with: impl FnOnce(&Checks<'_>) -> T,
-    ) -> Option<T> {
-        let key = self.guessing.key.key_of(subject)?;
+        decide: impl FnOnce(&Checks<'_>) -> Decision,
+    ) -> (Vec<Arc<Policy>>, Decision) {
+        let policies = self.guessing.policies.clone();
+        let key = self.guessing.key.key_of(subject).unwrap_or_default();
         let mut checks = Checks::new();
         for policy in &self.guessing.policies {
-            checks
-                .push(Check {
-                    policy,
-                    key: key.as_ref(),
-                    cost: 1,
-                })
-                .ok()?;
+            // An address is a short key, and the rules hold few quotas.
+            let _ = checks.push(Check {
+                policy,
+                key: key.as_ref(),
+                cost: 1,
+            });
         }
-        Some(with(&checks))
+        (policies, decide(&checks))
     }
 }

@@ -15,7 +15,9 @@ use crate::refusal::Refusal;
 pub(crate) struct Decided {
     pub(crate) policies: SmallVec<[Arc<Policy>; 2]>,
     pub(crate) decision: Decision,
-    /// Whether the policies are just those of the route, whose fields are prepared.
+    /// Whether the policies begin with all of the route's: none of its limits spares the caller.
+    pub(crate) whole: bool,
+    /// Whether they are just the route's, whose fields are prepared.
     pub(crate) usual: bool,
 }
 
@@ -49,6 +51,7 @@ impl Gateway {
                 keys.push((&limit.policies, key));
             }
         }
+        let whole = keys.len() == route.limits.len();
         // A key's own limit narrows what its user may do; usage of one key never costs another.
         if let Some((identity, key)) = identity
             .and_then(|identity| Some((identity, identity.key.as_ref()?)))
@@ -58,7 +61,7 @@ impl Gateway {
             own.push(key.as_str().as_bytes());
             keys.push((&identity.own, own));
         }
-        let usual = keys.len() == route.limits.len();
+        let usual = whole && keys.len() == route.limits.len();
         let mut checks = Checks::new();
         let mut policies = SmallVec::new();
         for (limited, key) in &keys {
@@ -84,6 +87,7 @@ impl Gateway {
         Ok(Some(Decided {
             policies,
             decision,
+            whole,
             usual,
         }))
     }

@@ -8,7 +8,7 @@ use http::uri::Authority;
 use tokio::sync::Semaphore;
 use tollgate::{Clock, MemoryStore, Policy};
 use tollgate_accounts::Accounts;
-use tollgate_rules::{KeySpec, LegacyFields, Route, RuleSet, Upstream};
+use tollgate_rules::{KeySpec, LegacyFields, RuleSet, Upstream};
 use tollgate_tower::fields::{self, Legacy};
 
 use crate::address::Proxies;
@@ -72,7 +72,7 @@ impl Gateway {
             .routes
             .routes()
             .iter()
-            .map(|route| fields::policy_value(policies_of(route)));
+            .map(|route| fields::policy_value(route.policies()));
         let quotas = rules.accounts.protection.credentials_per_address.iter();
         let policies = quotas.map(|quota| {
             Ok(Arc::new(Policy::new(
@@ -117,13 +117,6 @@ impl Gateway {
     pub(crate) fn read_timeout(&self) -> Duration {
         self.rules.server.read_timeout
     }
-}
-
-pub(crate) fn policies_of(route: &Route) -> impl Iterator<Item = &Policy> {
-    route
-        .limits
-        .iter()
-        .flat_map(|limit| limit.policies.iter().map(|policy| &**policy))
 }
 
 fn servers(

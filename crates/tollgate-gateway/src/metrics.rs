@@ -12,8 +12,6 @@ use prometheus_client::registry::{Registry, Unit};
 use tollgate::{Decision, MemoryStore};
 use tollgate_rules::{Route, RuleSet};
 
-use crate::gateway::policies_of;
-
 /// Upper bounds of the duration's buckets, in seconds.
 const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
@@ -124,7 +122,7 @@ impl Metrics {
             .map(|route| {
                 of(
                     &route.name,
-                    policies_of(route).map(|policy| policy.name()).collect(),
+                    route.policies().map(|policy| policy.name()).collect(),
                 )
             })
             .collect();

@@ -244,7 +244,7 @@ async fn admit(
     else {
         return Ok(());
     };
-    if decided.usual && charge == Charge::Yes {
+    if decided.whole && charge == Charge::Yes {
         gateway.metrics.decision(route, &decided.decision);
     }
     if !decided.decision.is_allowed() {

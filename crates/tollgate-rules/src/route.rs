@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
+use tollgate::Policy;
 
 use crate::limit::Limit;
 
@@ -30,6 +31,14 @@ pub struct Route {
     pub refuse_prefetch: bool,
     /// Whether a browser gets the upstream's answer within a page.
     pub page: bool,
+}
+
+impl Route {
+    /// The policies of its limits, in the order in which they are checked.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let limits = self.limits.iter();
+        limits.flat_map(|limit| limit.policies.iter().map(|policy| &**policy))
+    }
 }
 
 /// A way to authenticate.

@@ -289,7 +289,7 @@ impl<S> LimiterBuilder<S> {
         }
         match self.policies.len() {
             0 => return Err(PolicyError::Empty),
-            count if count > CHECKS_MAX => return Err(PolicyError::TooMany),
+            count if count > CHECKS_MAX => return Err(PolicyError::TooMany { max: CHECKS_MAX }),
             _ => {}
         }
         for (index, policy) in self.policies.iter().enumerate() {

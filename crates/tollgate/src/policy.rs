@@ -88,8 +88,11 @@ pub enum PolicyError {
     #[error("a limiter needs at least one quota")]
     Empty,
     /// More policies than one decision can carry.
-    #[error("more than {max} policies in one decision", max = crate::store::CHECKS_MAX)]
-    TooMany,
+    #[error("more than {max} policies in one decision")]
+    TooMany {
+        /// How many one decision can carry.
+        max: usize,
+    },
 }
 
 impl Policy {

@@ -1,11 +1,8 @@
 //! What a person says: "at most N units per period", with an algorithm.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::algorithm::INTEGER_MAX;
-use crate::notation::{self, NotationError};
 use crate::time::micros;
 
 /// The longest period: a century of 365-day years.
@@ -286,30 +283,6 @@ impl Quota {
         }))
     }
 
-    /// Parses one quota; where the text names no algorithm, `default` counts.
-    ///
-    /// # Errors
-    /// Says where the text is wrong, what was expected, and what was probably meant.
-    pub fn parse_with(text: &str, default: AlgorithmKind) -> Result<Self, NotationError> {
-        notation::parse_one(text, default)
-    }
-
-    /// Parses several quotas separated by `;` or `,`: `"100/hour; 5/minute"`.
-    ///
-    /// # Errors
-    /// As [`Quota::parse_with`].
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, NotationError> {
-        notation::parse_list(text, AlgorithmKind::default())
-    }
-
-    /// As [`Quota::parse_list`]; where a quota names no algorithm, `default` counts.
-    ///
-    /// # Errors
-    /// As [`Quota::parse_with`].
-    pub fn parse_list_with(text: &str, default: AlgorithmKind) -> Result<Vec<Self>, NotationError> {
-        notation::parse_list(text, default)
-    }
-
     /// N, unless the quota is `deny` or `unlimited`.
     pub fn limit(&self) -> Option<u64> {
         self.limited().map(|limited| limited.limit)
@@ -321,30 +294,10 @@ impl Quota {
             .map(|limited| Duration::from_micros(limited.period))
     }
 
-    /// The short name of the window: `minute`, `10s`, `day`; `deny` and `unlimited` for those.
-    pub fn window_name(&self) -> String {
-        notation::window_name(self)
-    }
-
     pub(crate) fn limited(&self) -> Option<&Limited> {
         match &self.0 {
             Rate::Limited(limited) => Some(limited),
             Rate::Deny | Rate::Unlimited => None,
         }
-    }
-}
-
-impl FromStr for Quota {
-    type Err = NotationError;
-
-    fn from_str(text: &str) -> Result<Self, NotationError> {
-        notation::parse_one(text, AlgorithmKind::default())
-    }
-}
-
-/// The canonical notation; with `{:#}` the rate alone, as one says it to people.
-impl fmt::Display for Quota {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        notation::print(self, f)
     }
 }

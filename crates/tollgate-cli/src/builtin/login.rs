@@ -91,7 +91,6 @@ mod tests {
     use tollgate_rules::Builtin;
 
     use super::super::testing::{FORM, JSON, PASSWORD, Site, json as body, text};
-    use super::*;
 
     const RIGHT: &str = "username=ann&password=correct+horse";
     const WRONG: &str = "username=Ann&password=wrong+horse";

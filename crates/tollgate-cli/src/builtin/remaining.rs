@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::json;
 use tollgate::Decision;
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::page::Window;
@@ -66,13 +65,21 @@ impl Serialize for Remaining<'_> {
     }
 }
 
-fn numbers(window: &Window) -> serde_json::Value {
-    json!({
-        "limit": window.limit,
-        "used": window.used,
-        "remaining": window.remaining,
-        "resets_in": window.resets_in,
-    })
+#[derive(serde::Serialize)]
+struct Numbers {
+    limit: u64,
+    used: u64,
+    remaining: u64,
+    resets_in: Option<u64>,
+}
+
+fn numbers(window: &Window) -> Numbers {
+    Numbers {
+        limit: window.limit,
+        used: window.used,
+        remaining: window.remaining,
+        resets_in: window.resets_in,
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +89,9 @@ mod tests {
     use tollgate::{Check, Checks};
     use tollgate_rules::Builtin;
 
-    use super::super::testing::{Site, json, text};
+    use serde_json::json;
+
+    use super::super::testing::{Site, json as body, text};
     use super::*;
 
     #[tokio::test]
@@ -90,7 +99,7 @@ mod tests {
         let site = Site::new("random-number").await;
         let ann = site.log_in("ann").await;
         for _ in 0..2 {
-            let unused = json(&site.get(Builtin::Remaining, Some(&ann)).await.unwrap());
+            let unused = body(&site.get(Builtin::Remaining, Some(&ann)).await.unwrap());
             assert_eq!(
                 unused["minute"],
                 json!({ "limit": 5, "used": 0, "remaining": 5, "resets_in": null })
@@ -127,8 +136,8 @@ mod tests {
             text(&response),
             concat!(
                 r#"{"user":"ann","as_of":"2027-01-15T08:00:12Z","#,
-                r#""minute":{"limit":5,"remaining":3,"resets_in":48,"used":2},"#,
-                r#""hour":{"limit":300,"remaining":298,"resets_in":3588,"used":2},"available_now":3}"#,
+                r#""minute":{"limit":5,"used":2,"remaining":3,"resets_in":48},"#,
+                r#""hour":{"limit":300,"used":2,"remaining":298,"resets_in":3588},"available_now":3}"#,
             )
         );
         assert_eq!(response.headers()["cache-control"], "no-store");

@@ -151,6 +151,7 @@ mod tests {
 
         [[routes]]
         match = "GET /"
+        auth = ["bearer"]
         limits = ["per-user", "per-address"]
         respond = { text = "" }
     "#;
@@ -203,5 +204,46 @@ mod tests {
             ]
         );
         assert_eq!(available, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_limit_by_route_is_shown_as_the_route_that_charges_it_counts() {
+        let text = r#"
+            [limits.per-route]
+            key = "route"
+            quotas = ["5 per minute"]
+
+            [[routes]]
+            match = "GET /charged"
+            limits = ["per-route"]
+            respond = { text = "" }
+        "#;
+        let site = Site::of(RuleSet::parse("route", text, &Overrides::default()).unwrap()).await;
+        let headers = HeaderMap::new();
+        let subject = |route| Subject {
+            address: "192.0.2.1".parse().unwrap(),
+            user: None,
+            user_name: None,
+            api_key: None,
+            headers: &headers,
+            query: None,
+            route,
+        };
+        let limits = &site.builtins.rules.limits;
+        let key = limits[0].key_of(&subject("GET /charged")).unwrap().unwrap();
+        let mut checks = Checks::new();
+        checks
+            .push(Check {
+                policy: &limits[0].policies[0],
+                key: key.as_ref(),
+                cost: 2,
+            })
+            .unwrap();
+        assert!(site.store.decide(&checks, site.builtins.now()).is_allowed());
+        let standings = site
+            .builtins
+            .standings(limits, &subject("/left"), &[])
+            .unwrap();
+        assert_eq!(standings.available, Some(3));
     }
 }

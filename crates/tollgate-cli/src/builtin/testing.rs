@@ -106,23 +106,30 @@ impl Site {
         request: Request<Bytes>,
         identity: Option<&Arc<Identity>>,
     ) -> Result<Response<Bytes>, Refusal> {
-        let caller = Caller {
-            address: "192.0.2.1".parse().unwrap(),
-            secure: false,
-            identity: identity.cloned(),
-        };
-        let of = self.builtins.rules.limits.clone();
+        self.send_to(builtin, request, "", identity).await
+    }
+
+    pub(super) async fn send_to(
+        &self,
+        builtin: Builtin,
+        request: Request<Bytes>,
+        rest: &str,
+        identity: Option<&Arc<Identity>>,
+    ) -> Result<Response<Bytes>, Refusal> {
         let (reply, _) = tokio::sync::oneshot::channel();
-        self.builtins
-            .answer(&BuiltinCall {
-                builtin,
-                of,
-                request,
-                rest: String::new(),
-                caller,
-                reply,
-            })
-            .await
+        let call = BuiltinCall {
+            builtin,
+            of: self.builtins.rules.limits.clone(),
+            request,
+            rest: rest.to_owned(),
+            caller: Caller {
+                address: "192.0.2.1".parse().unwrap(),
+                secure: false,
+                identity: identity.cloned(),
+            },
+            reply,
+        };
+        self.builtins.answer(&call).await
     }
 }
 

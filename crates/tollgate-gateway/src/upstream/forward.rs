@@ -9,9 +9,10 @@ use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::client_body::{ClientBody, Progress};
 use super::fields::{Identify, prepare_request, remove_hop_by_hop};
 use super::pool::{Lease, Pool};
-use crate::body::{Body, ClientBody, Progress};
+use crate::body::Body;
 use crate::gateway::{Gateway, Server};
 use crate::refusal::Refusal;
 

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::body::ClientBody;
+use super::client_body::ClientBody;
 use crate::refusal::Refusal;
 
 /// Connections to one upstream that are kept while idle, for each thread.

@@ -9,8 +9,13 @@
 //! Case does not matter (`M` is a minute, `mo` a month), numbers may carry `_`, a month is 30 days and a year 365
 //! except on a calendar. One canonical form is printed back.
 
+mod reader;
+
 use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
+
+use reader::Reader;
 
 use crate::quota::{
     AlgorithmKind, CalendarUnit, PERIOD_MAX_MICROS, Quota, QuotaError, Rate, Shape,
@@ -92,7 +97,53 @@ impl NotationError {
     }
 }
 
-pub(crate) fn parse_list(text: &str, default: AlgorithmKind) -> Result<Vec<Quota>, NotationError> {
+impl Quota {
+    /// Parses one quota; where the text names no algorithm, `default` counts.
+    ///
+    /// # Errors
+    /// Says where the text is wrong, what was expected, and what was probably meant.
+    pub fn parse_with(text: &str, default: AlgorithmKind) -> Result<Self, NotationError> {
+        parse_one(text, default)
+    }
+
+    /// Parses several quotas separated by `;` or `,`: `"100/hour; 5/minute"`.
+    ///
+    /// # Errors
+    /// As [`Quota::parse_with`].
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, NotationError> {
+        parse_list(text, AlgorithmKind::default())
+    }
+
+    /// As [`Quota::parse_list`]; where a quota names no algorithm, `default` counts.
+    ///
+    /// # Errors
+    /// As [`Quota::parse_with`].
+    pub fn parse_list_with(text: &str, default: AlgorithmKind) -> Result<Vec<Self>, NotationError> {
+        parse_list(text, default)
+    }
+
+    /// The short name of the window: `minute`, `10s`, `day`; `deny` and `unlimited` for those.
+    pub fn window_name(&self) -> String {
+        window_name(self)
+    }
+}
+
+impl FromStr for Quota {
+    type Err = NotationError;
+
+    fn from_str(text: &str) -> Result<Self, NotationError> {
+        parse_one(text, AlgorithmKind::default())
+    }
+}
+
+/// The canonical notation; with `{:#}` the rate alone, as one says it to people.
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print(self, f)
+    }
+}
+
+fn parse_list(text: &str, default: AlgorithmKind) -> Result<Vec<Quota>, NotationError> {
     let mut reader = Reader::new(text)?;
     let mut quotas = vec![quota(&mut reader, default)?];
     while reader.eat_separator() {
@@ -102,7 +153,7 @@ pub(crate) fn parse_list(text: &str, default: AlgorithmKind) -> Result<Vec<Quota
     Ok(quotas)
 }
 
-pub(crate) fn parse_one(text: &str, default: AlgorithmKind) -> Result<Quota, NotationError> {
+fn parse_one(text: &str, default: AlgorithmKind) -> Result<Quota, NotationError> {
     let mut reader = Reader::new(text)?;
     let quota = quota(&mut reader, default)?;
     reader.expect_end()?;
@@ -255,190 +306,6 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
-/// A cursor over the text that knows words, numbers and where it stands.
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Result<Self, NotationError> {
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(NotationError::new(
-                0..0,
-                format!("a quota is at most {TEXT_BYTES_MAX} bytes long"),
-            ));
-        }
-        if let Some((at, odd)) = text
-            .char_indices()
-            .find(|(_, c)| !(c.is_ascii_graphic() || *c == ' ' || *c == '\t'))
-        {
-            let message = format!(
-                "unexpected character U+{:04X}: quotas are written in ASCII",
-                u32::from(odd)
-            );
-            return Err(NotationError::new(at..at + odd.len_utf8(), message));
-        }
-        Ok(Reader { text, at: 0 })
-    }
-
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    fn skip_blanks(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start_matches([' ', '\t']).len();
-    }
-
-    /// Takes the longest run of characters that `belongs` to one token.
-    fn take_run(&mut self, belongs: impl Fn(char) -> bool) -> Option<(&'a str, Range<usize>)> {
-        self.skip_blanks();
-        let rest = self.rest();
-        let len = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
-        let span = self.at..self.at + len;
-        self.at = span.end;
-        (len > 0).then(|| (&self.text[span.clone()], span))
-    }
-
-    fn take_word(&mut self) -> Option<(&'a str, Range<usize>)> {
-        self.skip_blanks();
-        if !self.rest().starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return None;
-        }
-        self.take_run(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    }
-
-    fn peek_word(&mut self) -> &'a str {
-        let at = self.at;
-        let word = self.take_word().map_or("", |(word, _)| word);
-        self.at = at;
-        word
-    }
-
-    fn at_number(&mut self) -> bool {
-        self.skip_blanks();
-        self.rest()
-            .starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
-    }
-
-    fn number(&mut self, expected: &str) -> Result<(u64, Range<usize>), NotationError> {
-        if !self.at_number() {
-            return Err(self.unexpected(expected));
-        }
-        let Some((digits, span)) =
-            self.take_run(|c| c.is_ascii_digit() || matches!(c, '_' | '+' | '-' | '.'))
-        else {
-            return Err(self.unexpected(expected));
-        };
-        if !digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'_')
-        {
-            let error =
-                NotationError::new(span, format!("`{digits}` is not a whole, positive number"));
-            return Err(if digits.contains('.') {
-                error.help("write `1 per 2 seconds` for half a unit per second")
-            } else {
-                error
-            });
-        }
-        let plain: String = digits.chars().filter(char::is_ascii_digit).collect();
-        let number = plain
-            .parse()
-            .map_err(|_| NotationError::new(span.clone(), format!("`{digits}` is too large")))?;
-        Ok((number, span))
-    }
-
-    fn expect_per(&mut self) -> Result<(), NotationError> {
-        self.skip_blanks();
-        if self.rest().starts_with('/') {
-            self.at += 1;
-            return Ok(());
-        }
-        match self.take_word() {
-            Some((word, _)) if word.eq_ignore_ascii_case("per") => Ok(()),
-            Some((word, span)) => Err(suggest(
-                NotationError::new(span, format!("expected `per` or `/`, found `{word}`")),
-                word,
-                ["per"].into_iter(),
-            )),
-            None => Err(self.unexpected("`per` or `/`")),
-        }
-    }
-
-    fn unit(&mut self) -> Result<(usize, Range<usize>), NotationError> {
-        let Some((word, span)) = self.take_word() else {
-            return Err(self.unexpected("a unit of time, like `minute`"));
-        };
-        let lower = word.to_ascii_lowercase();
-        let singular = match lower.strip_suffix('s') {
-            Some(_) if lower.len() <= 2 => &lower,
-            Some("centurie") => "century",
-            Some(stem) => stem,
-            None => &lower,
-        };
-        let full = ABBREVIATIONS
-            .iter()
-            .find(|(short, _)| *short == singular)
-            .map_or(singular, |(_, full)| full);
-        UNITS
-            .iter()
-            .position(|(name, ..)| *name == full)
-            .map(|unit| (unit, span.clone()))
-            .ok_or_else(|| {
-                let error = NotationError::new(
-                    span,
-                    format!("expected a unit of time (microsecond to century), found `{word}`"),
-                );
-                suggest(error, singular, UNITS.iter().map(|(name, ..)| *name))
-            })
-    }
-
-    /// A time zone: the next word that is no keyword.
-    fn zone(&mut self) -> Option<String> {
-        let at = self.at;
-        let (zone, _) =
-            self.take_run(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-'))?;
-        if zone.eq_ignore_ascii_case("burst") || AlgorithmKind::from_name(zone).is_some() {
-            self.at = at;
-            return None;
-        }
-        Some(zone.to_owned())
-    }
-
-    fn eat_separator(&mut self) -> bool {
-        self.skip_blanks();
-        let found = self.rest().starts_with([';', ',']);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn expect_end(&mut self) -> Result<(), NotationError> {
-        self.skip_blanks();
-        if self.rest().is_empty() {
-            Ok(())
-        } else {
-            Err(self.unexpected("the end"))
-        }
-    }
-
-    fn span_here(&self) -> Range<usize> {
-        self.at..(self.at + 1).min(self.text.len()).max(self.at)
-    }
-
-    fn unexpected(&mut self, expected: &str) -> NotationError {
-        self.skip_blanks();
-        let found = match self.rest().split([' ', '\t']).next() {
-            None | Some("") => "nothing more".to_owned(),
-            Some(word) => format!("`{}`", &word[..word.len().min(32)]),
-        };
-        NotationError::new(
-            self.at..self.at + self.rest().split(' ').next().map_or(0, str::len),
-            format!("expected {expected}, found {found}"),
-        )
-    }
-}
-
 /// The period in the largest unit that divides it.
 fn largest_unit(period: u64) -> (u64, usize) {
     let unit = UNITS
@@ -448,7 +315,7 @@ fn largest_unit(period: u64) -> (u64, usize) {
     (period / UNITS[unit].2, unit)
 }
 
-pub(crate) fn print(quota: &Quota, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn print(quota: &Quota, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let limited = match &quota.0 {
         Rate::Deny => return f.write_str("deny"),
         Rate::Unlimited => return f.write_str("unlimited"),
@@ -473,7 +340,7 @@ pub(crate) fn print(quota: &Quota, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-pub(crate) fn window_name(quota: &Quota) -> String {
+fn window_name(quota: &Quota) -> String {
     let limited = match &quota.0 {
         Rate::Deny => return "deny".to_owned(),
         Rate::Unlimited => return "unlimited".to_owned(),

@@ -1,0 +1,340 @@
+#!/usr/bin/env python3
+"""What a request costs in the gateway, beside nginx with `limit_req`, in one run.
+
+The measure is CPU time: user and system time that the server's processes used, divided by the requests they completed.
+The server under test has core 0 for itself; the upstream and the load share core 1. All servers are up at once and take
+turns in every round, so that a slow minute of the machine slows them all; the ratio is the median over the rounds' own
+ratios. docs/benchmarks.md says what is on and off on each side.
+
+    bench/gateway.py                  proxied: every request allowed
+    bench/gateway.py --denied         nearly every request answered 429
+    bench/gateway.py --soak           64 connections for 30 s: exactly the allowed number pass, and nothing leaks
+
+Needs nginx, wrk, two cores, and `cargo build --release -p tollgate-cli`.
+"""
+
+import argparse
+import contextlib
+import datetime
+import http.client
+import json
+import os
+import pathlib
+import platform
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results" / "gateway.jsonl"
+SERVER_CORE, LOAD_CORE = 0, 1
+CONNECTIONS = 64
+USERS = 100
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+READY_WITHIN_S = 15
+# What a server may hold more of after the soak than before it.
+RSS_GROWTH_MAX_KIB = 4096
+FDS_GROWTH_MAX = 4
+
+# Name, which server, path. The first of each list is what the others are compared with.
+ALLOWED = [("nginx", "nginx", "/limit"), ("token-bucket", "tollgate", "/limit"),
+           ("sliding-window", "tollgate", "/limit/sliding")]
+DENIED = [("nginx", "nginx", "/denied"), ("sliding-window", "tollgate", "/denied")]
+BAR = {"allowed": 1.25, "denied": 1.15}
+
+NGINX_COMMON = """
+worker_processes 1; daemon off; pid nginx.pid; error_log error.log crit;
+events { worker_connections 1024; }
+http {
+  access_log off; default_type text/plain; keepalive_requests 1000000000;
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+"""
+UPSTREAM_CONF = NGINX_COMMON + """
+  server {
+    listen 127.0.0.1:%(upstream)d;
+    location = /status { stub_status; }
+    location / { return 200 "32 bytes, as many as a number..\\n"; }
+  }
+}
+"""
+NGINX_CONF = NGINX_COMMON + """
+  upstream origin { server 127.0.0.1:%(upstream)d; keepalive 64; keepalive_requests 1000000000; }
+  limit_req_zone $http_x_api_key zone=allowed:10m rate=1000000r/s;
+  limit_req_zone $http_x_api_key zone=denied:10m rate=10r/s;
+  limit_req_status 429;
+  proxy_http_version 1.1; proxy_set_header Connection "";
+  server {
+    listen 127.0.0.1:%(nginx)d;
+    location = /limit { limit_req zone=allowed burst=1000000 nodelay; proxy_pass http://origin; }
+    location = /denied { limit_req zone=denied; proxy_pass http://origin; }
+  }
+}
+"""
+RULES = """
+[server]
+listen = "127.0.0.1:%(tollgate)d"
+workers = 1
+"""
+LIMIT = """
+[limits.%(name)s]
+key = "user"
+algorithm = "%(algorithm)s"
+quotas = ["%(quota)s"]
+
+[[routes]]
+match = "GET %(path)s"
+auth = ["api-key"]
+limits = ["%(name)s"]
+upstream = "http://127.0.0.1:%(upstream)d"
+"""
+WRK_SCRIPT = """
+local keys, requests, turn = { %s }, {}, 0
+function init()
+  for i, key in ipairs(keys) do
+    wrk.headers["X-Api-Key"] = key
+    wrk.headers["User-Agent"] = "wrk"
+    wrk.headers["Accept"] = "application/json"
+    wrk.headers["Accept-Language"] = "en"
+    requests[i] = wrk.format()
+  end
+end
+function request() turn = turn %% #requests + 1 return requests[turn] end
+function done(s)
+  local e = s.errors
+  print(string.format('{"requests":%%d,"micros":%%d,"refused":%%d,"broken":%%d}',
+    s.requests, s.duration, e.status, e.connect + e.read + e.write + e.timeout))
+end
+"""
+
+
+class Bench:
+    """The upstream and the servers, in a temporary directory, each on a free port and its core."""
+
+    def __init__(self, stack, tollgate, quotas):
+        self.dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tollgate-bench-")))
+        self.dir.chmod(0o755)
+        self.stack, self.tollgate = stack, tollgate
+        self.ports = dict(zip(("upstream", "nginx", "tollgate"), free_ports(3)))
+        (self.dir / "rules.toml").write_text(RULES % self.ports + "".join(
+            LIMIT % {"name": name, "algorithm": algorithm, "quota": quota, "path": path, **self.ports}
+            for name, algorithm, quota, path in quotas))
+        os.environ["TOLLGATE_DATA"] = str(self.dir / "data")
+        self.keys = [self.user_with_key(f"user{number}") for number in range(USERS)]
+        self.processes = {
+            "upstream": self.start_nginx("upstream", UPSTREAM_CONF, LOAD_CORE),
+            "nginx": self.start_nginx("nginx", NGINX_CONF, SERVER_CORE),
+            "tollgate": self.start("tollgate", [tollgate, "serve", "--rules", self.dir / "rules.toml"], SERVER_CORE),
+        }
+
+    def user_with_key(self, name):
+        ran = {"text": True, "check": True, "timeout": 20, "capture_output": True}
+        subprocess.run([self.tollgate, "user", "create", name], input="correct-horse\n", **ran)
+        return subprocess.run([self.tollgate, "key", "create", name], **ran).stdout.strip()
+
+    def start_nginx(self, name, conf, core):
+        prefix = self.dir / name
+        prefix.mkdir()
+        (prefix / "nginx.conf").write_text(conf % self.ports)
+        return self.start(name, ["nginx", "-p", str(prefix), "-e", "error.log", "-c", "nginx.conf"], core)
+
+    def start(self, name, command, core):
+        log = self.stack.enter_context(open(self.dir / f"{name}.log", "w"))
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                   preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        self.stack.callback(stop, process)
+        deadline = time.monotonic() + READY_WITHIN_S
+        while socket.socket().connect_ex(("127.0.0.1", self.ports[name])) != 0:
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"{name} does not start:\n{(self.dir / f'{name}.log').read_text()}")
+            time.sleep(0.05)
+        return process
+
+    def get(self, server, path, key=""):
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[server], timeout=5)
+        connection.request("GET", path, headers={"X-Api-Key": key})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read().decode()
+
+    def upstream_requests(self):
+        """How many requests the upstream has had, this one among them."""
+        return int(self.get("upstream", "/status")[2].split("\n")[2].split()[2])
+
+    def load(self, server, path, seconds, keys):
+        """One run of wrk: its counts, and the CPU time of the server in seconds."""
+        script = self.dir / "wrk.lua"
+        script.write_text(WRK_SCRIPT % ", ".join(f'"{key}"' for key in keys))
+        pids = pids_of(self.processes[server].pid)
+        mine = sum((pids_of(process.pid) for process in self.processes.values()), [])
+        before, busy, own = cpu_s(pids), busy_s(), cpu_s(mine) + load_cpu_s()
+        url = f"http://127.0.0.1:{self.ports[server]}{path}"
+        done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url], text=True,
+                              check=True, capture_output=True, timeout=seconds + 30,
+                              preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}))
+        time.sleep(0.1)
+        counts = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+        used = cpu_s(pids) - before
+        others = (busy_s() - busy) - (cpu_s(mine) + load_cpu_s() - own)
+        return {**counts, "us": used * 1e6 / counts["requests"], "per_s": counts["requests"] * 1e6 / counts["micros"],
+                "others": max(others, 0) / counts["micros"] * 1e6 / 2}
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def stop(process):
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def pids_of(pid):
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def cpu_s(pids):
+    """User and system time of processes with all their threads."""
+    fields = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / TICKS_PER_S
+
+
+def busy_s():
+    """User, nice, system, irq and softirq time of all cores."""
+    fields = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:]))
+    return sum(fields[:3] + fields[5:7]) / TICKS_PER_S
+
+
+def load_cpu_s():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def held_by(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    rss_kib = int(status.partition("VmRSS:")[2].split()[0])
+    return rss_kib, len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def spread(values, digits=2):
+    return f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}-{max(values):.{digits}f}]"
+
+
+def record(args, figure, value, bar, met, **more):
+    machine = f"{cpu_name()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    line = {"figure": figure, "value": value, "bar": bar, "met": met, **more, "machine": machine,
+            "commit": args.commit, "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with open(RESULTS, "a") as out:
+        out.write(json.dumps(line) + "\n")
+    print(f"{'met' if met else 'NOT MET'}: {figure} = {value} (bar {bar})")
+    return met
+
+
+def cpu_name():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().split("\n")
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def compare(args, bench, mode, servers):
+    """Every server once in every round, each time another one first; the first round only warms up."""
+    runs = {name: [] for name, _, _ in servers}
+    for number in range(args.rounds):
+        turn = number % len(servers)
+        for name, server, path in servers[turn:] + servers[:turn]:
+            runs[name].append(bench.load(server, path, args.seconds, bench.keys))
+        shown = "  ".join(f"{name} {of[-1]['us']:.1f} us {of[-1]['per_s'] / 1000:.0f} k/s" for name, of in runs.items())
+        print(f"round {number:2}: {shown}  load {os.getloadavg()[0]:.1f}", flush=True)
+    runs = {name: of[1:] for name, of in runs.items()}
+    base = [run["us"] for run in runs[servers[0][0]]]
+    met = []
+    for name, _, _ in servers:
+        costs = [run["us"] for run in runs[name]]
+        broken, refused, requests = (sum(run[what] for run in runs[name]) for what in ("broken", "refused", "requests"))
+        ratios = [cost / other for cost, other in zip(costs, base)]
+        rate = statistics.median(run["per_s"] for run in runs[name])
+        others = statistics.median(run["others"] for run in runs[name])
+        print(f"{name:15} {spread(costs)} us/request  ratio {spread(ratios)}  {rate:,.0f} requests/s"
+              f"  refused {refused / requests:.1%}  socket errors {broken}  other work {others:.0%} of the machine")
+        clean = broken == 0 and (refused == 0 if mode == "allowed" else 0.9 < refused / requests < 1)
+        if name != servers[0][0]:
+            ratio = round(statistics.median(ratios), 3)
+            met.append(record(args, f"cpu-per-request-{mode}-{name}", ratio, BAR[mode], clean and ratio <= BAR[mode],
+                              unit="times nginx", low=round(min(ratios), 3), high=round(max(ratios), 3),
+                              us=round(statistics.median(costs), 2), nginx_us=round(statistics.median(base), 2),
+                              per_s=round(rate), refused=refused, socket_errors=broken, rounds=len(costs),
+                              seconds=args.seconds))
+        elif not clean:
+            met.append(False)
+    return all(met)
+
+
+def soak(args, bench):
+    """Exactly the allowed number passes, under load from 64 connections, and nothing is held afterwards."""
+    bench.load("tollgate", "/limit", 3, bench.keys)
+    time.sleep(1)
+    pid = bench.processes["tollgate"].pid
+    (rss_before, fds_before), upstream_before = held_by(pid), bench.upstream_requests()
+    run = bench.load("tollgate", "/exact", args.soak_seconds, bench.keys[:1])
+    upstream = bench.upstream_requests() - upstream_before - 1
+    time.sleep(1)
+    rss_after, fds_after = held_by(pid)
+    passed = run["requests"] - run["refused"]
+    print(f"{run['requests']:,} requests, {passed:,} passed, {upstream:,} reached the upstream, {run['broken']} socket errors")
+    print(f"memory {rss_before:,} -> {rss_after:,} KiB, open files {fds_before} -> {fds_after}")
+    if run["refused"] == 0:
+        print("the limit was not reached: choose fewer --units", file=sys.stderr)
+    more = {"upstream": upstream, "requests": run["requests"], "seconds": args.soak_seconds}
+    return all([
+        record(args, "soak-passed", passed, args.units, passed == upstream == args.units, unit="requests", **more),
+        record(args, "soak-socket-errors", run["broken"], 0, run["broken"] == 0, unit="errors"),
+        record(args, "soak-memory-growth", rss_after - rss_before, RSS_GROWTH_MAX_KIB,
+               rss_after - rss_before <= RSS_GROWTH_MAX_KIB, unit="KiB"),
+        record(args, "soak-open-files-growth", fds_after - fds_before, FDS_GROWTH_MAX,
+               fds_after - fds_before <= FDS_GROWTH_MAX, unit="files"),
+    ])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=12, help="the first is dropped (default 12)")
+    parser.add_argument("--seconds", type=int, default=3, help="of each run (default 3)")
+    parser.add_argument("--denied", action="store_true", help="measure refusals instead")
+    parser.add_argument("--soak", action="store_true", help="count what passes, and look for leaks")
+    parser.add_argument("--soak-seconds", type=int, default=30)
+    parser.add_argument("--units", type=int, default=100_000, help="that --soak allows (default 100000)")
+    parser.add_argument("--tollgate", default=str(ROOT / "target" / "release" / "tollgate"), help="the binary")
+    parser.add_argument("--commit", help="what the binary was built from (default: what is checked out)")
+    args = parser.parse_args()
+    if args.rounds < 2 or (os.cpu_count() or 1) < 2:
+        parser.error("at least two rounds and two cores are needed")
+    args.commit = args.commit or subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True,
+                                                capture_output=True).stdout.strip() or "unknown"
+    quotas = [("token-bucket", "token-bucket", "1000000 per second", "/limit"),
+              ("sliding-window", "sliding-window", "2000 per second", "/limit/sliding"),
+              ("denied", "sliding-window", "10 per second", "/denied"),
+              ("exact", "sliding-window", f"{args.units} per hour", "/exact")]
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, args.tollgate, quotas)
+        for key in bench.keys:
+            status, headers, _ = bench.get("tollgate", "/limit", key)
+            if status != 200 or "RateLimit" not in headers:
+                sys.exit(f"a key is answered {status}, with {list(headers)}")
+        mode, servers = ("denied", DENIED) if args.denied else ("allowed", ALLOWED)
+        met = soak(args, bench) if args.soak else compare(args, bench, mode, servers)
+    sys.exit(0 if met else 1)
+
+
+if __name__ == "__main__":
+    main()
