@@ -130,7 +130,7 @@ impl Trace<'_> {
             method = %self.method,
             route = self.route.map_or("", |route| &route.name),
             status = response.status().as_u16(),
-            decision = ?ending,
+            decision = ending.name(),
             policies = refusal.map(|refusal| refusal.violated().join(" ")).filter(|names| !names.is_empty()),
             key_id = self.identity.as_ref().and_then(|identity| identity.key.as_ref()).map(|key| key.as_str()),
             took_us = self.started.elapsed().as_micros() as u64,

@@ -76,7 +76,7 @@ impl Gateway {
         let quotas = rules.accounts.protection.credentials_per_address.iter();
         let policies = quotas.map(|quota| {
             Ok(Arc::new(Policy::new(
-                &format!("credentials-per-address.{}", quota.window_name()),
+                &format!("accounts.credentials-per-address.{}", quota.window_name()),
                 quota.clone(),
             )?))
         });

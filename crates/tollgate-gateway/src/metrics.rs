@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,7 +18,7 @@ const BUCKETS: [f64; 12] = [
 ];
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
     /// It was answered with what it asked for.
@@ -33,6 +33,19 @@ pub enum Ending {
     Failed,
 }
 
+impl Ending {
+    /// As metrics and log lines write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Ending::Allowed => "allowed",
+            Ending::Denied => "denied",
+            Ending::Unauthenticated => "unauthenticated",
+            Ending::Refused => "refused",
+            Ending::Failed => "failed",
+        }
+    }
+}
+
 const ENDINGS: [Ending; 5] = [
     Ending::Allowed,
     Ending::Denied,
@@ -44,7 +57,7 @@ const ENDINGS: [Ending; 5] = [
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: String,
-    outcome: Ending,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,14 +68,7 @@ struct RouteLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DecisionLabels {
     policy: String,
-    outcome: Verdict,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Verdict {
-    Allowed,
-    Denied,
-    ShadowDenied,
+    outcome: &'static str,
 }
 
 /// The metrics of a data plane. What a request touches is looked up once, at start.
@@ -94,10 +100,10 @@ impl Metrics {
             Family::<RouteLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let decisions = Family::<DecisionLabels, Counter>::default();
         let of = |route: &str, policies: Vec<&str>| OfRoute {
-            endings: ENDINGS.map(|outcome| {
+            endings: ENDINGS.map(|ending| {
                 requests.get_or_create_owned(&RequestLabels {
                     route: route.to_owned(),
-                    outcome,
+                    outcome: ending.name(),
                 })
             }),
             duration: durations.get_or_create_owned(&RouteLabels {
@@ -106,7 +112,7 @@ impl Metrics {
             policies: policies
                 .iter()
                 .map(|policy| {
-                    [Verdict::Allowed, Verdict::Denied, Verdict::ShadowDenied].map(|outcome| {
+                    ["allowed", "denied", "shadow_denied"].map(|outcome| {
                         decisions.get_or_create_owned(&DecisionLabels {
                             policy: (*policy).to_owned(),
                             outcome,

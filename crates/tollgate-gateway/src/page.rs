@@ -90,28 +90,58 @@ pub struct Window {
     pub resets_in: Option<u64>,
 }
 
+/// Members of the JSON of `remaining` that no window may take the name of.
+const RESERVED: [&str; 3] = ["user", "as_of", "available_now"];
+/// Policies of an API key's own quota are called `own.WINDOW`.
+const OWN: &str = "own.";
+
 impl Window {
     /// The windows of a decision, without those that only watch or have no numbers.
     pub fn of(policies: &[Arc<Policy>], decision: &Decision) -> Vec<Window> {
-        let shown = |policy: &Policy| policy.mode() == Mode::Enforce && policy.capacity().is_some();
-        let pairs = policies
-            .iter()
-            .zip(decision.standings())
-            .filter(|(policy, _)| shown(policy));
+        Window::among(policies, decision, policies)
+    }
+
+    /// As [`of`](Window::of), where the windows are named among those of more policies.
+    pub fn among(
+        policies: &[Arc<Policy>],
+        decision: &Decision,
+        all: &[Arc<Policy>],
+    ) -> Vec<Window> {
+        let pairs = policies.iter().zip(decision.standings());
+        let shown = pairs.filter(|(policy, _)| is_shown(policy));
         let window = |(policy, standing): (&Arc<Policy>, &tollgate::Standing)| Window {
-            name: policy
-                .name()
-                .rsplit('.')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            name: name_among(policy, all).to_owned(),
             limit: standing.limit(),
             used: standing.used(),
             remaining: standing.remaining(),
             resets_in: standing.resets_in(),
         };
-        pairs.map(window).collect()
+        shown.map(window).collect()
     }
+}
+
+/// Policies that only watch, and those without numbers, are nobody's business.
+fn is_shown(policy: &Policy) -> bool {
+    policy.mode() == Mode::Enforce && policy.capacity().is_some()
+}
+
+/// The window's name; the policy's, where the window's is not its alone.
+fn name_among<'p>(policy: &'p Policy, all: &[Arc<Policy>]) -> &'p str {
+    let name = policy.name();
+    let window = window_of(name);
+    let mut others = all
+        .iter()
+        .filter(|other| is_shown(other) && !other.name().starts_with(OWN));
+    let shared = others.any(|other| other.name() != name && window_of(other.name()) == window);
+    if shared || name.starts_with(OWN) || RESERVED.contains(&window) {
+        name
+    } else {
+        window
+    }
+}
+
+fn window_of(policy: &str) -> &str {
+    policy.rsplit('.').next().unwrap_or(policy)
 }
 
 /// A page loads nothing from elsewhere, is framed by nobody, and is kept by no cache.

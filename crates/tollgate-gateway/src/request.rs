@@ -10,7 +10,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate::Micros;
@@ -126,10 +126,17 @@ async fn route<'g>(
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &*worker.gateway;
     well_formed(&parts)?;
+    let origins = &gateway.rules.server.cors_origins;
+    if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
+        return Ok(cors::options(
+            origins,
+            &parts.headers,
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        ));
+    }
     let normal = path::normalise(parts.uri.path())
         .map_err(|why| Refusal::bad_request(sentence(&why.to_string())))?;
     trace.path.push_str(&normal);
-    let origins = &gateway.rules.server.cors_origins;
     let (route, path, literal_bytes) = match gateway.rules.routes.find(&parts.method, normal) {
         Found::Route {
             route,
@@ -274,6 +281,9 @@ async fn call_builtin(
     parts: Parts,
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
+    if body.size_hint().lower() > BUILTIN_BODY_BYTES_MAX {
+        return Err(Refusal::too_large(BUILTIN_BODY_BYTES_MAX));
+    }
     let reading = Limited::new(body, BUILTIN_BODY_BYTES_MAX as usize).collect();
     let read = tokio::time::timeout(gateway.read_timeout(), reading)
         .await
@@ -329,10 +339,14 @@ fn well_formed(parts: &Parts) -> Result<(), Refusal> {
             "The request line and `Host` name different hosts.",
         ));
     }
-    if parts.headers.contains_key(header::TRANSFER_ENCODING)
-        && parts.headers.contains_key(header::CONTENT_LENGTH)
-    {
-        return Err(Refusal::bad_request("A body is framed in one way."));
+    // A body that was encoded once more would be forwarded as if it were not. (Where a length stands beside the
+    // encoding, the HTTP library drops the length, reads by the encoding and closes the connection.)
+    let mut encodings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !encodings.next().is_none_or(chunked) || encodings.next().is_some() {
+        return Err(Refusal::bad_request(
+            "A body is framed by its length, or `chunked`.",
+        ));
     }
     Ok(())
 }

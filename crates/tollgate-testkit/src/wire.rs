@@ -98,7 +98,10 @@ impl Framing {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 // After the data its line end; after the last chunk the trailers and theirs.
-                while line(stream)?.ok_or(io::ErrorKind::UnexpectedEof)? != "" {}
+                while !line(stream)?
+                    .ok_or(io::ErrorKind::UnexpectedEof)?
+                    .is_empty()
+                {}
                 if size == 0 {
                     *self = Framing::Length(0);
                 }

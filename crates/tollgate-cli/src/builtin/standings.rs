@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use tollgate::key::CompositeKey;
 use tollgate::store::CHECKS_MAX;
-use tollgate::{Check, Checks, Mode, Policy, Reason};
+use tollgate::{Check, Checks, Policy, Reason};
 use tollgate_gateway::page::Window;
 use tollgate_rules::{Limit, Subject};
 
 use super::Builtins;
-
-/// Keys of the JSON that no window may take.
-const RESERVED: [&str; 3] = ["user", "as_of", "available_now"];
 
 /// Every window, and what passes under all of them together.
 pub(super) struct Standings {
@@ -22,7 +19,6 @@ pub(super) struct Standings {
 
 /// One policy with the key that it counts the subject under.
 struct Line<'a> {
-    window: &'a str,
     policy: &'a Arc<Policy>,
     key: CompositeKey,
 }
@@ -49,9 +45,7 @@ impl Builtins {
             let Some(key) = key.filter(|_| !again) else {
                 continue;
             };
-            let windows = limit.policies.iter().zip(&limit.windows);
-            lines.extend(windows.map(|(policy, window)| Line {
-                window,
+            lines.extend(limit.policies.iter().map(|policy| Line {
                 policy,
                 key: key.clone(),
             }));
@@ -59,9 +53,7 @@ impl Builtins {
         if let Some(id) = subject.api_key {
             let mut key = CompositeKey::new();
             key.push(id.as_bytes());
-            // By its full name, `own.minute`, which no window of a limit has.
             lines.extend(own.iter().map(|policy| Line {
-                window: policy.name(),
                 policy,
                 key: key.clone(),
             }));
@@ -71,6 +63,7 @@ impl Builtins {
 
     fn peek(&self, lines: &[Line<'_>]) -> Result<Standings, Reason> {
         let now = self.now();
+        let all = policies_of(lines);
         let (mut windows, mut available) = (Vec::new(), u64::MAX);
         for some in lines.chunks(CHECKS_MAX) {
             let mut checks = Checks::new();
@@ -83,18 +76,8 @@ impl Builtins {
             }
             let decision = self.store.peek(&checks, now);
             available = available.min(decision.remaining());
-            let pairs = some.iter().zip(decision.standings());
-            windows.extend(
-                pairs
-                    .filter(|(line, _)| is_shown(line))
-                    .map(|(line, standing)| Window {
-                        name: name(line, lines).to_owned(),
-                        limit: standing.limit(),
-                        used: standing.used(),
-                        remaining: standing.remaining(),
-                        resets_in: standing.resets_in(),
-                    }),
-            );
+            let policies = policies_of(some);
+            windows.extend(Window::among(&policies, &decision, &all));
         }
         Ok(Standings {
             windows,
@@ -115,21 +98,8 @@ impl Builtins {
     }
 }
 
-/// Policies that only watch, and those without numbers, are nobody's business.
-fn is_shown(line: &Line<'_>) -> bool {
-    line.policy.mode() == Mode::Enforce && line.policy.capacity().is_some()
-}
-
-/// The window's name, or the policy's when the window's is not its alone.
-fn name<'a>(line: &Line<'a>, all: &[Line<'a>]) -> &'a str {
-    let mut shown = all.iter().filter(|other| is_shown(other));
-    let shared =
-        shown.any(|other| other.window == line.window && other.policy.name() != line.policy.name());
-    if shared || RESERVED.contains(&line.window) {
-        line.policy.name()
-    } else {
-        line.window
-    }
+fn policies_of(lines: &[Line<'_>]) -> Vec<Arc<Policy>> {
+    lines.iter().map(|line| Arc::clone(line.policy)).collect()
 }
 
 #[cfg(test)]

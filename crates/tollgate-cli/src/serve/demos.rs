@@ -47,6 +47,7 @@ async fn here() -> Result<SocketAddr, Failure> {
     let failed = |error: std::io::Error| Failure::because("the number API cannot start", &error);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    tracing::info!(%address, "the number API listens, with its documentation at /docs");
     tokio::spawn(demo_api::serve(listener, std::future::pending()));
     Ok(address)
 }

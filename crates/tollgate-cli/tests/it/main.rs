@@ -1,0 +1,16 @@
+//! The binary as its users meet it: over sockets, with a clock that the test holds.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod bad_input;
+mod commands;
+mod fastapi;
+mod hello_by_ip;
+mod hourly_module;
+mod life;
+mod pages;
+mod parallel;
+mod per_api_key;
+mod proxy;
+mod random_number;
+mod scenarios;
+mod support;
