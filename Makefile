@@ -49,6 +49,8 @@ test: tools-test ## everything that is promised, at a size that ends in minutes
 	$(CARGO) test --locked --workspace --doc
 	$(CARGO) nextest run --locked --workspace
 	node --test tests/browser/pages.test.mjs
+	$(CARGO) build --locked --release -p tollgate-cli
+	scripts/check-release target/release/tollgate
 
 tests: test ## the same
 
@@ -67,7 +69,7 @@ tools-run:
 	@scripts/install-tools cc
 
 tools-test: $(VENV)/installed tests/browser/node_modules
-	@scripts/install-tools cc chromium nextest
+	@scripts/install-tools cc curl chromium nextest
 
 $(VENV)/installed: examples/random-number/fastapi/requirements.txt
 	@scripts/install-tools python3-venv

@@ -1,7 +1,7 @@
 //! The data plane: from a socket to an answer.
 //!
-//! The way of a request: [`listener`] -> [`connection`] -> [`request`] (address, route, caller, checks, decision) ->
-//! [`upstream`], a fixed answer, or [`builtin`] on the control side; or [`refusal`]. One thread and one runtime for each
+//! The way of a request: `listener` -> `connection` -> `request` (address, route, caller, checks, decision) ->
+//! `upstream`, a fixed answer, or `builtin` on the control side; or `refusal`. One thread and one runtime for each
 //! core, each with its own listener and its own upstream connections; nothing here hashes a password or waits for SQL.
 
 mod address;

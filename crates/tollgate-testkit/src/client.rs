@@ -300,7 +300,7 @@ impl Connection {
         Ok(answer)
     }
 
-    /// The next final answer without its body, which [`part`](Self::part) reads.
+    /// The next final answer without its body, which `part` reads.
     ///
     /// # Errors
     /// The peer closed, was silent, or spoke no HTTP.
