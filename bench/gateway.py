@@ -13,29 +13,17 @@ ratios. docs/benchmarks.md says what is on and off on each side.
 Needs nginx, wrk, two cores, and `cargo build --release -p tollgate-cli`.
 """
 
-import argparse
-import contextlib
-import datetime
-import http.client
-import json
-import os
-import pathlib
-import platform
-import resource
-import socket
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
+import argparse, contextlib, datetime, http.client, json, os, pathlib, platform, socket, statistics, subprocess, sys
+import tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results" / "gateway.jsonl"
 SERVER_CORE, LOAD_CORE = 0, 1
 CONNECTIONS = 64
-USERS = 100
+USERS, READY_WITHIN_S = 100, 15
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-READY_WITHIN_S = 15
+# Places of user and system time in /proc/PID/stat, behind the name.
+USER, SYSTEM = (11,), (12,)
 # What a server may hold more of after the soak than before it.
 RSS_GROWTH_MAX_KIB = 4096
 FDS_GROWTH_MAX = 4
@@ -51,7 +39,7 @@ worker_processes 1; daemon off; pid nginx.pid; error_log error.log crit;
 events { worker_connections 1024; }
 http {
   access_log off; default_type text/plain; keepalive_requests 1000000000;
-  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+  client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
 """
 UPSTREAM_CONF = NGINX_COMMON + """
   server {
@@ -74,11 +62,7 @@ NGINX_CONF = NGINX_COMMON + """
   }
 }
 """
-RULES = """
-[server]
-listen = "127.0.0.1:%(tollgate)d"
-workers = 1
-"""
+RULES = 'server = { listen = "127.0.0.1:%(tollgate)d", workers = 1 }\n'
 LIMIT = """
 [limits.%(name)s]
 key = "user"
@@ -94,13 +78,9 @@ upstream = "http://127.0.0.1:%(upstream)d"
 WRK_SCRIPT = """
 local keys, requests, turn = { %s }, {}, 0
 function init()
-  for i, key in ipairs(keys) do
-    wrk.headers["X-Api-Key"] = key
-    wrk.headers["User-Agent"] = "wrk"
-    wrk.headers["Accept"] = "application/json"
-    wrk.headers["Accept-Language"] = "en"
-    requests[i] = wrk.format()
-  end
+  local fields = { ["User-Agent"] = "wrk", ["Accept"] = "application/json", ["Accept-Language"] = "en" }
+  for name, value in pairs(fields) do wrk.headers[name] = value end
+  for i, key in ipairs(keys) do wrk.headers["X-Api-Key"] = key requests[i] = wrk.format() end
 end
 function request() turn = turn %% #requests + 1 return requests[turn] end
 function done(s)
@@ -139,7 +119,7 @@ class Bench:
         prefix = self.dir / name
         prefix.mkdir()
         (prefix / "nginx.conf").write_text(conf % self.ports)
-        return self.start(name, ["nginx", "-p", str(prefix), "-e", "error.log", "-c", "nginx.conf"], core)
+        return self.start(name, ["nginx", "-p", prefix, "-e", "error.log", "-c", "nginx.conf"], core)
 
     def start(self, name, command, core):
         log = self.stack.enter_context(open(self.dir / f"{name}.log", "w"))
@@ -168,18 +148,16 @@ class Bench:
         script = self.dir / "wrk.lua"
         script.write_text(WRK_SCRIPT % ", ".join(f'"{key}"' for key in keys))
         pids = pids_of(self.processes[server].pid)
-        mine = sum((pids_of(process.pid) for process in self.processes.values()), [])
-        before, busy, own = cpu_s(pids), busy_s(), cpu_s(mine) + load_cpu_s()
+        used, user = cpu_s(pids), cpu_s(pids, USER)
         url = f"http://127.0.0.1:{self.ports[server]}{path}"
         done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url], text=True,
                               check=True, capture_output=True, timeout=seconds + 30,
                               preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}))
         time.sleep(0.1)
         counts = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
-        used = cpu_s(pids) - before
-        others = (busy_s() - busy) - (cpu_s(mine) + load_cpu_s() - own)
-        return {**counts, "us": used * 1e6 / counts["requests"], "per_s": counts["requests"] * 1e6 / counts["micros"],
-                "others": max(others, 0) / counts["micros"] * 1e6 / 2}
+        each = 1e6 / counts["requests"]
+        return {**counts, "us": (cpu_s(pids) - used) * each, "user_us": (cpu_s(pids, USER) - user) * each,
+                "per_s": counts["requests"] * 1e6 / counts["micros"]}
 
 
 def free_ports(count):
@@ -196,7 +174,6 @@ def stop(process):
         process.wait(timeout=15)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
 
 
 def pids_of(pid):
@@ -204,21 +181,10 @@ def pids_of(pid):
     return [pid, *map(int, children)]
 
 
-def cpu_s(pids):
+def cpu_s(pids, of=USER + SYSTEM):
     """User and system time of processes with all their threads."""
     fields = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-    return sum(int(each[11]) + int(each[12]) for each in fields) / TICKS_PER_S
-
-
-def busy_s():
-    """User, nice, system, irq and softirq time of all cores."""
-    fields = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:]))
-    return sum(fields[:3] + fields[5:7]) / TICKS_PER_S
-
-
-def load_cpu_s():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return sum(int(each[at]) for each in fields for at in of) / TICKS_PER_S
 
 
 def held_by(pid):
@@ -232,7 +198,8 @@ def spread(values, digits=2):
 
 
 def record(args, figure, value, bar, met, **more):
-    machine = f"{cpu_name()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    cpu = pathlib.Path("/proc/cpuinfo").read_text().partition("model name\t: ")[2].partition("\n")[0]
+    machine = f"{cpu or platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}"
     line = {"figure": figure, "value": value, "bar": bar, "met": met, **more, "machine": machine,
             "commit": args.commit, "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
@@ -240,11 +207,6 @@ def record(args, figure, value, bar, met, **more):
         out.write(json.dumps(line) + "\n")
     print(f"{'met' if met else 'NOT MET'}: {figure} = {value} (bar {bar})")
     return met
-
-
-def cpu_name():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().split("\n")
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 def compare(args, bench, mode, servers):
@@ -256,27 +218,26 @@ def compare(args, bench, mode, servers):
             runs[name].append(bench.load(server, path, args.seconds, bench.keys))
         shown = "  ".join(f"{name} {of[-1]['us']:.1f} us {of[-1]['per_s'] / 1000:.0f} k/s" for name, of in runs.items())
         print(f"round {number:2}: {shown}  load {os.getloadavg()[0]:.1f}", flush=True)
-    runs = {name: of[1:] for name, of in runs.items()}
-    base = [run["us"] for run in runs[servers[0][0]]]
     met = []
+    base = runs[servers[0][0]]
     for name, _, _ in servers:
-        costs = [run["us"] for run in runs[name]]
-        broken, refused, requests = (sum(run[what] for run in runs[name]) for what in ("broken", "refused", "requests"))
-        ratios = [cost / other for cost, other in zip(costs, base)]
-        rate = statistics.median(run["per_s"] for run in runs[name])
-        others = statistics.median(run["others"] for run in runs[name])
-        print(f"{name:15} {spread(costs)} us/request  ratio {spread(ratios)}  {rate:,.0f} requests/s"
-              f"  refused {refused / requests:.1%}  socket errors {broken}  other work {others:.0%} of the machine")
+        of = {what: [run[what] for run in runs[name][1:]] for what in base[0]}
+        middle = {what: round(statistics.median(values), 2) for what, values in of.items()}
+        nginx = {what: round(statistics.median(run[what] for run in base[1:]), 2) for what in base[0]}
+        refused, requests, broken = (sum(run[what] for run in runs[name]) for what in ("refused", "requests", "broken"))
+        ratios = [cost / run["us"] for cost, run in zip(of["us"], base[1:])]
+        print(f"{name:15} {spread(of['us'])} us/request, {middle['user_us']} of them user  ratio {spread(ratios)}"
+              f"  {middle['per_s']:,.0f} requests/s  refused {refused / requests:.1%}  socket errors {broken}")
         clean = broken == 0 and (refused == 0 if mode == "allowed" else 0.9 < refused / requests < 1)
-        if name != servers[0][0]:
-            ratio = round(statistics.median(ratios), 3)
-            met.append(record(args, f"cpu-per-request-{mode}-{name}", ratio, BAR[mode], clean and ratio <= BAR[mode],
-                              unit="times nginx", low=round(min(ratios), 3), high=round(max(ratios), 3),
-                              us=round(statistics.median(costs), 2), nginx_us=round(statistics.median(base), 2),
-                              per_s=round(rate), refused=refused, socket_errors=broken, rounds=len(costs),
-                              seconds=args.seconds))
-        elif not clean:
-            met.append(False)
+        if name == servers[0][0]:
+            met.append(clean)
+            continue
+        ratio = round(statistics.median(ratios), 3)
+        met.append(record(
+            args, f"cpu-per-request-{mode}-{name}", ratio, BAR[mode], clean and ratio <= BAR[mode], unit="times nginx",
+            low=round(min(ratios), 3), high=round(max(ratios), 3), us=middle["us"], user_us=middle["user_us"],
+            nginx_us=nginx["us"], nginx_user_us=nginx["user_us"], per_s=round(middle["per_s"]), refused=refused,
+            socket_errors=broken, rounds=len(ratios), seconds=args.seconds))
     return all(met)
 
 
@@ -291,19 +252,17 @@ def soak(args, bench):
     time.sleep(1)
     rss_after, fds_after = held_by(pid)
     passed = run["requests"] - run["refused"]
-    print(f"{run['requests']:,} requests, {passed:,} passed, {upstream:,} reached the upstream, {run['broken']} socket errors")
-    print(f"memory {rss_before:,} -> {rss_after:,} KiB, open files {fds_before} -> {fds_after}")
+    print(f"{run['requests']:,} requests, {passed:,} passed, {upstream:,} reached the upstream,"
+          f" memory {rss_before:,} -> {rss_after:,} KiB, open files {fds_before} -> {fds_after}")
     if run["refused"] == 0:
-        print("the limit was not reached: choose fewer --units", file=sys.stderr)
-    more = {"upstream": upstream, "requests": run["requests"], "seconds": args.soak_seconds}
-    return all([
-        record(args, "soak-passed", passed, args.units, passed == upstream == args.units, unit="requests", **more),
-        record(args, "soak-socket-errors", run["broken"], 0, run["broken"] == 0, unit="errors"),
-        record(args, "soak-memory-growth", rss_after - rss_before, RSS_GROWTH_MAX_KIB,
-               rss_after - rss_before <= RSS_GROWTH_MAX_KIB, unit="KiB"),
-        record(args, "soak-open-files-growth", fds_after - fds_before, FDS_GROWTH_MAX,
-               fds_after - fds_before <= FDS_GROWTH_MAX, unit="files"),
-    ])
+        print("the limit was not reached: choose fewer --units")
+    met = [record(args, "soak-passed", passed, args.units, passed == upstream == args.units, unit="requests",
+                  upstream=upstream, requests=run["requests"], seconds=args.soak_seconds)]
+    for figure, value, bar, unit in [("socket-errors", run["broken"], 0, "errors"),
+                                     ("memory-growth", rss_after - rss_before, RSS_GROWTH_MAX_KIB, "KiB"),
+                                     ("open-files-growth", fds_after - fds_before, FDS_GROWTH_MAX, "files")]:
+        met.append(record(args, f"soak-{figure}", value, bar, value <= bar, unit=unit))
+    return all(met)
 
 
 def main():

@@ -24,7 +24,7 @@ pub(crate) use location::make_dir;
 const CONNECTIONS_MAX: u32 = 8;
 
 /// How long a caller waits for a connection before the database counts as unavailable.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// Another process that prepares the database at the same moment can make an attempt fail; a later one finds its
 /// work done.
@@ -127,7 +127,13 @@ impl Columns for AnyRow {
 }
 
 fn pool_options(location: &Location) -> AnyPoolOptions {
-    let options = AnyPoolOptions::new().acquire_timeout(CONNECT_MAX);
+    // A commit that fails, on a full disk say, is rolled back by the database itself, which the driver does not notice:
+    // it would refuse every later transaction on this connection.
+    let options = AnyPoolOptions::new()
+        .acquire_timeout(CONNECT_MAX)
+        .after_release(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        });
     if location.is_memory() {
         // Each connection would be a database of its own, gone when it closes.
         options
@@ -171,7 +177,7 @@ mod tests {
         );
         for connection in [&mut first, &mut second] {
             for (pragma, expected) in [
-                ("PRAGMA busy_timeout", 5000),
+                ("PRAGMA busy_timeout", 3000),
                 ("PRAGMA synchronous", 2),
                 ("PRAGMA foreign_keys", 1),
             ] {

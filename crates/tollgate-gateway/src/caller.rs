@@ -65,14 +65,7 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>
 }
 
 fn session_cookie(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusal> {
-    let lines = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let pairs = lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    let mut sessions = pairs
+    let mut sessions = cookies(headers)
         .filter(|(name, _)| is_session_cookie(name))
         .map(|(_, value)| value);
     match (sessions.next(), sessions.next()) {
@@ -80,6 +73,17 @@ fn session_cookie(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusal
         (Some(secret), None) if !secret.is_empty() => Ok(Some(Credential::Session(secret))),
         _ => Ok(None),
     }
+}
+
+/// Every cookie that is text; what another part of the site put beside it may be anything.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lines = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(|line| line.as_bytes());
+    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+    let texts = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok());
+    texts.filter_map(|pair| pair.split_once('='))
 }
 
 impl Gateway {
@@ -110,6 +114,25 @@ impl Gateway {
             Some(identity) => Ok(identity),
             None => Err(self.wrong_guess(subject, now)),
         }
+    }
+
+    /// The session that a log-out is to end: the token's, or if that is nobody's any more, the cookie's. That it cannot
+    /// be found out is said, because a session that lives on must not be taken for ended.
+    pub(crate) async fn session_to_end(
+        &self,
+        headers: &HeaderMap,
+        subject: &Subject<'_>,
+        now: Micros,
+    ) -> Result<Option<Arc<Identity>>, Refusal> {
+        let token = credential(headers, &[Auth::Bearer])?;
+        for credential in token.into_iter().chain(session_cookie(headers)?) {
+            match self.identify(&credential, subject, now).await {
+                Ok(identity) => return Ok(Some(identity)),
+                Err(refusal) if refusal.is_unauthenticated() => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(None)
     }
 
     async fn ask(&self, question: Question) -> Result<Option<Arc<Identity>>, Refusal> {

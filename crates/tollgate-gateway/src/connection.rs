@@ -10,10 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::request::{Worker, answer};
-
-/// Header fields of one request.
-const FIELDS_MAX: usize = 100;
+use crate::request::{Peer, Worker, answer};
 
 pub(crate) async fn serve(
     worker: Rc<Worker>,
@@ -27,11 +24,12 @@ pub(crate) async fn serve(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(server.header_timeout)
-        .max_buf_size(server.header_bytes_max)
-        .max_headers(FIELDS_MAX);
+        .max_buf_size(server.header_bytes_max);
+    let peer = Peer::new(peer.ip());
     let service = service_fn(|request| {
         let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(answer(&worker, peer.ip(), request).await) }
+        let peer = &peer;
+        async move { Ok::<_, Infallible>(answer(&worker, peer, request).await) }
     });
     worker.gateway.metrics.connections.inc();
     let connection = builder.serve_connection(TokioIo::new(stream), service);

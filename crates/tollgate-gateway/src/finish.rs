@@ -18,14 +18,6 @@ use crate::refusal::{Refusal, RefusalContext, refuse};
 use crate::request::Trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Fields that an upstream may have written about limits of its own, which ours replace.
-const UPSTREAM_FIELDS: [&str; 5] = [
-    "ratelimit",
-    "ratelimit-policy",
-    "x-ratelimit-limit",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-];
 /// Refusals that are logged in one second; a flood of them does not fill a disk.
 const REFUSALS_LOGGED_PER_S: u64 = 50;
 
@@ -65,9 +57,7 @@ impl Trace<'_> {
         if let Some(limited) = limited {
             write(gateway, headers, &limited.policies, None, &limited.decision);
         } else if let Some(decided) = &self.decided {
-            UPSTREAM_FIELDS.iter().for_each(|name| {
-                headers.remove(*name);
-            });
+            remove_limit_fields(headers);
             let prepared = prepared.filter(|_| decided.usual).and_then(Option::as_ref);
             write(
                 gateway,
@@ -136,6 +126,17 @@ impl Trace<'_> {
             took_us = self.started.elapsed().as_micros() as u64,
             "request"
         );
+    }
+}
+
+/// Fields that an upstream may have written about limits of its own, which ours replace.
+fn remove_limit_fields(headers: &mut HeaderMap) {
+    let is_one = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.starts_with("ratelimit") || name.starts_with("x-ratelimit-")
+    };
+    while let Some(name) = headers.keys().find(is_one).cloned() {
+        headers.remove(name);
     }
 }
 

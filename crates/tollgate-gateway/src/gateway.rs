@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::Authority;
-use tokio::sync::Semaphore;
 use tollgate::{Clock, MemoryStore, Policy};
 use tollgate_accounts::Accounts;
 use tollgate_rules::{KeySpec, LegacyFields, RuleSet, Upstream};
 use tollgate_tower::fields::{self, Legacy};
 
 use crate::address::Proxies;
+use crate::admission::Admission;
 use crate::builtin::Calls;
 use crate::metrics::Metrics;
 use crate::page::Links;
@@ -27,7 +27,7 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstreams: Vec<Server>,
     pub(crate) proxies: Proxies,
-    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) legacy: Legacy,
     /// `RateLimit-Policy` of each route, which depends on no request.
     pub(crate) policy_values: Vec<Option<HeaderValue>>,
@@ -90,7 +90,10 @@ impl Gateway {
             metrics: Arc::new(Metrics::new(&rules)),
             upstreams: servers(&rules, upstreams)?,
             proxies: Proxies::new(rules.server.trusted_proxies.clone()),
-            connections: Arc::new(Semaphore::new(rules.server.connections_max)),
+            admission: Admission::new(
+                rules.server.connections_max,
+                rules.server.connections_per_address_max,
+            ),
             legacy: match rules.fields.legacy {
                 LegacyFields::Delta => Legacy::Delta,
                 LegacyFields::Epoch => Legacy::Epoch,

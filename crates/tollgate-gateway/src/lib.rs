@@ -5,6 +5,7 @@
 //! core, each with its own listener and its own upstream connections; nothing here hashes a password or waits for SQL.
 
 mod address;
+mod admission;
 mod body;
 pub mod builtin;
 mod caller;

@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::admission::Place;
 use crate::connection;
 use crate::gateway::Gateway;
 use crate::request::Worker;
@@ -108,11 +109,11 @@ async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receive
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept_one(&worker, &listener) => if let Some((stream, peer, permit)) = accepted {
+            accepted = accept_one(&worker, &listener) => if let Some((stream, peer, place)) = accepted {
                 let (worker, stop) = (Rc::clone(&worker), stop.clone());
                 connections.spawn_local(async move {
                     connection::serve(worker, stream, peer, stop).await;
-                    drop(permit);
+                    drop(place);
                 });
             }
         }
@@ -131,25 +132,21 @@ async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receive
     idle.abort();
 }
 
-type Accepted = (
-    tokio::net::TcpStream,
-    SocketAddr,
-    tokio::sync::OwnedSemaphorePermit,
-);
+type Accepted = (tokio::net::TcpStream, SocketAddr, Place);
 
-/// The next connection, when there is room for one.
+/// The next connection that there is a place for.
 async fn accept_one(worker: &Worker, listener: &tokio::net::TcpListener) -> Option<Accepted> {
-    let permit = Arc::clone(&worker.gateway.connections)
-        .acquire_owned()
-        .await
-        .ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, permit)),
+    let (stream, peer) = match listener.accept().await {
+        Ok(accepted) => accepted,
         Err(error) => {
             // Out of file descriptors, say: others end and give theirs back.
             tracing::warn!(%error, "a connection cannot be accepted");
             tokio::time::sleep(Duration::from_millis(50)).await;
-            None
+            return None;
         }
-    }
+    };
+    let gateway = &worker.gateway;
+    let is_proxy = gateway.proxies.trusts(peer.ip().to_canonical());
+    let place = gateway.admission.place(peer.ip(), is_proxy).await?;
+    Some((stream, peer, place))
 }

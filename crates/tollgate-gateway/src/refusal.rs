@@ -43,6 +43,7 @@ enum Kind {
         allow: String,
     },
     Conflict,
+    RequestTimeout,
     TooLarge,
     Unprocessable,
     Limited,
@@ -116,6 +117,11 @@ impl Refusal {
     /// 409: somebody has it already.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Refusal::new(Kind::Conflict, detail)
+    }
+
+    /// 408: the client stopped sending.
+    pub fn request_timeout() -> Self {
+        Refusal::new(Kind::RequestTimeout, "The body did not come in time.")
     }
 
     /// 413.
@@ -237,6 +243,7 @@ impl Refusal {
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Conflict => StatusCode::CONFLICT,
+            Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Limited => map.limited,

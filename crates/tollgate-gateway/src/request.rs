@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -27,8 +27,6 @@ use crate::page::{Site, Window};
 use crate::refusal::{Accepts, Refusal};
 use crate::upstream::{Forwarded, Identify, Pool, forward};
 use crate::{cors, csrf, number_page};
-
-const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 /// One thread of the data plane.
 pub(crate) struct Worker {
@@ -54,10 +52,30 @@ impl Worker {
     fn request_id(&self) -> String {
         let id = self.ids.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
         self.ids.set(id);
-        format!(
-            "{:016x}",
-            (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
-        )
+        {
+            let mixed = (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let digit = |place: u32| {
+                char::from(b"0123456789abcdef"[(mixed >> (60 - 4 * place)) as usize & 15])
+            };
+            (0..16).map(digit).collect()
+        }
+    }
+}
+
+/// The other end of a connection.
+pub(crate) struct Peer {
+    address: IpAddr,
+    /// As upstreams are told of it.
+    text: HeaderValue,
+}
+
+impl Peer {
+    pub(crate) fn new(address: IpAddr) -> Self {
+        let text = HeaderValue::try_from(address.to_canonical().to_string());
+        Peer {
+            address,
+            text: text.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+        }
     }
 }
 
@@ -93,12 +111,12 @@ impl Trace<'_> {
 /// Answers a request, whatever it is.
 pub(crate) async fn answer(
     worker: &Worker,
-    peer: IpAddr,
+    peer: &Peer,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let gateway = &*worker.gateway;
     let (parts, body) = request.into_parts();
-    let origin = gateway.proxies.origin(peer, &parts.headers);
+    let origin = gateway.proxies.origin(peer.address, &parts.headers);
     let mut trace = Trace {
         request_id: worker.request_id(),
         started: Instant::now(),
@@ -120,7 +138,7 @@ async fn route<'g>(
     worker: &'g Worker,
     trace: &mut Trace<'g>,
     origin: Origin,
-    peer: IpAddr,
+    peer: &Peer,
     parts: Parts,
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
@@ -167,7 +185,7 @@ async fn route<'g>(
             let identity = trace.identity.clone();
             let who = Identify {
                 origin,
-                peer,
+                peer: &peer.text,
                 identity: identity.as_deref(),
                 request_id: &trace.request_id,
                 authenticated: !route.auth.is_empty(),
@@ -231,15 +249,23 @@ async fn admit(
         if matches!(credential, tollgate_accounts::Credential::Session(_)) {
             csrf::check(parts)?;
         }
-    } else if matches!(route.action, Action::Builtin { builtin, .. } if builtin != Builtin::Assets)
-    {
-        // A page greets whoever is logged in, and log-out ends the session at hand; nobody needs to be.
-        if let Ok(Some(credential)) = credential(&parts.headers, &[Auth::Session, Auth::Bearer]) {
-            trace.identity = gateway
-                .identify(&credential, &subject, trace.now)
-                .await
-                .ok();
-        }
+    } else if let Action::Builtin { builtin, .. } = route.action {
+        trace.identity = match builtin {
+            Builtin::Assets => None,
+            Builtin::Logout => {
+                gateway
+                    .session_to_end(&parts.headers, &subject, trace.now)
+                    .await?
+            }
+            // A page greets whoever is logged in; nobody needs to be.
+            _ => match credential(&parts.headers, &[Auth::Session, Auth::Bearer]) {
+                Ok(Some(credential)) => gateway
+                    .identify(&credential, &subject, trace.now)
+                    .await
+                    .ok(),
+                _ => None,
+            },
+        };
     }
     let identity = trace.identity.clone();
     if let Some(identity) = &identity {
@@ -287,7 +313,7 @@ async fn call_builtin(
     let reading = Limited::new(body, BUILTIN_BODY_BYTES_MAX as usize).collect();
     let read = tokio::time::timeout(gateway.read_timeout(), reading)
         .await
-        .map_err(|_| Refusal::bad_request("The body did not come in time."))?;
+        .map_err(|_| Refusal::request_timeout())?;
     let body = match read {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
@@ -353,15 +379,10 @@ fn well_formed(parts: &Parts) -> Result<(), Refusal> {
 
 /// A browser fetches ahead of its user (`Sec-Purpose: prefetch`, and what came before it).
 fn is_prefetch(parts: &Parts) -> bool {
-    let names = [
-        SEC_PURPOSE,
-        HeaderName::from_static("purpose"),
-        HeaderName::from_static("x-moz"),
-        HeaderName::from_static("x-purpose"),
-    ];
-    names
-        .iter()
-        .filter_map(|name| parts.headers.get(name)?.to_str().ok())
+    let fields = ["sec-purpose", "purpose", "x-moz", "x-purpose"].into_iter();
+    let values = fields.flat_map(|name| parts.headers.get_all(name).iter());
+    values
+        .filter_map(|value| value.to_str().ok())
         .any(|purpose| {
             let purpose = purpose.to_ascii_lowercase();
             purpose.contains("prefetch") || purpose.contains("preview")

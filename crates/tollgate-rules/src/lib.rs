@@ -59,6 +59,8 @@ pub struct Server {
     pub header_bytes_max: usize,
     /// Connections at one time.
     pub connections_max: usize,
+    /// Connections of one address at one time, unless it is a trusted proxy.
+    pub connections_per_address_max: usize,
     /// A client that does not complete its header block within this time is cut off.
     pub header_timeout: Duration,
     /// How long connecting to an upstream may take.

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 client that says exactly what a test wants said, malformed or not, from any loopback address.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -120,9 +120,18 @@ impl Call {
 
     /// Sends it over a connection that is already there and stays.
     pub fn over(&self, connection: &mut Connection) -> Answer {
+        self.try_over(connection)
+            .unwrap_or_else(|error| panic!("{} {}: {error}", self.method, self.target))
+    }
+
+    /// As [`over`](Self::over), where no answer is a possible outcome.
+    ///
+    /// # Errors
+    /// The peer has closed, or there is no whole answer.
+    pub fn try_over(&self, connection: &mut Connection) -> io::Result<Answer> {
         let host = connection.host.clone();
-        connection.write(self.bytes(&host)).unwrap();
-        connection.answer_to(&self.method)
+        connection.write(self.bytes(&host))?;
+        connection.try_answer_to(&self.method)
     }
 
     /// What is sent.
@@ -211,8 +220,21 @@ impl Answer {
     }
 }
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait Stream: Read + Write + Send {
+    fn finish(&self) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn finish(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl Stream for UnixStream {
+    fn finish(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
 
 /// A connection to a server.
 pub struct Connection {
@@ -267,6 +289,12 @@ impl Connection {
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())?;
         self.stream.get_mut().flush()
+    }
+
+    /// Says that nothing more will be written.
+    pub fn finish(&mut self) {
+        // A peer that has closed already needs not be told.
+        let _ = self.stream.get_ref().finish();
     }
 
     /// Writes a request without waiting for its answer.

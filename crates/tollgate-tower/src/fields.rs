@@ -69,14 +69,13 @@ pub fn standing_value<'p>(
     let mut value = String::with_capacity(64);
     for (policy, standing) in standings.into_iter().filter(|(policy, _)| is_shown(policy)) {
         separate(&mut value);
-        let _ = write!(
-            value,
-            "\"{}\";r={}",
-            policy.name(),
-            standing.remaining().min(SF_INTEGER_MAX)
-        );
+        value.push('"');
+        value.push_str(policy.name());
+        value.push_str("\";r=");
+        push_integer(&mut value, standing.remaining());
         if let Some(seconds) = standing.resets_in() {
-            let _ = write!(value, ";t={}", seconds.min(SF_INTEGER_MAX));
+            value.push_str(";t=");
+            push_integer(&mut value, seconds);
         }
     }
     header_value(value)
@@ -137,6 +136,10 @@ fn write_legacy<'p>(
 /// Policies that only watch, and those without numbers, are nobody's business.
 fn is_shown(policy: &Policy) -> bool {
     policy.mode() == Mode::Enforce && policy.capacity().is_some()
+}
+
+fn push_integer(value: &mut String, integer: u64) {
+    value.push_str(itoa::Buffer::new().format(integer.min(SF_INTEGER_MAX)));
 }
 
 fn separate(value: &mut String) {

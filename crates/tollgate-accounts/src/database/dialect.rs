@@ -40,7 +40,7 @@ impl Dialect {
     pub(super) fn on_connect(self) -> &'static str {
         match self {
             Self::Sqlite => {
-                "PRAGMA busy_timeout = 5000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"
+                "PRAGMA busy_timeout = 3000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"
             }
         }
     }

@@ -50,9 +50,14 @@ impl Builtins {
     }
 
     /// Charged before anything is hashed; given back unless the guess was wrong, so that only wrong guesses count.
+    ///
+    /// Charges wait for their turn to be hashed, so that right passwords that come together do not deny each other;
+    /// where the limit is used up already, nobody waits.
     async fn open_session(&self, call: &BuiltinCall, fields: &Fields) -> Result<LogIn, Refusal> {
         let (username, password) = (fields.text("username")?, fields.text("password")?);
         let attempt = self.protection.login(username, call.caller.address);
+        attempt.peek(&self.store, self.now())?;
+        let _turn = self.login_turns.take().await.ok_or_else(busy)?;
         let receipt = attempt.charge(&self.store, self.now())?;
         let result = self.accounts.log_in(username, password).await;
         if let Err(LogInError::Wrong) = result {

@@ -22,6 +22,7 @@ mod standings;
 mod testing;
 mod time;
 mod token;
+mod turns;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{Builtin, RuleSet};
 
 use protect::Protection;
+use turns::Turns;
 
 /// What the parts of the gateway answer from.
 pub(crate) struct Builtins {
@@ -44,6 +46,7 @@ pub(crate) struct Builtins {
     clock: Arc<dyn Clock>,
     links: Links,
     protection: Protection,
+    login_turns: Turns,
     openapi: Bytes,
 }
 
@@ -61,6 +64,7 @@ impl Builtins {
         Ok(Builtins {
             links: Links::of(&rules),
             protection: Protection::new(&rules.accounts.protection)?,
+            login_turns: Turns::new(),
             openapi: openapi::document(&rules).to_string().into(),
             rules,
             accounts,

@@ -61,22 +61,27 @@ impl<'p> Attempt<'p> {
             .extend(policies.iter().map(|policy| (policy, key.clone())));
     }
 
+    /// Refuses what could not be charged at this moment, and charges nothing.
+    pub(super) fn peek(&self, store: &MemoryStore, now: Micros) -> Result<(), Refusal> {
+        self.allowed(store.peek(&self.checks(now)?, now)).map(drop)
+    }
+
     /// Charges one unit everywhere, or refuses and charges nothing.
     pub(super) fn charge(
         &self,
         store: &MemoryStore,
         now: Micros,
     ) -> Result<Option<Receipt>, Refusal> {
-        let decision = store.decide(&self.checks(now)?, now);
+        self.allowed(store.decide(&self.checks(now)?, now))
+            .map(|decision| decision.receipt())
+    }
+
+    fn allowed(&self, decision: Decision) -> Result<Decision, Refusal> {
         if decision.is_allowed() {
-            return Ok(decision.receipt());
+            return Ok(decision);
         }
-        let policies = self
-            .0
-            .iter()
-            .map(|(policy, _)| Arc::clone(policy))
-            .collect();
-        Err(Refusal::limited(policies, decision))
+        let policies = self.0.iter().map(|(policy, _)| Arc::clone(policy));
+        Err(Refusal::limited(policies.collect(), decision))
     }
 
     /// Gives back what [`charge`](Attempt::charge) took: the attempt was none of those that are limited.

@@ -1,7 +1,8 @@
 //! Counters survive a restart: they are saved every ten seconds and at the end, and read at the start.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,14 @@ impl Counters {
 
     fn try_save(&self) -> io::Result<()> {
         let beside = self.file.with_extension("new");
-        let mut out = BufWriter::new(File::create(&beside)?);
+        let mut out = BufWriter::new(
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&beside)?,
+        );
         self.store.save(&mut out)?;
         out.flush()?;
         out.get_ref().sync_all()?;

@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use admin::Admin;
 use counters::Counters;
 use data_dir::DataDir;
+use signals::Signals;
 
 /// Threads of the control side, which hashes passwords elsewhere and mostly waits.
 const CONTROL_THREADS: usize = 2;
@@ -40,6 +41,8 @@ pub(crate) fn serve(args: ServeArgs) -> Result<(), Failure> {
 }
 
 async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
+    let mut signals =
+        Signals::listen().map_err(|error| Failure::because("cannot start", &error))?;
     let rules = Arc::new(chosen.rules);
     let data = DataDir::lock(&args.accounts.data.data)?;
     let (clock, held) = clock::choose(&args);
@@ -96,12 +99,12 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     )
     .await?;
 
-    signals::stop().await;
+    signals.next().await;
     tracing::info!("stopping: requests in flight may finish");
     let _ = stop.send(true);
     tokio::select! {
         () = joined(threads) => {}
-        () = signals::stop() => tracing::warn!("stopped at once"),
+        () = signals.next() => tracing::warn!("stopped at once"),
     }
     if let Some(accounts) = &accounts {
         if let Err(error) = accounts.usage().flush().await {

@@ -1,1 +1,658 @@
-//! To be written.
+//! The commands beside `serve`, what `serve` makes of its flags, and exit codes: 0 fine, 1 failed, 2 usage or
+//! configuration.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tollgate_testkit::client::{Call, Connection};
+use tollgate_testkit::gateway::Gateway;
+use tollgate_testkit::process::{Done, Process, eventually, free_address, run, within};
+use tollgate_testkit::upstream::Upstream;
+
+use crate::support::{
+    BAD_CREDENTIALS, PASSWORD, binary, join, launch, log_in, new_key, new_user, preset, root,
+    sign_up, statuses, window,
+};
+
+/// What changes elsewhere is known to a running gateway within this time.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+const PRESETS: [&str; 5] = [
+    "random-number",
+    "hello-by-ip",
+    "pages",
+    "hourly-module",
+    "per-api-key",
+];
+
+fn tollgate(directory: &Path, args: &[&str]) -> Done {
+    let mut command = Command::new(binary());
+    command.current_dir(directory).args(args);
+    run(command, "")
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(root().join("examples").join(name).join("tollgate.toml")).unwrap()
+}
+
+/// What `limit show` prints.
+fn shown(gateway: &Gateway, args: &[&str]) -> Value {
+    let done = gateway.command(&[&["limit", "show"], args].concat(), "");
+    assert_eq!(done.code, 0, "{done:?}");
+    serde_json::from_str::<Value>(&done.stdout).unwrap()["windows"].clone()
+}
+
+#[test]
+fn a_right_file_is_valid_and_a_wrong_one_shows_every_mistake_and_exits_with_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules.toml");
+    for name in PRESETS {
+        std::fs::write(&file, example(name)).unwrap();
+        let done = tollgate(directory.path(), &["validate", "rules.toml"]);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{name}");
+        assert!(done.stdout.contains("rules.toml"), "{}", done.stdout);
+    }
+    let wrong = "[limits.a]\nkey = \"usr\"\nquotas = [\"5 per minut\"]\n[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"x\" }\n";
+    std::fs::write(&file, wrong).unwrap();
+    let done = tollgate(directory.path(), &["validate", "rules.toml"]);
+    assert_eq!((done.code, done.stdout.as_str()), (2, ""));
+    for part in [
+        " --> rules.toml:2:7\n",
+        "  |       ^^^^^\n",
+        "did you mean `user`?",
+        " --> rules.toml:3:18\n",
+        "  |                  ^^^^^\n",
+        "did you mean `minute`?",
+    ] {
+        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    }
+    let served = tollgate(directory.path(), &["serve", "--rules", "rules.toml"]);
+    assert_eq!(
+        (served.code, served.stderr),
+        (2, done.stderr),
+        "serve says the same"
+    );
+}
+
+#[test]
+fn what_is_no_rules_file_is_refused_and_never_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("folder")).unwrap();
+    std::fs::write(at("binary"), b"\xff\xfe[\0r\0").unwrap();
+    std::fs::write(at("huge"), vec![b'#'; (4 << 20) + 1]).unwrap();
+    std::fs::write(at("empty"), "").unwrap();
+    let fifo = Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+    assert!(fifo.success());
+    for (name, why) in [
+        ("missing", "cannot be read"),
+        ("folder", "no regular file"),
+        ("pipe", "no regular file"),
+        ("binary", "not UTF-8 at byte 0"),
+        ("huge", "longer than 4194304 bytes"),
+        ("empty", "there is no `[[routes]]`"),
+    ] {
+        let done = tollgate(directory.path(), &["validate", name]);
+        assert_eq!(done.code, 2, "{name}: {done:?}");
+        assert!(done.stderr.contains(why), "{name}: {}", done.stderr);
+        assert!(done.stderr.len() < 4_096);
+    }
+}
+
+#[test]
+fn init_writes_the_rules_of_a_preset_once_and_serve_then_reads_them() {
+    for name in PRESETS {
+        let directory = tempfile::tempdir().unwrap();
+        let done = tollgate(directory.path(), &["init", name]);
+        assert_eq!(done.code, 0, "{done:?}");
+        let written = std::fs::read_to_string(directory.path().join("tollgate.toml")).unwrap();
+        assert_eq!(written, example(name), "{name}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(tollgate(directory.path(), &["init"]).code, 0);
+    let file = directory.path().join("tollgate.toml");
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        example("random-number")
+    );
+    std::fs::write(&file, example("hourly-module")).unwrap();
+    let again = tollgate(directory.path(), &["init"]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        example("hourly-module")
+    );
+    assert_eq!(tollgate(directory.path(), &["init", "teapot"]).code, 2);
+
+    let address = free_address();
+    let mut command = Command::new(binary());
+    command
+        .current_dir(directory.path())
+        .args(["serve", "--listen", &address.to_string()]);
+    let process = Process::spawn(command);
+    let line = process.line(|line| line.contains("listens"));
+    assert!(
+        line.contains(&address.to_string()) && line.contains("./tollgate.toml"),
+        "{line}"
+    );
+    assert_eq!(Call::get("/").send(address).text(), "Hello, World!");
+}
+
+#[test]
+fn every_preset_starts_with_one_command_and_says_what_it_is() {
+    for name in PRESETS {
+        let mut launching = launch().preset(name);
+        if name == "pages" {
+            launching = launching.upstream(&format!("demo:random@{}", free_address()));
+        }
+        let mut gateway = launching.start();
+        let line = gateway.process().line(|line| line.contains("listens"));
+        assert!(line.contains(&format!("the preset {name}")), "{line}");
+        assert!(line.contains(&gateway.address().to_string()), "{line}");
+        let path = match name {
+            "random-number" | "pages" => "/login",
+            "hello-by-ip" => "/get-auth-token",
+            "per-api-key" => "/docs",
+            _ => "/",
+        };
+        assert_eq!(gateway.get(path).status, 200, "{name}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let mut command = Command::new(binary());
+    command
+        .current_dir(directory.path())
+        .args(["serve", "--listen", &address.to_string()]);
+    let process = Process::spawn(command);
+    let line = process.line(|line| line.contains("listens"));
+    assert!(
+        line.contains("the preset random-number"),
+        "without any other word: {line}"
+    );
+}
+
+#[test]
+fn a_preset_is_its_rules_file_and_nothing_else() {
+    let embedded = preset("per-api-key");
+    let from_file = launch().rules(&example("per-api-key")).start();
+    for gateway in [&embedded, &from_file] {
+        new_user(gateway, "ann");
+        let key = new_key(gateway, "ann", &[]);
+        assert_eq!(statuses(gateway, &key.get("/limit"), 11)[9..], [200, 429]);
+    }
+    let [one, other] =
+        [&embedded, &from_file].map(|gateway| gateway.get("/docs/openapi.json").json());
+    assert_eq!(one, other);
+    let document = one["paths"].as_object().unwrap();
+    assert!(document.contains_key("/limit"), "{document:?}");
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_names_the_flag() {
+    let directory = tempfile::tempdir().unwrap();
+    for (args, named) in [
+        (&["serve", "--lisen", "x"][..], "--lisen"),
+        (&["serve", "--listen", "nowhere"], "--listen"),
+        (&["serve", "--listen", "127.0.0.1:70000"], "--listen"),
+        (&["serve", "--preset", "teapot"], "--preset"),
+        (&["serve", "--upstream", "ftp://x"], "--upstream"),
+        (
+            &["serve", "--upstream", "http://127.0.0.1:99999"],
+            "--upstream",
+        ),
+        (&["serve", "--limit", "5 per minute"], "--upstream"),
+        (&["serve", "--rules", "a", "--preset", "pages"], "--preset"),
+        (
+            &[
+                "serve",
+                "--upstream",
+                "http://127.0.0.1:1",
+                "--limit",
+                "5 per minut",
+            ],
+            "did you mean `minute`?",
+        ),
+        (
+            &[
+                "serve",
+                "--upstream",
+                "http://127.0.0.1:1",
+                "--limit",
+                "5 per minute by usr",
+            ],
+            "did you mean `user`?",
+        ),
+        (
+            &[
+                "serve",
+                "--upstream",
+                "http://127.0.0.1:1",
+                "--limit",
+                "5 per minute by user",
+            ],
+            "asks nobody",
+        ),
+        (&["serve", "--rules", "missing.toml"], "missing.toml"),
+        (&["key", "create", "ann", "--quota", "5 per minut"], "minut"),
+        (&["limit", "reset", "per-user"], "--all"),
+        (&["nothing"], "nothing"),
+        (&[], "serve"),
+    ] {
+        let done = tollgate(directory.path(), args);
+        assert_eq!(done.code, 2, "{args:?}: {done:?}");
+        assert!(done.stderr.contains(named), "{args:?}: {}", done.stderr);
+    }
+    let help = tollgate(directory.path(), &["--help"]);
+    assert!(help.code == 0 && help.stdout.contains("serve"));
+    assert_eq!(tollgate(directory.path(), &["--version"]).code, 0);
+}
+
+#[test]
+fn a_flag_can_be_an_environment_variable_and_a_wrong_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let upstream = Upstream::recording();
+    let mut command = Command::new(binary());
+    command
+        .current_dir(directory.path())
+        .arg("serve")
+        .env("TOLLGATE_LISTEN", address.to_string())
+        .env("TOLLGATE_UPSTREAM", upstream.url())
+        .env("TOLLGATE_LIMIT", "2 per minute")
+        .env("TOLLGATE_DATA", directory.path().join("data"));
+    let process = Process::spawn(command);
+    process.line(|line| line.contains("listens"));
+    let statuses: Vec<u16> = (0..3)
+        .map(|_| Call::get("/").send(address).status)
+        .collect();
+    assert_eq!(statuses, [200, 200, 429]);
+    assert!(directory.path().join("data/admin.sock").exists());
+    let mut command = Command::new(binary());
+    command
+        .current_dir(directory.path())
+        .arg("serve")
+        .env("TOLLGATE_LISTEN", "abc");
+    let done = run(command, "");
+    assert_eq!(done.code, 2);
+    assert!(
+        done.stderr.contains("--listen") && done.stderr.contains("abc"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn a_user_made_by_the_command_can_log_in_at_a_running_gateway_at_once() {
+    let gateway = preset("random-number");
+    let done = gateway.command(&["user", "create", "ann"], &format!("{PASSWORD}\n"));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("ann") && !done.stdout.contains(PASSWORD));
+    assert_eq!(
+        gateway
+            .call(&log_in(&gateway, "ann").get("/call_api"))
+            .status,
+        200
+    );
+    let taken = gateway.command(&["user", "create", "ANN"], PASSWORD);
+    assert_eq!(taken.code, 1, "{taken:?}");
+    assert!(taken.stderr.contains("taken"), "{}", taken.stderr);
+    for (name, password, field) in [
+        ("bob", "short", "password"),
+        ("", PASSWORD, "name"),
+        ("bob", "", "password"),
+    ] {
+        let done = gateway.command(&["user", "create", name], password);
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(done.stderr.contains(field), "{}", done.stderr);
+    }
+    let list = gateway.command(&["user", "list"], "");
+    assert_eq!((list.code, list.stdout.lines().count()), (0, 1), "{list:?}");
+    assert!(
+        list.stdout.contains("active") && list.stdout.contains("ann"),
+        "{}",
+        list.stdout
+    );
+}
+
+#[test]
+fn a_disabled_user_and_their_keys_are_out_within_two_seconds_and_back_when_enabled() {
+    let gateway = preset("random-number");
+    let ann = join(&gateway, "ann");
+    let bob = join(&gateway, "bob");
+    let key = new_key(&gateway, "ann", &[]);
+    let looks = "/see_remaining_limits";
+    let calls = [
+        ann.get(looks),
+        ann.with_cookie(Call::get(looks)),
+        key.get(looks),
+    ];
+    for call in &calls {
+        assert_eq!(gateway.call(call).status, 200);
+    }
+    assert_eq!(gateway.command(&["user", "disable", "Ann"], "").code, 0);
+    for call in &calls {
+        assert!(within(HEARD_WITHIN, || gateway.call(call).status == 403));
+        assert_eq!(gateway.call(call).json()["type"], BAD_CREDENTIALS);
+    }
+    let wrong = gateway.call(&Call::post("/login").json(&crate::support::credentials("ann")));
+    assert_eq!(wrong.status, 401);
+    assert_eq!(gateway.call(&bob.get(looks)).status, 200);
+    let list = gateway.command(&["user", "list"], "").stdout;
+    assert!(
+        list.lines()
+            .any(|line| line.contains("disabled") && line.ends_with("ann")),
+        "{list}"
+    );
+    assert_eq!(gateway.command(&["user", "enable", "ann"], "").code, 0);
+    let back = within(HEARD_WITHIN, || {
+        // An unknown key is remembered for a second of the gateway's clock.
+        gateway.advance(1.0);
+        gateway.call(&key.get(looks)).status == 200
+    });
+    assert!(back, "the key rested, and is back");
+    log_in(&gateway, "ann");
+    assert_eq!(
+        gateway.call(&ann.get(looks)).status,
+        403,
+        "the sessions ended for good"
+    );
+    for command in ["disable", "enable", "passwd"] {
+        let done = gateway.command(&["user", command, "nobody"], PASSWORD);
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(
+            done.stderr.contains("there is no such user"),
+            "{}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn a_new_password_ends_every_session_within_two_seconds_and_keeps_the_keys() {
+    let gateway = preset("random-number");
+    let ann = join(&gateway, "ann");
+    let key = new_key(&gateway, "ann", &[]);
+    let looks = "/see_remaining_limits";
+    assert_eq!(gateway.call(&ann.get(looks)).status, 200);
+    let done = gateway.command(&["user", "passwd", "ann"], "another good password\n");
+    assert_eq!(done.code, 0, "{done:?}");
+    for call in [ann.get(looks), ann.with_cookie(Call::get(looks))] {
+        assert!(within(HEARD_WITHIN, || gateway.call(&call).status == 403));
+    }
+    assert_eq!(gateway.call(&key.get(looks)).status, 200);
+    let old = gateway.call(&Call::post("/login").json(&crate::support::credentials("ann")));
+    assert_eq!(old.status, 401);
+    let new = json!({ "username": "ann", "password": "another good password" });
+    assert_eq!(gateway.call(&Call::post("/login").json(&new)).status, 200);
+}
+
+#[test]
+fn a_key_is_shown_once_listed_without_its_secret_and_dead_within_two_seconds_of_its_revocation() {
+    let gateway = preset("per-api-key");
+    new_user(&gateway, "ann");
+    let done = gateway.command(
+        &[
+            "key",
+            "create",
+            "ann",
+            "--name",
+            "laptop",
+            "--quota",
+            "2 per second",
+        ],
+        "",
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+    let secret = done.stdout.trim().to_owned();
+    assert!(
+        secret.starts_with("tg_") && secret.len() == 39,
+        "the secret alone, for scripts: {done:?}"
+    );
+    let id = done
+        .stderr
+        .split("(id ")
+        .nth(1)
+        .unwrap()
+        .split(')')
+        .next()
+        .unwrap()
+        .to_owned();
+    let call = Call::get("/limit").field("x-api-key", &secret);
+    assert_eq!(
+        statuses(&gateway, &call, 3),
+        [200, 200, 429],
+        "good at once, with its own quota"
+    );
+    let list = gateway.command(&["key", "list", "ann"], "");
+    assert_eq!(list.code, 0);
+    let line = list.stdout.lines().find(|line| line.contains(&id)).unwrap();
+    for part in ["active", "laptop", "2 per second", &secret[35..]] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(
+        !list.stdout.contains(&secret) && list.stdout.lines().count() == 1,
+        "{}",
+        list.stdout
+    );
+
+    assert_eq!(gateway.command(&["key", "revoke", &id], "").code, 0);
+    assert!(within(HEARD_WITHIN, || {
+        gateway.advance(1.0);
+        gateway.call(&call).status == 401
+    }));
+    assert!(
+        gateway
+            .command(&["key", "list", "ann"], "")
+            .stdout
+            .contains("ended")
+    );
+    for (args, said) in [
+        (&["key", "create", "nobody"][..], "nobody"),
+        (&["key", "revoke", "nothing"], "there is no such key"),
+        (&["key", "rotate", "nothing"], "there is no such key"),
+        (&["key", "list", "nobody"], "nobody"),
+    ] {
+        let done = gateway.command(args, "");
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_rotated_key_lives_through_its_grace_beside_the_new_one() {
+    // The command reads the system's clock, so here the gateway does as well, held at the same time.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process reads the same clock"
+    )]
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let gateway = launch().preset("per-api-key").clock(now).start();
+    new_user(&gateway, "ann");
+    let old = new_key(&gateway, "ann", &[]);
+    assert_eq!(gateway.call(&old.get("/limit")).status, 200);
+    let done = gateway.command(&["key", "rotate", &old.id, "--grace", "600"], "");
+    assert_eq!(done.code, 0, "{done:?}");
+    let new = Call::get("/limit").field("x-api-key", done.stdout.trim());
+    assert_ne!(done.stdout.trim(), old.secret);
+    assert_eq!(gateway.call(&new).status, 200);
+    assert_eq!(gateway.call(&old.get("/limit")).status, 200);
+    // The change has been heard of when the old key, long known, has an end.
+    let ended = within(HEARD_WITHIN, || {
+        let listed = gateway.admin(&Call::get("/monitor/keys"));
+        listed.status == 200
+    });
+    assert!(ended);
+    gateway.advance(500.0);
+    assert_eq!(gateway.call(&old.get("/limit")).status, 200);
+    gateway.advance(200.0);
+    assert!(
+        within(HEARD_WITHIN, || gateway.call(&old.get("/limit")).status
+            == 401),
+        "its grace is over"
+    );
+    assert_eq!(gateway.call(&new).status, 200);
+}
+
+#[test]
+fn limit_show_charges_nothing_and_limit_reset_gives_one_key_or_all_their_units_back() {
+    let gateway = preset("random-number");
+    let (ann, bob) = (join(&gateway, "ann"), join(&gateway, "bob"));
+    assert_eq!(statuses(&gateway, &ann.get("/call_api"), 5), [200; 5]);
+    assert_eq!(statuses(&gateway, &bob.get("/call_api"), 2), [200; 2]);
+    gateway.advance(10.0);
+    for _ in 0..2 {
+        let expected =
+            json!({ "minute": window(5, 5, Some(50)), "hour": window(300, 5, Some(3_590)) });
+        assert_eq!(shown(&gateway, &["per-user", "ann"]), expected);
+        assert_eq!(
+            shown(&gateway, &["per-user", "ANN"]),
+            expected,
+            "in any case"
+        );
+    }
+    let done = gateway.command(&["limit", "reset", "per-user", "ann"], "");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(
+        shown(&gateway, &["per-user", "ann"])["minute"],
+        window(5, 0, None)
+    );
+    assert_eq!(
+        shown(&gateway, &["per-user", "bob"])["minute"],
+        window(5, 2, Some(50))
+    );
+    assert_eq!(gateway.call(&ann.get("/call_api")).status, 200);
+    assert_eq!(
+        gateway
+            .command(&["limit", "reset", "per-user", "--all"], "")
+            .code,
+        0
+    );
+    for name in ["ann", "bob"] {
+        assert_eq!(
+            shown(&gateway, &["per-user", name])["minute"],
+            window(5, 0, None)
+        );
+    }
+    for (args, said) in [
+        (
+            &["limit", "show", "per-usr", "ann"][..],
+            "there are: per-user",
+        ),
+        (
+            &["limit", "show", "per-user", "nobody"],
+            "there is no user `nobody`",
+        ),
+        (&["limit", "show", "per-user"], "key"),
+        (
+            &["limit", "show", "per-user", "ann", "bob"],
+            "key of 1 part",
+        ),
+    ] {
+        let done = gateway.command(args, "");
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(done.stderr.contains(said), "{args:?}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_limit_by_address_is_shown_and_reset_by_the_address_in_any_spelling() {
+    let gateway = preset("hourly-module");
+    assert_eq!(statuses(&gateway, &Call::get("/"), 101)[99..], [200, 429]);
+    for spelling in ["127.0.0.1", "::ffff:127.0.0.1", "::FFFF:7f00:1"] {
+        assert_eq!(
+            shown(&gateway, &["hourly", spelling])["hour"],
+            window(100, 100, Some(3_600))
+        );
+    }
+    assert_eq!(
+        shown(&gateway, &["hourly", "127.0.0.2"])["hour"],
+        window(100, 0, None)
+    );
+    assert_eq!(
+        gateway
+            .command(&["limit", "reset", "hourly", "127.0.0.1"], "")
+            .code,
+        0
+    );
+    assert_eq!(gateway.get("/").status, 200);
+    let wrong = gateway.command(&["limit", "show", "hourly", "nowhere"], "");
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+}
+
+#[test]
+fn health_is_0_while_the_gateway_is_ready_and_1_when_there_is_none() {
+    let gateway = preset("hourly-module");
+    let done = gateway.command(&["health"], "");
+    assert_eq!(done.code, 0, "{done:?}");
+    let data = gateway.data().clone();
+    gateway.stop();
+    for args in [&["health"][..], &["limit", "show", "hourly", "127.0.0.1"]] {
+        let mut command = Command::new(binary());
+        command.args(args).arg("--data").arg(data.path());
+        let done = run(command, "");
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(
+            done.stderr.contains("no gateway is running"),
+            "{}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn the_number_api_alone_answers_and_ends_when_it_is_told_to() {
+    let address = free_address();
+    let mut command = Command::new(binary());
+    command.args(["demo-api", "--listen", &address.to_string()]);
+    let mut process = Process::spawn(command);
+    process.line(|line| line.contains(&address.to_string()));
+    for _ in 0..10 {
+        let answer = Call::get("/random?min=1&max=6").send(address);
+        let number = answer.json()["random"].as_i64().unwrap();
+        assert!((1..=6).contains(&number), "{number}");
+    }
+    for wrong in ["/random?min=2&max=1", "/random?min=x", "/random?max=1e9"] {
+        let answer = Call::get(wrong).send(address);
+        assert_eq!(
+            (answer.status, answer.expect("content-type")),
+            (422, "application/problem+json")
+        );
+    }
+    assert_eq!(Call::get("/livez").send(address).text(), "ok");
+    assert_eq!(Call::get("/nothing").send(address).status, 404);
+    let taken = tollgate(
+        Path::new("/"),
+        &["demo-api", "--listen", &address.to_string()],
+    );
+    assert_eq!(taken.code, 1, "{taken:?}");
+    process.terminate();
+    assert!(process.wait().success());
+    eventually("the port to be free", || {
+        Connection::try_open(address, None).is_err().then_some(())
+    });
+}
+
+#[test]
+fn the_commands_work_on_a_data_directory_without_a_gateway_as_well() {
+    let gateway = preset("random-number");
+    sign_up(&gateway, "ann");
+    let data = gateway.data().clone();
+    gateway.stop();
+    let command = |args: &[&str], input: &str| {
+        let mut command = Command::new(binary());
+        command.args(args).arg("--data").arg(data.path());
+        run(command, input)
+    };
+    assert_eq!(command(&["user", "create", "bob"], PASSWORD).code, 0);
+    let key = command(&["key", "create", "bob"], "");
+    assert_eq!(key.code, 0, "{key:?}");
+    assert_eq!(command(&["user", "list"], "").stdout.lines().count(), 2);
+    let again = launch().preset("random-number").data(&data).start();
+    let call = Call::get("/call_api").field("x-api-key", key.stdout.trim());
+    assert_eq!(again.call(&call).status, 200);
+}

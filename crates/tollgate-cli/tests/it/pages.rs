@@ -148,7 +148,7 @@ fn a_wrong_form_comes_back_with_what_was_wrong_the_name_and_no_password() {
         ),
         (
             "/signup",
-            [("username", "bob"), ("password", "short")],
+            [("username", "bob"), ("password", "tiny-pw")],
             422,
             "8 characters",
         ),

@@ -1,1 +1,605 @@
-//! To be written.
+//! A limited proxy: what goes on to the upstream, what comes back, and what stays here.
+
+use std::io;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tollgate_testkit::client::{Answer, Call, Connection};
+use tollgate_testkit::gateway::Gateway;
+use tollgate_testkit::process::free_address;
+use tollgate_testkit::upstream::Upstream;
+
+use crate::support::{Person, join, launch, new_key, rate_limit, statuses};
+
+const ACCOUNTS: &str = "\
+[[routes]]\nmatch = \"POST /signup\"\nbuiltin = \"signup\"\n\
+[[routes]]\nmatch = \"POST /login\"\nbuiltin = \"login\"\n";
+
+/// Everything under `/private` for those who are known, everything under `/open` for everybody.
+fn two_ways(upstream: &Upstream, server: &str) -> Gateway {
+    let url = upstream.url();
+    launch()
+        .rules(&format!(
+            "[server]\n{server}\n{ACCOUNTS}\
+             [[routes]]\nmatch = \"/private/{{*rest}}\"\nauth = [\"session\", \"bearer\", \"api-key\"]\nupstream = \"{url}\"\n\
+             [[routes]]\nmatch = \"/open/{{*rest}}\"\nupstream = \"{url}\"\n"
+        ))
+        .start()
+}
+
+/// A proxy of everything, without a limit.
+fn open_proxy(url: &str) -> Gateway {
+    launch().upstream(url).start()
+}
+
+#[test]
+fn two_flags_make_a_limited_proxy_without_a_file() {
+    let upstream = Upstream::recording();
+    let mut gateway = launch()
+        .upstream(&upstream.url())
+        .limit("3 per minute by client-ip")
+        .limit("5 per hour by client-ip")
+        .start();
+    let answer = gateway.call(&Call::new("PUT", "/any/path?x=1").body("text/plain", "hello"));
+    assert_eq!(answer.status, 200);
+    let received = upstream.last();
+    assert_eq!(
+        (received.method.as_str(), received.target.as_str()),
+        ("PUT", "/any/path?x=1")
+    );
+    assert_eq!(received.body, b"hello");
+    assert_eq!(statuses(&gateway, &Call::get("/"), 3), [200, 200, 429]);
+    gateway.advance(60.0);
+    assert_eq!(statuses(&gateway, &Call::get("/"), 3), [200, 200, 429]);
+    assert_eq!(upstream.count(), 5);
+    let line = gateway.process().line(|line| line.contains("listens"));
+    assert!(
+        line.contains("limited proxy"),
+        "it says which rules it took: {line}"
+    );
+}
+
+#[test]
+fn the_upstream_learns_who_asks_from_the_gateway_alone() {
+    let upstream = Upstream::recording();
+    let gateway = two_ways(&upstream, "");
+    let ann = join(&gateway, "ann");
+    let key = new_key(&gateway, "ann", &[]);
+    let lies = [
+        ("X-User-Id", "root"),
+        ("x_user_id", "root"),
+        ("X-User_Id", "root"),
+        ("X-User-Name", "root"),
+        ("x_user_name", "root"),
+        ("X-Api-Key-Id", "root"),
+        ("X_API_KEY_ID", "root"),
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X_Forwarded_For", "6.6.6.6"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Prefix", "/admin"),
+        ("X-Real-IP", "6.6.6.6"),
+        ("Forwarded", "for=6.6.6.6"),
+        ("X-Request-Id", "chosen"),
+    ];
+    let lying = |call: Call| {
+        lies.iter()
+            .fold(call, |call, (name, value)| call.field(name, value))
+    };
+    for (call, key_id) in [
+        (ann.get("/private/x"), None),
+        (ann.with_cookie(Call::get("/private/x")), None),
+        (key.get("/private/x"), Some(key.id.as_str())),
+        (
+            Call::get("/private/x").bearer(&key.secret),
+            Some(key.id.as_str()),
+        ),
+    ] {
+        let answer = gateway.call(&lying(call));
+        assert_eq!(answer.status, 200);
+        let received = upstream.last();
+        assert_eq!(received.fields("x-user-name"), ["ann"]);
+        let ids = received.fields("x-user-id");
+        assert!(
+            ids.len() == 1 && ids[0] != "root" && ids[0].len() >= 16,
+            "{ids:?}"
+        );
+        assert_eq!(received.field("x-api-key-id"), key_id);
+        assert_eq!(received.fields("x-forwarded-for"), ["127.0.0.1"]);
+        assert_eq!(received.fields("x-forwarded-proto"), ["http"]);
+        assert_eq!(
+            received.fields("x-forwarded-host"),
+            [gateway.address().to_string()]
+        );
+        assert_eq!(
+            received.fields("x-request-id"),
+            [answer.expect("x-request-id")]
+        );
+        for gone in ["x-forwarded-prefix", "x-real-ip", "forwarded"] {
+            assert_eq!(received.field(gone), None);
+        }
+        let spelled_with_underscores: Vec<String> = received
+            .names()
+            .into_iter()
+            .filter(|name| name.contains('_'))
+            .collect();
+        assert!(
+            spelled_with_underscores.is_empty(),
+            "{spelled_with_underscores:?}"
+        );
+    }
+    // Where nobody is asked, nobody is named.
+    assert_eq!(gateway.call(&lying(Call::get("/open/x"))).status, 200);
+    let received = upstream.last();
+    for gone in ["x-user-id", "x-user-name", "x-api-key-id"] {
+        assert_eq!(received.field(gone), None);
+    }
+}
+
+#[test]
+fn credentials_end_at_the_gateway_where_it_asked_for_them_and_go_on_where_it_did_not() {
+    let upstream = Upstream::recording();
+    let gateway = two_ways(&upstream, "");
+    let ann = join(&gateway, "ann");
+    let key = new_key(&gateway, "ann", &[]);
+    let cookies = format!("a=1; session={}; b=2; __Host-sessions=3", ann.session);
+    for call in [
+        ann.get("/private/x"),
+        key.get("/private/x"),
+        Call::get("/private/x").field("cookie", &cookies),
+    ] {
+        assert_eq!(gateway.call(&call).status, 200);
+        let received = upstream.last();
+        assert_eq!(received.field("authorization"), None);
+        assert_eq!(received.field("x-api-key"), None);
+        let everything = format!("{received:?}");
+        for secret in [&ann.token, &ann.session, &key.secret] {
+            assert!(
+                !everything.contains(secret.as_str()),
+                "a secret travelled on: {everything}"
+            );
+        }
+    }
+    assert_eq!(
+        upstream.last().fields("cookie"),
+        ["a=1; b=2; __Host-sessions=3"]
+    );
+    let own = Call::get("/open/x")
+        .field("authorization", "Basic YTpi")
+        .field("x-api-key", "theirs");
+    gateway.call(&own.field("cookie", "session=theirs"));
+    let received = upstream.last();
+    assert_eq!(received.field("authorization"), Some("Basic YTpi"));
+    assert_eq!(received.field("x-api-key"), Some("theirs"));
+    assert_eq!(received.field("cookie"), Some("session=theirs"));
+}
+
+#[test]
+fn fields_of_one_hop_stay_on_it_in_both_directions() {
+    let upstream = Upstream::answering(
+        "200 OK",
+        "connection: x-hop, keep-alive\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nproxy-authenticate: Basic\r\n\
+         upgrade: h2c\r\nx-end: 1\r\n",
+        "x",
+    );
+    let gateway = open_proxy(&upstream.url());
+    let call = Call::get("/")
+        .field("connection", "x-hop, x-forwarded-for, x-request-id, host")
+        .field("x-hop", "1")
+        .field("keep-alive", "timeout=5")
+        .field("proxy-authorization", "Basic YTpi")
+        .field("proxy-connection", "keep-alive")
+        .field("te", "trailers")
+        .field("upgrade", "websocket")
+        .field("x-end", "1");
+    let mut connection = Connection::open(gateway.address());
+    let answer = call.over(&mut connection);
+    assert_eq!(answer.status, 200);
+    let received = upstream.last();
+    let hop = [
+        "connection",
+        "x-hop",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "proxy-authenticate",
+        "te",
+        "trailer",
+        "upgrade",
+        "transfer-encoding",
+    ];
+    for name in hop {
+        assert_eq!(received.field(name), None, "to the upstream");
+    }
+    // Nobody takes away what the gateway says.
+    assert_eq!(received.field("x-forwarded-for"), Some("127.0.0.1"));
+    assert!(received.field("x-request-id").is_some() && received.field("host").is_some());
+    assert_eq!(received.field("x-end"), Some("1"));
+    for name in ["x-hop", "keep-alive", "proxy-authenticate", "upgrade"] {
+        assert_eq!(answer.field(name), None, "to the client");
+    }
+    assert_eq!(answer.field("x-end"), Some("1"));
+}
+
+#[test]
+fn an_answer_streams_through_as_it_comes() {
+    let (next, wanted) = channel::<&'static str>();
+    let wanted = Mutex::new(wanted);
+    let upstream = Upstream::scripted(move |exchange| {
+        exchange.body()?;
+        exchange.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/event-stream\r\n\r\n")?;
+        let wanted = wanted.lock().unwrap();
+        while let Ok(part) = wanted.recv() {
+            exchange.write(format!("{:x}\r\n{part}\r\n", part.len()))?;
+        }
+        exchange.write("0\r\n\r\n")
+    });
+    let gateway = open_proxy(&upstream.url());
+    let mut connection = Connection::open(gateway.address());
+    connection.send(&Call::get("/"));
+    assert_eq!(connection.head().unwrap().status, 200);
+    for part in ["one", "two", "three"] {
+        // Each part is there before the next is even written.
+        next.send(part).unwrap();
+        assert_eq!(connection.chunk().unwrap(), part.as_bytes());
+    }
+    drop(next);
+    assert_eq!(connection.chunk().unwrap(), b"");
+}
+
+#[test]
+fn a_request_streams_through_as_it_comes() {
+    let (seen, parts) = channel::<Vec<u8>>();
+    let seen = Mutex::new(seen);
+    let upstream = Upstream::scripted(move |exchange| {
+        loop {
+            let part = exchange.part()?;
+            seen.lock().unwrap().send(part.clone()).unwrap();
+            if part.is_empty() {
+                return exchange.answer("200 OK", "", "thanks");
+            }
+        }
+    });
+    let gateway = open_proxy(&upstream.url());
+    let mut connection = Connection::open(gateway.address());
+    connection
+        .write("POST /up HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        .unwrap();
+    for part in ["one", "two", "three"] {
+        connection
+            .write(format!("{:x}\r\n{part}\r\n", part.len()))
+            .unwrap();
+        assert_eq!(
+            parts
+                .recv_timeout(std::time::Duration::from_secs(10))
+                .unwrap(),
+            part.as_bytes()
+        );
+    }
+    connection.write("0\r\n\r\n").unwrap();
+    let answer = connection.answer();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "thanks"));
+}
+
+#[test]
+fn a_large_body_passes_whole_in_both_directions() {
+    let upstream = Upstream::scripted(|exchange| {
+        let body = exchange.body()?;
+        exchange.write(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        ))?;
+        exchange.write(body)
+    });
+    let gateway = open_proxy(&upstream.url());
+    let body: Vec<u8> = (0..3_000_000_u32).map(|byte| (byte % 251) as u8).collect();
+    let answer = gateway.call(&Call::post("/").body("application/octet-stream", body.clone()));
+    assert_eq!(answer.status, 200);
+    assert!(answer.body == body, "{} bytes came back", answer.body.len());
+}
+
+#[test]
+fn an_upstream_that_refuses_resets_or_speaks_nonsense_is_502() {
+    let closed = open_proxy(&format!("http://{}", free_address()));
+    let resetting = Upstream::resetting();
+    let nonsense = Upstream::saying("SSH-2.0-OpenSSH_9.2\r\n\r\n");
+    let closing = Upstream::saying("");
+    let endless = Upstream::saying(format!(
+        "HTTP/1.1 200 OK\r\nx: {}\r\n\r\n",
+        "x".repeat(2 << 20)
+    ));
+    let twice =
+        Upstream::saying("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab");
+    let gateways = [&resetting, &nonsense, &closing, &endless, &twice]
+        .map(|upstream| open_proxy(&upstream.url()));
+    for gateway in [closed].iter().chain(&gateways) {
+        let answer = gateway.get("/x");
+        assert_eq!(answer.status, 502);
+        assert_eq!(answer.expect("content-type"), "application/problem+json");
+        let body = answer.json();
+        assert_eq!(
+            (&body["status"], &body["instance"]),
+            (&json!(502), &json!("/x"))
+        );
+        assert_eq!(body["request_id"], answer.expect("x-request-id"));
+        assert!(
+            !answer.text().contains("127.0.0.1"),
+            "where the upstream is stays here"
+        );
+    }
+}
+
+#[test]
+fn an_upstream_that_hangs_is_504_after_the_time_that_the_rules_give_it() {
+    let upstream = Upstream::hanging();
+    let rules = format!(
+        "[server]\nread_timeout_s = 1\n[[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [\"1 per minute\"]\nupstream = \"{}\"\n",
+        upstream.url()
+    );
+    let gateway = launch().rules(&rules).start();
+    let answer = gateway.call(&Call::post("/x").body("text/plain", "body"));
+    assert_eq!(
+        (answer.status, &answer.json()["status"]),
+        (504, &json!(504))
+    );
+    // It was charged when it was let through, and says so.
+    assert_eq!(
+        rate_limit(&answer).into_values().next(),
+        Some((0, Some(60)))
+    );
+    assert_eq!(
+        upstream.count(),
+        1,
+        "what may have had an effect is not repeated"
+    );
+}
+
+#[test]
+fn an_answer_that_breaks_off_breaks_off_for_the_client_as_well() {
+    let upstream = Upstream::saying("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort");
+    let gateway = open_proxy(&upstream.url());
+    let mut connection = Connection::open(gateway.address());
+    connection.send(&Call::get("/"));
+    let broken: io::Result<Answer> = connection.try_answer_to("GET");
+    assert!(
+        broken.is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof),
+        "half an answer passed as a whole"
+    );
+}
+
+#[test]
+fn connections_to_the_upstream_are_kept_and_one_that_was_closed_is_replaced_unseen() {
+    let upstream = Upstream::recording();
+    let gateway = open_proxy(&upstream.url());
+    let mut connection = Connection::open(gateway.address());
+    for _ in 0..20 {
+        assert_eq!(Call::get("/").over(&mut connection).status, 200);
+    }
+    assert_eq!((upstream.count(), upstream.connections()), (20, 1));
+
+    let fickle = Upstream::scripted(|exchange| {
+        let body = exchange.body()?;
+        exchange.close();
+        exchange.answer("200 OK", "", &String::from_utf8_lossy(&body))
+    });
+    let gateway = open_proxy(&fickle.url());
+    let mut connection = Connection::open(gateway.address());
+    for number in 0..20 {
+        let text = format!("number {number}");
+        let answer = Call::post("/")
+            .body("text/plain", text.clone())
+            .over(&mut connection);
+        assert_eq!((answer.status, answer.text()), (200, text));
+    }
+    assert_eq!(fickle.count(), 20, "nothing was sent twice");
+}
+
+#[test]
+fn what_is_forwarded_is_what_was_matched() {
+    let upstream = Upstream::recording();
+    let url = upstream.url();
+    let gateway = launch()
+        .rules(&format!(
+            "[[routes]]\nmatch = \"/Admin/users\"\nlimits = [\"4 per minute by global\"]\nupstream = \"{url}\"\n\
+             [[routes]]\nmatch = \"/moved/{{*rest}}\"\nupstream = \"{url}/base\"\n\
+             [[routes]]\nmatch = \"/{{*rest}}\"\nupstream = \"{url}\"\n"
+        ))
+        .start();
+    let spellings = [
+        "/Admin/users",
+        "//admin//users",
+        "/%41dmin/users/?q=%2e%2e/",
+        "/x/../ADMIN/./users",
+    ];
+    for spelling in spellings {
+        assert_eq!(gateway.get(spelling).status, 200);
+        let target = upstream.last().target;
+        assert_eq!(target.split('?').next(), Some("/Admin/users"), "{spelling}");
+    }
+    for spelling in spellings
+        .into_iter()
+        .chain(["/admin/users/", "/admin/users/."])
+    {
+        assert_eq!(
+            gateway.get(spelling).status,
+            429,
+            "{spelling} is another limit's"
+        );
+    }
+    for refused in [
+        "/admin%2Fusers",
+        "/admin%5cusers",
+        "/Admin/users;x=1",
+        "/admin/users%00",
+        "/admin/%zz",
+        "/../admin/users",
+    ] {
+        let answer = gateway.get(refused);
+        assert_eq!(answer.status, 400, "{refused}");
+    }
+    assert_eq!(upstream.count(), 4);
+    // A query goes on as it is; a path of the upstream's URL stands in place of the literal part.
+    gateway.get("/other/a%20b?x=%2F&y=a+b&&=;");
+    assert_eq!(upstream.last().target, "/other/a%20b?x=%2F&y=a+b&&=;");
+    gateway.get("/MOVED/a/b?x=1");
+    assert_eq!(upstream.last().target, "/base/a/b?x=1");
+    gateway.get("/moved");
+    assert_eq!(upstream.last().target, "/base");
+}
+
+#[test]
+fn another_methods_name_in_a_field_changes_nothing() {
+    let upstream = Upstream::recording();
+    let url = upstream.url();
+    let gateway = launch()
+        .rules(&format!(
+            "[[routes]]\nmatch = \"GET /a\"\nupstream = \"{url}\"\n"
+        ))
+        .start();
+    let trick = Call::post("/a")
+        .field("x-http-method-override", "GET")
+        .field("x-method-override", "GET");
+    let answer = gateway.call(&trick);
+    assert_eq!(
+        (answer.status, answer.expect("allow")),
+        (405, "GET, HEAD, OPTIONS")
+    );
+    assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn nobody_is_believed_about_their_address_unless_the_rules_list_them() {
+    let upstream = Upstream::recording();
+    let gateway = launch()
+        .upstream(&upstream.url())
+        .limit("5 per minute by client-ip")
+        .start();
+    for number in 0..20 {
+        let call = Call::get("/").field("x-forwarded-for", &format!("10.0.0.{number}"));
+        let expected = if number < 5 { 200 } else { 429 };
+        assert_eq!(gateway.call(&call).status, expected);
+    }
+    for name in [
+        "forwarded",
+        "x-real-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "x_forwarded_for",
+    ] {
+        assert_eq!(
+            gateway.call(&Call::get("/").field(name, "10.1.1.1")).status,
+            429,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn behind_a_trusted_proxy_the_client_is_the_first_unknown_address_from_the_right() {
+    let upstream = Upstream::recording();
+    let rules = format!(
+        "[server]\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]\n\
+         [[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [\"1 per minute by client-ip\"]\nupstream = \"{}\"\n",
+        upstream.url()
+    );
+    // Each chain with the client that it means: two that mean the same one share its limit.
+    let chains: [(&[&str], &str); 8] = [
+        (&["192.0.2.1"], "192.0.2.1"),
+        (&["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
+        (&["6.6.6.6, 192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+        (&["6.6.6.6", "192.0.2.1", "10.0.0.2"], "192.0.2.1"),
+        (&["::ffff:192.0.2.1"], "192.0.2.1"),
+        (&["2001:DB8::1"], "2001:db8:0:0::/64"),
+        (&["2001:db8:0:0:ffff::9"], "2001:db8:0:0::/64"),
+        (&["192.0.2.1, 198.51.100.7"], "198.51.100.7"),
+    ];
+    let mut seen = Vec::new();
+    let gateway = launch().rules(&rules).start();
+    for (lines, client) in chains {
+        let call = lines.iter().fold(Call::get("/"), |call, line| {
+            call.field("x-forwarded-for", line)
+        });
+        let expected = if seen.contains(&client) { 429 } else { 200 };
+        seen.push(client);
+        assert_eq!(gateway.call(&call).status, expected, "{lines:?}");
+    }
+    // The chain goes on with the proxy at its end.
+    let call = Call::get("/")
+        .field("x-forwarded-for", "203.0.113.9")
+        .field("x-forwarded-proto", "https");
+    assert_eq!(gateway.call(&call).status, 200);
+    assert_eq!(
+        upstream.last().field("x-forwarded-for"),
+        Some("203.0.113.9, 127.0.0.1")
+    );
+    assert_eq!(upstream.last().field("x-forwarded-proto"), Some("https"));
+}
+
+#[test]
+fn fields_of_an_upstreams_own_limits_give_way_to_ours_where_we_limit() {
+    let upstream = Upstream::answering(
+        "200 OK",
+        "ratelimit: \"theirs\";r=1\r\nratelimit-policy: \"theirs\";q=2\r\nx-ratelimit-limit: 2\r\nx-ratelimit-remaining: 1\r\nx-ratelimit-reset: 9\r\n",
+        "x",
+    );
+    let limited = launch()
+        .upstream(&upstream.url())
+        .limit("5 per minute")
+        .start();
+    let answer = limited.get("/");
+    assert_eq!(answer.fields("x-ratelimit-limit"), ["5"]);
+    assert_eq!(answer.fields("x-ratelimit-remaining"), ["4"]);
+    assert_eq!(answer.fields("ratelimit").len(), 1);
+    assert!(!format!("{answer:?}").contains("theirs"));
+    let open = open_proxy(&upstream.url());
+    assert_eq!(open.get("/").field("ratelimit"), Some("\"theirs\";r=1"));
+}
+
+#[test]
+fn a_key_with_its_own_quota_is_shown_beside_every_limit_that_counted_and_no_other() {
+    let upstream = Upstream::recording();
+    let gateway = launch()
+        .rules(&format!(
+            "{ACCOUNTS}\
+             [limits.one]\nkey = \"user\"\nquotas = [\"5 per minute\"]\nexempt = [\"user:ann\"]\n\
+             [limits.two]\nkey = \"user\"\nquotas = [\"7 per minute\"]\n\
+             [[routes]]\nmatch = \"GET /a\"\nauth = [\"api-key\"]\nlimits = [\"one\", \"two\"]\nupstream = \"{}\"\n",
+            upstream.url()
+        ))
+        .start();
+    let _: Person = join(&gateway, "ann");
+    let key = new_key(&gateway, "ann", &["--quota", "3 per minute"]);
+    let answer = gateway.call(&key.get("/a"));
+    assert_eq!(answer.status, 200);
+    let policies: Vec<String> = rate_limit(&answer).into_keys().collect();
+    assert_eq!(policies, ["own.minute", "two.minute"]);
+    assert_eq!(
+        answer.expect("ratelimit-policy"),
+        "\"two.minute\";q=7;w=60, \"own.minute\";q=3;w=60",
+        "it names the policies of RateLimit, {}",
+        answer.expect("ratelimit")
+    );
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_call_to_the_upstream() {
+    let (gone, told) = channel::<bool>();
+    let gone = Mutex::new(gone);
+    let arrived = Arc::new(std::sync::Barrier::new(2));
+    let here = Arc::clone(&arrived);
+    let upstream = Upstream::scripted(move |exchange| {
+        exchange.body()?;
+        here.wait();
+        let closed = exchange.is_closed_by_peer();
+        gone.lock().unwrap().send(closed).unwrap();
+        Ok(())
+    });
+    let gateway = open_proxy(&upstream.url());
+    let mut connection = Connection::open(gateway.address());
+    connection.send(&Call::get("/"));
+    arrived.wait();
+    drop(connection);
+    let closed = told.recv_timeout(std::time::Duration::from_secs(10));
+    assert_eq!(closed, Ok(true), "the upstream works for nobody");
+}

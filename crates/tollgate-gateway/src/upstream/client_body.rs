@@ -32,6 +32,10 @@ pub(crate) struct ClientBody {
 pub(crate) struct Progress {
     /// When something last came through.
     pub(crate) last: Cell<Instant>,
+    /// Whether it has come to its end.
+    pub(crate) ended: Cell<bool>,
+    /// Whether the client broke off, or framed it wrongly.
+    pub(crate) broken: Cell<bool>,
     /// Whether it turned out to be larger than allowed.
     pub(crate) too_large: Cell<bool>,
 }
@@ -43,6 +47,8 @@ impl ClientBody {
             Rc::new(Progress {
                 last: Cell::new(Instant::now()),
                 too_large: Cell::new(false),
+                ended: Cell::new(false),
+                broken: Cell::new(false),
             })
         });
         (
@@ -56,6 +62,14 @@ impl ClientBody {
     }
 }
 
+impl ClientBody {
+    fn note(&self, note: impl FnOnce(&Progress)) {
+        if let Some(progress) = &self.progress {
+            note(progress);
+        }
+    }
+}
+
 impl HttpBody for ClientBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -65,15 +79,23 @@ impl HttpBody for ClientBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(frame) = ready!(Pin::new(&mut this.incoming).poll_frame(context)) else {
-            return Poll::Ready(None);
+        let frame = match ready!(Pin::new(&mut this.incoming).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            None => {
+                this.note(|progress| progress.ended.set(true));
+                return Poll::Ready(None);
+            }
+            Some(Err(error)) => {
+                this.note(|progress| progress.broken.set(true));
+                return Poll::Ready(Some(Err(BodyError::Broken(error))));
+            }
         };
-        let frame = frame.map_err(BodyError::Broken)?;
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-        if let Some(progress) = &this.progress {
+        this.note(|progress| {
             progress.last.set(Instant::now());
             progress.too_large.set(bytes > this.bytes_left);
-        }
+            progress.ended.set(this.incoming.is_end_stream());
+        });
         match this.bytes_left.checked_sub(bytes) {
             Some(left) => this.bytes_left = left,
             None => return Poll::Ready(Some(Err(BodyError::TooLarge))),

@@ -1,8 +1,7 @@
 //! Which header fields go on: hop-by-hop fields stay here, nobody speaks for somebody else, credentials do not travel.
 
-use std::net::IpAddr;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 use tollgate_accounts::Identity;
 
 use crate::address::Origin;
@@ -15,20 +14,6 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-
-/// Fields of one hop (RFC 9110, section 7.6.1), and those that stand for it in practice.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 /// Fields that say who somebody is. A client's own are removed, however they are spelled.
 const IDENTITY: [&str; 10] = [
@@ -47,7 +32,8 @@ const IDENTITY: [&str; 10] = [
 /// Who a request is forwarded for.
 pub(crate) struct Identify<'a> {
     pub(crate) origin: Origin,
-    pub(crate) peer: IpAddr,
+    /// The peer's address, as text.
+    pub(crate) peer: &'a HeaderValue,
     pub(crate) identity: Option<&'a Identity>,
     pub(crate) request_id: &'a str,
     /// Whether the route asked for credentials, which then end here.
@@ -56,22 +42,21 @@ pub(crate) struct Identify<'a> {
 
 /// Makes a client's fields into those that the upstream sees.
 pub(crate) fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue, who: &Identify<'_>) {
-    remove_hop_by_hop(headers);
-    headers.remove(header::EXPECT);
     let forwarded_for = forwarded_for(headers, who);
+    remove_named_by_connection(headers);
     let asked_host = headers.insert(header::HOST, host.clone());
-    remove_identity(headers);
+    remove_where(headers, |name| {
+        is_hop_by_hop(name)
+            || name == "expect"
+            || is_identity(name)
+            || who.authenticated && (name == "authorization" || name == "x-api-key")
+    });
     if who.authenticated {
-        headers.remove(header::AUTHORIZATION);
-        headers.remove(API_KEY);
         remove_session_cookie(headers);
     }
-    insert(headers, FORWARDED_FOR, &forwarded_for);
-    insert(
-        headers,
-        FORWARDED_PROTO,
-        if who.origin.secure { "https" } else { "http" },
-    );
+    headers.insert(FORWARDED_FOR, forwarded_for);
+    let proto = if who.origin.secure { "https" } else { "http" };
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
     insert(headers, REQUEST_ID, who.request_id);
     if let Some(host) = asked_host {
         headers.insert(FORWARDED_HOST, host);
@@ -88,53 +73,68 @@ pub(crate) fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue, who: 
     }
 }
 
-/// Fields that belong to one connection, among them those that `Connection` names.
+/// Removes the fields of one connection, among them those that `Connection` names.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-            // Framing is not the client's to remove.
-            .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
+    remove_named_by_connection(headers);
+    remove_where(headers, is_hop_by_hop);
+}
+
+fn remove_named_by_connection(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
     }
-    for name in &HOP_BY_HOP {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        // Framing is not the client's to remove.
+        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+/// Fields of one hop (RFC 9110, section 7.6.1), and those that stand for it in practice.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// Removes in one pass over the names: looking for each of the removable ones costs more.
+fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
+    let names = headers.keys().filter(|name| goes(name.as_str())).cloned();
+    for name in names.collect::<SmallVec<[HeaderName; 6]>>() {
         headers.remove(name);
     }
 }
 
 /// The chain of proxies: what a proxy that is believed says, and the peer.
-fn forwarded_for(headers: &HeaderMap, who: &Identify<'_>) -> String {
-    let mut chain = String::new();
-    if who.origin.trusted_peer {
-        for line in headers
-            .get_all(FORWARDED_FOR)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-        {
-            chain.push_str(line);
-            chain.push_str(", ");
-        }
+fn forwarded_for(headers: &HeaderMap, who: &Identify<'_>) -> HeaderValue {
+    if !who.origin.trusted_peer {
+        return who.peer.clone();
     }
-    chain.push_str(&who.peer.to_canonical().to_string());
-    chain
-}
-
-fn remove_identity(headers: &mut HeaderMap) {
-    let claims: smallvec::SmallVec<[HeaderName; 4]> = headers
-        .keys()
-        .filter(|name| is_identity(name.as_str()))
-        .cloned()
-        .collect();
-    for name in claims {
-        headers.remove(name);
-    }
+    let lines = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .map(HeaderValue::as_bytes);
+    let chain = lines
+        .chain([who.peer.as_bytes()])
+        .collect::<Vec<_>>()
+        .join(&b", "[..]);
+    HeaderValue::from_bytes(&chain).unwrap_or_else(|_| who.peer.clone())
 }
 
 /// Servers behind CGI-like interfaces read `_` and `-` alike.
@@ -156,17 +156,21 @@ fn remove_session_cookie(headers: &mut HeaderMap) {
     let lines = headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|line| line.to_str().ok());
-    let others = lines
-        .flat_map(|line| line.split(';'))
-        .map(str::trim)
-        .filter(|pair| {
-            !pair.is_empty() && !is_session_cookie(pair.split('=').next().unwrap_or_default())
-        });
-    let kept = others.collect::<Vec<_>>().join("; ");
+        .map(HeaderValue::as_bytes);
+    let pairs = lines
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii);
+    let is_session = |pair: &&[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        std::str::from_utf8(name).is_ok_and(is_session_cookie)
+    };
+    let others = pairs.filter(|pair| !pair.is_empty() && !is_session(pair));
+    let kept = others.collect::<Vec<_>>().join(&b"; "[..]);
     headers.remove(header::COOKIE);
-    if !kept.is_empty() {
-        insert(headers, header::COOKIE, &kept);
+    if let Ok(kept) = HeaderValue::from_bytes(&kept)
+        && !kept.is_empty()
+    {
+        headers.insert(header::COOKIE, kept);
     }
 }
 
@@ -188,9 +192,10 @@ mod tests {
                 HeaderValue::from_static(value),
             );
         }
-        let peer = "192.0.2.1".parse().unwrap();
+        let client = "192.0.2.1".parse().unwrap();
+        let peer = &HeaderValue::from_static("192.0.2.1");
         let origin = Origin {
-            client: peer,
+            client,
             secure: false,
             trusted_peer,
         };

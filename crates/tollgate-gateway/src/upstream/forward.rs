@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -59,6 +59,10 @@ pub(crate) async fn forward(
         }
         Err(error) => return Err(error.into_refusal(progress.as_ref(), body_bytes_max)),
     };
+    // Nobody asked to switch protocols.
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::bad_gateway());
+    }
     let (mut parts, incoming) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);
     Ok(Response::from_parts(
@@ -102,8 +106,16 @@ enum SendError {
 
 impl SendError {
     fn into_refusal(self, progress: Option<&Rc<Progress>>, body_bytes_max: u64) -> Refusal {
-        if progress.is_some_and(|progress| progress.too_large.get()) {
-            return Refusal::too_large(body_bytes_max);
+        if let Some(progress) = progress {
+            if progress.too_large.get() {
+                return Refusal::too_large(body_bytes_max);
+            }
+            if progress.broken.get() {
+                return Refusal::bad_request("The body is framed wrongly, or broke off.");
+            }
+            if matches!(self, SendError::Silent) && !progress.ended.get() {
+                return Refusal::request_timeout();
+            }
         }
         match self {
             SendError::Silent => Refusal::gateway_timeout(),

@@ -28,6 +28,12 @@ pub(super) fn server(table: MaybeTable<'_, '_>) -> Server {
         body_bytes_max: reader.number("body_bytes_max", 0, 1 << 40, 10 * MIB),
         header_bytes_max: reader.number("header_bytes_max", 8 * KIB, MIB, 16 * KIB) as usize,
         connections_max: reader.number("connections_max", 1, 1_000_000, 10_000) as usize,
+        connections_per_address_max: reader.number(
+            "connections_per_address_max",
+            1,
+            1_000_000,
+            1_000,
+        ) as usize,
         header_timeout: reader.seconds("header_timeout_s", 3_600, 10),
         connect_timeout: Duration::from_millis(reader.number(
             "connect_timeout_ms",

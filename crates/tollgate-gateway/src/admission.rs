@@ -1,0 +1,100 @@
+//! Which connections are served: so many at a time, and of one address only so many of them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The connections of all threads.
+pub(crate) struct Admission {
+    places: Arc<Semaphore>,
+    per_address_max: usize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place, free again when it is dropped.
+pub(crate) struct Place {
+    admission: Arc<Admission>,
+    address: Option<IpAddr>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    pub(crate) fn new(connections_max: usize, per_address_max: usize) -> Arc<Self> {
+        Arc::new(Admission {
+            places: Arc::new(Semaphore::new(connections_max)),
+            per_address_max,
+            by_address: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection that was accepted: waits while all are taken, and is `None` when its address has its
+    /// share. A proxy that is believed speaks for many, and has no share.
+    pub(crate) async fn place(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Option<Place> {
+        let address = (!is_proxy).then(|| peer.to_canonical());
+        if let Some(address) = address {
+            let mut counts = self.counts();
+            let count = counts.entry(address).or_default();
+            if *count >= self.per_address_max {
+                return None;
+            }
+            *count += 1;
+        }
+        match Arc::clone(&self.places).acquire_owned().await {
+            Ok(permit) => Some(Place {
+                admission: Arc::clone(self),
+                address,
+                _permit: permit,
+            }),
+            Err(_) => None,
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut counts = self.admission.counts();
+        if let Some(count) = counts.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_address_cannot_take_every_place() {
+        let admission = Admission::new(10, 2);
+        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let first = admission.place(one, false).await;
+        let _second = admission.place(one, false).await.unwrap();
+        assert!(admission.place(one, false).await.is_none());
+        assert!(
+            admission
+                .place("::ffff:192.0.2.1".parse().unwrap(), false)
+                .await
+                .is_none()
+        );
+        assert!(admission.place(other, false).await.is_some());
+        assert!(
+            admission.place(one, true).await.is_some(),
+            "a proxy has no share"
+        );
+        drop(first);
+        assert!(admission.place(one, false).await.is_some());
+        assert!(admission.counts().len() <= 1, "who has left is forgotten");
+    }
+}
