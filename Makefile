@@ -1,6 +1,6 @@
 # Every command a newcomer needs. `make help` lists them.
 
-LISTEN   ?= 127.0.0.1:8000
+LISTEN   ?=
 PRESET   ?= random-number
 UPSTREAM ?=
 DATA     ?= tollgate-data
@@ -19,9 +19,9 @@ run: tools-run ## build and serve a preset: PRESET=… LISTEN=0.0.0.0:8000 UPSTR
 	$(CARGO) build --locked --release -p tollgate-cli
 ifeq ($(UPSTREAM),fastapi)
 	$(MAKE) --no-print-directory $(VENV)/installed
-	scripts/with-fastapi $(VENV) $(FASTAPI) target/release/tollgate serve --preset $(PRESET) --listen $(LISTEN) --data $(DATA) --upstream http://$(FASTAPI)/random
+	scripts/with-fastapi $(VENV) $(FASTAPI) target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) --upstream http://$(FASTAPI)/random
 else
-	target/release/tollgate serve --preset $(PRESET) --listen $(LISTEN) --data $(DATA) $(if $(UPSTREAM),--upstream $(UPSTREAM))
+	target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) $(if $(UPSTREAM),--upstream $(UPSTREAM))
 endif
 
 init: ## write ./tollgate.toml from PRESET, to start rules of your own
@@ -32,7 +32,7 @@ build: tools-run ## the release binary, target/release/tollgate
 
 up: ## start PRESET in the background (no container engine is needed)
 	@test -x target/release/tollgate || $(MAKE) --no-print-directory build
-	@mkdir -p $(DATA) && { nohup target/release/tollgate serve --preset $(PRESET) --listen $(LISTEN) --data $(DATA) >$(DATA)/out.log 2>&1 & echo $$! >$(DATA)/pid; }
+	@mkdir -p $(DATA) && { nohup target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) >$(DATA)/out.log 2>&1 & echo $$! >$(DATA)/pid; }
 	@for try in 1 2 3 4 5 6 7 8 9 10; do target/release/tollgate health --data $(DATA) >/dev/null 2>&1 && break; sleep 0.3; done
 	@target/release/tollgate health --data $(DATA) >/dev/null && cat $(DATA)/out.log
 

@@ -41,7 +41,10 @@ impl Trace<'_> {
                 (refuse(&refusal, &context).map(Body::from), Some(refusal))
             }
         };
-        let ending = ending(&response, refusal.as_ref());
+        let ending = match self.refused_prefetch {
+            true => Ending::Refused,
+            false => ending(&response, refusal.as_ref()),
+        };
         self.write_fields(gateway, response.headers_mut(), refusal.as_ref());
         gateway
             .metrics

@@ -385,6 +385,10 @@ pub fn refuse(refusal: &Refusal, context: &RefusalContext<'_>) -> Response<Bytes
                 headers.insert(header::ALLOW, allow);
             }
         }
+        // Where the request itself is doubtful, so is where the next one begins.
+        Kind::BadRequest if context.route.is_none() => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Kind::ReducedCapacity | Kind::Unavailable => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
         }

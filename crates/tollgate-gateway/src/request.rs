@@ -92,6 +92,8 @@ pub(crate) struct Trace<'g> {
     pub(crate) route: Option<&'g Route>,
     pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) decided: Option<Decided>,
+    /// A browser's speculation was answered with nothing.
+    pub(crate) refused_prefetch: bool,
 }
 
 impl Trace<'_> {
@@ -129,6 +131,7 @@ pub(crate) async fn answer(
         route: None,
         identity: None,
         decided: None,
+        refused_prefetch: false,
     };
     let answered = route(worker, &mut trace, origin, peer, parts, body).await;
     trace.finish(gateway, answered)
@@ -167,6 +170,7 @@ async fn route<'g>(
     };
     trace.route = Some(route);
     if route.refuse_prefetch && is_prefetch(&parts) {
+        trace.refused_prefetch = true;
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response

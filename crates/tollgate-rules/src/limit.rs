@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use tollgate::key::CompositeKey;
-use tollgate::{Policy, Reason};
+use tollgate::{Mode, Policy, Reason};
 
 use crate::key::{KeySpec, Subject};
 
@@ -58,10 +58,20 @@ impl Limit {
         match (self.key.key_of(subject), self.missing) {
             (Some(key), _) => Ok(Some(key)),
             (None, MissingKey::Skip) => Ok(None),
+            // What only watches, or is off, refuses nobody.
+            (None, MissingKey::Deny) if !self.enforces() => Ok(None),
             (None, MissingKey::Deny) => Err(Reason::MissingKey),
             // A key without parts, which no request that has its parts can have.
             (None, MissingKey::Anonymous) => Ok(Some(CompositeKey::new())),
         }
+    }
+}
+
+impl Limit {
+    fn enforces(&self) -> bool {
+        self.policies
+            .iter()
+            .any(|policy| policy.mode() == Mode::Enforce)
     }
 }
 
@@ -73,5 +83,43 @@ impl Exempt {
                 .user_name
                 .is_some_and(|user| user.eq_ignore_ascii_case(name)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyPart;
+
+    fn key_of(mode: Option<Mode>) -> Result<Option<CompositeKey>, Reason> {
+        let policy = |mode| {
+            let policy = Policy::new("p.minute", "5 per minute".parse().unwrap()).unwrap();
+            Arc::new(policy.with_mode(mode))
+        };
+        let limit = Limit {
+            name: "p".to_owned(),
+            key: KeySpec(vec![KeyPart::User]),
+            policies: mode.into_iter().map(policy).collect(),
+            windows: Vec::new(),
+            missing: MissingKey::Deny,
+            exempt: Vec::new(),
+        };
+        let headers = http::HeaderMap::new();
+        limit.key_of(&Subject {
+            address: "192.0.2.1".parse().unwrap(),
+            user: None,
+            user_name: None,
+            api_key: None,
+            headers: &headers,
+            query: None,
+            route: "",
+        })
+    }
+
+    #[test]
+    fn a_limit_that_only_watches_or_is_off_refuses_nobody_for_a_missing_key() {
+        assert_eq!(key_of(Some(Mode::Enforce)), Err(Reason::MissingKey));
+        assert_eq!(key_of(Some(Mode::Shadow)), Ok(None));
+        assert_eq!(key_of(None), Ok(None));
     }
 }

@@ -19,6 +19,8 @@ use crate::time::Micros;
 const SHARDS: usize = 64;
 /// Keys that are looked at when one has to give way.
 const EVICTION_SAMPLE: usize = 8;
+/// Keys that give way for one decision at most. A log grows by one entry a decision, so a few suffice.
+const EVICTIONS_MAX: usize = 8;
 /// What a cell costs beside its key and its log: the map's slot, and allocator overhead.
 const CELL_BYTES: usize = 128;
 
@@ -324,8 +326,10 @@ impl<'s, 'c> Held<'s, 'c> {
     }
 
     fn put(&mut self, index: usize, slot: Option<Stored>) {
+        let store = self.store;
         let (shard, query) = self.shard(index);
         shard.write(query, slot);
+        shard.shrink(query, store.shard_bytes_max, &store.live_evictions);
     }
 }
 
@@ -360,6 +364,30 @@ impl Shard {
     fn remove(&mut self, index: usize) {
         if let Some((_, cell)) = self.cells.swap_remove_index(index) {
             self.bytes -= cell.bytes;
+        }
+    }
+
+    /// Holds the bound when a log has grown: others give way, those that have used least of each sample first.
+    fn shrink(&mut self, keep: &CellQuery<'_>, bytes_max: usize, live_evictions: &AtomicU64) {
+        for _ in 0..EVICTIONS_MAX {
+            if self.bytes <= bytes_max || self.cells.len() < 2 {
+                return;
+            }
+            let sample = (1..=EVICTION_SAMPLE).map(|step| (self.hand + step) % self.cells.len());
+            let kept = self.cells.get_index_of(keep);
+            let entries = |index: &usize| match &self.cells[*index].stored.state {
+                State::Log(entries) => entries.iter().map(|entry| entry.units).sum(),
+                State::Pair(..) => 0_u64,
+            };
+            let Some(victim) = sample
+                .filter(|index| Some(*index) != kept)
+                .min_by_key(entries)
+            else {
+                return;
+            };
+            self.hand = victim;
+            self.remove(victim);
+            live_evictions.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -454,6 +482,20 @@ mod tests {
             assert!(charge(&store, &policy, &format!("later-{later}"), 1, 7_200).is_allowed());
         }
         assert_eq!(store.stats().live_evictions, evictions);
+    }
+
+    #[test]
+    fn logs_that_grow_stay_under_the_bound() {
+        let store = MemoryStore::with_bounds(1 << 20, OnFull::Open);
+        let policy = Arc::new(Policy::new("p", "200 per hour".parse().unwrap()).unwrap());
+        for call in 0..128 {
+            for key in 0..1_000 {
+                let _ = charge(&store, &policy, &key.to_string(), 1, call);
+            }
+        }
+        let stats = store.stats();
+        assert!(stats.bytes <= (1 << 20) + (1 << 18), "{stats:?}");
+        assert!(stats.live_evictions > 0, "nothing grew: {stats:?}");
     }
 
     #[test]

@@ -26,6 +26,9 @@ const METHODS: [Method; 7] = [
 /// A limit and where it is asked for.
 type Placed = (Arc<Limit>, At<String>);
 
+/// One decision carries so many checks, of which an API key's own quota may be one.
+const POLICIES_MAX: usize = tollgate::store::CHECKS_MAX - 1;
+
 /// `[defaults]`: what routes have that say nothing else.
 #[derive(Default)]
 pub(super) struct Defaults {
@@ -97,6 +100,13 @@ impl Reader<'_> {
         table.finish();
         let Some(action) = action else { return };
         keys_need_auth(source, &span, &limits, &auth);
+        let policies: usize = limits.iter().map(|(limit, _)| limit.policies.len()).sum();
+        if policies > POLICIES_MAX {
+            let message = format!(
+                "a route has at most {POLICIES_MAX} quotas in all its limits, found {policies}"
+            );
+            source.complain(span.clone(), message);
+        }
         let route = Route {
             index: 0,
             name,
