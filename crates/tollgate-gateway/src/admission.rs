@@ -1,7 +1,7 @@
 //! Which connections are served: so many at a time, and of one address only so many of them.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,9 +15,14 @@ pub(crate) struct Admission {
 
 /// A connection's place, free again when it is dropped.
 pub(crate) struct Place {
+    _share: Share,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// One connection's part of its address's share.
+struct Share {
     admission: Arc<Admission>,
     address: Option<IpAddr>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Admission {
@@ -32,7 +37,7 @@ impl Admission {
     /// A place for a connection that was accepted: waits while all are taken, and is `None` when its address has its
     /// share. A proxy that is believed speaks for many, and has no share.
     pub(crate) async fn place(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Option<Place> {
-        let address = (!is_proxy).then(|| peer.to_canonical());
+        let address = (!is_proxy).then(|| network(peer));
         if let Some(address) = address {
             let mut counts = self.counts();
             let count = counts.entry(address).or_default();
@@ -41,10 +46,14 @@ impl Admission {
             }
             *count += 1;
         }
+        // Made before the wait, so that whoever stops waiting is not counted for ever.
+        let share = Share {
+            admission: Arc::clone(self),
+            address,
+        };
         match Arc::clone(&self.places).acquire_owned().await {
             Ok(permit) => Some(Place {
-                admission: Arc::clone(self),
-                address,
+                _share: share,
                 _permit: permit,
             }),
             Err(_) => None,
@@ -58,7 +67,17 @@ impl Admission {
     }
 }
 
-impl Drop for Place {
+/// A network of IPv6 has as many addresses as it likes: it counts as one.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+    }
+}
+
+impl Drop for Share {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
         let mut counts = self.admission.counts();
@@ -96,5 +115,22 @@ mod tests {
         drop(first);
         assert!(admission.place(one, false).await.is_some());
         assert!(admission.counts().len() <= 1, "who has left is forgotten");
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_for_a_place_gives_the_share_back() {
+        let admission = Admission::new(1, 2);
+        let address = "2001:db8::1".parse().unwrap();
+        let _taken = admission
+            .place("192.0.2.9".parse().unwrap(), false)
+            .await
+            .unwrap();
+        for _ in 0..5 {
+            let waiting = admission.place(address, false);
+            let waited = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;
+            assert!(waited.is_err(), "there was a place, or none to wait for");
+        }
+        assert_eq!(admission.counts().get(&network(address)), None);
+        assert_eq!(network("2001:db8::2".parse().unwrap()), network(address));
     }
 }

@@ -7,10 +7,27 @@ use std::rc::Rc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::request::{Peer, Worker, answer};
+
+/// Counts a connection while it is open, however it ends.
+struct Open<'m>(&'m Gauge);
+
+impl<'m> Open<'m> {
+    fn count(connections: &'m Gauge) -> Self {
+        connections.inc();
+        Open(connections)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 pub(crate) async fn serve(
     worker: Rc<Worker>,
@@ -31,7 +48,7 @@ pub(crate) async fn serve(
         let peer = &peer;
         async move { Ok::<_, Infallible>(answer(&worker, peer, request).await) }
     });
-    worker.gateway.metrics.connections.inc();
+    let _open = Open::count(&worker.gateway.metrics.connections);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -41,7 +58,6 @@ pub(crate) async fn serve(
             connection.await
         }
     };
-    worker.gateway.metrics.connections.dec();
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }

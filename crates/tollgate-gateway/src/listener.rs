@@ -105,16 +105,23 @@ async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receive
     });
     let mut stopped = stop.clone();
     let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => break,
-            Some(_) = connections.join_next() => {}
-            accepted = accept_one(&worker, &listener) => if let Some((stream, peer, place)) = accepted {
-                let (worker, stop) = (Rc::clone(&worker), stop.clone());
-                connections.spawn_local(async move {
-                    connection::serve(worker, stream, peer, stop).await;
-                    drop(place);
-                });
+    {
+        // Kept from turn to turn: an accepted connection that waits for its place is not dropped when another ends.
+        let accepting = accept_one(&worker, &listener);
+        tokio::pin!(accepting);
+        loop {
+            tokio::select! {
+                _ = stopped.wait_for(|stop| *stop) => break,
+                Some(_) = connections.join_next() => {}
+                accepted = &mut accepting => {
+                    accepting.set(accept_one(&worker, &listener));
+                    let Some((stream, peer, place)) = accepted else { continue };
+                    let (worker, stop) = (Rc::clone(&worker), stop.clone());
+                    connections.spawn_local(async move {
+                        connection::serve(worker, stream, peer, stop).await;
+                        drop(place);
+                    });
+                }
             }
         }
     }

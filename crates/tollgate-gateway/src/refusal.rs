@@ -349,7 +349,8 @@ impl Accepts {
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
-    let value = whole.parse::<u32>().unwrap_or(0) * 1000 + digits.parse::<u32>().unwrap_or(0);
+    let value =
+        whole.parse::<u32>().unwrap_or(0).min(1) * 1000 + digits.parse::<u32>().unwrap_or(0);
     value.min(1000)
 }
 
@@ -492,6 +493,8 @@ mod tests {
             ("text/plain", Accepts::Text),
             ("text/html;q=0, */*", Accepts::Json),
             ("image/png", Accepts::Json),
+            ("text/html;q=4294968, text/plain;q=0.5", Accepts::Html),
+            ("text/html;q=-1;q=x, text/plain;q=0.0001", Accepts::Json),
         ];
         for (accept, form) in cases {
             let mut headers = HeaderMap::new();

@@ -142,7 +142,7 @@ async fn route<'g>(
     trace: &mut Trace<'g>,
     origin: Origin,
     peer: &Peer,
-    parts: Parts,
+    mut parts: Parts,
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &*worker.gateway;
@@ -194,6 +194,12 @@ async fn route<'g>(
                 request_id: &trace.request_id,
                 authenticated: !route.auth.is_empty(),
             };
+            let in_page =
+                route.page && trace.accepts == Accepts::Html && trace.method == Method::GET;
+            if in_page {
+                // What is to be read here must not come compressed.
+                parts.headers.remove(header::ACCEPT_ENCODING);
+            }
             let to = Forwarded {
                 upstream: *upstream,
                 path: &path,
@@ -201,7 +207,7 @@ async fn route<'g>(
                 who,
             };
             let response = forward(gateway, &worker.pool, parts, body, to).await?;
-            match route.page && trace.accepts == Accepts::Html && trace.method == Method::GET {
+            match in_page {
                 true => number_page::render(response, trace.site(gateway), trace.windows()).await,
                 false => Ok(response),
             }

@@ -1,5 +1,6 @@
 //! What a limit is keyed by, and the key of one request.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, header};
@@ -73,10 +74,10 @@ impl KeySpec {
                 }
                 KeyPart::User => key.push(subject.user?.as_bytes()),
                 KeyPart::ApiKey => key.push(subject.api_key?.as_bytes()),
-                KeyPart::Header(name) => key.push(present(subject.headers.get(name)?.as_bytes())?),
-                KeyPart::Cookie(name) => {
-                    key.push(present(cookie(subject.headers, name)?.as_bytes())?)
-                }
+                KeyPart::Header(name) => key.push(present(
+                    only(subject.headers.get_all(name).iter())?.as_bytes(),
+                )?),
+                KeyPart::Cookie(name) => key.push(present(cookie(subject.headers, name)?)?),
                 KeyPart::Query(name) => key.push(present(query(subject.query?, name)?.as_bytes())?),
                 KeyPart::Route => key.push(subject.route.as_bytes()),
                 KeyPart::Global => {}
@@ -120,27 +121,27 @@ fn push_address(key: &mut CompositeKey, address: IpAddr, ipv6_prefix: u8) {
     }
 }
 
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// The one value; a client that sends several does not choose among keys.
+fn only<T>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let lines = headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|line| line.to_str().ok());
+        .map(|line| line.as_bytes());
     let pairs = lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-        .next()
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii);
+    only(pairs.filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")))
 }
 
-/// The raw value of a query parameter, as the client wrote it.
-fn query<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
+/// The value of a query parameter, decoded: every spelling of it is one key.
+fn query<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    only(pairs.filter(|(key, _)| key == name).map(|(_, value)| value))
 }
 
 #[cfg(test)]
@@ -212,5 +213,19 @@ mod tests {
                 .key_of(&subject)
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_parameter_has_one_key_however_it_is_spelled_and_two_of_a_name_are_none() {
+        let value = |text: &str| query(text, "t").map(Cow::into_owned);
+        for same in ["t=a", "t=%61", "%74=a", "x=1&t=a"] {
+            assert_eq!(value(same).as_deref(), Some("a"), "{same}");
+        }
+        assert_eq!(value("t=a&t=b"), None);
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=1; t=x".parse().unwrap());
+        assert_eq!(cookie(&headers, "t"), Some(&b"x"[..]));
+        headers.append(header::COOKIE, "t=y".parse().unwrap());
+        assert_eq!(cookie(&headers, "t"), None);
     }
 }

@@ -18,6 +18,7 @@ macro_rules! store_conformance {
             another_algorithm_starts_empty a_denied_request_costs_nothing a_denied_request_that_counts_takes_what_still_fits
             peek_charges_nothing_and_agrees_with_the_next_decision cost_zero_passes_and_writes_nothing
             a_refund_gives_back_what_the_charge_still_holds a_shadow_policy_never_denies
+            a_refund_leaves_alone_what_was_not_charged an_instant_beyond_all_time_is_no_overflow
             deny_refuses_and_unlimited_passes reset_forgets_one_key_and_reset_all_every_key
             the_same_key_and_policy_twice_is_one_check keys_and_policies_do_not_meet);
     };
@@ -589,6 +590,54 @@ pub fn a_shadow_policy_never_denies(store: &dyn Store) {
         1,
         "the request's remaining is that of the enforced policies"
     );
+}
+
+pub fn a_refund_leaves_alone_what_was_not_charged(store: &dyn Store) {
+    let shadow = Arc::new(
+        Policy::new("watch", "1/m".parse().unwrap())
+            .unwrap()
+            .with_mode(Mode::Shadow),
+    );
+    let p = [policy("live", "5/m"), shadow];
+    passes(store, &p, 0.0);
+    let second = take(store, &p, 1, 1.0);
+    assert!(
+        second.standings()[1].is_violated(),
+        "the shadow was charged once only"
+    );
+    let receipt = second.receipt().unwrap();
+    assert_eq!(
+        wait(store.refund(&checks(&p, "ann", 1), &receipt, at(1.0))).unwrap(),
+        1
+    );
+    let used: Vec<u64> = peek(store, &p, 1, 1.0)
+        .standings()
+        .iter()
+        .map(|standing| standing.used())
+        .collect();
+    assert_eq!(used, [1, 1]);
+}
+
+pub fn an_instant_beyond_all_time_is_no_overflow(store: &dyn Store) {
+    for (name, quota) in [
+        ("s", "2/century"),
+        ("f", "2/century fixed-window"),
+        ("t", "2/century token-bucket"),
+        ("c", "2/year calendar"),
+    ] {
+        let p = [policy(name, quota)];
+        for now in [0, u64::MAX, u64::MAX / 2, 1, u64::MAX] {
+            let checks = checks(&p, "ann", 1);
+            let _ = wait(store.peek(&checks, Micros(now)));
+            let decision = wait(store.decide(&checks, Micros(now)));
+            if let Some(receipt) = decision.receipt() {
+                assert!(
+                    wait(store.refund(&checks, &receipt, Micros(now))).unwrap() <= 1,
+                    "{quota} at {now}"
+                );
+            }
+        }
+    }
 }
 
 pub fn deny_refuses_and_unlimited_passes(store: &dyn Store) {

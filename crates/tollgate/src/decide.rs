@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::algorithm::{Charge, Facts, State};
+use crate::algorithm::{Charge, Facts, INTEGER_MAX, State};
 use crate::decision::{Decision, Outcome, Reason, Receipt, Standing, Verdict};
 use crate::policy::{Mode, Policy, Rule};
 use crate::store::{Check, Checks};
 use crate::time::Micros;
+
+/// The latest instant that is decided at, in the year 2255: a later reading is taken for it, so that nothing overflows.
+const LATEST: Micros = Micros(INTEGER_MAX);
 
 /// A state with the policy that it was made under.
 #[derive(Clone, Debug)]
@@ -25,6 +28,7 @@ pub struct Stored {
 /// When a check is denied no slot changes, but for the policies that count denied requests, and for states that
 /// move to a newer policy's numbers.
 pub fn decide(checks: &Checks<'_>, slots: &mut [Option<Stored>], now: Micros) -> Decision {
+    let now = now.min(LATEST);
     for (check, slot) in checks.iter().zip(slots.iter_mut()) {
         migrate(check, slot, now);
     }
@@ -60,6 +64,7 @@ pub fn decide(checks: &Checks<'_>, slots: &mut [Option<Stored>], now: Micros) ->
 
 /// What [`decide`] would decide, without changing anything.
 pub fn peek(checks: &Checks<'_>, slots: &[Option<Stored>], now: Micros) -> Decision {
+    let now = now.min(LATEST);
     let mut standings = SmallVec::new();
     for (check, slot) in checks.iter().zip(slots) {
         let mut moved = None;
@@ -84,24 +89,23 @@ pub fn refund(
     receipt: &Receipt,
     now: Micros,
 ) -> u64 {
+    let now = now.min(LATEST);
     let mut given_back = 0;
     for (index, (check, slot)) in checks.iter().zip(slots).enumerate() {
         let charge = receipt.charges.get(index).filter(|charge| charge.cost > 0);
-        let (Some(charge), Some(stored)) = (charge, slot.take()) else {
-            continue;
-        };
-        let Some(algorithm) = stored.policy.algorithm() else {
-            continue;
-        };
         // A charge made under other numbers is marked in them.
-        if !stored.policy.counts_like(check.policy) {
-            *slot = Some(stored);
+        let same = |stored: &&Stored| stored.policy.counts_like(check.policy);
+        let (Some(charge), Some(stored)) = (charge, slot.as_ref().filter(same)) else {
             continue;
-        }
+        };
+        let policy = Arc::clone(&stored.policy);
+        let (Some(algorithm), Some(stored)) = (policy.algorithm(), slot.take()) else {
+            continue;
+        };
         let (state, units) = algorithm.give_back(stored.state, now, charge);
         given_back += units;
         *slot = state.map(|state| Stored {
-            policy: Arc::clone(&stored.policy),
+            policy: Arc::clone(&policy),
             state,
         });
     }

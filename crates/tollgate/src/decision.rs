@@ -37,6 +37,8 @@ pub enum Reason {
     Policy,
     /// The request carries nothing to limit it by, and the policy says that this denies.
     MissingKey,
+    /// The request has more checks than [`CHECKS_MAX`](crate::store::CHECKS_MAX).
+    TooManyChecks,
     /// The key is longer than [`KEY_BYTES_MAX`](crate::key::KEY_BYTES_MAX).
     KeyTooLong,
     /// The store has no room for another key, and is told to refuse newcomers then.

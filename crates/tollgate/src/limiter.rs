@@ -140,6 +140,12 @@ impl Limiter {
         self.store.decide(checks, self.clock.now())
     }
 
+    /// Gives back what [`check_all`](Limiter::check_all) charged to the same checks, as far as it still holds anything,
+    /// and tells how many units that were.
+    pub fn refund_all(&self, checks: &Checks<'_>, receipt: &Receipt) -> u64 {
+        self.store.refund(checks, receipt, self.clock.now())
+    }
+
     fn with_checks(
         &self,
         key: &[u8],

@@ -127,6 +127,7 @@ impl MemoryStore {
         for (index, slot) in slots.into_iter().enumerate() {
             held.put(index, slot.filter(|_| rooms[index]));
         }
+        held.shrink(now);
         decision
     }
 
@@ -326,10 +327,29 @@ impl<'s, 'c> Held<'s, 'c> {
     }
 
     fn put(&mut self, index: usize, slot: Option<Stored>) {
-        let store = self.store;
         let (shard, query) = self.shard(index);
         shard.write(query, slot);
-        shard.shrink(query, store.shard_bytes_max, &store.live_evictions);
+    }
+
+    /// Holds the bound where a log has grown: others than the request's own keys give way.
+    fn shrink(&mut self, now: Micros) {
+        let store = self.store;
+        for (_, shard) in &mut self.shards {
+            for _ in 0..EVICTIONS_MAX {
+                if shard.bytes <= store.shard_bytes_max {
+                    break;
+                }
+                let own =
+                    |key: &CellKey| self.queries.iter().any(|(_, query)| query.equivalent(key));
+                let Some((used, index)) = shard.sample(now, own) else {
+                    break;
+                };
+                shard.remove(index);
+                store
+                    .live_evictions
+                    .fetch_add(u64::from(used > 0), Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -367,49 +387,30 @@ impl Shard {
         }
     }
 
-    /// Holds the bound when a log has grown: others give way, those that have used least of each sample first.
-    fn shrink(&mut self, keep: &CellQuery<'_>, bytes_max: usize, live_evictions: &AtomicU64) {
-        for _ in 0..EVICTIONS_MAX {
-            if self.bytes <= bytes_max || self.cells.len() < 2 {
-                return;
-            }
-            let sample = (1..=EVICTION_SAMPLE).map(|step| (self.hand + step) % self.cells.len());
-            let kept = self.cells.get_index_of(keep);
-            let entries = |index: &usize| match &self.cells[*index].stored.state {
-                State::Log(entries) => entries.iter().map(|entry| entry.units).sum(),
-                State::Pair(..) => 0_u64,
-            };
-            let Some(victim) = sample
-                .filter(|index| Some(*index) != kept)
-                .min_by_key(entries)
-            else {
-                return;
-            };
-            self.hand = victim;
-            self.remove(victim);
-            live_evictions.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Makes room for a newcomer that will use `cost` units, and tells whether there is some: of a sample, what is
-    /// void goes, else the key with the fewest units in use, unless the newcomer would have no more.
-    fn evict_for(&mut self, cost: u64, now: Micros, live_evictions: &AtomicU64) -> bool {
+    /// Of a sample, the key that has the fewest units in use, and how many: none when its time has passed.
+    fn sample(&mut self, now: Micros, spared: impl Fn(&CellKey) -> bool) -> Option<(u64, usize)> {
         let mut least: Option<(u64, usize)> = None;
         for _ in 0..EVICTION_SAMPLE.min(self.cells.len()) {
             self.hand = (self.hand + 1) % self.cells.len();
-            let (used, void_at) = decide::in_use(&self.cells[self.hand].stored, now);
-            if void_at <= now {
-                self.remove(self.hand);
-                return true;
+            let Some((key, cell)) = self.cells.get_index(self.hand) else {
+                continue;
+            };
+            let (used, void_at) = decide::in_use(&cell.stored, now);
+            let used = if void_at <= now { 0 } else { used.max(1) };
+            if !spared(key) && least.is_none_or(|(fewest, _)| used < fewest) {
+                least = Some((used, self.hand));
             }
-            least = least
-                .min(Some((used, self.hand)))
-                .or(Some((used, self.hand)));
         }
-        match least {
+        least
+    }
+
+    /// Makes room for a newcomer that will use `cost` units, and tells whether there is some: what is void goes, else
+    /// the key with the fewest units in use, unless the newcomer would have no more.
+    fn evict_for(&mut self, cost: u64, now: Micros, live_evictions: &AtomicU64) -> bool {
+        match self.sample(now, |_| false) {
             Some((used, index)) if used < cost => {
                 self.remove(index);
-                live_evictions.fetch_add(1, Ordering::Relaxed);
+                live_evictions.fetch_add(u64::from(used > 0), Ordering::Relaxed);
                 true
             }
             _ => false,
@@ -418,7 +419,7 @@ impl Shard {
 }
 
 fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A thread that panicked while holding the lock left whole states behind: they are replaced, never edited.
+    // A thread can only panic here in an algorithm of its user's own; its keys then begin anew, and all others are whole.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use crate::algorithm::{Entry, State};
+use crate::algorithm::{Entry, INTEGER_MAX, State};
 use crate::decide::Stored;
 use crate::memory::MemoryStore;
 use crate::policy::Policy;
@@ -110,11 +110,13 @@ impl MemoryStore {
         let mut policies = HashMap::new();
         let mut restored = Restored::default();
         while !input.0.is_empty() {
-            let Some(record) = take_record(&mut input) else {
+            let Some((record, sum)) = take_record(&mut input) else {
                 restored.torn = true;
                 break;
             };
-            match read_payload(&mut Input(record), &policies) {
+            // A damaged record costs itself: its length tells where the next one begins.
+            let whole = Some(record).filter(|record| crc32fast::hash(record) == sum);
+            match whole.and_then(|record| read_payload(&mut Input(record), &policies)) {
                 Some(Payload::Policy(id, policy)) => {
                     policies.insert(id, policy);
                 }
@@ -167,11 +169,14 @@ fn put_record(records: &mut Vec<u8>, payload: &[u8]) {
     records.extend_from_slice(payload);
 }
 
-fn take_record<'a>(input: &mut Input<'a>) -> Option<&'a [u8]> {
+/// The next record and its sum, or `None` where the file ends within it.
+fn take_record<'a>(input: &mut Input<'a>) -> Option<(&'a [u8], u32)> {
     let length = input.u32()? as usize;
     let sum = input.u32()?;
-    let payload = input.take(length).filter(|_| length <= RECORD_BYTES_MAX)?;
-    (crc32fast::hash(payload) == sum).then_some(payload)
+    input
+        .take(length)
+        .filter(|_| length <= RECORD_BYTES_MAX)
+        .map(|payload| (payload, sum))
 }
 
 fn read_payload<'a>(
@@ -190,13 +195,13 @@ fn read_payload<'a>(
             let policy = Arc::clone(policies.get(&input.u32()?)?);
             let key = input.bytes()?;
             let state = match input.take(1)? {
-                [0] => State::Pair(input.u64()?, input.u64()?),
+                [0] => State::Pair(input.small()?, input.small()?),
                 [1] => {
                     let count = input.u32()?;
                     let entry = |input: &mut Input<'a>| {
                         Some(Entry {
-                            at: input.u64()?,
-                            units: input.u64()?,
+                            at: input.small()?,
+                            units: input.small()?,
                         })
                     };
                     State::Log((0..count).map(|_| entry(input)).collect::<Option<_>>()?)
@@ -225,6 +230,11 @@ impl<'a> Input<'a> {
 
     fn u64(&mut self) -> Option<u64> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
+    /// A number that no algorithm overflows on.
+    fn small(&mut self) -> Option<u64> {
+        self.u64().filter(|number| *number <= 2 * INTEGER_MAX)
     }
 
     fn bytes(&mut self) -> Option<&'a [u8]> {

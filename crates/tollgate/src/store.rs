@@ -40,7 +40,7 @@ impl<'a> Checks<'a> {
     ///
     /// # Errors
     /// [`Reason::KeyTooLong`] for a key above [`KEY_BYTES_MAX`].
-    /// [`Reason::Policy`] beyond [`CHECKS_MAX`] checks, which no rule set can produce.
+    /// [`Reason::TooManyChecks`] beyond [`CHECKS_MAX`].
     pub fn push(&mut self, check: Check<'a>) -> Result<(), Reason> {
         if check.key.len() > KEY_BYTES_MAX {
             return Err(Reason::KeyTooLong);
@@ -50,7 +50,7 @@ impl<'a> Checks<'a> {
         };
         match self.0.iter().position(same) {
             Some(known) => self.0[known].cost = self.0[known].cost.saturating_add(check.cost),
-            None if self.0.len() == CHECKS_MAX => return Err(Reason::Policy),
+            None if self.0.len() == CHECKS_MAX => return Err(Reason::TooManyChecks),
             None => self.0.push(check),
         }
         Ok(())

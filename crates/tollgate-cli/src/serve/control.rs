@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tollgate::{Clock, MemoryStore, PolicyError};
 use tollgate_accounts::Accounts;
 use tollgate_gateway::builtin::Call;
@@ -10,6 +10,9 @@ use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::RuleSet;
 
 use crate::builtin::Builtins;
+
+/// Calls that are worked on at the same time.
+const CALLS_AT_ONCE_MAX: usize = 256;
 
 /// Starts answering calls, following changes that others make, and writing usage.
 pub(super) fn start(
@@ -42,7 +45,12 @@ async fn answer_calls(
     accounts: Accounts,
     mut waiting: mpsc::Receiver<Call>,
 ) {
+    let places = Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX));
     while let Some(call) = waiting.recv().await {
+        // While all places are taken calls wait in the queue, and when that is full the data plane says so.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let (builtins, accounts) = (Arc::clone(&builtins), accounts.clone());
         // A task that panics drops its reply, and the data plane answers 500 for it.
         tokio::spawn(async move {
@@ -59,6 +67,7 @@ async fn answer_calls(
                     let _ = reply.send(known);
                 }
             }
+            drop(place);
         });
     }
 }

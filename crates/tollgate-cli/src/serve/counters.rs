@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tollgate::MemoryStore;
@@ -17,6 +17,8 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Counters {
     store: Arc<MemoryStore>,
     file: PathBuf,
+    /// One at a time writes the file.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Counters {
@@ -41,7 +43,11 @@ impl Counters {
                 tracing::error!(%error, file = %file.display(), "the saved counters cannot be read")
             }
         }
-        Counters { store, file }
+        Counters {
+            store,
+            file,
+            writing: Arc::default(),
+        }
     }
 
     /// Saves again and again. Never ends.
@@ -61,6 +67,7 @@ impl Counters {
     }
 
     fn try_save(&self) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let beside = self.file.with_extension("new");
         let mut out = BufWriter::new(
             OpenOptions::new()

@@ -306,11 +306,14 @@ fn what_is_too_large_is_431_414_or_413_and_costs_no_memory() {
 fn a_streamed_body_is_413_when_it_turns_out_to_be_too_large() {
     let (gateway, _upstream) = proxy();
     let chunk = format!("64\r\n{}\r\n", "x".repeat(100));
-    let bytes = format!(
-        "POST / HTTP/1.1\r\n{HOST}transfer-encoding: chunked\r\n\r\n{}0\r\n\r\n",
-        chunk.repeat(11)
-    );
-    assert_eq!(ended(gateway, bytes.as_bytes()), (413, true));
+    for (chunks, expected) in [(10, 200), (11, 413), (1_000, 413)] {
+        let bytes = format!(
+            "POST / HTTP/1.1\r\n{HOST}transfer-encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunk.repeat(chunks)
+        );
+        let (status, _) = sent(gateway, bytes.as_bytes());
+        assert_eq!(status, expected, "{chunks} chunks of 100 bytes");
+    }
 }
 
 #[test]
@@ -628,4 +631,25 @@ fn nothing_that_was_sent_made_the_gateway_panic_or_answer_500() {
     assert_eq!(gateway.get("/").status, 200);
     let log = gateway.process().log();
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn one_address_holds_only_so_many_connections_and_others_are_served() {
+    let gateway = launch()
+        .rules("[server]\nconnections_per_address_max = 10\n[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"x\" }\n")
+        .start();
+    let mut held: Vec<Connection> = (0..10)
+        .map(|_| Connection::open(gateway.address()))
+        .collect();
+    for connection in &mut held {
+        assert_eq!(Call::get("/").over(connection).status, 200);
+    }
+    let refused = Call::get("/").try_send(gateway.address());
+    assert!(refused.is_err(), "{refused:?}");
+    let elsewhere = Call::get("/").from(std::net::Ipv4Addr::new(127, 0, 0, 2));
+    assert_eq!(gateway.call(&elsewhere).status, 200);
+    drop(held);
+    tollgate_testkit::process::eventually("a place to be free again", || {
+        Call::get("/").try_send(gateway.address()).ok()
+    });
 }

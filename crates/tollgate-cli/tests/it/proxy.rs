@@ -603,3 +603,93 @@ fn a_client_that_goes_away_ends_its_call_to_the_upstream() {
     let closed = told.recv_timeout(std::time::Duration::from_secs(10));
     assert_eq!(closed, Ok(true), "the upstream works for nobody");
 }
+
+#[test]
+fn a_head_is_charged_and_forwarded_as_what_it_is_and_options_reach_nobody() {
+    let upstream = Upstream::recording();
+    let gateway = launch()
+        .upstream(&upstream.url())
+        .limit("3 per minute")
+        .start();
+    let head = gateway.call(&Call::new("HEAD", "/x"));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(
+        head.field("content-length"),
+        Some("12"),
+        "what a GET would get"
+    );
+    assert_eq!(upstream.last().method, "HEAD");
+    for _ in 0..10 {
+        let options = gateway.call(&Call::new("OPTIONS", "/x"));
+        assert_eq!(options.status, 204);
+        assert!(options.expect("allow").contains("GET"));
+    }
+    assert_eq!(
+        statuses(&gateway, &Call::new("HEAD", "/x"), 3),
+        [200, 200, 429]
+    );
+    assert_eq!(upstream.count(), 3);
+}
+
+#[test]
+fn a_limit_by_a_field_refuses_who_lacks_it_and_takes_any_value_up_to_its_length() {
+    let gateway = launch()
+        .rules(
+            "[limits.tenant]\nkey = \"header:x-tenant\"\nquotas = [\"1 per minute\"]\n\
+             [[routes]]\nmatch = \"GET /\"\nlimits = [\"tenant\"]\nrespond = { text = \"x\" }\n",
+        )
+        .start();
+    for missing in [Call::get("/"), Call::get("/").field("x-tenant", "")] {
+        assert_eq!(gateway.call(&missing).status, 403);
+    }
+    let long = "x".repeat(8_000);
+    for (tenant, expected) in [
+        ("a", [200, 429]),
+        ("A", [200, 429]),
+        ("e\u{301}", [200, 429]),
+        ("\u{e9}", [200, 429]),
+        (long.as_str(), [400, 400]),
+    ] {
+        let call = Call::get("/").field("x-tenant", tenant);
+        assert_eq!(statuses(&gateway, &call, 2), expected, "{}", &tenant[..1]);
+    }
+}
+
+#[test]
+fn an_upstreams_own_failure_goes_through_as_it_is() {
+    let upstream = Upstream::answering(
+        "503 Service Unavailable",
+        "retry-after: 7\r\nx-own: 1\r\n",
+        "theirs",
+    );
+    let gateway = launch()
+        .upstream(&upstream.url())
+        .limit("5 per minute")
+        .start();
+    let answer = gateway.get("/");
+    assert_eq!((answer.status, answer.text().as_str()), (503, "theirs"));
+    assert_eq!(
+        (answer.retry_after(), answer.field("x-own")),
+        (Some(7), Some("1"))
+    );
+    assert_eq!(rate_limit(&answer).len(), 1, "and it was charged");
+}
+
+#[test]
+fn interim_answers_of_an_upstream_end_in_one_final_answer() {
+    let early = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
+    let final_answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let upstream = Upstream::saying(early.repeat(50) + final_answer);
+    let gateway = open_proxy(&upstream.url());
+    let mut connection = Connection::open(gateway.address());
+    let answer = Call::get("/").over(&mut connection);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    let switching = Upstream::saying("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\nraw");
+    let gateway = open_proxy(&switching.url());
+    let answer = gateway.call(
+        &Call::get("/")
+            .field("connection", "upgrade")
+            .field("upgrade", "x"),
+    );
+    assert_eq!(answer.status, 502, "nobody asked to switch");
+}

@@ -491,3 +491,41 @@ fn a_password_cannot_be_guessed_without_end_and_right_ones_cost_nothing() {
     gateway.advance(900.0);
     log_in(&gateway, "ann");
 }
+
+#[test]
+fn a_log_in_never_adopts_a_session_that_was_there_before() {
+    let gateway = preset("random-number");
+    let mallory = join(&gateway, "mallory");
+    sign_up(&gateway, "ann");
+    let call = mallory.with_cookie(Call::post("/login").json(&credentials("ann")));
+    let answer = gateway.call(&call);
+    assert_eq!(answer.status, 200);
+    let session = answer.cookie("session").unwrap().0;
+    assert_ne!(session, mallory.session);
+    let user = |session: &str| {
+        let call = Call::get(LEFT).field("cookie", &format!("session={session}"));
+        gateway.call(&call).json()["user"].clone()
+    };
+    assert_eq!(
+        (user(&session), user(&mallory.session)),
+        (json!("ann"), json!("mallory"))
+    );
+}
+
+#[test]
+fn the_cookie_is_bound_to_https_when_a_trusted_proxy_says_that_the_client_came_by_it() {
+    let file = root().join("examples/random-number/tollgate.toml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let trusting = text.replace("[server]", "[server]\ntrusted_proxies = [\"127.0.0.1/32\"]");
+    for (rules, secure) in [(&trusting, true), (&text, false)] {
+        let gateway = launch().rules(rules).start();
+        sign_up(&gateway, "ann");
+        let call = Call::post("/login").json(&credentials("ann"));
+        let answer = gateway.call(&call.field("x-forwarded-proto", "https"));
+        let name = if secure { "__Host-session" } else { "session" };
+        let (session, attributes) = answer.cookie(name).unwrap();
+        assert_eq!(attributes.contains("; Secure"), secure, "{attributes}");
+        let cookie = Call::get(LEFT).field("cookie", &format!("{name}={session}"));
+        assert_eq!(gateway.call(&cookie).status, 200);
+    }
+}

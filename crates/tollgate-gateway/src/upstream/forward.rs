@@ -63,6 +63,7 @@ pub(crate) async fn forward(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Refusal::bad_gateway());
     }
+    lease.upload = progress;
     let (mut parts, incoming) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);
     Ok(Response::from_parts(

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::client_body::ClientBody;
+use super::client_body::{ClientBody, Progress};
 use crate::refusal::Refusal;
 
 /// Connections to one upstream that are kept while idle, for each thread.
@@ -36,12 +36,17 @@ pub(crate) struct Lease {
     pub(crate) sender: SendRequest<ClientBody>,
     /// Whether it has served before, so that the upstream may have closed it in the meantime.
     pub(crate) reused: bool,
+    /// The client's body, if one is being sent.
+    pub(crate) upload: Option<Rc<Progress>>,
     home: Idle,
 }
 
 impl Lease {
-    /// The connection has done its work and can serve again.
+    /// The answer has come through whole: the connection can serve again, unless the request is still being sent.
     pub(crate) fn give_back(self) {
+        if self.upload.is_some_and(|upload| !upload.ended.get()) {
+            return;
+        }
         let mut idle = self.home.borrow_mut();
         if idle.len() < IDLE_MAX && !self.sender.is_closed() {
             idle.push(IdleConnection {
@@ -76,6 +81,7 @@ impl Pool {
                 return Ok(Lease {
                     sender: idle.sender,
                     reused: true,
+                    upload: None,
                     home: Rc::clone(home),
                 });
             }
@@ -113,6 +119,7 @@ impl Pool {
         Ok(Lease {
             sender,
             reused: false,
+            upload: None,
             home: Rc::clone(&self.idle[upstream]),
         })
     }

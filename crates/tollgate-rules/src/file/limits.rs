@@ -13,6 +13,8 @@ use crate::read::{At, Source, Table, Value, nearest};
 /// Parts of a key that have no parameter; the others are `header:NAME`, `cookie:NAME` and `query:NAME`.
 const PLAIN_PARTS: [&str; 5] = ["client-ip", "user", "api-key", "route", "global"];
 const IPV6_PREFIX: u8 = 64;
+/// What the quota of an API key is called: a limit of this name and that quota would be counted as one.
+pub(super) const RESERVED_NAME: &str = "own";
 
 /// Every limit of the `[limits]` table.
 pub(super) fn named(table: Option<Table<'_, '_>>) -> Vec<Arc<Limit>> {
@@ -23,6 +25,10 @@ pub(super) fn named(table: Option<Table<'_, '_>>) -> Vec<Arc<Limit>> {
         if !is_name(&name.value) {
             let help = "letters, digits and dashes, beginning with a letter: names stand in response fields and metrics";
             table.source().complain_with(name.span, format!("`{}` cannot name a limit", name.value), Some(help.to_owned()));
+            return None;
+        }
+        if name.value == RESERVED_NAME {
+            table.source().complain(name.span, format!("`{RESERVED_NAME}` is the name of every API key's own quota"));
             return None;
         }
         limit(&name.value, value.table()?)

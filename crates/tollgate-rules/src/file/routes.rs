@@ -280,7 +280,7 @@ fn inline_name(route: &str) -> String {
         .filter(|word| !word.is_empty())
         .collect();
     let name = words.join("-");
-    if super::limits::is_name(&name) {
+    if super::limits::is_name(&name) && name != super::limits::RESERVED_NAME {
         name
     } else {
         "route".to_owned()

@@ -57,6 +57,7 @@ fn an_inline_limit_always_gets_a_name_that_fields_and_metrics_can_carry() {
         ("GET /hello/{name}", "hello-name"),
         ("/{*rest}", "rest"),
         ("GET /", "route"),
+        ("GET /own", "route"),
         ("GET /2fast", "route"),
         ("GET /%C3%A9", "C3-A9"),
     ] {
@@ -86,7 +87,7 @@ fn defaults_hold_where_a_route_says_nothing_are_replaced_by_its_own_and_kept_by_
     let rules = rules(&format!(
         "[defaults]\nlimits = [\"5 per minute by client-ip, route\"]\n\
          [[routes]]\nmatch = \"GET /default\"\n{RESPOND}\
-         [[routes]]\nmatch = \"GET /own\"\nlimits = [\"2/s\"]\n{RESPOND}\
+         [[routes]]\nmatch = \"GET /mine\"\nlimits = [\"2/s\"]\n{RESPOND}\
          [[routes]]\nmatch = \"GET /both\"\nlimits = [\"2/s\"]\ninherit = true\n{RESPOND}\
          [[routes]]\nmatch = \"GET /none\"\nlimits = []\n{RESPOND}\
          [[routes]]\nmatch = \"GET /proxied\"\nupstream = \"http://127.0.0.1:9\"\n\
@@ -99,7 +100,7 @@ fn defaults_hold_where_a_route_says_nothing_are_replaced_by_its_own_and_kept_by_
         of,
         [
             vec!["default"],
-            vec!["own"],
+            vec!["mine"],
             vec!["default", "both"],
             none.clone(),
             vec!["default"],

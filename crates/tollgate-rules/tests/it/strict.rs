@@ -621,6 +621,10 @@ fn addresses_networks_origins_and_names_are_checked() {
             "`a b` cannot name a limit",
         ),
         (
+            "[limits.own]\nkey = \"api-key\"\nquotas = [\"5 per minute\"]\n",
+            "`own` is the name of every API key's own quota",
+        ),
+        (
             "[limits.1st]\nkey = \"user\"\nquotas = [\"5 per minute\"]\n",
             "`1st` cannot name a limit",
         ),

@@ -92,7 +92,7 @@ pub trait Algorithm: fmt::Debug + Send + Sync {
     /// What the state says about `cost` at `now`. `step` succeeds exactly when `fits_at` is not later than `now`.
     fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts;
 
-    /// The state after `charge` is given back, as far as it still holds anything, and how many units that were.
+    /// The state after `charge` is given back, as far as it still holds anything, and how many units that were, rounded up.
     /// `None` stands for absence. The default gives nothing back.
     fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
         let _ = (now, charge);

@@ -122,7 +122,7 @@ impl Algorithm for TokenBucket {
         let left = deficit - credits;
         (
             (left > 0).then(|| self.state_of(left, now)),
-            credits / self.price,
+            credits.div_ceil(self.price),
         )
     }
 

@@ -163,14 +163,12 @@ fn parse_one(text: &str, default: AlgorithmKind) -> Result<Quota, NotationError>
 fn quota(reader: &mut Reader<'_>, default: AlgorithmKind) -> Result<Quota, NotationError> {
     match reader.peek_word().to_ascii_lowercase().as_str() {
         "deny" => {
-            return reader
-                .take_word()
-                .map_or_else(|| Ok(Quota::deny()), |_| Ok(Quota::deny()));
+            reader.take_word();
+            return Ok(Quota::deny());
         }
         "unlimited" => {
-            return reader
-                .take_word()
-                .map_or_else(|| Ok(Quota::unlimited()), |_| Ok(Quota::unlimited()));
+            reader.take_word();
+            return Ok(Quota::unlimited());
         }
         _ => {}
     }

@@ -76,6 +76,14 @@ fn a_torn_or_damaged_file_gives_back_what_is_whole_and_never_panics() {
         let torn = MemoryStore::new().restore(&file[..length]).unwrap();
         assert!(torn.states < whole, "{length}");
     }
+    // The last byte belongs to the last record: just that one is lost.
+    let mut damaged = file.clone();
+    *damaged.last_mut().unwrap() ^= 0x55;
+    assert_eq!(
+        MemoryStore::new().restore(&damaged[..]).unwrap().states,
+        whole - 1
+    );
+    // A byte of the middle costs one state, or, in a policy, the states under it.
     for byte in (10..file.len()).step_by(7) {
         let mut damaged = file.clone();
         damaged[byte] ^= 0x55;
