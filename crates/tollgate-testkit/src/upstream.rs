@@ -19,7 +19,7 @@ pub struct Received {
     pub method: String,
     /// Its target, as it was written.
     pub target: String,
-    /// Its body, unless a script read it.
+    /// Its body, when it was read [as a whole](Exchange::body).
     pub body: Vec<u8>,
     /// Which connection brought it, counted from 0.
     pub connection: usize,
@@ -51,6 +51,8 @@ pub struct Exchange<'s> {
     stream: &'s mut BufReader<TcpStream>,
     framing: Framing,
     open: bool,
+    shared: &'s Shared,
+    place: usize,
 }
 
 impl Exchange<'_> {
@@ -62,7 +64,7 @@ impl Exchange<'_> {
         self.framing.part(self.stream)
     }
 
-    /// The rest of the request's body.
+    /// The rest of the request's body, which is noted.
     ///
     /// # Errors
     /// The gateway closed within the body.
@@ -71,10 +73,15 @@ impl Exchange<'_> {
         loop {
             let part = self.part()?;
             if part.is_empty() {
-                return Ok(body);
+                break;
             }
             body.extend(part);
         }
+        // Before anything is answered, so that who has the answer finds it.
+        self.shared.received.lock().unwrap()[self.place]
+            .body
+            .clone_from(&body);
+        Ok(body)
     }
 
     /// Writes bytes as they are.
@@ -125,6 +132,7 @@ type Script = dyn Fn(&mut Exchange<'_>) -> io::Result<()> + Send + Sync;
 struct Shared {
     received: Mutex<Vec<Received>>,
     connections: AtomicUsize,
+    closed: AtomicUsize,
     stopped: AtomicBool,
     script: Box<Script>,
 }
@@ -148,7 +156,7 @@ impl Upstream {
     /// One that reads each request and always answers the same.
     pub fn answering(status: &'static str, fields: &'static str, body: &'static str) -> Self {
         Upstream::scripted(move |exchange| {
-            exchange.request.body = exchange.body()?;
+            exchange.body()?;
             let silent = exchange.request.method == "HEAD";
             match silent {
                 true => exchange.write(format!(
@@ -210,6 +218,7 @@ impl Upstream {
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             connections: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             script: Box::new(script),
         });
@@ -225,6 +234,7 @@ impl Upstream {
                 std::thread::spawn(move || {
                     // A connection that breaks is the gateway's to handle, and the test's to judge.
                     let _ = serve(&server, stream, number);
+                    server.closed.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
@@ -259,6 +269,11 @@ impl Upstream {
     /// How many connections were opened so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them it has closed so far.
+    pub fn closed(&self) -> usize {
+        self.shared.closed.load(Ordering::SeqCst)
     }
 }
 
@@ -318,12 +333,11 @@ fn serve(shared: &Shared, stream: TcpStream, number: usize) -> io::Result<()> {
             stream: &mut stream,
             framing,
             open: !closing,
+            shared,
+            place,
         };
-        let outcome = (shared.script)(&mut exchange);
-        let Exchange { request, open, .. } = exchange;
-        shared.received.lock().unwrap()[place].body = request.body;
-        outcome?;
-        if !open {
+        (shared.script)(&mut exchange)?;
+        if !exchange.open {
             return Ok(());
         }
     }

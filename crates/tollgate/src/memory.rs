@@ -1,7 +1,7 @@
 //! States in this process: sharded maps under one bound of memory.
 
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,7 +63,7 @@ pub struct MemoryStats {
 
 #[derive(Default)]
 struct Shard {
-    cells: IndexMap<CellKey, Cell, RandomState>,
+    cells: IndexMap<CellKey, Cell, BuildHasherDefault<Carried>>,
     bytes: usize,
     /// Where the next sample starts.
     hand: usize,
@@ -74,21 +74,62 @@ struct Cell {
     bytes: usize,
 }
 
-#[derive(PartialEq, Eq, Hash)]
 struct CellKey {
+    hash: u64,
     policy: Box<str>,
     key: Box<[u8]>,
 }
 
-#[derive(Hash)]
+/// A cell's place, hashed once for every look that a decision takes at it.
 struct CellQuery<'a> {
+    hash: u64,
     policy: &'a str,
     key: &'a [u8],
+}
+
+impl PartialEq for CellKey {
+    fn eq(&self, other: &CellKey) -> bool {
+        self.key == other.key && self.policy == other.policy
+    }
+}
+
+impl Eq for CellKey {}
+
+impl Hash for CellKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hash for CellQuery<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl Equivalent<CellKey> for CellQuery<'_> {
     fn equivalent(&self, cell: &CellKey) -> bool {
         self.key == &*cell.key && self.policy == &*cell.policy
+    }
+}
+
+/// Takes the hash that a key carries for its own.
+#[derive(Default)]
+struct Carried(u64);
+
+impl Hasher for Carried {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 
@@ -155,11 +196,8 @@ impl MemoryStore {
 
     /// Forgets what `key` has used under `policy`, and tells whether there was anything.
     pub fn reset(&self, policy: &Policy, key: &[u8]) -> bool {
-        let query = CellQuery {
-            policy: policy.name(),
-            key,
-        };
-        let mut shard = lock(&self.shards[self.shard_of(&query)]);
+        let query = self.query(policy.name(), key);
+        let mut shard = lock(&self.shards[shard_of(&query)]);
         shard.write(&query, None)
     }
 
@@ -200,18 +238,16 @@ impl MemoryStore {
     /// Puts a state in its place, unless the bound is reached.
     pub(crate) fn insert(&self, key: &[u8], stored: Stored) {
         let policy = Arc::clone(&stored.policy);
-        let query = CellQuery {
-            policy: policy.name(),
-            key,
-        };
-        let mut shard = lock(&self.shards[self.shard_of(&query)]);
+        let query = self.query(policy.name(), key);
+        let mut shard = lock(&self.shards[shard_of(&query)]);
         if shard.bytes < self.shard_bytes_max {
             shard.write(&query, Some(stored));
         }
     }
 
-    fn shard_of(&self, query: &CellQuery<'_>) -> usize {
-        self.hasher.hash_one(query) as usize % SHARDS
+    fn query<'q>(&self, policy: &'q str, key: &'q [u8]) -> CellQuery<'q> {
+        let hash = self.hasher.hash_one((policy, key));
+        CellQuery { hash, policy, key }
     }
 }
 
@@ -269,11 +305,8 @@ impl<'s, 'c> Held<'s, 'c> {
         let queries: SmallVec<[(usize, CellQuery<'c>); 2]> = checks
             .iter()
             .map(|check| {
-                let query = CellQuery {
-                    policy: check.policy.name(),
-                    key: check.key,
-                };
-                (store.shard_of(&query), query)
+                let query = store.query(check.policy.name(), check.key);
+                (shard_of(&query), query)
             })
             .collect();
         let mut order: SmallVec<[usize; 2]> = queries.iter().map(|(shard, _)| *shard).collect();
@@ -305,7 +338,7 @@ impl<'s, 'c> Held<'s, 'c> {
         let store = self.store;
         let (shard, query) = self.shard(index);
         let room = cost == 0
-            || shard.bytes + CELL_BYTES <= store.shard_bytes_max
+            || shard.bytes + cell_bytes(query, &State::Pair(0, 0)) <= store.shard_bytes_max
             || shard.cells.contains_key(query)
             || shard.evict_for(cost, now, &store.live_evictions);
         if !room {
@@ -359,17 +392,18 @@ impl Shard {
         let known = self.cells.get_index_of(query);
         match (known, slot) {
             (Some(index), Some(stored)) => {
-                let bytes = cell_bytes(query.key.len(), &stored.state);
+                let bytes = cell_bytes(query, &stored.state);
                 let cell = &mut self.cells[index];
                 self.bytes = self.bytes - cell.bytes + bytes;
                 *cell = Cell { stored, bytes };
             }
             (Some(index), None) => self.remove(index),
             (None, Some(stored)) => {
-                let bytes = cell_bytes(query.key.len(), &stored.state);
+                let bytes = cell_bytes(query, &stored.state);
                 self.bytes += bytes;
                 self.cells.insert(
                     CellKey {
+                        hash: query.hash,
                         policy: query.policy.into(),
                         key: query.key.into(),
                     },
@@ -423,12 +457,17 @@ fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn cell_bytes(key_bytes: usize, state: &State) -> usize {
+/// Bits that neither pick a bucket within a shard's map nor tell its entries apart.
+fn shard_of(query: &CellQuery<'_>) -> usize {
+    (query.hash >> 32) as usize % SHARDS
+}
+
+fn cell_bytes(query: &CellQuery<'_>, state: &State) -> usize {
     let log = match state {
         State::Pair(..) => 0,
         State::Log(entries) => entries.capacity() * size_of::<Entry>(),
     };
-    CELL_BYTES + key_bytes + log
+    CELL_BYTES + query.policy.len() + query.key.len() + log
 }
 
 #[cfg(test)]
