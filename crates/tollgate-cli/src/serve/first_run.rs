@@ -20,9 +20,10 @@ pub(super) async fn greet(
     let base = base_url(address);
     println!("Tollgate listens on {base}, with {from}.");
     if let Some(home) = &links.home {
-        println!("Open {base}{home} in a browser, or type:");
+        println!("Open {base}{home} in a browser.");
     }
     if preset.is_some_and(|preset| matches!(preset, Preset::RandomNumber | Preset::Pages)) {
+        println!("Or type:");
         println!("  curl {base}/signup -d username=ann -d password=correct-horse");
         println!(
             "  TOKEN=$(curl -s {base}/login -d username=ann -d password=correct-horse | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')"

@@ -556,6 +556,15 @@ fn fields_of_an_upstreams_own_limits_give_way_to_ours_where_we_limit() {
     assert_eq!(answer.fields("x-ratelimit-remaining"), ["4"]);
     assert_eq!(answer.fields("ratelimit").len(), 1);
     assert!(!format!("{answer:?}").contains("theirs"));
+    // Where ours has no such fields, theirs would be taken for ours.
+    let rules = format!(
+        "[fields]\nlegacy = \"none\"\n\
+         [[routes]]\nmatch = \"GET /\"\nlimits = [\"5 per minute\"]\nupstream = \"{}\"\n",
+        upstream.url()
+    );
+    let answer = launch().rules(&rules).start().get("/");
+    assert_eq!(answer.field("x-ratelimit-limit"), None);
+    assert!(!format!("{answer:?}").contains("theirs"));
     let open = open_proxy(&upstream.url());
     assert_eq!(open.get("/").field("ratelimit"), Some("\"theirs\";r=1"));
 }

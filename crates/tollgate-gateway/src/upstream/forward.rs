@@ -39,7 +39,7 @@ pub(crate) async fn forward(
     if declared_length(&parts) > body_bytes_max {
         return Err(Refusal::too_large(body_bytes_max));
     }
-    parts.uri = upstream_uri(server, &to, parts.uri.query())?;
+    parts.uri = upstream_uri(server, &to, &parts.uri)?;
     parts.version = Version::HTTP_11;
     prepare_request(&mut parts.headers, &server.host, &to.who);
     let (body, progress) = ClientBody::new(body, body_bytes_max);
@@ -81,7 +81,13 @@ fn declared_length(parts: &Parts) -> u64 {
 }
 
 /// What is forwarded is what was matched; a path of the upstream's URL stands in place of the pattern's literal part.
-fn upstream_uri(server: &Server, to: &Forwarded<'_>, query: Option<&str>) -> Result<Uri, Refusal> {
+fn upstream_uri(server: &Server, to: &Forwarded<'_>, asked: &Uri) -> Result<Uri, Refusal> {
+    if let (None, Some(unchanged)) = (&server.path, asked.path_and_query())
+        && unchanged.path() == to.path
+    {
+        return Ok(unchanged.clone().into());
+    }
+    let query = asked.query();
     let mut target = String::with_capacity(to.path.len() + query.map_or(0, str::len) + 16);
     match &server.path {
         Some(base) => {
