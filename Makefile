@@ -14,6 +14,7 @@ export TOLLGATE_VENV := $(abspath $(VENV))
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@echo '  with PRESET=$(PRESET) DATA=$(DATA) LISTEN=(what the preset says) UPSTREAM=(likewise; a URL, or fastapi for make run)'
 
 run: tools-run ## build and serve a preset: PRESET=… LISTEN=0.0.0.0:8000 UPSTREAM=fastapi
 	$(CARGO) build --locked --release -p tollgate-cli
@@ -24,20 +25,21 @@ else
 	target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) $(if $(UPSTREAM),--upstream $(UPSTREAM))
 endif
 
-init: ## write ./tollgate.toml from PRESET, to start rules of your own
-	$(CARGO) run --locked -q -p tollgate-cli -- init $(PRESET)
+init: build ## write ./tollgate.toml from PRESET, to start rules of your own
+	target/release/tollgate init $(PRESET)
 
 build: tools-run ## the release binary, target/release/tollgate
 	$(CARGO) build --locked --release -p tollgate-cli
 
-up: ## start PRESET in the background (no container engine is needed)
-	@test -x target/release/tollgate || $(MAKE) --no-print-directory build
-	@mkdir -p $(DATA) && { nohup target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) >$(DATA)/out.log 2>&1 & echo $$! >$(DATA)/pid; }
+up: build ## start PRESET in the background (no container engine is needed)
+	@if target/release/tollgate health --data $(DATA) >/dev/null 2>&1; then echo "one is running with DATA=$(DATA) already"; exit 1; fi
+	@mkdir -p $(DATA) && { nohup target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) $(if $(UPSTREAM),--upstream $(UPSTREAM)) >$(DATA)/out.log 2>&1 & echo $$! >$(DATA)/pid; }
 	@for try in 1 2 3 4 5 6 7 8 9 10; do target/release/tollgate health --data $(DATA) >/dev/null 2>&1 && break; sleep 0.3; done
-	@target/release/tollgate health --data $(DATA) >/dev/null && cat $(DATA)/out.log
+	@cat $(DATA)/out.log; target/release/tollgate health --data $(DATA)
 
 down: ## stop what `make up` started
-	@test -f $(DATA)/pid && kill -TERM $$(cat $(DATA)/pid) && rm $(DATA)/pid && echo stopped
+	@test -f $(DATA)/pid || { echo "nothing was started with DATA=$(DATA)"; exit 1; }
+	@kill -TERM $$(cat $(DATA)/pid) 2>/dev/null && echo stopped || echo "it had ended already"; rm -f $(DATA)/pid
 
 bash: ## a shell beside the running gateway, with `tollgate` on its path and its data directory set
 	@PATH="$(abspath target/release):$$PATH" TOLLGATE_DATA="$(abspath $(DATA))" bash

@@ -19,7 +19,7 @@ Examples:
 
 /// A rate limiter: an API gateway with accounts, API keys and exact limits, in one binary.
 #[derive(Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(name = "tollgate", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// How log lines are written: to people or to programs. They go to standard error.
     #[arg(long, global = true, env = "TOLLGATE_LOG", default_value = "text")]
@@ -96,8 +96,8 @@ pub(crate) struct AccountsArgs {
 
 #[derive(clap::Args)]
 pub(crate) struct ServeArgs {
-    /// The rules file. Without it: ./tollgate.toml if there is one, else what the other flags ask for, else the
-    /// preset random-number.
+    /// The rules file. Without it and --preset: a limited proxy if --limit asks for one, else ./tollgate.toml if there
+    /// is one, else a proxy to --upstream, else the preset random-number.
     #[arg(
         long,
         env = "TOLLGATE_RULES",

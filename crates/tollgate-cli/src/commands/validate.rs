@@ -8,7 +8,7 @@ use crate::serve::rules;
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let rules = rules::read(file, &Default::default())?;
     println!(
-        "{} is right: {} routes, {} limits.",
+        "{} is right. Routes: {}. Limits: {}.",
         file.display(),
         rules.routes.routes().len(),
         rules.limits.len()

@@ -1,7 +1,5 @@
 //! Requests that mean nothing, or two things at once: refused, never forwarded, never charged, never a 5xx.
 
-use std::sync::OnceLock;
-
 use serde_json::json;
 use tollgate_testkit::client::{Call, Connection, raw};
 use tollgate_testkit::gateway::Gateway;
@@ -11,18 +9,16 @@ use crate::support::{PASSWORD, join, launch, new_key, preset, rate_limit};
 
 const HOST: &str = "host: x\r\n";
 
-/// A limited proxy that each of these tests may knock at, and the upstream that nothing bad may reach.
-fn proxy() -> &'static (Gateway, Upstream) {
-    static PROXY: OnceLock<(Gateway, Upstream)> = OnceLock::new();
-    PROXY.get_or_init(|| {
-        let upstream = Upstream::recording();
-        let rules = format!(
-            "[server]\nbody_bytes_max = 1000\n\
-             [[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [\"1000 per minute\"]\nupstream = \"{}\"\n",
-            upstream.url()
-        );
-        (launch().rules(&rules).start(), upstream)
-    })
+/// A limited proxy, and the upstream that nothing bad may reach. Each test has its own: what is shared by all would
+/// outlive them.
+fn proxy() -> (Gateway, Upstream) {
+    let upstream = Upstream::recording();
+    let rules = format!(
+        "[server]\nbody_bytes_max = 1000\n\
+         [[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [\"1000 per minute\"]\nupstream = \"{}\"\n",
+        upstream.url()
+    );
+    (launch().rules(&rules).start(), upstream)
 }
 
 /// Sends these bytes; the status of the answer, and the connection.
@@ -144,7 +140,7 @@ fn a_length_beside_chunks_is_ignored_never_forwarded_and_the_connection_ends() {
 
 #[test]
 fn chunks_that_are_none_end_the_connection_and_nothing_after_them_is_a_request() {
-    let (gateway, upstream) = proxy();
+    let (gateway, upstream) = &proxy();
     for chunks in [
         "-1\r\nx\r\n",
         "0x5\r\nhello\r\n",
@@ -252,7 +248,7 @@ fn what_is_too_large_is_431_414_or_413_and_costs_no_memory() {
             .map(|n| format!("x-{n}: 1\r\n"))
             .collect::<String>()
     };
-    let (gateway, upstream) = proxy();
+    let (gateway, upstream) = &proxy();
     let before = upstream.count();
     let long = "x".repeat(64 << 10);
     let longer = "x".repeat(1 << 20);
@@ -304,7 +300,7 @@ fn what_is_too_large_is_431_414_or_413_and_costs_no_memory() {
 
 #[test]
 fn a_streamed_body_is_413_when_it_turns_out_to_be_too_large() {
-    let (gateway, _upstream) = proxy();
+    let (gateway, _upstream) = &proxy();
     let chunk = format!("64\r\n{}\r\n", "x".repeat(100));
     for (chunks, expected) in [(10, 200), (11, 413), (1_000, 413)] {
         let bytes = format!(
@@ -368,7 +364,7 @@ fn pipelined_requests_are_answered_in_order_and_each_is_charged() {
 
 #[test]
 fn a_transfer_encoding_in_http_1_0_is_refused_and_a_plain_1_0_request_is_served_once() {
-    let (gateway, _upstream) = proxy();
+    let (gateway, _upstream) = &proxy();
     let bytes = format!("POST / HTTP/1.0\r\n{HOST}transfer-encoding: chunked\r\n\r\n0\r\n\r\n");
     assert_eq!(ended(gateway, bytes.as_bytes()), (400, true));
     assert_eq!(ended(gateway, b"GET /old HTTP/1.0\r\n\r\n"), (200, true));
