@@ -1,4 +1,4 @@
-//! Rate limiting as a [`tower`](https://docs.rs/tower) layer, and the response fields of every Tollgate shape.
+//! Rate limiting as a `tower` layer, and the response fields of every Tollgate shape.
 //!
 //! ```
 //! use std::sync::Arc;
