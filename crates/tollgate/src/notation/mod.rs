@@ -249,6 +249,13 @@ fn modifiers(
         return Ok(quota.on_calendar(unit, &zone));
     }
     match (kind, burst) {
+        // Where nothing is said a burst means a token bucket; where a fixed window is the default it was said.
+        (None, Some((_, span))) if default == AlgorithmKind::FixedWindow => {
+            return Err(NotationError::new(
+                span,
+                QuotaError::BurstWithout.to_string(),
+            ));
+        }
         (Some((AlgorithmKind::TokenBucket, _)) | None, Some((burst, span))) => {
             quota = quota
                 .burst(burst)
@@ -444,6 +451,14 @@ mod tests {
                 .len()
                 < 200
         );
+    }
+
+    #[test]
+    fn a_burst_is_refused_where_a_fixed_window_is_the_default() {
+        let error = Quota::parse_with("5/s burst 9", AlgorithmKind::FixedWindow).unwrap_err();
+        assert!(error.to_string().contains("token-bucket"), "{error}");
+        assert!(Quota::parse_with("5/s gcra burst 9", AlgorithmKind::FixedWindow).is_ok());
+        assert!(Quota::parse_with("5/s burst 9", AlgorithmKind::SlidingWindow).is_ok());
     }
 
     #[test]
