@@ -9,7 +9,7 @@ use tollgate_testkit::process::{Process, eventually, free_address};
 use crate::support::{join, launch, root, statuses};
 
 /// Python with FastAPI and uvicorn.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let venv =
         std::env::var_os("TOLLGATE_VENV").map_or_else(|| root().join("target/venv"), PathBuf::from);
     let python = venv.join("bin/python");

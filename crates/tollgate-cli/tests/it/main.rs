@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod fastapi;
+mod faults;
 mod hello_by_ip;
 mod hourly_module;
 mod life;
