@@ -4,6 +4,7 @@
 //! `upstream`, a fixed answer, or `builtin` on the control side; or `refusal`. One thread and one runtime for each
 //! core, each with its own listener and its own upstream connections; nothing here hashes a password or waits for SQL.
 
+pub mod accepts;
 mod address;
 mod admission;
 mod body;

@@ -17,6 +17,7 @@ use tollgate::Micros;
 use tollgate_accounts::Identity;
 use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject, path};
 
+use crate::accepts::Accepts;
 use crate::address::Origin;
 use crate::body::Body;
 use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
@@ -24,7 +25,7 @@ use crate::caller::credential;
 use crate::checks::{Charge, Decided};
 use crate::gateway::Gateway;
 use crate::page::{Site, Window};
-use crate::refusal::{Accepts, Refusal};
+use crate::refusal::Refusal;
 use crate::upstream::{Forwarded, Identify, Pool, forward};
 use crate::{cors, csrf, number_page};
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{HeaderValue, Request, Response};
 use serde_json::{Map, Value};
-use tollgate_gateway::refusal::{Accepts, Refusal};
+use tollgate_gateway::accepts::Accepts;
+use tollgate_gateway::refusal::Refusal;
 
 use super::pages::Form;
 

@@ -7,8 +7,9 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tollgate::{Micros, Quota};
 use tollgate_accounts::{KeyError, KeyId, KeySummary, NewKey, UserId};
+use tollgate_gateway::accepts::Accepts;
 use tollgate_gateway::builtin::BuiltinCall;
-use tollgate_gateway::refusal::{Accepts, Refusal};
+use tollgate_gateway::refusal::Refusal;
 
 use super::form::{self, Fields};
 use super::pages::{FreshKey, KeyRow, KeysPage};
