@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tollgate::{Decision, MemoryStore};
+use tollgate::{Decision, MemoryStore, Micros};
 use tollgate_rules::{Route, RuleSet};
 
 /// Upper bounds of the duration's buckets, in seconds.
@@ -184,8 +184,8 @@ impl Metrics {
     }
 
     /// All metrics as text.
-    pub fn encode(&self, store: &MemoryStore, usage_dropped: u64) -> String {
-        let stats = store.stats();
+    pub fn encode(&self, store: &MemoryStore, now: Micros, usage_dropped: u64) -> String {
+        let stats = store.stats(now);
         self.keys.set(stats.keys);
         self.bytes.set(stats.bytes);
         self.live_evictions.set(stats.live_evictions);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use crate::algorithm::{Charge, Facts, INTEGER_MAX, State};
+use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Kept, State};
 use crate::decision::{Decision, Outcome, Reason, Receipt, Standing, Verdict};
 use crate::policy::{Mode, Policy, Rule};
 use crate::store::{Check, Checks};
@@ -13,6 +13,11 @@ use crate::time::Micros;
 
 /// The latest instant that is decided at, in the year 2255: a later reading is taken for it, so that nothing overflows.
 const LATEST: Micros = Micros(INTEGER_MAX);
+
+const NOTHING: Charge = Charge {
+    cost: 0,
+    mark: (0, 0),
+};
 
 /// A state with the policy that it was made under.
 #[derive(Clone, Debug)]
@@ -60,6 +65,43 @@ pub fn decide(checks: &Checks<'_>, slots: &mut [Option<Stored>], now: Micros) ->
         standings.push(standing(check, slot.as_ref(), now, outcome, mark));
     }
     Decision::new(verdict(checks, &standings, now), now, standings)
+}
+
+/// What [`decide`] decides on one check of an enforced policy that counts only what it allows, whose state was made
+/// under its own numbers: with the state to keep, if it changes. `cost` is not 0.
+#[inline(always)]
+pub(crate) fn decide_one<C: Counting>(
+    algorithm: &C,
+    state: Option<C::State>,
+    now: Micros,
+    cost: u64,
+) -> (Option<C::State>, Decision) {
+    let now = now.min(LATEST);
+    let limit = algorithm.capacity();
+    let asked = algorithm.facts(state.as_ref(), now, cost);
+    let (outcome, verdict) = match asked.fits_at {
+        Some(at) if at <= now => {
+            if let Ok(next) = algorithm.step(state, now, cost) {
+                let facts = algorithm.facts(Some(&next), now, 0);
+                let mark = next.mark();
+                let charge = Charge { cost, mark };
+                let standing = stand(&facts, limit, now, Outcome::Pass, charge);
+                let decision = Decision::new(Verdict::Allow, now, smallvec![standing]);
+                return (Some(next), decision);
+            }
+            // `step` passes whatever fits.
+            (Outcome::Never, Verdict::Never { max: limit })
+        }
+        Some(fits_at) => (
+            Outcome::Deny { fits_at },
+            Verdict::Deny {
+                retry_after: fits_at.since(now),
+            },
+        ),
+        None => (Outcome::Never, Verdict::Never { max: limit }),
+    };
+    let standing = stand(&asked, limit, now, outcome, NOTHING);
+    (None, Decision::new(verdict, now, smallvec![standing]))
 }
 
 /// What [`decide`] would decide, without changing anything.
@@ -114,6 +156,7 @@ pub fn refund(
 
 /// How many units are still in use, and the instant from which the state equals absence.
 pub fn in_use(stored: &Stored, now: Micros) -> (u64, Micros) {
+    let now = now.min(LATEST);
     stored.policy.algorithm().map_or((0, now), |algorithm| {
         let facts = algorithm.facts(Some(&stored.state), now, 0);
         (facts.used, facts.void_at)
@@ -208,25 +251,37 @@ fn standing(
     outcome: Outcome,
     charge: Option<Charge>,
 ) -> Standing {
-    let facts = facts(check, slot, now);
-    let policy = governing(check, slot);
-    let (limit, remaining) = match policy.rule() {
-        Rule::Deny => (0, 0),
-        _ => (policy.capacity().unwrap_or(u64::MAX), facts.remaining),
+    let (limit, facts) = {
+        let facts = facts(check, slot, now);
+        let policy = governing(check, slot);
+        match policy.rule() {
+            Rule::Deny => (
+                0,
+                Facts {
+                    remaining: 0,
+                    ..facts
+                },
+            ),
+            _ => (policy.capacity().unwrap_or(u64::MAX), facts),
+        }
     };
+    Standing {
+        shadow: is_shadow(check),
+        ..stand(&facts, limit, now, outcome, charge.unwrap_or(NOTHING))
+    }
+}
+
+#[inline(always)]
+fn stand(facts: &Facts, limit: u64, now: Micros, outcome: Outcome, charge: Charge) -> Standing {
     Standing {
         at: now,
         outcome,
-        shadow: is_shadow(check),
+        shadow: false,
         limit,
-        used: facts.used,
-        remaining,
+        remaining: facts.remaining,
         grows_at: facts.grows_at,
         void_at: facts.void_at,
-        charge: charge.unwrap_or(Charge {
-            cost: 0,
-            mark: (0, 0),
-        }),
+        charge,
     }
 }
 

@@ -63,7 +63,6 @@ pub struct Standing {
     pub(crate) outcome: Outcome,
     pub(crate) shadow: bool,
     pub(crate) limit: u64,
-    pub(crate) used: u64,
     pub(crate) remaining: u64,
     pub(crate) grows_at: Option<Micros>,
     pub(crate) void_at: Micros,
@@ -78,7 +77,7 @@ impl Standing {
 
     /// Units in use.
     pub fn used(&self) -> u64 {
-        self.used
+        self.limit.saturating_sub(self.remaining)
     }
 
     /// The largest cost that would pass at this instant.
@@ -136,6 +135,7 @@ pub struct Decision {
 }
 
 impl Decision {
+    #[inline]
     pub(crate) fn new(verdict: Verdict, at: Micros, standings: SmallVec<[Standing; 2]>) -> Self {
         Decision {
             verdict,

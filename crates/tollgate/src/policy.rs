@@ -1,8 +1,13 @@
 //! One validated quota, reduced to integers, with a name and accounting options.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use crate::algorithm::{Algorithm, FixedWindow, SlidingWindow, TokenBucket};
+use crate::algorithm::{
+    Algorithm, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX, SlidingCounter, SlidingWindow,
+    TokenBucket,
+};
 use crate::quota::{Limited, Quota, Rate, Shape};
 
 /// The longest name of a policy, in bytes.
@@ -26,6 +31,35 @@ pub struct Policy {
     mode: Mode,
     count_denied: bool,
     version: u64,
+    name_hash: u64,
+    number: Number,
+}
+
+/// The number that the memory store last asked for it knows it by.
+#[derive(Debug, Default)]
+struct Number(AtomicU64);
+
+impl Clone for Number {
+    fn clone(&self) -> Self {
+        Number::default()
+    }
+}
+
+/// What the states under a policy mean: those of two policies that are equal in it can be told from each other by
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Meaning {
+    name: Arc<str>,
+    quota: Option<Quota>,
+    /// Where an algorithm of one's own counts, which it is.
+    custom: Option<usize>,
+    version: u64,
+}
+
+impl Meaning {
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        &*self.name == name
+    }
 }
 
 /// What a policy decides by.
@@ -46,6 +80,8 @@ pub(crate) enum Counted {
     SlidingWindow(SlidingWindow),
     TokenBucket(TokenBucket),
     FixedWindow(FixedWindow),
+    SlidingCounter(SlidingCounter),
+    Concurrency(Concurrency),
     #[cfg(feature = "calendar")]
     Calendar(crate::algorithm::CalendarWindow),
     Custom(Arc<dyn Algorithm>),
@@ -57,9 +93,23 @@ impl Counted {
             Counted::SlidingWindow(algorithm) => algorithm,
             Counted::TokenBucket(algorithm) => algorithm,
             Counted::FixedWindow(algorithm) => algorithm,
+            Counted::SlidingCounter(algorithm) => algorithm,
+            Counted::Concurrency(algorithm) => algorithm,
             #[cfg(feature = "calendar")]
             Counted::Calendar(algorithm) => algorithm,
             Counted::Custom(algorithm) => algorithm.as_ref(),
+        }
+    }
+
+    /// The algorithm, if its states fit a cell of fixed size.
+    pub(crate) fn fixed_size(&self) -> Option<&dyn FixedSize> {
+        match self {
+            Counted::TokenBucket(algorithm) => Some(algorithm),
+            Counted::FixedWindow(algorithm) => Some(algorithm),
+            Counted::SlidingCounter(algorithm) => Some(algorithm),
+            #[cfg(feature = "calendar")]
+            Counted::Calendar(algorithm) => Some(algorithm),
+            Counted::SlidingWindow(_) | Counted::Concurrency(_) | Counted::Custom(_) => None,
         }
     }
 }
@@ -78,6 +128,9 @@ pub enum PolicyError {
         "`{0}` cannot be counted exactly: rate and burst together need more than 53 bits; use a smaller burst or a rounder rate"
     )]
     TooFine(String),
+    /// The algorithm counts no further than this.
+    #[error("`{0}` is too much for this algorithm: at most {1}")]
+    TooMuch(String, u64),
     /// The time zone is not known.
     #[error("unknown time zone `{0}`")]
     Zone(String),
@@ -136,6 +189,8 @@ impl Policy {
             return Err(PolicyError::Name);
         }
         Ok(Policy {
+            name_hash: foldhash::quality::FixedState::default().hash_one(name),
+            number: Number::default(),
             name: name.into(),
             rule,
             mode: Mode::Enforce,
@@ -208,6 +263,38 @@ impl Policy {
         self.version
     }
 
+    pub(crate) fn name_hash(&self) -> u64 {
+        self.name_hash
+    }
+
+    pub(crate) fn number(&self) -> &AtomicU64 {
+        &self.number.0
+    }
+
+    pub(crate) fn meaning(&self) -> Meaning {
+        let (quota, custom) = match &self.rule {
+            Rule::Deny | Rule::Unlimited => (self.quota(), None),
+            Rule::Counted {
+                algorithm: Counted::Custom(algorithm),
+                ..
+            } => (None, Some(Arc::as_ptr(algorithm).addr())),
+            Rule::Counted { quota, .. } => (quota.clone(), None),
+        };
+        Meaning {
+            name: Arc::clone(&self.name),
+            quota,
+            custom,
+            version: self.version,
+        }
+    }
+
+    pub(crate) fn counted(&self) -> Option<&Counted> {
+        match &self.rule {
+            Rule::Counted { algorithm, .. } => Some(algorithm),
+            Rule::Deny | Rule::Unlimited => None,
+        }
+    }
+
     pub(crate) fn rule(&self) -> &Rule {
         &self.rule
     }
@@ -251,6 +338,14 @@ fn counted(limited: &Limited, quota: &Quota) -> Result<Counted, PolicyError> {
     Ok(match shape {
         Shape::SlidingWindow => Counted::SlidingWindow(SlidingWindow::new(limit, period)),
         Shape::FixedWindow => Counted::FixedWindow(FixedWindow::new(limit, period)),
+        Shape::SlidingCounter => Counted::SlidingCounter(
+            SlidingCounter::new(limit, period)
+                .ok_or_else(|| PolicyError::TooMuch(quota.to_string(), u32::MAX.into()))?,
+        ),
+        Shape::Concurrency => Counted::Concurrency(
+            Concurrency::new(limit, period)
+                .ok_or_else(|| PolicyError::TooMuch(quota.to_string(), HOLDERS_MAX))?,
+        ),
         Shape::TokenBucket { burst } => Counted::TokenBucket(
             TokenBucket::new(limit, period, *burst)
                 .ok_or_else(|| PolicyError::TooFine(quota.to_string()))?,

@@ -8,6 +8,9 @@ use crate::time::micros;
 /// The longest period: a century of 365-day years.
 pub(crate) const PERIOD_MAX_MICROS: u64 = 100 * 365 * 86_400 * 1_000_000;
 
+/// How long a holder of a slot is believed to be alive where nothing else is said: a minute.
+pub(crate) const LEASE_MICROS: u64 = 60_000_000;
+
 /// How units are counted. See [`algorithm`](crate::algorithm) for what each promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -19,11 +22,15 @@ pub enum AlgorithmKind {
     TokenBucket,
     /// N per window; a window starts with the first request, or with the calendar's unit.
     FixedWindow,
+    /// Two counters, the previous window's weighted by how much of it still counts.
+    SlidingCounter,
+    /// At most N at the same time; T is the longest that one of them is believed to be alive.
+    Concurrency,
 }
 
 impl AlgorithmKind {
     /// Every name that the notation knows, the canonical one of each kind first.
-    pub const NAMES: [(&'static str, AlgorithmKind); 7] = [
+    pub const NAMES: [(&'static str, AlgorithmKind); 9] = [
         ("sliding-window", AlgorithmKind::SlidingWindow),
         ("moving-window", AlgorithmKind::SlidingWindow),
         ("sliding-log", AlgorithmKind::SlidingWindow),
@@ -31,6 +38,8 @@ impl AlgorithmKind {
         ("gcra", AlgorithmKind::TokenBucket),
         ("leaky-bucket", AlgorithmKind::TokenBucket),
         ("fixed-window", AlgorithmKind::FixedWindow),
+        ("sliding-counter", AlgorithmKind::SlidingCounter),
+        ("concurrency", AlgorithmKind::Concurrency),
     ];
 
     /// The canonical name.
@@ -39,6 +48,8 @@ impl AlgorithmKind {
             AlgorithmKind::SlidingWindow => "sliding-window",
             AlgorithmKind::TokenBucket => "token-bucket",
             AlgorithmKind::FixedWindow => "fixed-window",
+            AlgorithmKind::SlidingCounter => "sliding-counter",
+            AlgorithmKind::Concurrency => "concurrency",
         }
     }
 
@@ -124,6 +135,8 @@ pub(crate) enum Shape {
     SlidingWindow,
     TokenBucket { burst: u64 },
     FixedWindow,
+    SlidingCounter,
+    Concurrency,
     Calendar { unit: CalendarUnit, zone: String },
 }
 
@@ -205,6 +218,14 @@ impl Quota {
         Quota::new(limit, Duration::from_secs(86_400))
     }
 
+    /// At most `limit` at the same time. A slot that is not given back is free again after `lease`.
+    ///
+    /// # Errors
+    /// See [`Quota::new`].
+    pub fn concurrent(limit: u64, lease: Duration) -> Result<Self, QuotaError> {
+        Quota::new(limit, lease).map(|quota| quota.counted_by(AlgorithmKind::Concurrency))
+    }
+
     /// The quota that refuses every request.
     pub fn deny() -> Self {
         Quota(Rate::Deny)
@@ -232,6 +253,8 @@ impl Quota {
             AlgorithmKind::SlidingWindow => Shape::SlidingWindow,
             AlgorithmKind::TokenBucket => Shape::TokenBucket { burst: limit },
             AlgorithmKind::FixedWindow => Shape::FixedWindow,
+            AlgorithmKind::SlidingCounter => Shape::SlidingCounter,
+            AlgorithmKind::Concurrency => Shape::Concurrency,
         };
         Quota(Rate::Limited(Limited {
             limit,

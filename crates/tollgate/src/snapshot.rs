@@ -3,11 +3,14 @@
 //! ```text
 //! file    = "tollgate" version:u16 { record }
 //! record  = length:u32 crc32:u32 payload            (little-endian; the sum is over the payload)
-//! payload = 0 id:u32 version:u64 name quota          a policy; text is length:u32 bytes
-//!         | 1 id:u32 key (0 a:u64 b:u64 | 1 count:u32 { at:u64 units:u64 })
+//! payload = 2 hash:u8 seed:u64 seed:u64 sample:u64   how fingerprints are made; the first record
+//!         | 0 id:u32 version:u64 name quota          a policy; text is length:u32 bytes
+//!         | 1 { state }                              states of policies that came before
+//! state   = id:u32 fingerprint:u64 (0 a:u64 b:u64 | 1 count:u32 { at:u64 units:u64 })
 //! ```
 //!
-//! Policies with an algorithm of one's own are not saved: the file could not say what their states mean.
+//! Keys themselves are not in it. Policies with an algorithm of one's own are not saved: the file could not say what
+//! their states mean. The file holds the secret that keys are hashed with.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -15,13 +18,19 @@ use std::sync::Arc;
 
 use crate::algorithm::{Entry, INTEGER_MAX, State};
 use crate::decide::Stored;
-use crate::memory::MemoryStore;
+use crate::memory::{KeyHash, MemoryBuilder, MemoryStore};
 use crate::policy::Policy;
+use crate::time::Micros;
 
 const MAGIC: &[u8; 8] = b"tollgate";
-const VERSION: u16 = 1;
-/// The longest record: a key of the greatest length with a full log is far below it.
-const RECORD_BYTES_MAX: usize = 64 << 10;
+const VERSION: u16 = 2;
+const POLICY: u8 = 0;
+const STATES: u8 = 1;
+const HASH: u8 = 2;
+/// A record of states is written when it is this long.
+const RECORD_BYTES: usize = 4 << 10;
+/// The longest record: one of states, with a log of the greatest length at its end.
+const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// Why states cannot be brought back.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +39,12 @@ pub enum SnapshotError {
     /// It is no snapshot.
     #[error("not a snapshot of tollgate's counters")]
     Foreign,
-    /// It was written by a later version.
-    #[error("a snapshot of format {0}, which is newer than this program knows")]
+    /// It was written in another format.
+    #[error("a snapshot of format {0}, which this program does not read")]
     Version(u16),
+    /// It was written by a build that hashes keys in another way.
+    #[error("the snapshot's keys were hashed in a way that this program does not know")]
+    Hash,
     /// It cannot be read.
     #[error("the snapshot cannot be read")]
     Read(#[from] io::Error),
@@ -43,103 +55,161 @@ pub enum SnapshotError {
 pub struct Restored {
     /// States that are in the store again.
     pub states: u64,
-    /// Whether the file ended within a record or a record was damaged; what came before it is back.
+    /// Whether the file ended within a record or a record was damaged; what is whole is back.
     pub torn: bool,
 }
 
 impl MemoryStore {
-    /// Writes every state. Decisions go on meanwhile; each shard is copied at one instant.
+    /// Writes every state. Decisions go on meanwhile; each state is copied at one instant.
+    /// [`MemoryBuilder::restore`] reads it.
     ///
     /// # Errors
     /// What `out` reports.
     pub fn save(&self, mut out: impl Write) -> io::Result<()> {
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
-        let mut policies: HashMap<*const Policy, u32> = HashMap::new();
+        put_record(&mut out, &hash_payload(self))?;
+        let mut ids: HashMap<*const Policy, u32> = HashMap::new();
         // The policies are kept alive so that their addresses stay theirs.
         let mut kept: Vec<Arc<Policy>> = Vec::new();
-        let mut records = Vec::new();
-        self.for_each(|key, stored| {
+        let mut states = vec![STATES];
+        self.try_for_each(|fingerprint, stored| {
             let Some(quota) = stored.policy.quota() else {
-                return;
+                return Ok(());
             };
-            let id = *policies
-                .entry(Arc::as_ptr(&stored.policy))
-                .or_insert_with(|| {
+            let id = match ids.get(&Arc::as_ptr(&stored.policy)) {
+                Some(id) => *id,
+                None => {
                     let id = kept.len() as u32;
+                    ids.insert(Arc::as_ptr(&stored.policy), id);
                     kept.push(Arc::clone(&stored.policy));
-                    let mut payload = vec![0];
-                    payload.extend_from_slice(&id.to_le_bytes());
-                    payload.extend_from_slice(&stored.policy.version().to_le_bytes());
-                    put_bytes(&mut payload, stored.policy.name().as_bytes());
-                    put_bytes(&mut payload, quota.to_string().as_bytes());
-                    put_record(&mut records, &payload);
+                    put_record(
+                        &mut out,
+                        &policy_payload(id, &stored.policy, &quota.to_string()),
+                    )?;
                     id
-                });
-            put_record(&mut records, &cell_payload(id, key, &stored.state));
-        });
-        out.write_all(&records)?;
+                }
+            };
+            put_state(&mut states, id, fingerprint, &stored.state);
+            if states.len() >= RECORD_BYTES {
+                put_record(&mut out, &states)?;
+                states.truncate(1);
+            }
+            io::Result::Ok(())
+        })?;
+        if states.len() > 1 {
+            put_record(&mut out, &states)?;
+        }
         out.flush()
     }
+}
 
-    /// Brings states back from what [`save`](MemoryStore::save) wrote. Each keeps the numbers it was made under
-    /// until a check with newer ones meets it.
-    ///
-    /// # Errors
-    /// A file that is no snapshot, or of a later format. A torn or damaged one is no error: what is whole comes back.
-    pub fn restore(&self, mut from: impl Read) -> Result<Restored, SnapshotError> {
-        let mut file = Vec::new();
-        from.read_to_end(&mut file)?;
-        let mut input = Input(&file);
-        if input.take(MAGIC.len()) != Some(MAGIC) {
-            return Err(SnapshotError::Foreign);
+/// A store of `builder` with the states that [`MemoryStore::save`] wrote.
+pub(crate) fn restore(
+    builder: MemoryBuilder,
+    mut from: impl Read,
+    now: Micros,
+) -> Result<(MemoryStore, Restored), SnapshotError> {
+    let mut file = Vec::new();
+    from.read_to_end(&mut file)?;
+    let mut input = Input(&file);
+    if input.take(MAGIC.len()) != Some(MAGIC) {
+        return Err(SnapshotError::Foreign);
+    }
+    let version = input
+        .take(2)
+        .map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+    if let Some(version) = version.filter(|version| *version != VERSION) {
+        return Err(SnapshotError::Version(version));
+    }
+    let mut restored = Restored::default();
+    let hash = take_record(&mut input)
+        .and_then(|(record, sum)| whole(record, sum))
+        .and_then(|record| read_hash(&mut Input(record)));
+    let Some((kind, seed, sample)) = hash else {
+        restored.torn = true;
+        return Ok((builder.build(), restored));
+    };
+    let store = builder.with_hash(kind, seed);
+    if store.hash().2 != sample {
+        return Err(SnapshotError::Hash);
+    }
+    let mut policies = HashMap::new();
+    while !input.0.is_empty() {
+        let Some((record, sum)) = take_record(&mut input) else {
+            restored.torn = true;
+            break;
+        };
+        // A damaged record costs itself: its length tells where the next one begins.
+        let read =
+            whole(record, sum).and_then(|record| read_record(record, &mut policies, &store, now));
+        match read {
+            Some(states) => restored.states += states,
+            None => restored.torn = true,
         }
-        match input
-            .take(2)
-            .map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]))
-        {
-            Some(VERSION) => {}
-            Some(version) => return Err(SnapshotError::Version(version)),
-            None => {
-                return Ok(Restored {
-                    states: 0,
-                    torn: true,
-                });
+    }
+    Ok((store, restored))
+}
+
+/// Takes in a record's policy or states, and tells how many states that were.
+fn read_record(
+    record: &[u8],
+    policies: &mut HashMap<u32, Arc<Policy>>,
+    store: &MemoryStore,
+    now: Micros,
+) -> Option<u64> {
+    let mut input = Input(record);
+    match *input.take(1)? {
+        [POLICY] => {
+            let (id, policy) = read_policy(&mut input)?;
+            policies.insert(id, policy);
+            Some(0)
+        }
+        [STATES] => {
+            let mut states = 0;
+            while !input.0.is_empty() {
+                let policy = policies.get(&input.u32()?).map(Arc::clone)?;
+                let fingerprint = input.u64()?;
+                let state = read_state(&mut input)?;
+                let stored = Stored { policy, state };
+                states += u64::from(store.insert(fingerprint, stored, now));
             }
+            Some(states)
         }
-        let mut policies = HashMap::new();
-        let mut restored = Restored::default();
-        while !input.0.is_empty() {
-            let Some((record, sum)) = take_record(&mut input) else {
-                restored.torn = true;
-                break;
-            };
-            // A damaged record costs itself: its length tells where the next one begins.
-            let whole = Some(record).filter(|record| crc32fast::hash(record) == sum);
-            match whole.and_then(|record| read_payload(&mut Input(record), &policies)) {
-                Some(Payload::Policy(id, policy)) => {
-                    policies.insert(id, policy);
-                }
-                Some(Payload::Cell(key, stored)) => {
-                    self.insert(key, stored);
-                    restored.states += 1;
-                }
-                None => restored.torn = true,
-            }
-        }
-        Ok(restored)
+        _ => None,
     }
 }
 
-enum Payload<'a> {
-    Policy(u32, Arc<Policy>),
-    Cell(&'a [u8], Stored),
+fn hash_payload(store: &MemoryStore) -> Vec<u8> {
+    let (kind, seed, sample) = store.hash();
+    let mut payload = vec![HASH, u8::from(kind == KeyHash::Strong)];
+    for number in [seed[0], seed[1], sample] {
+        payload.extend_from_slice(&number.to_le_bytes());
+    }
+    payload
 }
 
-fn cell_payload(id: u32, key: &[u8], state: &State) -> Vec<u8> {
-    let mut payload = vec![1];
+fn read_hash(input: &mut Input<'_>) -> Option<(KeyHash, [u64; 2], u64)> {
+    let kind = match *input.take(2)? {
+        [HASH, 0] => KeyHash::Fast,
+        [HASH, 1] => KeyHash::Strong,
+        _ => return None,
+    };
+    Some((kind, [input.u64()?, input.u64()?], input.u64()?))
+}
+
+fn policy_payload(id: u32, policy: &Policy, quota: &str) -> Vec<u8> {
+    let mut payload = vec![POLICY];
     payload.extend_from_slice(&id.to_le_bytes());
-    put_bytes(&mut payload, key);
+    payload.extend_from_slice(&policy.version().to_le_bytes());
+    put_bytes(&mut payload, policy.name().as_bytes());
+    put_bytes(&mut payload, quota.as_bytes());
+    payload
+}
+
+fn put_state(payload: &mut Vec<u8>, id: u32, fingerprint: u64, state: &State) {
+    payload.extend_from_slice(&id.to_le_bytes());
+    payload.extend_from_slice(&fingerprint.to_le_bytes());
     match state {
         State::Pair(a, b) => {
             payload.push(0);
@@ -155,7 +225,6 @@ fn cell_payload(id: u32, key: &[u8], state: &State) -> Vec<u8> {
             }
         }
     }
-    payload
 }
 
 fn put_bytes(payload: &mut Vec<u8>, bytes: &[u8]) {
@@ -163,10 +232,10 @@ fn put_bytes(payload: &mut Vec<u8>, bytes: &[u8]) {
     payload.extend_from_slice(bytes);
 }
 
-fn put_record(records: &mut Vec<u8>, payload: &[u8]) {
-    records.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    records.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
-    records.extend_from_slice(payload);
+fn put_record(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {
+    out.write_all(&(payload.len() as u32).to_le_bytes())?;
+    out.write_all(&crc32fast::hash(payload).to_le_bytes())?;
+    out.write_all(payload)
 }
 
 /// The next record and its sum, or `None` where the file ends within it.
@@ -179,36 +248,31 @@ fn take_record<'a>(input: &mut Input<'a>) -> Option<(&'a [u8], u32)> {
         .map(|payload| (payload, sum))
 }
 
-fn read_payload<'a>(
-    input: &mut Input<'a>,
-    policies: &HashMap<u32, Arc<Policy>>,
-) -> Option<Payload<'a>> {
-    match input.take(1)? {
-        [0] => {
-            let (id, version) = (input.u32()?, input.u64()?);
-            let name = std::str::from_utf8(input.bytes()?).ok()?;
-            let quota = std::str::from_utf8(input.bytes()?).ok()?.parse().ok()?;
-            let policy = Policy::new(name, quota).ok()?.with_version(version);
-            Some(Payload::Policy(id, Arc::new(policy)))
-        }
+fn whole(record: &[u8], sum: u32) -> Option<&[u8]> {
+    (crc32fast::hash(record) == sum).then_some(record)
+}
+
+fn read_policy(input: &mut Input<'_>) -> Option<(u32, Arc<Policy>)> {
+    let (id, version) = (input.u32()?, input.u64()?);
+    let name = std::str::from_utf8(input.bytes()?).ok()?;
+    let quota = std::str::from_utf8(input.bytes()?).ok()?;
+    let policy = Policy::new(name, quota.parse().ok()?).ok()?;
+    Some((id, Arc::new(policy.with_version(version))))
+}
+
+fn read_state(input: &mut Input<'_>) -> Option<State> {
+    match *input.take(1)? {
+        [0] => Some(State::Pair(input.small()?, input.u64()?)),
         [1] => {
-            let policy = Arc::clone(policies.get(&input.u32()?)?);
-            let key = input.bytes()?;
-            let state = match input.take(1)? {
-                [0] => State::Pair(input.small()?, input.small()?),
-                [1] => {
-                    let count = input.u32()?;
-                    let entry = |input: &mut Input<'a>| {
-                        Some(Entry {
-                            at: input.small()?,
-                            units: input.small()?,
-                        })
-                    };
-                    State::Log((0..count).map(|_| entry(input)).collect::<Option<_>>()?)
-                }
-                _ => return None,
+            let entry = |input: &mut Input<'_>| {
+                Some(Entry {
+                    at: input.small()?,
+                    units: input.small()?,
+                })
             };
-            Some(Payload::Cell(key, Stored { policy, state }))
+            let count = input.u32()?;
+            let log = (0..count).map(|_| entry(input)).collect::<Option<_>>()?;
+            Some(State::Log(log))
         }
         _ => None,
     }

@@ -110,7 +110,10 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         .accounts
         .as_ref()
         .map_or(0, |accounts| accounts.usage().dropped());
-    let text = admin.gateway.metrics().encode(&admin.store, dropped);
+    let text = admin
+        .gateway
+        .metrics()
+        .encode(&admin.store, admin.clock.now(), dropped);
     (
         [(
             http::header::CONTENT_TYPE,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tollgate::MemoryStore;
+use tollgate::{MemoryBuilder, MemoryStore, Micros};
 
 const FILE: &str = "counters.snapshot";
 const EVERY: Duration = Duration::from_secs(10);
@@ -24,30 +24,17 @@ pub(super) struct Counters {
 impl Counters {
     /// Reads what was saved. A file that cannot be read is put aside and said, and the counters start empty: better
     /// than a gateway that does not start.
-    pub(super) fn restore(store: Arc<MemoryStore>, data: &Path) -> Self {
+    pub(super) fn restore(store: MemoryBuilder, data: &Path, now: Micros) -> Self {
         let file = data.join(FILE);
-        match File::open(&file).map(BufReader::new) {
-            Ok(saved) => match store.restore(saved) {
-                Ok(restored) if restored.torn => tracing::warn!(
-                    states = restored.states,
-                    "the saved counters were damaged: what was whole is back"
-                ),
-                Ok(restored) => tracing::info!(states = restored.states, "counters are back"),
-                Err(error) => {
-                    tracing::error!(%error, file = %file.display(), "the saved counters cannot be read and are put aside");
-                    let _ = std::fs::rename(&file, file.with_extension("unreadable"));
-                }
-            },
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::error!(%error, file = %file.display(), "the saved counters cannot be read")
-            }
-        }
         Counters {
-            store,
+            store: Arc::new(read(store, &file, now).unwrap_or_else(|| store.build())),
             file,
             writing: Arc::default(),
         }
+    }
+
+    pub(super) fn store(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.store)
     }
 
     /// Saves again and again. Never ends.
@@ -81,5 +68,36 @@ impl Counters {
         out.flush()?;
         out.get_ref().sync_all()?;
         std::fs::rename(&beside, &self.file)
+    }
+}
+
+/// The store with what was saved, if there is anything that can be read.
+fn read(store: MemoryBuilder, file: &Path, now: Micros) -> Option<MemoryStore> {
+    let saved = match File::open(file) {
+        Ok(saved) => BufReader::new(saved),
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::error!(%error, file = %file.display(), "the saved counters cannot be read");
+            return None;
+        }
+    };
+    match store.restore(saved, now) {
+        Ok((store, restored)) => {
+            let states = restored.states;
+            if restored.torn {
+                tracing::warn!(
+                    states,
+                    "the saved counters were damaged: what was whole is back"
+                );
+            } else {
+                tracing::info!(states, "counters are back");
+            }
+            Some(store)
+        }
+        Err(error) => {
+            tracing::error!(%error, file = %file.display(), "the saved counters cannot be read and are put aside");
+            let _ = std::fs::rename(file, file.with_extension("unreadable"));
+            None
+        }
     }
 }

@@ -46,11 +46,11 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let rules = Arc::new(chosen.rules);
     let data = DataDir::lock(&args.accounts.data.data)?;
     let (clock, held) = clock::choose(&args);
-    let store = Arc::new(MemoryStore::with_bounds(
-        rules.counters.memory_bytes_max,
-        rules.counters.on_full,
-    ));
-    let counters = Counters::restore(Arc::clone(&store), data.path());
+    let store = MemoryStore::builder()
+        .max_memory(rules.counters.memory_bytes_max)
+        .on_full(rules.counters.on_full);
+    let counters = Counters::restore(store, data.path(), clock.now());
+    let store = counters.store();
     let accounts = open_accounts(&rules, &data, &clock).await?;
     let listeners = Listeners::bind(rules.server.listen, rules.server.workers)
         .map_err(|error| Failure::Failed(error.to_string()))?;

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 
 use super::fixed_window::{window_facts, window_refund};
-use super::{Algorithm, Charge, Denied, Facts, State, live_until};
+use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, Pair, live_until};
 use crate::quota::CalendarUnit;
 use crate::time::Micros;
 
@@ -26,8 +26,8 @@ impl CalendarWindow {
     }
 
     /// The window that is open at `now`: its end and the units used in it.
-    fn open(&self, state: Option<&State>, now: Micros) -> Option<(u64, u64)> {
-        let Some(&State::Pair(end, used)) = state else {
+    fn open(&self, state: Option<&Pair>, now: Micros) -> Option<(u64, u64)> {
+        let Some(&(end, used)) = state else {
             return None;
         };
         live_until(end, now, self.full_refill_micros()).map(|_| (end, used))
@@ -81,7 +81,9 @@ impl CalendarWindow {
     }
 }
 
-impl Algorithm for CalendarWindow {
+impl Counting for CalendarWindow {
+    type State = Pair;
+
     fn name(&self) -> &'static str {
         "calendar"
     }
@@ -103,7 +105,7 @@ impl Algorithm for CalendarWindow {
         }
     }
 
-    fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
         let facts = self.facts(state.as_ref(), now, cost);
         if facts.remaining < cost {
             return Err(Denied {
@@ -113,23 +115,36 @@ impl Algorithm for CalendarWindow {
         let (end, used) = self
             .open(state.as_ref(), now)
             .unwrap_or_else(|| (self.end_of_window(now), 0));
-        Ok(State::Pair(end, used + cost))
+        Ok((end, used + cost))
     }
 
-    fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
         let (end, used) = self.open(state, now).unwrap_or((now.0, 0));
         window_facts(self.limit, used, end, now, cost)
     }
 
-    fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
+    fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {
         match self.open(Some(&state), now) {
             Some((end, used)) if end == charge.mark.0 => window_refund(end, used, charge.cost),
             _ => (Some(state), 0),
         }
     }
 
-    fn adopt(&self, _: State, used: u64, now: Micros) -> Option<State> {
-        (used > 0).then(|| State::Pair(self.end_of_window(now), used.min(self.limit)))
+    fn adopt(&self, _: Pair, used: u64, now: Micros) -> Option<Pair> {
+        (used > 0).then(|| (self.end_of_window(now), used.min(self.limit)))
+    }
+}
+
+impl FixedSize for CalendarWindow {
+    fn compact(&self, (end, used): Pair) -> Option<Compact> {
+        Some(Compact {
+            until: end,
+            rest: used.try_into().ok()?,
+        })
+    }
+
+    fn expand(&self, compact: Compact) -> Pair {
+        (compact.until, compact.rest.into())
     }
 }
 

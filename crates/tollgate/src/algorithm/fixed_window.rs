@@ -1,6 +1,6 @@
 //! `fixed-window`: N units per window, and the window starts with the first request.
 
-use super::{Algorithm, Charge, Denied, Facts, State, live_until};
+use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, Pair, live_until};
 use crate::time::Micros;
 
 /// At most `limit` units in a window of `period` that begins with its first unit. Over an edge, up to 2N.
@@ -22,15 +22,17 @@ impl FixedWindow {
     }
 
     /// The window that is open at `now`: its start and the units used in it.
-    fn open(&self, state: Option<&State>, now: Micros) -> Option<(u64, u64)> {
-        let Some(&State::Pair(start, used)) = state else {
+    fn open(&self, state: Option<&Pair>, now: Micros) -> Option<(u64, u64)> {
+        let Some(&(start, used)) = state else {
             return None;
         };
         live_until(start + self.period, now, self.period).map(|_| (start, used))
     }
 }
 
-impl Algorithm for FixedWindow {
+impl Counting for FixedWindow {
+    type State = Pair;
+
     fn name(&self) -> &'static str {
         "fixed-window"
     }
@@ -43,7 +45,7 @@ impl Algorithm for FixedWindow {
         self.period
     }
 
-    fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
         let facts = self.facts(state.as_ref(), now, cost);
         if facts.remaining < cost {
             return Err(Denied {
@@ -51,15 +53,15 @@ impl Algorithm for FixedWindow {
             });
         }
         let (start, used) = self.open(state.as_ref(), now).unwrap_or((now.0, 0));
-        Ok(State::Pair(start, used + cost))
+        Ok((start, used + cost))
     }
 
-    fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
         let (start, used) = self.open(state, now).unwrap_or((now.0, 0));
         window_facts(self.limit, used, start + self.period, now, cost)
     }
 
-    fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
+    fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {
         match self.open(Some(&state), now) {
             Some((start, used)) if start == charge.mark.0 => {
                 window_refund(start, used, charge.cost)
@@ -70,16 +72,27 @@ impl Algorithm for FixedWindow {
 
     /// The window keeps its start, so that no one waits longer; if it would already be over, it starts anew with
     /// what was used.
-    fn adopt(&self, state: State, used: u64, now: Micros) -> Option<State> {
-        let State::Pair(start, _) = state else {
-            return None;
-        };
+    fn adopt(&self, state: Pair, used: u64, now: Micros) -> Option<Pair> {
+        let (start, _) = state;
         let start = if start + self.period > now.0 {
             start
         } else {
             now.0
         };
-        (used > 0).then_some(State::Pair(start, used.min(self.limit)))
+        (used > 0).then_some((start, used.min(self.limit)))
+    }
+}
+
+impl FixedSize for FixedWindow {
+    fn compact(&self, (start, used): Pair) -> Option<Compact> {
+        Some(Compact {
+            until: start + self.period,
+            rest: used.try_into().ok()?,
+        })
+    }
+
+    fn expand(&self, compact: Compact) -> Pair {
+        (compact.until - self.period, compact.rest.into())
     }
 }
 
@@ -100,8 +113,8 @@ pub(super) fn window_facts(limit: u64, used: u64, end: u64, now: Micros, cost: u
 }
 
 /// Gives `cost` back to a window known by `edge`; an emptied window is absent.
-pub(super) fn window_refund(edge: u64, used: u64, cost: u64) -> (Option<State>, u64) {
+pub(super) fn window_refund(edge: u64, used: u64, cost: u64) -> (Option<Pair>, u64) {
     let given_back = cost.min(used);
     let left = used - given_back;
-    ((left > 0).then_some(State::Pair(edge, left)), given_back)
+    ((left > 0).then_some((edge, left)), given_back)
 }

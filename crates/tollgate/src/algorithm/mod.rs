@@ -5,30 +5,52 @@
 
 #[cfg(feature = "calendar")]
 mod calendar;
+mod concurrency;
 mod fixed_window;
+mod sliding_counter;
 mod sliding_window;
 mod token_bucket;
 
 #[cfg(feature = "calendar")]
 pub use calendar::CalendarWindow;
+pub use concurrency::Concurrency;
+pub(crate) use concurrency::HOLDERS_MAX;
 pub use fixed_window::FixedWindow;
-pub use sliding_window::{Entry, SlidingWindow};
+pub use sliding_counter::SlidingCounter;
+pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
 
 use std::fmt;
+
+use smallvec::SmallVec;
 
 use crate::time::Micros;
 
 /// The largest integer that every store can hold exactly (scripts in shared stores count in doubles).
 pub const INTEGER_MAX: u64 = 1 << 53;
 
+/// A state of fixed size.
+pub type Pair = (u64, u64);
+
+/// A state that grows: units with their times, oldest first.
+pub type Log = SmallVec<[Entry; 6]>;
+
+/// Units with a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// When, in microseconds since the Unix epoch.
+    pub at: u64,
+    /// How many.
+    pub units: u64,
+}
+
 /// What a store keeps for one key under one policy. What the numbers mean is the algorithm's business.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Two integers.
     Pair(u64, u64),
-    /// Admitted units with their times, oldest first.
-    Log(Vec<Entry>),
+    /// Units with their times, oldest first.
+    Log(Log),
 }
 
 impl State {
@@ -36,7 +58,7 @@ impl State {
     pub fn mark(&self) -> (u64, u64) {
         match self {
             State::Pair(a, b) => (*a, *b),
-            State::Log(entries) => (entries.last().map_or(0, |entry| entry.at), 0),
+            State::Log(log) => Kept::mark(log),
         }
     }
 }
@@ -105,6 +127,124 @@ pub trait Algorithm: fmt::Debug + Send + Sync {
         let _ = (state, used, now);
         None
     }
+}
+
+/// An algorithm with a state of its own type: what the algorithms of this crate implement. Stores and policies see
+/// them as [`Algorithm`].
+pub(crate) trait Counting: fmt::Debug + Send + Sync {
+    type State: Kept;
+
+    fn name(&self) -> &'static str;
+    fn capacity(&self) -> u64;
+    fn full_refill_micros(&self) -> u64;
+    fn step(
+        &self,
+        state: Option<Self::State>,
+        now: Micros,
+        cost: u64,
+    ) -> Result<Self::State, Denied>;
+    fn facts(&self, state: Option<&Self::State>, now: Micros, cost: u64) -> Facts;
+    fn give_back(
+        &self,
+        state: Self::State,
+        now: Micros,
+        charge: &Charge,
+    ) -> (Option<Self::State>, u64);
+    fn adopt(&self, state: Self::State, used: u64, now: Micros) -> Option<Self::State>;
+}
+
+/// A state that can be told apart from those of other types.
+pub(crate) trait Kept: Sized {
+    fn into_state(self) -> State;
+    /// `None` for a state of another type, which equals absence.
+    fn from_state(state: State) -> Option<Self>;
+    fn mark(&self) -> (u64, u64);
+}
+
+impl Kept for Pair {
+    fn into_state(self) -> State {
+        State::Pair(self.0, self.1)
+    }
+
+    fn from_state(state: State) -> Option<Self> {
+        match state {
+            State::Pair(a, b) => Some((a, b)),
+            State::Log(_) => None,
+        }
+    }
+
+    fn mark(&self) -> (u64, u64) {
+        *self
+    }
+}
+
+impl Kept for Log {
+    fn into_state(self) -> State {
+        State::Log(self)
+    }
+
+    fn from_state(state: State) -> Option<Self> {
+        match state {
+            State::Log(log) => Some(log),
+            State::Pair(..) => None,
+        }
+    }
+
+    fn mark(&self) -> (u64, u64) {
+        (self.last().map_or(0, |entry| entry.at), 0)
+    }
+}
+
+impl<C: Counting> Algorithm for C {
+    fn name(&self) -> &'static str {
+        Counting::name(self)
+    }
+
+    fn capacity(&self) -> u64 {
+        Counting::capacity(self)
+    }
+
+    fn full_refill_micros(&self) -> u64 {
+        Counting::full_refill_micros(self)
+    }
+
+    fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+        let state = state.and_then(C::State::from_state);
+        Counting::step(self, state, now, cost).map(Kept::into_state)
+    }
+
+    fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+        let state = state.cloned().and_then(C::State::from_state);
+        Counting::facts(self, state.as_ref(), now, cost)
+    }
+
+    fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
+        let Some(state) = C::State::from_state(state) else {
+            return (None, 0);
+        };
+        let (left, units) = Counting::give_back(self, state, now, charge);
+        (left.map(Kept::into_state), units)
+    }
+
+    fn adopt(&self, state: State, used: u64, now: Micros) -> Option<State> {
+        Counting::adopt(self, C::State::from_state(state)?, used, now).map(Kept::into_state)
+    }
+}
+
+/// A pair as a table keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compact {
+    /// An instant, not earlier than the one from which the state is void.
+    pub(crate) until: u64,
+    /// What else there is to know.
+    pub(crate) rest: u16,
+}
+
+/// An algorithm whose states nearly always fit a table's cell of fixed size.
+pub(crate) trait FixedSize: Counting<State = Pair> {
+    /// `None` for a state that does not fit.
+    fn compact(&self, state: Pair) -> Option<Compact>;
+    fn expand(&self, compact: Compact) -> Pair;
 }
 
 /// The instant a state is void from, if it still means anything at `now`: later than `now`, and at most two full

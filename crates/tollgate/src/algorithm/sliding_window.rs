@@ -1,19 +1,10 @@
 //! `sliding-window`, the default: never more than N units in any interval of length T.
 
-use super::{Algorithm, Charge, Denied, Facts, State, live_until};
+use super::{Charge, Counting, Denied, Entry, Facts, Log, live_until};
 use crate::time::Micros;
 
 /// Entries that a state holds at most.
 const ENTRIES_MAX: usize = 128;
-
-/// Units admitted at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// When, in microseconds since the Unix epoch.
-    pub at: u64,
-    /// How many.
-    pub units: u64,
-}
 
 /// At most `limit` units in any half-open interval of `period`: a unit charged at t is free again at exactly t + T.
 ///
@@ -38,11 +29,8 @@ impl SlidingWindow {
     }
 
     /// The instant to decide at (never earlier than the newest entry) and the entries that count then.
-    fn live<'a>(&self, state: Option<&'a State>, now: Micros) -> (u64, &'a [Entry]) {
-        let Some(State::Log(entries)) = state else {
-            return (now.0, &[]);
-        };
-        let Some(newest) = entries.last() else {
+    fn live<'a>(&self, state: Option<&'a Log>, now: Micros) -> (u64, &'a [Entry]) {
+        let Some((entries, newest)) = state.and_then(|log| Some((log, log.last()?))) else {
             return (now.0, &[]);
         };
         if live_until(newest.at + self.period, now, self.period).is_none() {
@@ -68,7 +56,9 @@ impl SlidingWindow {
     }
 }
 
-impl Algorithm for SlidingWindow {
+impl Counting for SlidingWindow {
+    type State = Log;
+
     fn name(&self) -> &'static str {
         "sliding-window"
     }
@@ -81,7 +71,7 @@ impl Algorithm for SlidingWindow {
         self.period
     }
 
-    fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+    fn step(&self, state: Option<Log>, now: Micros, cost: u64) -> Result<Log, Denied> {
         let (at, live) = self.live(state.as_ref(), now);
         let used = units(live);
         match self.fits_at(live, used, now, cost) {
@@ -89,10 +79,7 @@ impl Algorithm for SlidingWindow {
             fits_at => return Err(Denied { fits_at }),
         }
         let live_len = live.len();
-        let mut entries = match state {
-            Some(State::Log(entries)) => entries,
-            _ => Vec::with_capacity(1),
-        };
+        let mut entries = state.unwrap_or_default();
         entries.drain(..entries.len() - live_len);
         match entries.last_mut() {
             Some(newest) if newest.at == at => newest.units += cost,
@@ -101,10 +88,10 @@ impl Algorithm for SlidingWindow {
         if entries.len() > ENTRIES_MAX {
             coalesce(&mut entries, self.cell);
         }
-        Ok(State::Log(entries))
+        Ok(entries)
     }
 
-    fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+    fn facts(&self, state: Option<&Log>, now: Micros, cost: u64) -> Facts {
         let (_, live) = self.live(state, now);
         let used = units(live);
         Facts {
@@ -118,28 +105,25 @@ impl Algorithm for SlidingWindow {
         }
     }
 
-    fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
+    fn give_back(&self, state: Log, now: Micros, charge: &Charge) -> (Option<Log>, u64) {
         let (at, live) = self.live(Some(&state), now);
         if charge.mark.0 + self.period <= at {
             return (Some(state), 0);
         }
-        let mut kept = live.to_vec();
+        let mut kept = Log::from_slice(live);
         let given_back = remove_newest(&mut kept, charge.cost);
-        ((!kept.is_empty()).then_some(State::Log(kept)), given_back)
+        ((!kept.is_empty()).then_some(kept), given_back)
     }
 
     /// The newest `used` units stay, at most N of them.
-    fn adopt(&self, state: State, used: u64, now: Micros) -> Option<State> {
-        let State::Log(mut entries) = state else {
-            return None;
-        };
+    fn adopt(&self, mut entries: Log, used: u64, now: Micros) -> Option<Log> {
         let surplus = units(&entries).saturating_sub(used.min(self.limit));
         remove_oldest(&mut entries, surplus);
         entries.retain(|entry| entry.at + self.period > now.0);
         if entries.len() > ENTRIES_MAX {
             coalesce(&mut entries, self.cell);
         }
-        (!entries.is_empty()).then_some(State::Log(entries))
+        (!entries.is_empty()).then_some(entries)
     }
 }
 
@@ -149,7 +133,7 @@ fn units(entries: &[Entry]) -> u64 {
 
 /// Entries of one cell become one, with the latest of their times. Leaves at most 128 of a window's entries: a
 /// half-open interval of at most 127 cells touches at most 128.
-fn coalesce(entries: &mut Vec<Entry>, cell: u64) {
+fn coalesce(entries: &mut Log, cell: u64) {
     entries.dedup_by(|later, earlier| {
         let same_cell = later.at / cell == earlier.at / cell;
         if same_cell {
@@ -162,7 +146,7 @@ fn coalesce(entries: &mut Vec<Entry>, cell: u64) {
     });
 }
 
-fn remove_newest(entries: &mut Vec<Entry>, mut surplus: u64) -> u64 {
+fn remove_newest(entries: &mut Log, mut surplus: u64) -> u64 {
     let wanted = surplus;
     while let Some(newest) = entries.last_mut() {
         let taken = newest.units.min(surplus);
@@ -176,7 +160,7 @@ fn remove_newest(entries: &mut Vec<Entry>, mut surplus: u64) -> u64 {
     wanted - surplus
 }
 
-fn remove_oldest(entries: &mut Vec<Entry>, mut surplus: u64) {
+fn remove_oldest(entries: &mut Log, mut surplus: u64) {
     entries.retain_mut(|oldest| {
         let taken = oldest.units.min(surplus);
         oldest.units -= taken;

@@ -1,6 +1,6 @@
 //! `token-bucket` (GCRA, leaky bucket): a burst, then a smooth refill at exactly N per T.
 
-use super::{Algorithm, Charge, Denied, Facts, INTEGER_MAX, State, live_until};
+use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, INTEGER_MAX, Pair, live_until};
 use crate::time::Micros;
 
 /// A bucket of `burst` units that refills at `limit` per `period`. In any interval of `period`, at most burst + N - 1.
@@ -46,13 +46,15 @@ impl TokenBucket {
     }
 
     /// Credits missing from a full bucket at tick `at`.
-    fn deficit(&self, state: Option<&State>, now: Micros) -> u64 {
-        let Some(&State::Pair(full_at, rem)) = state else {
+    fn deficit(&self, state: Option<&Pair>, now: Micros) -> u64 {
+        let Some(&(full_at, rem)) = state else {
             return 0;
         };
         let at = now.0 / self.tick;
         let live = live_until(full_at, Micros(at), self.full_ticks);
-        live.map_or(0, |full_at| (full_at - at) * self.refill - rem)
+        live.map_or(0, |full_at| {
+            ((full_at - at) * self.refill).saturating_sub(rem)
+        })
     }
 
     /// The first instant at which `cost` fits, given the deficit at `now`.
@@ -67,14 +69,16 @@ impl TokenBucket {
         })
     }
 
-    fn state_of(&self, deficit: u64, now: Micros) -> State {
+    fn state_of(&self, deficit: u64, now: Micros) -> Pair {
         let at = now.0 / self.tick;
         let full_at = at + deficit.div_ceil(self.refill);
-        State::Pair(full_at, (full_at - at) * self.refill - deficit)
+        (full_at, (full_at - at) * self.refill - deficit)
     }
 }
 
-impl Algorithm for TokenBucket {
+impl Counting for TokenBucket {
+    type State = Pair;
+
     fn name(&self) -> &'static str {
         "token-bucket"
     }
@@ -87,7 +91,7 @@ impl Algorithm for TokenBucket {
         self.full_ticks * self.tick
     }
 
-    fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
         let deficit = self.deficit(state.as_ref(), now);
         match self.fits_at(deficit, now, cost) {
             Some(at) if at <= now => Ok(self.state_of(deficit + cost * self.price, now)),
@@ -95,7 +99,7 @@ impl Algorithm for TokenBucket {
         }
     }
 
-    fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
         let deficit = self.deficit(state, now);
         let remaining = self.full.saturating_sub(deficit) / self.price;
         Facts {
@@ -106,16 +110,16 @@ impl Algorithm for TokenBucket {
                 .then(|| self.fits_at(deficit, now, remaining + 1))
                 .flatten(),
             void_at: match state {
-                Some(State::Pair(full_at, _)) if deficit > 0 => Micros(full_at * self.tick),
+                Some((full_at, _)) if deficit > 0 => Micros(full_at * self.tick),
                 _ => now,
             },
         }
     }
 
     /// A charge holds what of its own credits has not been refilled since; older deficits refill first.
-    fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
+    fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {
         let deficit = self.deficit(Some(&state), now);
-        let held = self.deficit(Some(&State::Pair(charge.mark.0, charge.mark.1)), now);
+        let held = self.deficit(Some(&charge.mark), now);
         let credits = held
             .min(charge.cost.saturating_mul(self.price))
             .min(deficit);
@@ -126,8 +130,21 @@ impl Algorithm for TokenBucket {
         )
     }
 
-    fn adopt(&self, _: State, used: u64, now: Micros) -> Option<State> {
+    fn adopt(&self, _: Pair, used: u64, now: Micros) -> Option<Pair> {
         (used > 0).then(|| self.state_of(used.min(self.burst) * self.price, now))
+    }
+}
+
+impl FixedSize for TokenBucket {
+    fn compact(&self, (full_at, rem): Pair) -> Option<Compact> {
+        Some(Compact {
+            until: full_at * self.tick,
+            rest: rem.try_into().ok()?,
+        })
+    }
+
+    fn expand(&self, compact: Compact) -> Pair {
+        (compact.until / self.tick, compact.rest.into())
     }
 }
 

@@ -1,8 +1,9 @@
 //! The notation of quotas: `"5 per minute"`, `"3 per 10 seconds"`, `"10 per second burst 20"`,
-//! `"1000 per day fixed-window"`, `"1000 per day calendar Europe/Berlin"`, `"deny"`, `"unlimited"`.
+//! `"1000 per day fixed-window"`, `"1000 per day calendar Europe/Berlin"`, `"10 concurrent"`, `"deny"`, `"unlimited"`.
 //!
 //! ```text
-//! quota  = count ("per" | "/") [count] unit { "burst" count | algorithm | "calendar" [zone] } | "deny" | "unlimited"
+//! quota  = count ("per" | "/") [count] unit { "burst" count | algorithm | "calendar" [zone] }
+//!        | count "concurrent" ["for" [count] unit] | "deny" | "unlimited"
 //! quotas = quota { (";" | ",") quota }
 //! ```
 //!
@@ -18,7 +19,7 @@ use std::str::FromStr;
 use reader::Reader;
 
 use crate::quota::{
-    AlgorithmKind, CalendarUnit, PERIOD_MAX_MICROS, Quota, QuotaError, Rate, Shape,
+    AlgorithmKind, CalendarUnit, LEASE_MICROS, PERIOD_MAX_MICROS, Quota, QuotaError, Rate, Shape,
 };
 
 /// The longest text that is read.
@@ -173,7 +174,24 @@ fn quota(reader: &mut Reader<'_>, default: AlgorithmKind) -> Result<Quota, Notat
         _ => {}
     }
     let (limit, limit_span) = reader.number("a number of requests, like `5 per minute`")?;
+    if reader.eat_word("concurrent") {
+        let lease = if reader.eat_word("for") {
+            length_of_time(reader)?.0
+        } else {
+            LEASE_MICROS
+        };
+        return Quota::concurrent(limit, std::time::Duration::from_micros(lease))
+            .map_err(|error| NotationError::new(limit_span, error.to_string()));
+    }
     reader.expect_per()?;
+    let (period, count_and_unit) = length_of_time(reader)?;
+    let quota = Quota::new(limit, std::time::Duration::from_micros(period))
+        .map_err(|error| NotationError::new(limit_span, error.to_string()))?;
+    modifiers(reader, quota, count_and_unit, default)
+}
+
+/// `[count] unit`: in microseconds, and as it is written.
+fn length_of_time(reader: &mut Reader<'_>) -> Result<(u64, (u64, usize)), NotationError> {
     let (count, count_span) = if reader.at_number() {
         reader.number("a number")?
     } else {
@@ -193,9 +211,7 @@ fn quota(reader: &mut Reader<'_>, default: AlgorithmKind) -> Result<Quota, Notat
             "the period is longer than a century",
         ));
     };
-    let quota = Quota::new(limit, std::time::Duration::from_micros(period))
-        .map_err(|error| NotationError::new(limit_span, error.to_string()))?;
-    modifiers(reader, quota, (count, unit), default)
+    Ok((period, (count, unit)))
 }
 
 fn modifiers(
@@ -249,8 +265,13 @@ fn modifiers(
         return Ok(quota.on_calendar(unit, &zone));
     }
     match (kind, burst) {
-        // Where nothing is said a burst means a token bucket; where a fixed window is the default it was said.
-        (None, Some((_, span))) if default == AlgorithmKind::FixedWindow => {
+        // Where nothing is said a burst means a token bucket; where another algorithm is the default it was said.
+        (None, Some((_, span)))
+            if !matches!(
+                default,
+                AlgorithmKind::SlidingWindow | AlgorithmKind::TokenBucket
+            ) =>
+        {
             return Err(NotationError::new(
                 span,
                 QuotaError::BurstWithout.to_string(),
@@ -326,22 +347,34 @@ fn print(quota: &Quota, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Rate::Unlimited => return f.write_str("unlimited"),
         Rate::Limited(limited) => limited,
     };
-    let (count, unit) = largest_unit(limited.period);
-    write!(f, "{} per ", limited.limit)?;
-    match (count, UNITS[unit].0) {
-        (1, unit) => f.write_str(unit)?,
-        (count, "century") => write!(f, "{count} centuries")?,
-        (count, unit) => write!(f, "{count} {unit}s")?,
+    if limited.shape == Shape::Concurrency {
+        write!(f, "{} concurrent", limited.limit)?;
+        if limited.period != LEASE_MICROS && !f.alternate() {
+            f.write_str(" for ")?;
+            print_length_of_time(limited.period, f)?;
+        }
+        return Ok(());
     }
+    write!(f, "{} per ", limited.limit)?;
+    print_length_of_time(limited.period, f)?;
     if f.alternate() {
         return Ok(());
     }
     match &limited.shape {
-        Shape::SlidingWindow => Ok(()),
+        Shape::SlidingWindow | Shape::Concurrency => Ok(()),
         Shape::TokenBucket { burst } if *burst == limited.limit => f.write_str(" token-bucket"),
         Shape::TokenBucket { burst } => write!(f, " burst {burst}"),
         Shape::FixedWindow => f.write_str(" fixed-window"),
+        Shape::SlidingCounter => f.write_str(" sliding-counter"),
         Shape::Calendar { zone, .. } => write!(f, " calendar {zone}"),
+    }
+}
+
+fn print_length_of_time(micros: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match largest_unit(micros) {
+        (1, unit) => f.write_str(UNITS[unit].0),
+        (count, unit) if UNITS[unit].0 == "century" => write!(f, "{count} centuries"),
+        (count, unit) => write!(f, "{count} {}s", UNITS[unit].0),
     }
 }
 
@@ -351,6 +384,9 @@ fn window_name(quota: &Quota) -> String {
         Rate::Unlimited => return "unlimited".to_owned(),
         Rate::Limited(limited) => limited,
     };
+    if limited.shape == Shape::Concurrency {
+        return "concurrent".to_owned();
+    }
     match largest_unit(limited.period) {
         (1, unit) => UNITS[unit].0.to_owned(),
         (count, unit) => format!("{count}{}", UNITS[unit].1),
@@ -367,6 +403,13 @@ mod tests {
             ("5 per minute", "5 per minute"),
             ("5/minute", "5 per minute"),
             ("5/M", "5 per minute"),
+            ("10 Concurrent", "10 concurrent"),
+            ("10 concurrent for 60 s", "10 concurrent"),
+            (
+                "3 per 90 seconds concurrency",
+                "3 concurrent for 90 seconds",
+            ),
+            ("100/h sliding-counter", "100 per hour sliding-counter"),
             ("  5 PER 60 Seconds ", "5 per minute"),
             ("3 per 10 seconds", "3 per 10 seconds"),
             ("3/10s", "3 per 10 seconds"),

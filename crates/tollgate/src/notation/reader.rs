@@ -65,6 +65,15 @@ impl<'a> Reader<'a> {
         word
     }
 
+    /// Takes the next word if it is this one.
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
+        let next = self.peek_word().eq_ignore_ascii_case(word);
+        if next {
+            self.take_word();
+        }
+        next
+    }
+
     pub(super) fn at_number(&mut self) -> bool {
         self.skip_blanks();
         self.rest()

@@ -131,7 +131,7 @@ fn a_key_beyond_the_limit_is_refused_and_not_stored() {
             reason: tollgate::Reason::KeyTooLong
         }
     ));
-    assert_eq!(limiter.store().stats().keys, 0);
+    assert_eq!(limiter.store().stats(tollgate::Micros(0)).keys, 0);
 }
 
 #[test]

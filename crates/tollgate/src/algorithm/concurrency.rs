@@ -1,0 +1,123 @@
+//! `concurrency`: at most N in flight; each holds a lease that ends by itself if its holder dies.
+
+use super::{Charge, Counting, Denied, Entry, Facts, Log, live_until};
+use crate::time::Micros;
+
+/// Holders that one key can have.
+pub(crate) const HOLDERS_MAX: u64 = 16_384;
+
+/// At most `limit` unexpired leases at any instant. A lease is given back by a refund of its charge, else it ends
+/// after `lease`.
+///
+/// The state is the log of leases, each with the instant at which it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    limit: u64,
+    lease: u64,
+}
+
+impl Concurrency {
+    /// `limit` leases of `lease_micros`, or `None` for more holders than a key can have.
+    pub(crate) fn new(limit: u64, lease_micros: u64) -> Option<Self> {
+        (limit <= HOLDERS_MAX).then_some(Concurrency {
+            limit,
+            lease: lease_micros,
+        })
+    }
+
+    /// The leases that have not ended at `now`.
+    fn live<'a>(&self, state: Option<&'a Log>, now: Micros) -> &'a [Entry] {
+        let Some((leases, last)) = state.and_then(|log| Some((log, log.last()?))) else {
+            return &[];
+        };
+        if live_until(last.at, now, self.lease).is_none() {
+            return &[];
+        }
+        &leases[leases.partition_point(|lease| lease.at <= now.0)..]
+    }
+
+    fn fits_at(&self, live: &[Entry], now: Micros, cost: u64) -> Option<Micros> {
+        if cost > self.limit {
+            return None;
+        }
+        let mut excess = (units(live) + cost).saturating_sub(self.limit);
+        if excess == 0 {
+            return Some(now);
+        }
+        live.iter().find_map(|lease| {
+            excess = excess.saturating_sub(lease.units);
+            (excess == 0).then_some(Micros(lease.at))
+        })
+    }
+}
+
+impl Counting for Concurrency {
+    type State = Log;
+
+    fn name(&self) -> &'static str {
+        "concurrency"
+    }
+
+    fn capacity(&self) -> u64 {
+        self.limit
+    }
+
+    fn full_refill_micros(&self) -> u64 {
+        self.lease
+    }
+
+    fn step(&self, state: Option<Log>, now: Micros, cost: u64) -> Result<Log, Denied> {
+        let live = self.live(state.as_ref(), now);
+        match self.fits_at(live, now, cost) {
+            Some(fits) if fits <= now => {}
+            fits_at => return Err(Denied { fits_at }),
+        }
+        let ended = state.as_ref().map_or(0, |log| log.len()) - live.len();
+        let mut leases = state.unwrap_or_default();
+        leases.drain(..ended);
+        // A clock that went back makes leases that end before others.
+        let at = now.0 + self.lease;
+        let place = leases.partition_point(|lease| lease.at < at);
+        match leases.get_mut(place) {
+            Some(lease) if lease.at == at => lease.units += cost,
+            _ => leases.insert(place, Entry { at, units: cost }),
+        }
+        Ok(leases)
+    }
+
+    fn facts(&self, state: Option<&Log>, now: Micros, cost: u64) -> Facts {
+        let live = self.live(state, now);
+        let used = units(live);
+        Facts {
+            used,
+            remaining: self.limit.saturating_sub(used),
+            fits_at: self.fits_at(live, now, cost),
+            grows_at: live.first().map(|lease| Micros(lease.at)),
+            void_at: live.last().map_or(now, |lease| Micros(lease.at)),
+        }
+    }
+
+    /// A lease that has ended holds nothing any more.
+    fn give_back(&self, state: Log, now: Micros, charge: &Charge) -> (Option<Log>, u64) {
+        let mut leases = Log::from_slice(self.live(Some(&state), now));
+        let Ok(place) = leases.binary_search_by_key(&charge.mark.0, |lease| lease.at) else {
+            return (Some(state), 0);
+        };
+        let given_back = charge.cost.min(leases[place].units);
+        leases[place].units -= given_back;
+        if leases[place].units == 0 {
+            leases.remove(place);
+        }
+        ((!leases.is_empty()).then_some(leases), given_back)
+    }
+
+    /// Every lease stays: its holder is at work. A smaller limit is reached as they end.
+    fn adopt(&self, mut leases: Log, _: u64, now: Micros) -> Option<Log> {
+        leases.retain(|lease| lease.at > now.0);
+        (!leases.is_empty()).then_some(leases)
+    }
+}
+
+fn units(leases: &[Entry]) -> u64 {
+    leases.iter().map(|lease| lease.units).sum()
+}

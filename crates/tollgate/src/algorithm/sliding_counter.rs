@@ -1,0 +1,211 @@
+//! `sliding-counter`: two counters on clock-aligned windows; cheap and smooth, with a known error.
+
+use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, Pair, live_until};
+use crate::time::Micros;
+
+/// Steps in which the previous window loses its weight, at most.
+const STEPS_MAX: u64 = 1024;
+/// Bits of a counter: previous and current share one integer.
+const COUNT_BITS: u32 = 32;
+
+/// The units of this window and, weighted by how much of it the last T still covers, those of the one before. In any
+/// interval of `period`, at most 2N - 1; N for even traffic. May deny early by up to T.
+///
+/// The state is (index of the window since 1970; units of the window before it, and its own). The weight falls in up
+/// to 1024 equal steps and is rounded up, so that every product is small and exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingCounter {
+    limit: u64,
+    period: u64,
+    /// How long a step is, in microseconds.
+    step: u64,
+    /// How many steps a window has.
+    steps: u64,
+}
+
+/// Two windows, seen at an instant in the later one or at its beginning.
+#[derive(Clone, Copy)]
+struct Windows {
+    index: u64,
+    previous: u64,
+    current: u64,
+}
+
+impl SlidingCounter {
+    /// `limit` units per `period_micros`, or `None` for a limit that does not fit a counter.
+    pub(crate) fn new(limit: u64, period_micros: u64) -> Option<Self> {
+        let step = period_micros.div_ceil(STEPS_MAX);
+        (limit < 1 << COUNT_BITS).then_some(SlidingCounter {
+            limit,
+            period: period_micros,
+            step,
+            steps: period_micros.div_ceil(step),
+        })
+    }
+
+    /// The windows at `now`, and the instant to decide at: never earlier than the state's own window.
+    fn windows(&self, state: Option<&Pair>, now: Micros) -> (Windows, u64) {
+        let open = now.0 / self.period;
+        let none = Windows {
+            index: open,
+            previous: 0,
+            current: 0,
+        };
+        let Some(&(index, counts)) = state else {
+            return (none, now.0);
+        };
+        let (previous, current) = (counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1));
+        let windows = if current > 0 { 2 } else { 1 };
+        let end = index.saturating_add(windows).saturating_mul(self.period);
+        if live_until(end, now, 2 * self.period).is_none() {
+            return (none, now.0);
+        }
+        let known = Windows {
+            index,
+            previous,
+            current,
+        };
+        if open > index {
+            let moved = Windows {
+                index: index + 1,
+                previous: current,
+                current: 0,
+            };
+            (moved, now.0)
+        } else {
+            (known, now.0.max(index * self.period))
+        }
+    }
+
+    /// Units that `previous` still weighs when `left` of the window is to come.
+    fn weighed(&self, previous: u64, left: u64) -> u64 {
+        (previous * left.div_ceil(self.step)).div_ceil(self.steps)
+    }
+
+    fn used(&self, windows: Windows, at: u64) -> u64 {
+        let left = (windows.index + 1) * self.period - at;
+        windows.current + self.weighed(windows.previous, left)
+    }
+
+    /// The first instant of window `index` at which what is left of `previous` is at most `room`, if it has one.
+    fn falls_to(&self, room: u64, previous: u64, index: u64) -> Option<u64> {
+        let steps = match previous {
+            0 => self.steps,
+            _ => (room * self.steps / previous).min(self.steps),
+        };
+        (steps > 0).then(|| (index + 1) * self.period - (steps * self.step).min(self.period))
+    }
+
+    fn fits_at(&self, windows: Windows, at: u64, now: Micros, cost: u64) -> Option<Micros> {
+        if cost > self.limit {
+            return None;
+        }
+        if self.used(windows, at) + cost <= self.limit {
+            return Some(now);
+        }
+        let next = windows.index + 1;
+        let in_this = self
+            .limit
+            .checked_sub(windows.current + cost)
+            .and_then(|room| self.falls_to(room, windows.previous, windows.index));
+        in_this
+            .or_else(|| self.falls_to(self.limit - cost, windows.current, next))
+            .or(Some((next + 1) * self.period))
+            .map(Micros)
+    }
+
+    fn pair(windows: Windows) -> Pair {
+        let counts = windows.previous << COUNT_BITS | windows.current;
+        (windows.index, counts)
+    }
+}
+
+impl Counting for SlidingCounter {
+    type State = Pair;
+
+    fn name(&self) -> &'static str {
+        "sliding-counter"
+    }
+
+    fn capacity(&self) -> u64 {
+        self.limit
+    }
+
+    fn full_refill_micros(&self) -> u64 {
+        2 * self.period
+    }
+
+    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
+        let (windows, at) = self.windows(state.as_ref(), now);
+        match self.fits_at(windows, at, now, cost) {
+            Some(fits) if fits <= now => Ok(SlidingCounter::pair(Windows {
+                current: windows.current + cost,
+                ..windows
+            })),
+            fits_at => Err(Denied { fits_at }),
+        }
+    }
+
+    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
+        let (windows, at) = self.windows(state, now);
+        let used = self.used(windows, at);
+        let remaining = self.limit.saturating_sub(used);
+        Facts {
+            used,
+            remaining,
+            fits_at: self.fits_at(windows, at, now, cost),
+            grows_at: (used > 0)
+                .then(|| self.fits_at(windows, at, now, remaining + 1))
+                .flatten(),
+            void_at: match windows {
+                Windows { current: 1.., .. } => Micros((windows.index + 2) * self.period),
+                Windows { previous: 1.., .. } => Micros((windows.index + 1) * self.period),
+                _ => now,
+            },
+        }
+    }
+
+    /// A charge is taken out of its own window, whichever of the two that is by now.
+    fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {
+        let (mut windows, at) = self.windows(Some(&state), now);
+        let before = self.used(windows, at);
+        if windows.index == charge.mark.0 {
+            windows.current = windows.current.saturating_sub(charge.cost);
+        } else if windows.index == charge.mark.0 + 1 {
+            windows.previous = windows.previous.saturating_sub(charge.cost);
+        }
+        let left = (windows.previous > 0 || windows.current > 0).then(|| Self::pair(windows));
+        (left, before - self.used(windows, at))
+    }
+
+    fn adopt(&self, _: Pair, used: u64, now: Micros) -> Option<Pair> {
+        (used > 0).then(|| {
+            SlidingCounter::pair(Windows {
+                index: now.0 / self.period,
+                previous: 0,
+                current: used.min(self.limit),
+            })
+        })
+    }
+}
+
+/// Both counters hide in the instant: it is a multiple of the period, and they are less than the period in 1/65536 us.
+impl FixedSize for SlidingCounter {
+    fn compact(&self, (index, counts): Pair) -> Option<Compact> {
+        let (previous, current) = (counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1));
+        let hidden = (previous * (self.limit + 1)).checked_add(current)?;
+        let carried = hidden / u64::from(u16::MAX);
+        (carried < self.period).then(|| Compact {
+            until: (index + 2) * self.period + carried,
+            rest: (hidden % u64::from(u16::MAX)) as u16,
+        })
+    }
+
+    fn expand(&self, compact: Compact) -> Pair {
+        let index = compact.until / self.period - 2;
+        let carried = compact.until % self.period;
+        let hidden = carried * u64::from(u16::MAX) + u64::from(compact.rest);
+        let (previous, current) = (hidden / (self.limit + 1), hidden % (self.limit + 1));
+        (index, previous << COUNT_BITS | current)
+    }
+}

@@ -1,0 +1,145 @@
+//! States that do not fit their cell: long logs, and numbers out of the ordinary. Each belongs to a cell of a table,
+//! whose holder alone touches it.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indexmap::IndexMap;
+
+use super::fingerprint::Fingerprint;
+use crate::algorithm::{Entry, State};
+
+/// Maps that are locked apart from each other.
+const SHARDS: usize = 64;
+/// States that are looked at when one has to give way.
+const SAMPLE: usize = 8;
+/// States that give way for one decision at most. A log grows by one entry a decision, so a few suffice.
+const EVICTIONS_MAX: usize = 8;
+/// What a state costs beside its log: the map's slot, and allocator overhead.
+const STATE_BYTES: usize = 192;
+
+/// Long states under a bound of memory.
+pub(super) struct LongStates {
+    shards: Box<[Mutex<Shard>]>,
+    shard_bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Shard {
+    states: IndexMap<u64, LongState, BuildHasherDefault<Carried>>,
+    bytes: usize,
+    /// Where the next sample starts.
+    hand: usize,
+}
+
+/// A state, and what it is worth when one has to give way.
+pub(super) struct LongState {
+    pub(super) state: State,
+    pub(super) used: u64,
+    pub(super) void_at: u64,
+}
+
+impl LongStates {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        LongStates {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shard_bytes_max: bytes_max / SHARDS,
+        }
+    }
+
+    fn shard(&self, key: Fingerprint) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[key.0 as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn copy(&self, key: Fingerprint) -> Option<State> {
+        let shard = self.shard(key);
+        shard.states.get(&key.0).map(|long| long.state.clone())
+    }
+
+    pub(super) fn remove(&self, key: Fingerprint) {
+        let mut shard = self.shard(key);
+        if let Some(gone) = shard.states.swap_remove(&key.0) {
+            shard.bytes -= bytes_of(&gone);
+        }
+    }
+
+    /// Keeps a state, and tells how many others with units in use had to give way: those that are void, else those with
+    /// the fewest units of a sample.
+    pub(super) fn put(&self, key: Fingerprint, state: LongState, now: u64) -> u64 {
+        let mut shard = self.shard(key);
+        shard.bytes += bytes_of(&state);
+        if let Some(before) = shard.states.insert(key.0, state) {
+            shard.bytes -= bytes_of(&before);
+        }
+        let mut evicted = 0;
+        for _ in 0..EVICTIONS_MAX {
+            if shard.bytes <= self.shard_bytes_max {
+                break;
+            }
+            let Some((used, index)) = shard.least_used_but(key, now) else {
+                break;
+            };
+            if let Some((_, gone)) = shard.states.swap_remove_index(index) {
+                shard.bytes -= bytes_of(&gone);
+            }
+            evicted += u64::from(used > 0);
+        }
+        evicted
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let of = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).bytes;
+        self.shards.iter().map(of).sum()
+    }
+}
+
+impl Shard {
+    fn least_used_but(&mut self, spared: Fingerprint, now: u64) -> Option<(u64, usize)> {
+        let mut least: Option<(u64, usize)> = None;
+        for _ in 0..SAMPLE.min(self.states.len()) {
+            self.hand = (self.hand + 1) % self.states.len();
+            let Some((key, long)) = self.states.get_index(self.hand) else {
+                continue;
+            };
+            let used = if long.void_at <= now {
+                0
+            } else {
+                long.used.max(1)
+            };
+            if *key != spared.0 && least.is_none_or(|(fewest, _)| used < fewest) {
+                least = Some((used, self.hand));
+            }
+        }
+        least
+    }
+}
+
+fn bytes_of(long: &LongState) -> usize {
+    let log = match &long.state {
+        State::Log(entries) if entries.spilled() => entries.capacity() * size_of::<Entry>(),
+        State::Log(_) | State::Pair(..) => 0,
+    };
+    STATE_BYTES + log
+}
+
+/// Takes a fingerprint for its own hash.
+#[derive(Default)]
+pub(super) struct Carried(u64);
+
+impl Hasher for Carried {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, fingerprint: u64) {
+        // The map looks at the highest bits, a fingerprint has 58.
+        self.0 = fingerprint << 6 | fingerprint >> 52;
+    }
+}

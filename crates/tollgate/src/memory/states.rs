@@ -1,0 +1,166 @@
+//! How states are written into cells.
+//!
+//! ```text
+//! 16 bytes:  head, stamp of an instant and 16 bits: all there is to know of a state of fixed size
+//! 64 bytes:  head, stamp of an instant and the kind, then up to six entries (instant << 16 | units), or a pair
+//! ```
+//!
+//! What does not fit is kept beside the table, and the stamp says so.
+
+use super::fingerprint::Fingerprint;
+use super::long::{LongState, LongStates};
+use super::table::{UNTIL_MAX, Words, rest, stamp, until};
+use crate::algorithm::{Compact, Entry, FixedSize, Log, Pair, State};
+use crate::decide::{self, Stored};
+use crate::policy::{Counted, Policy};
+use crate::sync::Ordering;
+use crate::time::Micros;
+
+/// The state is kept beside the table.
+const LONG: u16 = u16::MAX;
+/// The cell holds a pair; fewer are the entries of a log.
+const PAIR: u16 = u16::MAX - 1;
+/// Words of a cell before its entries.
+const HEADER_WORDS: usize = 2;
+const UNITS_BITS: u32 = 16;
+
+/// The policy's algorithm, if its states fit a cell of 16 bytes.
+pub(super) fn fixed_size(policy: &Policy) -> Option<&dyn FixedSize> {
+    policy.counted().and_then(Counted::fixed_size)
+}
+
+pub(super) fn is_long(cell: &Words) -> bool {
+    rest(cell[1].load(Ordering::Relaxed)) == LONG
+}
+
+pub(super) fn empty(cell: &Words) {
+    cell[1].store(0, Ordering::Relaxed);
+}
+
+/// The stamp that is a state of fixed size; `None` if it does not fit.
+#[inline]
+pub(super) fn pack<A: FixedSize + ?Sized>(pair: Pair, algorithm: &A, base: u64) -> Option<u64> {
+    let compact = algorithm.compact(pair)?;
+    let until = compact.until.checked_sub(base)?;
+    (until <= UNTIL_MAX && compact.rest != LONG).then(|| stamp(until, compact.rest))
+}
+
+/// The state of fixed size that a stamp is, `Some(None)` for absence; `None` if it is kept elsewhere.
+#[inline]
+pub(super) fn unpack<A: FixedSize + ?Sized>(
+    stamp: u64,
+    algorithm: &A,
+    base: u64,
+) -> Option<Option<Pair>> {
+    match (stamp, rest(stamp)) {
+        (0, _) => Some(None),
+        (_, LONG) => None,
+        (_, rest) => Some(Some(algorithm.expand(Compact {
+            until: base + until(stamp),
+            rest,
+        }))),
+    }
+}
+
+/// The log in a cell, `Some(None)` for absence; `None` if it is kept elsewhere.
+#[inline]
+pub(super) fn read_log(cell: &Words, base: u64) -> Option<Option<Log>> {
+    let stamp = cell[1].load(Ordering::Relaxed);
+    if stamp == 0 {
+        return Some(None);
+    }
+    let entries = cell[HEADER_WORDS..].get(..rest(stamp).into())?;
+    let entry = |word: &crate::sync::AtomicU64| {
+        let word = word.load(Ordering::Relaxed);
+        Entry {
+            at: base + (word >> UNITS_BITS),
+            units: word & ((1 << UNITS_BITS) - 1),
+        }
+    };
+    Some(Some(entries.iter().map(entry).collect()))
+}
+
+/// Writes a log into a cell; `None` if it does not fit, and then nothing is written.
+#[inline]
+pub(super) fn write_log(cell: &Words, log: &Log, void_at: Micros, base: u64) -> Option<()> {
+    let words = cell[HEADER_WORDS..].get(..log.len())?;
+    let fits = |entry: &Entry| {
+        entry.units < 1 << UNITS_BITS && entry.at >= base && entry.at - base <= UNTIL_MAX
+    };
+    if !log.iter().all(fits) {
+        return None;
+    }
+    for (word, entry) in words.iter().zip(log) {
+        word.store(
+            (entry.at - base) << UNITS_BITS | entry.units,
+            Ordering::Relaxed,
+        );
+    }
+    let void_at = void_at.0.saturating_sub(base).min(UNTIL_MAX);
+    cell[1].store(stamp(void_at, log.len() as u16), Ordering::Relaxed);
+    Some(())
+}
+
+/// Where states are: in their cell, or beside it.
+pub(super) struct States<'s> {
+    pub(super) long: &'s LongStates,
+    pub(super) base: u64,
+}
+
+impl States<'_> {
+    /// The state of the key whose cell this is.
+    pub(super) fn read(&self, key: Fingerprint, cell: &Words, policy: &Policy) -> Option<State> {
+        if is_long(cell) {
+            return self.long.copy(key);
+        }
+        let stamp = cell[1].load(Ordering::Relaxed);
+        if let Some(algorithm) = fixed_size(policy) {
+            let (a, b) = unpack(stamp, algorithm, self.base)??;
+            return Some(State::Pair(a, b));
+        }
+        match rest(stamp) {
+            PAIR => {
+                let word = |index: usize| Some(cell.get(index)?.load(Ordering::Relaxed));
+                Some(State::Pair(word(HEADER_WORDS)?, word(HEADER_WORDS + 1)?))
+            }
+            _ => read_log(cell, self.base)?.map(State::Log),
+        }
+    }
+
+    /// Writes the state of the key whose cell this is, and tells how many others had to give way.
+    pub(super) fn write(&self, key: Fingerprint, cell: &Words, stored: Stored, now: Micros) -> u64 {
+        let (used, void_at) = decide::in_use(&stored, now);
+        let was_long = is_long(cell);
+        let void_stamp = |rest| {
+            stamp(
+                void_at.0.saturating_sub(self.base).clamp(1, UNTIL_MAX),
+                rest,
+            )
+        };
+        let written = match (&stored.state, fixed_size(&stored.policy)) {
+            (State::Pair(a, b), Some(algorithm)) => pack((*a, *b), algorithm, self.base)
+                .map(|stamp| cell[1].store(stamp, Ordering::Relaxed)),
+            (State::Log(log), None) => write_log(cell, log, void_at, self.base),
+            (State::Pair(a, b), None) => {
+                cell[HEADER_WORDS].store(*a, Ordering::Relaxed);
+                cell[HEADER_WORDS + 1].store(*b, Ordering::Relaxed);
+                cell[1].store(void_stamp(PAIR), Ordering::Relaxed);
+                Some(())
+            }
+            (State::Log(_), Some(_)) => None,
+        };
+        if written.is_some() {
+            if was_long {
+                self.long.remove(key);
+            }
+            return 0;
+        }
+        cell[1].store(void_stamp(LONG), Ordering::Relaxed);
+        let long = LongState {
+            state: stored.state,
+            used,
+            void_at: void_at.0,
+        };
+        self.long.put(key, long, now.0)
+    }
+}

@@ -1,0 +1,287 @@
+//! A flat table of cells: open addressing with a bounded window, one lock bit a cell, nothing ever moved or resized.
+//!
+//! A cell is a few words: its head, its stamp, and what the caller keeps behind them.
+//!
+//! ```text
+//! head  = tag of the fingerprint (47 bits) | index of the policy (16) | held (1)      0: never used
+//! stamp = an instant in microseconds (48 bits) | 16 bits of the caller's               void from that instant on
+//! ```
+//!
+//! A key lives in one of the 32 cells from its home on, always the same one until another key takes it. Whoever holds
+//! a cell (has set its lowest bit) may write it, and releases it by writing the head. A cell that has been used is never
+//! again as if it had not, so a search ends at the first that never was. New keys are put in under one of a few locks,
+//! chosen by the key, so that no key is put in twice. A void cell is free to take; expiry is no work at all.
+
+use zerocopy::FromZeros as _;
+
+use super::fingerprint::{Fingerprint, HOMES_PER_WINDOW_MIN};
+use crate::sync::{self, AtomicU64, Mutex, MutexGuard, Ordering};
+
+/// Cells that a key can be in.
+pub(super) const WINDOW: usize = 32;
+/// Words of a cache line.
+const LINE_WORDS: usize = 8;
+/// Locks for putting keys in.
+const INSERT_LOCKS: usize = 1024;
+/// Times that a newcomer tries again when others change its window.
+const CLAIM_TRIES: usize = 4;
+
+/// Cache lines that are looked at to count keys.
+const LINES_COUNTED: usize = 1 << 16;
+
+const HELD: u64 = 1;
+const INDEX_SHIFT: u32 = 1;
+const TAG_SHIFT: u32 = 17;
+const REST_BITS: u32 = 16;
+
+/// A cell of any table.
+pub(super) type Words = [AtomicU64];
+
+/// The latest instant that a stamp can tell.
+pub(super) const UNTIL_MAX: u64 = (1 << 48) - 1;
+
+#[inline]
+pub(super) fn head(key: Fingerprint, index: u16) -> u64 {
+    key.tag() << TAG_SHIFT | u64::from(index) << INDEX_SHIFT
+}
+
+#[inline]
+pub(super) fn index_of(head: u64) -> u16 {
+    (head >> INDEX_SHIFT) as u16
+}
+
+#[inline]
+pub(super) fn stamp(until: u64, rest: u16) -> u64 {
+    until << REST_BITS | u64::from(rest)
+}
+
+#[inline]
+pub(super) fn until(stamp: u64) -> u64 {
+    stamp >> REST_BITS
+}
+
+#[inline]
+pub(super) fn rest(stamp: u64) -> u16 {
+    stamp as u16
+}
+
+/// A table of cells of `CELL` words.
+pub(super) struct Table<const CELL: usize> {
+    words: Box<[AtomicU64]>,
+    /// The first word that begins a cache line.
+    first: usize,
+    homes: usize,
+    inserting: Box<[Mutex<()>]>,
+}
+
+/// A cell that this thread holds. It is released when this is dropped.
+pub(super) struct Held<'t> {
+    pub(super) words: &'t Words,
+    /// What the head is to be.
+    pub(super) head: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.words[0].store(self.head, Ordering::Release);
+    }
+}
+
+impl Held<'_> {
+    #[inline]
+    pub(super) fn stamp(&self) -> u64 {
+        self.words[1].load(Ordering::Relaxed)
+    }
+}
+
+/// Holds `cell` if its head is still `head`.
+#[inline]
+pub(super) fn try_hold(cell: &Words, head: u64) -> Option<Held<'_>> {
+    cell[0]
+        .compare_exchange(head, head | HELD, Ordering::Acquire, Ordering::Relaxed)
+        .ok()
+        .map(|_| Held { words: cell, head })
+}
+
+/// Holds `cell`, waiting for its holder; `None` if it is not the key's (any more).
+pub(super) fn hold(cell: &Words, key: Fingerprint) -> Option<Held<'_>> {
+    let mut turns = 0;
+    loop {
+        let head = cell[0].load(Ordering::Relaxed);
+        if head >> TAG_SHIFT != key.tag() {
+            return None;
+        }
+        if head & HELD == 0
+            && let Some(held) = try_hold(cell, head)
+        {
+            return Some(held);
+        }
+        sync::wait(&mut turns);
+    }
+}
+
+/// Which of the locks for putting keys in is this key's.
+pub(super) fn insert_lock_of(key: Fingerprint) -> usize {
+    key.0 as usize % INSERT_LOCKS
+}
+
+/// A place for a newcomer.
+pub(super) struct Claim<'t> {
+    pub(super) held: Held<'t>,
+    /// Whether the key that was there still had units in use.
+    pub(super) evicted: bool,
+}
+
+impl<const CELL: usize> Table<CELL> {
+    /// Homes beyond which a window ends.
+    const WINDOW_HOMES: usize = WINDOW * CELL / LINE_WORDS;
+    /// The fewest bytes that a table has.
+    pub(super) const BYTES_MIN: usize = HOMES_PER_WINDOW_MIN * WINDOW * CELL * 8;
+
+    /// A table of about `bytes`, or of the fewest that one can have. Memory is taken as cells are first used.
+    pub(super) fn new(bytes: usize) -> Self {
+        let homes = bytes.max(Self::BYTES_MIN) / (8 * LINE_WORDS);
+        Table::with_homes(homes)
+    }
+
+    /// A table of `homes` cache lines and what the last window needs.
+    pub(super) fn with_homes(homes: usize) -> Self {
+        let lines = homes + Self::WINDOW_HOMES;
+        let words = zeroed((lines + 1) * LINE_WORDS);
+        let first = words.as_ptr().align_offset(8 * LINE_WORDS);
+        Table {
+            first: first.min(LINE_WORDS),
+            words,
+            homes,
+            inserting: (0..INSERT_LOCKS).map(|_| Mutex::new(())).collect(),
+        }
+    }
+
+    #[inline]
+    fn window(&self, key: Fingerprint) -> &[[AtomicU64; CELL]] {
+        let start = self.first + key.home(self.homes) * LINE_WORDS;
+        self.words[start..start + WINDOW * CELL].as_chunks().0
+    }
+
+    /// The key's cell, if it has one.
+    #[inline]
+    pub(super) fn find(&self, key: Fingerprint) -> Option<&[AtomicU64; CELL]> {
+        for cell in self.window(key) {
+            let head = cell[0].load(Ordering::Relaxed);
+            if head >> TAG_SHIFT == key.tag() {
+                return Some(cell);
+            }
+            if head == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Touches the home of a key, so that it is on its way when it is needed.
+    #[inline]
+    pub(super) fn home(&self, key: Fingerprint) -> &AtomicU64 {
+        &self.window(key)[0][0]
+    }
+
+    /// While this is held, no key of this lock is put in.
+    pub(super) fn lock_inserts(&self, of: usize) -> MutexGuard<'_, ()> {
+        sync::lock(&self.inserting[of])
+    }
+
+    /// A cell for a key that has none: one that was never used, is void at `now`, or has the fewest units in use, if
+    /// fewer than `units`. The key's insert lock is held. `units_of` may be asked about cells that others change.
+    pub(super) fn claim(
+        &self,
+        key: Fingerprint,
+        now: u64,
+        units: u64,
+        units_of: impl Fn(&Words, u64) -> u64,
+    ) -> Option<Claim<'_>> {
+        let used = |cell: &Words, head: u64| match cell[1].load(Ordering::Relaxed) {
+            stamp if until(stamp) <= now => 0,
+            _ => units_of(cell, head).max(1),
+        };
+        for _ in 0..CLAIM_TRIES {
+            let mut least: Option<(u64, &Words, u64)> = None;
+            for cell in self.window(key) {
+                let head = cell[0].load(Ordering::Acquire);
+                if head & HELD != 0 {
+                    continue;
+                }
+                let in_use = if head == 0 { 0 } else { used(cell, head) };
+                if least.is_none_or(|(fewest, ..)| in_use < fewest) {
+                    least = Some((in_use, cell, head));
+                }
+                if in_use == 0 {
+                    break;
+                }
+            }
+            let (fewest, cell, head) = least?;
+            if fewest >= units {
+                return None;
+            }
+            // It may have been taken, or used, since it was looked at.
+            if let Some(held) = try_hold(cell, head) {
+                let in_use = used(cell, head);
+                if in_use < units {
+                    let evicted = in_use > 0;
+                    return Some(Claim { held, evicted });
+                }
+            }
+        }
+        None
+    }
+
+    /// The fingerprint of the key that `cell` has `head` for.
+    pub(super) fn fingerprint(&self, cell: &Words, head: u64) -> Option<Fingerprint> {
+        let from_start = cell.as_ptr().addr() - self.words.as_ptr().addr();
+        let line = (from_start / 8 - self.first) / LINE_WORDS;
+        Fingerprint::recover(head >> TAG_SHIFT, line, Self::WINDOW_HOMES, self.homes)
+    }
+
+    /// Cells whose time has not passed at `now`, and their bytes; in a large table, estimated from a part of it.
+    pub(super) fn count_live(&self, now: u64) -> (u64, u64) {
+        let step = (self.homes / LINES_COUNTED).max(1);
+        let lines = self.words[self.first..]
+            .chunks_exact(LINE_WORDS)
+            .step_by(step);
+        let live = |cell: &&[AtomicU64; CELL]| until(cell[1].load(Ordering::Relaxed)) > now;
+        let cells = lines.map(|line| line.as_chunks().0.iter().filter(live).count());
+        let live = (cells.sum::<usize>() * step) as u64;
+        (live, live * 8 * CELL as u64)
+    }
+
+    /// Every cell that was ever used.
+    pub(super) fn used(&self) -> impl Iterator<Item = &Words> {
+        let cells: &[[AtomicU64; CELL]] = self.words[self.first..].as_chunks().0;
+        cells
+            .iter()
+            .map(|cell| &cell[..])
+            .filter(|cell| cell[0].load(Ordering::Relaxed) != 0)
+    }
+}
+
+/// Holds `cell`, whosever it is.
+pub(super) fn hold_any(cell: &Words) -> Held<'_> {
+    let mut turns = 0;
+    loop {
+        let head = cell[0].load(Ordering::Relaxed) & !HELD;
+        if let Some(held) = try_hold(cell, head) {
+            return held;
+        }
+        sync::wait(&mut turns);
+    }
+}
+
+#[cfg(not(loom))]
+fn zeroed(words: usize) -> Box<[AtomicU64]> {
+    // The system hands out such memory as zeros and backs it as it is used.
+    <[AtomicU64]>::new_box_zeroed_with_elems(words)
+        .unwrap_or_else(|_| std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>()))
+}
+
+#[cfg(loom)]
+fn zeroed(words: usize) -> Box<[AtomicU64]> {
+    (0..words).map(|_| AtomicU64::new(0)).collect()
+}

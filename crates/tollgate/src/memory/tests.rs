@@ -1,0 +1,194 @@
+use super::*;
+
+fn policy(quota: &str) -> Arc<Policy> {
+    Arc::new(Policy::new("p", quota.parse().unwrap()).unwrap())
+}
+
+fn charge(store: &MemoryStore, policy: &Arc<Policy>, key: &str, cost: u64, now: u64) -> Decision {
+    let mut checks = Checks::new();
+    checks
+        .push(Check {
+            policy,
+            key: key.as_bytes(),
+            cost,
+        })
+        .unwrap();
+    store.decide(&checks, Micros::from_secs(now))
+}
+
+fn small(on_full: OnFull) -> MemoryStore {
+    MemoryStore::builder()
+        .max_memory(0)
+        .on_full(on_full)
+        .build()
+}
+
+/// More keys than a table of the smallest store has cells: 16 bytes each for a fixed size, 64 for a log.
+fn flood(quota: &str) -> usize {
+    let cell = if quota.contains("token") { 16 } else { 64 };
+    MemoryStore::BYTES_MIN / cell
+}
+
+#[test]
+fn a_flood_of_one_shot_keys_does_not_wash_out_a_heavy_offender() {
+    for quota in ["5 per hour", "5 per hour token-bucket"] {
+        let (store, policy) = (small(OnFull::Open), policy(quota));
+        for offender in 0..100 {
+            let key = format!("offender-{offender}");
+            assert!(charge(&store, &policy, &key, 5, 1_000_000).is_allowed());
+        }
+        for key in 0..flood(quota) {
+            assert!(charge(&store, &policy, &format!("flood-{key}"), 1, 1_000_001).is_allowed());
+        }
+        let stats = store.stats(Micros::from_secs(1_000_001));
+        assert!(
+            stats.newcomers_without_room > 0,
+            "{quota}: the flood did not fill the store: {stats:?}"
+        );
+        assert_eq!(stats.live_evictions, 0, "{quota}: ties are the newcomer's");
+        for offender in 0..100 {
+            let key = format!("offender-{offender}");
+            assert!(
+                !charge(&store, &policy, &key, 1, 1_000_002).is_allowed(),
+                "{quota}"
+            );
+        }
+        // A heavier newcomer takes the place of a lighter key, and that is counted.
+        for newcomer in 0..1_000 {
+            let _ = charge(
+                &store,
+                &policy,
+                &format!("newcomer-{newcomer}"),
+                3,
+                1_000_003,
+            );
+        }
+        let evictions = store.stats(Micros(0)).live_evictions;
+        assert!(evictions > 0, "{quota}");
+        // Void states go first, and cost nothing.
+        for later in 0..5_000 {
+            let key = format!("later-{later}");
+            assert!(charge(&store, &policy, &key, 1, 1_007_200).is_allowed());
+        }
+        assert_eq!(store.stats(Micros(0)).live_evictions, evictions, "{quota}");
+    }
+}
+
+#[test]
+fn a_request_that_is_denied_evicts_nobody() {
+    let (store, policy) = (small(OnFull::Open), policy("5 per hour token-bucket"));
+    for key in 0..flood("token") {
+        let _ = charge(&store, &policy, &key.to_string(), 1, 0);
+    }
+    let never = Arc::new(Policy::new("never", "deny".parse().unwrap()).unwrap());
+    for newcomer in 0..1_000 {
+        let key = format!("newcomer-{newcomer}");
+        let mut checks = Checks::new();
+        for policy in [&policy, &never] {
+            let key = key.as_bytes();
+            checks
+                .push(Check {
+                    policy,
+                    key,
+                    cost: 5,
+                })
+                .unwrap();
+        }
+        assert!(!store.decide(&checks, Micros(1)).is_allowed());
+    }
+    assert_eq!(store.stats(Micros(0)).live_evictions, 0);
+}
+
+#[test]
+fn logs_that_grow_stay_under_the_bound() {
+    let (store, policy) = (small(OnFull::Open), policy("200 per hour"));
+    for call in 0..128 {
+        for key in 0..1_000 {
+            let _ = charge(&store, &policy, &key.to_string(), 1, call);
+        }
+    }
+    let stats = store.stats(Micros::from_secs(128));
+    assert!(stats.bytes <= MemoryStore::BYTES_MIN as u64, "{stats:?}");
+    assert!(stats.live_evictions > 0, "nothing grew: {stats:?}");
+}
+
+#[test]
+fn a_full_store_that_is_closed_refuses_newcomers_and_charges_nothing() {
+    let (store, full, roomy) = (
+        small(OnFull::Closed),
+        policy("1 per hour token-bucket"),
+        Arc::new(Policy::new("roomy", "9 per hour".parse().unwrap()).unwrap()),
+    );
+    let refused =
+        (0..flood("token")).find(|key| !charge(&store, &full, &key.to_string(), 1, 0).is_allowed());
+    let refused = refused.expect("the store did not fill").to_string();
+    let mut checks = Checks::new();
+    for policy in [&roomy, &full] {
+        let key = refused.as_bytes();
+        checks
+            .push(Check {
+                policy,
+                key,
+                cost: 1,
+            })
+            .unwrap();
+    }
+    let decision = store.decide(&checks, Micros(1));
+    assert_eq!(
+        decision.verdict(),
+        crate::Verdict::Refused {
+            reason: Reason::StoreFull
+        }
+    );
+    assert_eq!(
+        charge(&store, &roomy, &refused, 0, 0).remaining(),
+        9,
+        "all or nothing"
+    );
+}
+
+/// Every state takes one of the forms that a cell can have; each must read back as it was.
+#[test]
+fn states_of_every_form_read_back_as_they_were() {
+    let quotas = [
+        "100000 per hour fixed-window",
+        "3 per second burst 3",
+        "1 per century token-bucket",
+        "7 per century",
+        "100 per minute sliding-counter",
+        "4000000000 per second sliding-counter",
+        "200 per minute",
+        "70000 per minute",
+        "9 concurrent",
+        "9 per month calendar",
+    ];
+    for quota in quotas {
+        let (store, policy, reference) = (MemoryStore::new(), policy(quota), policy(quota));
+        let algorithm = reference.algorithm().unwrap();
+        let mut state = None;
+        for call in 0..300_u64 {
+            let now = Micros(1_700_000_000_000_000 + call * 99_991);
+            let cost = 1 + call % 2 * (algorithm.capacity() / 150);
+            let expected = algorithm.facts(state.as_ref(), now, cost);
+            if let Ok(next) = algorithm.step(state.clone(), now, cost) {
+                state = Some(next);
+            }
+            let mut checks = Checks::new();
+            let key = &b"ann"[..];
+            let policy = &policy;
+            checks.push(Check { policy, key, cost }).unwrap();
+            let allowed = store.decide(&checks, now).is_allowed();
+            assert_eq!(
+                allowed,
+                expected.fits_at.is_some_and(|at| at <= now),
+                "{quota}, call {call}"
+            );
+            let remaining = algorithm.facts(state.as_ref(), now, 1).remaining;
+            assert_eq!(
+                store.peek(&checks, now).remaining(),
+                remaining,
+                "{quota}, call {call}"
+            );
+        }
+    }
+}
