@@ -8,16 +8,11 @@ use smallvec::{SmallVec, smallvec};
 use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Kept, State};
 use crate::decision::{Decision, Outcome, Reason, Receipt, Standing, Verdict};
 use crate::policy::{Mode, Policy, Rule};
-use crate::store::{Check, Checks};
+use crate::store::Check;
 use crate::time::Micros;
 
 /// The latest instant that is decided at, in the year 2255: a later reading is taken for it, so that nothing overflows.
 const LATEST: Micros = Micros(INTEGER_MAX);
-
-const NOTHING: Charge = Charge {
-    cost: 0,
-    mark: (0, 0),
-};
 
 /// A state with the policy that it was made under.
 #[derive(Clone, Debug)]
@@ -32,7 +27,7 @@ pub struct Stored {
 ///
 /// When a check is denied no slot changes, but for the policies that count denied requests, and for states that
 /// move to a newer policy's numbers.
-pub fn decide(checks: &Checks<'_>, slots: &mut [Option<Stored>], now: Micros) -> Decision {
+pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> Decision {
     let now = now.min(LATEST);
     for (check, slot) in checks.iter().zip(slots.iter_mut()) {
         migrate(check, slot, now);
@@ -81,16 +76,13 @@ pub(crate) fn decide_one<C: Counting>(
     let asked = algorithm.facts(state.as_ref(), now, cost);
     let (outcome, verdict) = match asked.fits_at {
         Some(at) if at <= now => {
-            if let Ok(next) = algorithm.step(state, now, cost) {
-                let facts = algorithm.facts(Some(&next), now, 0);
-                let mark = next.mark();
-                let charge = Charge { cost, mark };
-                let standing = stand(&facts, limit, now, Outcome::Pass, charge);
-                let decision = Decision::new(Verdict::Allow, now, smallvec![standing]);
-                return (Some(next), decision);
-            }
-            // `step` passes whatever fits.
-            (Outcome::Never, Verdict::Never { max: limit })
+            let next = algorithm.charge(state, now, cost);
+            let facts = algorithm.facts(Some(&next), now, 0);
+            let mark = next.mark();
+            let charge = Charge { cost, mark };
+            let standing = stand(&facts, limit, now, Outcome::Pass, charge);
+            let decision = Decision::new(Verdict::Allow, now, smallvec![standing]);
+            return (Some(next), decision);
         }
         Some(fits_at) => (
             Outcome::Deny { fits_at },
@@ -100,12 +92,12 @@ pub(crate) fn decide_one<C: Counting>(
         ),
         None => (Outcome::Never, Verdict::Never { max: limit }),
     };
-    let standing = stand(&asked, limit, now, outcome, NOTHING);
+    let standing = stand(&asked, limit, now, outcome, Charge::default());
     (None, Decision::new(verdict, now, smallvec![standing]))
 }
 
 /// What [`decide`] would decide, without changing anything.
-pub fn peek(checks: &Checks<'_>, slots: &[Option<Stored>], now: Micros) -> Decision {
+pub fn peek(checks: &[Check<'_>], slots: &[Option<Stored>], now: Micros) -> Decision {
     let now = now.min(LATEST);
     let mut standings = SmallVec::new();
     for (check, slot) in checks.iter().zip(slots) {
@@ -126,32 +118,132 @@ pub fn peek(checks: &Checks<'_>, slots: &[Option<Stored>], now: Micros) -> Decis
 
 /// Gives back what the charges of `receipt` still hold, and tells how many units that were.
 pub fn refund(
-    checks: &Checks<'_>,
+    checks: &[Check<'_>],
     slots: &mut [Option<Stored>],
     receipt: &Receipt,
     now: Micros,
 ) -> u64 {
     let now = now.min(LATEST);
-    let mut given_back = 0;
-    for (index, (check, slot)) in checks.iter().zip(slots).enumerate() {
-        let charge = receipt.charges.get(index).filter(|charge| charge.cost > 0);
-        // A charge made under other numbers is marked in them.
-        let same = |stored: &&Stored| stored.policy.counts_like(check.policy);
-        let (Some(charge), Some(stored)) = (charge, slot.as_ref().filter(same)) else {
+    let charged = checks.iter().zip(slots).zip(&receipt.charges);
+    charged
+        .map(|((check, slot), charge)| give_back(check, slot, charge, now))
+        .sum()
+}
+
+/// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the difference
+/// back, or charges it, up to a debt of one capacity.
+pub fn settle(checks: &[Check<'_>], slots: &mut [Option<Stored>], receipt: &Receipt, now: Micros) {
+    let now = now.min(LATEST);
+    for ((check, slot), charge) in checks.iter().zip(slots).zip(&receipt.charges) {
+        if charge.cost == 0 {
             continue;
-        };
-        let policy = Arc::clone(&stored.policy);
-        let (Some(algorithm), Some(stored)) = (policy.algorithm(), slot.take()) else {
-            continue;
-        };
-        let (state, units) = algorithm.give_back(stored.state, now, charge);
-        given_back += units;
-        *slot = state.map(|state| Stored {
-            policy: Arc::clone(&policy),
-            state,
-        });
+        }
+        if check.cost <= charge.cost {
+            let cost = charge.cost - check.cost;
+            give_back(check, slot, &Charge { cost, ..*charge }, now);
+        } else {
+            migrate(check, slot, now);
+            let owed = check.cost - charge.cost;
+            *slot = ahead(check, slot.take(), now, now, owed);
+        }
     }
-    given_back
+}
+
+/// Charges all `checks` for the first instant, not later than `until`, at which they all fit, and says when that is. When
+/// there is none, or an algorithm takes no reservations, tells what [`peek`] would, and nothing is charged.
+pub fn reserve(
+    checks: &[Check<'_>],
+    slots: &mut [Option<Stored>],
+    now: Micros,
+    until: Micros,
+) -> Result<(Micros, Receipt), Decision> {
+    let now = now.min(LATEST);
+    for (check, slot) in checks.iter().zip(slots.iter_mut()) {
+        migrate(check, slot, now);
+    }
+    let denied = peek(checks, slots, now);
+    let wait = match denied.verdict() {
+        Verdict::Allow => Duration::ZERO,
+        Verdict::Deny { retry_after } => retry_after,
+        Verdict::Never { .. } | Verdict::Refused { .. } => return Err(denied),
+    };
+    let at = now + wait;
+    if at > until.min(LATEST) {
+        return Err(denied);
+    }
+    let mut charges = SmallVec::new();
+    let mut reserved: SmallVec<[Option<Stored>; 2]> = SmallVec::new();
+    for (check, slot) in checks.iter().zip(slots.iter()) {
+        let counts = check.cost > 0
+            && check.policy.algorithm().is_some()
+            && !(is_shadow(check) && ask(check, slot.as_ref(), now) != Outcome::Pass);
+        if !counts {
+            charges.push(Charge::default());
+            reserved.push(slot.clone());
+            continue;
+        }
+        let Some(stored) = ahead(check, slot.clone(), now, at, check.cost) else {
+            return Err(denied);
+        };
+        charges.push(Charge {
+            cost: check.cost,
+            mark: stored.state.mark(),
+        });
+        reserved.push(Some(stored));
+    }
+    slots
+        .iter_mut()
+        .zip(reserved)
+        .for_each(|(slot, reserved)| *slot = reserved);
+    Ok((at, Receipt { charges }))
+}
+
+/// The state after charging `cost` for `at`, as far as that leaves a debt of at most one capacity; the state as it was
+/// where the algorithm takes no such charge now, `None` where it takes none for later.
+fn ahead(
+    check: &Check<'_>,
+    slot: Option<Stored>,
+    now: Micros,
+    at: Micros,
+    cost: u64,
+) -> Option<Stored> {
+    let policy = Arc::clone(governing(check, slot.as_ref()));
+    let algorithm = policy.algorithm()?;
+    let used = slot.as_ref().map_or(0, |stored| {
+        algorithm.facts(Some(&stored.state), now, 0).used
+    });
+    let room = algorithm.capacity().saturating_mul(2).saturating_sub(used);
+    // A state further ahead than this would be void.
+    let ahead = at.0.saturating_sub(now.0);
+    if ahead > algorithm.full_refill_micros() || at > now && cost > room {
+        return None;
+    }
+    let state = slot.as_ref().map(|stored| stored.state.clone());
+    match algorithm.reserve(state, now, at, cost.min(room)) {
+        Some(state) => Some(Stored { policy, state }),
+        None if at > now => None,
+        None => slot,
+    }
+}
+
+fn give_back(check: &Check<'_>, slot: &mut Option<Stored>, charge: &Charge, now: Micros) -> u64 {
+    // A charge made under other numbers is marked in them.
+    let same = |stored: &Stored| stored.policy.counts_like(check.policy);
+    if charge.cost == 0 || !slot.as_ref().is_some_and(same) {
+        return 0;
+    }
+    let Some(Stored { policy, state }) = slot.take() else {
+        return 0;
+    };
+    let Some(algorithm) = policy.algorithm() else {
+        return 0;
+    };
+    let (state, units) = algorithm.give_back(state, now, charge);
+    *slot = state.map(|state| Stored {
+        policy: Arc::clone(&policy),
+        state,
+    });
+    units
 }
 
 /// How many units are still in use, and the instant from which the state equals absence.
@@ -267,7 +359,7 @@ fn standing(
     };
     Standing {
         shadow: is_shadow(check),
-        ..stand(&facts, limit, now, outcome, charge.unwrap_or(NOTHING))
+        ..stand(&facts, limit, now, outcome, charge.unwrap_or_default())
     }
 }
 
@@ -286,7 +378,7 @@ fn stand(facts: &Facts, limit: u64, now: Micros, outcome: Outcome, charge: Charg
 }
 
 /// The strongest outcome of the enforced policies; the longest wait among those that deny.
-fn verdict(checks: &Checks<'_>, standings: &[Standing], now: Micros) -> Verdict {
+fn verdict(checks: &[Check<'_>], standings: &[Standing], now: Micros) -> Verdict {
     let mut refused = false;
     let mut never: Option<u64> = None;
     let mut wait: Option<Duration> = None;

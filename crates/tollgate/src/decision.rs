@@ -5,6 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::algorithm::Charge;
+use crate::policy::Policy;
 use crate::time::Micros;
 
 /// The verdict on all checks of one request, strongest first.
@@ -220,6 +221,24 @@ impl Decision {
             .standings
             .iter()
             .map(|standing| standing.charge)
+            .collect();
+        charges
+            .iter()
+            .any(|charge: &Charge| charge.cost > 0)
+            .then_some(Receipt { charges })
+    }
+
+    /// What was charged to `concurrency` policies alone, to be given back when the work is done. `policies` are those of
+    /// the checks, in their order; `None` when none of them holds slots.
+    pub fn slots<P: AsRef<Policy>>(&self, policies: &[P]) -> Option<Receipt> {
+        let charges: SmallVec<_> = self
+            .standings
+            .iter()
+            .zip(policies)
+            .map(|(standing, policy)| match policy.as_ref().holds_slots() {
+                true => standing.charge,
+                false => Charge::default(),
+            })
             .collect();
         charges
             .iter()

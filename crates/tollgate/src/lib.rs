@@ -35,6 +35,7 @@
 
 pub mod algorithm;
 pub mod clock;
+mod cpu;
 pub mod decide;
 mod decision;
 pub mod key;
@@ -51,7 +52,7 @@ mod time;
 pub use algorithm::{Algorithm, State};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use decision::{Decision, Reason, Receipt, Standing, Verdict};
-pub use limiter::{Limiter, LimiterBuilder};
+pub use limiter::{Limiter, LimiterBuilder, Permit, Reservation, Turn};
 pub use memory::{KeyHash, MemoryBuilder, MemoryStats, MemoryStore, OnFull};
 pub use notation::NotationError;
 pub use policy::{Mode, Policy, PolicyError};

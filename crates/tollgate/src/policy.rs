@@ -258,6 +258,11 @@ impl Policy {
         self.count_denied
     }
 
+    /// Whether its units are slots, held until they are given back: `concurrency`.
+    pub fn holds_slots(&self) -> bool {
+        matches!(self.counted(), Some(Counted::Concurrency(_)))
+    }
+
     /// The version of the rule set it came with.
     pub fn version(&self) -> u64 {
         self.version
@@ -340,7 +345,7 @@ fn counted(limited: &Limited, quota: &Quota) -> Result<Counted, PolicyError> {
         Shape::FixedWindow => Counted::FixedWindow(FixedWindow::new(limit, period)),
         Shape::SlidingCounter => Counted::SlidingCounter(
             SlidingCounter::new(limit, period)
-                .ok_or_else(|| PolicyError::TooMuch(quota.to_string(), u32::MAX.into()))?,
+                .ok_or_else(|| PolicyError::TooMuch(quota.to_string(), (1 << 31) - 1))?,
         ),
         Shape::Concurrency => Counted::Concurrency(
             Concurrency::new(limit, period)

@@ -122,6 +122,25 @@ pub trait Store: Send + Sync {
         now: Micros,
     ) -> Answer<Result<u64, StoreError>>;
 
+    /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the
+    /// difference back, or charges it, up to a debt of one capacity.
+    fn settle(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<(), StoreError>>;
+
+    /// Charges for the first instant, not later than `until`, at which all checks fit, and says when that is; in order,
+    /// and only as long as no more than one capacity waits. Otherwise says what [`peek`](Store::peek) would, and
+    /// charges nothing.
+    fn reserve(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        until: Micros,
+    ) -> Answer<Result<(Micros, Receipt), Decision>>;
+
     /// Forgets what `key` has used under `policy`, and tells whether there was anything to forget.
     fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>>;
 

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 
 use super::fixed_window::{window_facts, window_refund};
-use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, Pair, live_until};
+use super::{Charge, Compact, Counting, Facts, FixedSize, Pair, live_until};
 use crate::quota::CalendarUnit;
 use crate::time::Micros;
 
@@ -105,17 +105,11 @@ impl Counting for CalendarWindow {
         }
     }
 
-    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
-        let facts = self.facts(state.as_ref(), now, cost);
-        if facts.remaining < cost {
-            return Err(Denied {
-                fits_at: facts.fits_at,
-            });
-        }
+    fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
         let (end, used) = self
             .open(state.as_ref(), now)
             .unwrap_or_else(|| (self.end_of_window(now), 0));
-        Ok((end, used + cost))
+        (end, used + cost)
     }
 
     fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {

@@ -1,6 +1,6 @@
 //! `concurrency`: at most N in flight; each holds a lease that ends by itself if its holder dies.
 
-use super::{Charge, Counting, Denied, Entry, Facts, Log, live_until};
+use super::{Charge, Counting, Entry, Facts, Log, live_until};
 use crate::time::Micros;
 
 /// Holders that one key can have.
@@ -66,33 +66,32 @@ impl Counting for Concurrency {
         self.lease
     }
 
-    fn step(&self, state: Option<Log>, now: Micros, cost: u64) -> Result<Log, Denied> {
-        let live = self.live(state.as_ref(), now);
-        match self.fits_at(live, now, cost) {
-            Some(fits) if fits <= now => {}
-            fits_at => return Err(Denied { fits_at }),
-        }
-        let ended = state.as_ref().map_or(0, |log| log.len()) - live.len();
+    fn charge(&self, state: Option<Log>, now: Micros, cost: u64) -> Log {
+        let ended =
+            state.as_ref().map_or(0, |log| log.len()) - self.live(state.as_ref(), now).len();
         let mut leases = state.unwrap_or_default();
         leases.drain(..ended);
-        // A clock that went back makes leases that end before others.
-        let at = now.0 + self.lease;
-        let place = leases.partition_point(|lease| lease.at < at);
-        match leases.get_mut(place) {
+        // None ends before those that are there, also when the clock went back: a lease's mark is the last's end.
+        let newest = leases.last().map_or(0, |lease| lease.at);
+        let at = newest.max(now.0 + self.lease);
+        match leases.last_mut() {
             Some(lease) if lease.at == at => lease.units += cost,
-            _ => leases.insert(place, Entry { at, units: cost }),
+            _ => leases.push(Entry { at, units: cost }),
         }
-        Ok(leases)
+        leases
     }
 
     fn facts(&self, state: Option<&Log>, now: Micros, cost: u64) -> Facts {
         let live = self.live(state, now);
         let used = units(live);
+        let remaining = self.limit.saturating_sub(used);
         Facts {
             used,
-            remaining: self.limit.saturating_sub(used),
+            remaining,
             fits_at: self.fits_at(live, now, cost),
-            grows_at: live.first().map(|lease| Micros(lease.at)),
+            grows_at: (used > 0)
+                .then(|| self.fits_at(live, now, remaining + 1))
+                .flatten(),
             void_at: live.last().map_or(now, |lease| Micros(lease.at)),
         }
     }
@@ -111,9 +110,20 @@ impl Counting for Concurrency {
         ((!leases.is_empty()).then_some(leases), given_back)
     }
 
-    /// Every lease stays: its holder is at work. A smaller limit is reached as they end.
+    /// Every lease stays, for its holder is at work, but none for longer than a new one would. A smaller limit is
+    /// reached as they end.
     fn adopt(&self, mut leases: Log, _: u64, now: Micros) -> Option<Log> {
         leases.retain(|lease| lease.at > now.0);
+        let latest = now.0 + self.lease;
+        let in_time = leases.partition_point(|lease| lease.at < latest);
+        let cut_short = units(&leases[in_time..]);
+        leases.truncate(in_time);
+        if cut_short > 0 {
+            leases.push(Entry {
+                at: latest,
+                units: cut_short,
+            });
+        }
         (!leases.is_empty()).then_some(leases)
     }
 }

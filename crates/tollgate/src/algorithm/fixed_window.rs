@@ -1,6 +1,6 @@
 //! `fixed-window`: N units per window, and the window starts with the first request.
 
-use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, Pair, live_until};
+use super::{Charge, Compact, Counting, Facts, FixedSize, Pair, live_until};
 use crate::time::Micros;
 
 /// At most `limit` units in a window of `period` that begins with its first unit. Over an edge, up to 2N.
@@ -45,15 +45,9 @@ impl Counting for FixedWindow {
         self.period
     }
 
-    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
-        let facts = self.facts(state.as_ref(), now, cost);
-        if facts.remaining < cost {
-            return Err(Denied {
-                fits_at: facts.fits_at,
-            });
-        }
+    fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
         let (start, used) = self.open(state.as_ref(), now).unwrap_or((now.0, 0));
-        Ok((start, used + cost))
+        (start, used + cost)
     }
 
     fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {

@@ -86,7 +86,7 @@ pub struct Denied {
 }
 
 /// A charge that was made, as a refund needs to know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
     /// Units charged.
     pub cost: u64,
@@ -121,6 +121,13 @@ pub trait Algorithm: fmt::Debug + Send + Sync {
         (Some(state), 0)
     }
 
+    /// The state after charging `cost` whether it fits or not, to be used at `at`, which is `now` or later: what a
+    /// reservation in advance does, and a debt. The default has no such state.
+    fn reserve(&self, state: Option<State>, now: Micros, at: Micros, cost: u64) -> Option<State> {
+        let _ = (state, now, at, cost);
+        None
+    }
+
     /// The state under these numbers of a key that had `used` units in use at `now` under others of the same
     /// algorithm. The default starts empty.
     fn adopt(&self, state: State, used: u64, now: Micros) -> Option<State> {
@@ -137,13 +144,20 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn capacity(&self) -> u64;
     fn full_refill_micros(&self) -> u64;
-    fn step(
+    fn facts(&self, state: Option<&Self::State>, now: Micros, cost: u64) -> Facts;
+    /// The state after charging `cost` at `now`, whether it fits or not.
+    fn charge(&self, state: Option<Self::State>, now: Micros, cost: u64) -> Self::State;
+    /// As `charge`, to be used at `at`, later than `now`.
+    fn charge_ahead(
         &self,
         state: Option<Self::State>,
         now: Micros,
+        at: Micros,
         cost: u64,
-    ) -> Result<Self::State, Denied>;
-    fn facts(&self, state: Option<&Self::State>, now: Micros, cost: u64) -> Facts;
+    ) -> Option<Self::State> {
+        let _ = (state, now, at, cost);
+        None
+    }
     fn give_back(
         &self,
         state: Self::State,
@@ -210,7 +224,20 @@ impl<C: Counting> Algorithm for C {
 
     fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
         let state = state.and_then(C::State::from_state);
-        Counting::step(self, state, now, cost).map(Kept::into_state)
+        match Counting::facts(self, state.as_ref(), now, cost).fits_at {
+            Some(at) if at <= now => Ok(self.charge(state, now, cost).into_state()),
+            fits_at => Err(Denied { fits_at }),
+        }
+    }
+
+    fn reserve(&self, state: Option<State>, now: Micros, at: Micros, cost: u64) -> Option<State> {
+        let state = state.and_then(C::State::from_state);
+        let reserved = if at > now {
+            self.charge_ahead(state, now, at, cost)
+        } else {
+            Some(self.charge(state, now, cost))
+        };
+        reserved.map(Kept::into_state)
     }
 
     fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {

@@ -1,6 +1,6 @@
 //! `sliding-counter`: two counters on clock-aligned windows; cheap and smooth, with a known error.
 
-use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, Pair, live_until};
+use super::{Charge, Compact, Counting, Facts, FixedSize, Pair, live_until};
 use crate::time::Micros;
 
 /// Steps in which the previous window loses its weight, at most.
@@ -35,7 +35,7 @@ impl SlidingCounter {
     /// `limit` units per `period_micros`, or `None` for a limit that does not fit a counter.
     pub(crate) fn new(limit: u64, period_micros: u64) -> Option<Self> {
         let step = period_micros.div_ceil(STEPS_MAX);
-        (limit < 1 << COUNT_BITS).then_some(SlidingCounter {
+        (limit < 1 << (COUNT_BITS - 1)).then_some(SlidingCounter {
             limit,
             period: period_micros,
             step,
@@ -135,15 +135,12 @@ impl Counting for SlidingCounter {
         2 * self.period
     }
 
-    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
-        let (windows, at) = self.windows(state.as_ref(), now);
-        match self.fits_at(windows, at, now, cost) {
-            Some(fits) if fits <= now => Ok(SlidingCounter::pair(Windows {
-                current: windows.current + cost,
-                ..windows
-            })),
-            fits_at => Err(Denied { fits_at }),
-        }
+    fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
+        let (windows, _) = self.windows(state.as_ref(), now);
+        SlidingCounter::pair(Windows {
+            current: windows.current + cost,
+            ..windows
+        })
     }
 
     fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
@@ -189,11 +186,18 @@ impl Counting for SlidingCounter {
     }
 }
 
-/// Both counters hide in the instant: it is a multiple of the period, and they are less than the period in 1/65536 us.
+impl SlidingCounter {
+    /// One more than a counter can be: with a debt, twice the limit.
+    fn radix(&self) -> u64 {
+        2 * self.limit + 1
+    }
+}
+
+/// Both counters hide in the instant: it is a multiple of the period, and what they add to it is less than a period.
 impl FixedSize for SlidingCounter {
     fn compact(&self, (index, counts): Pair) -> Option<Compact> {
         let (previous, current) = (counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1));
-        let hidden = (previous * (self.limit + 1)).checked_add(current)?;
+        let hidden = previous.checked_mul(self.radix())?.checked_add(current)?;
         let carried = hidden / u64::from(u16::MAX);
         (carried < self.period).then(|| Compact {
             until: (index + 2) * self.period + carried,
@@ -205,7 +209,7 @@ impl FixedSize for SlidingCounter {
         let index = compact.until / self.period - 2;
         let carried = compact.until % self.period;
         let hidden = carried * u64::from(u16::MAX) + u64::from(compact.rest);
-        let (previous, current) = (hidden / (self.limit + 1), hidden % (self.limit + 1));
+        let (previous, current) = (hidden / self.radix(), hidden % self.radix());
         (index, previous << COUNT_BITS | current)
     }
 }

@@ -1,6 +1,6 @@
 //! `sliding-window`, the default: never more than N units in any interval of length T.
 
-use super::{Charge, Counting, Denied, Entry, Facts, Log, live_until};
+use super::{Charge, Counting, Entry, Facts, Log, live_until};
 use crate::time::Micros;
 
 /// Entries that a state holds at most.
@@ -28,17 +28,31 @@ impl SlidingWindow {
         }
     }
 
-    /// The instant to decide at (never earlier than the newest entry) and the entries that count then.
-    fn live<'a>(&self, state: Option<&'a Log>, now: Micros) -> (u64, &'a [Entry]) {
+    /// The entries that count at `now`: those ahead of it, made by a clock that has gone back or reserved, all do.
+    fn live<'a>(&self, state: Option<&'a Log>, now: Micros) -> &'a [Entry] {
         let Some((entries, newest)) = state.and_then(|log| Some((log, log.last()?))) else {
-            return (now.0, &[]);
+            return &[];
         };
         if live_until(newest.at + self.period, now, self.period).is_none() {
-            return (now.0, &[]);
+            return &[];
         }
-        let at = now.0.max(newest.at);
-        let expired = entries.partition_point(|entry| entry.at + self.period <= at);
-        (at, &entries[expired..])
+        &entries[entries.partition_point(|entry| entry.at + self.period <= now.0)..]
+    }
+
+    /// Adds units at `at`, or at the newest entry's instant if that is later.
+    fn add(&self, state: Option<Log>, now: Micros, at: u64, units: u64) -> Log {
+        let expired =
+            state.as_ref().map_or(0, |log| log.len()) - self.live(state.as_ref(), now).len();
+        let mut entries = state.unwrap_or_default();
+        entries.drain(..expired);
+        match entries.last_mut() {
+            Some(newest) if newest.at >= at => newest.units += units,
+            _ => entries.push(Entry { at, units }),
+        }
+        if entries.len() > ENTRIES_MAX {
+            coalesce(&mut entries, self.cell);
+        }
+        entries
     }
 
     fn fits_at(&self, live: &[Entry], used: u64, now: Micros, cost: u64) -> Option<Micros> {
@@ -71,47 +85,50 @@ impl Counting for SlidingWindow {
         self.period
     }
 
-    fn step(&self, state: Option<Log>, now: Micros, cost: u64) -> Result<Log, Denied> {
-        let (at, live) = self.live(state.as_ref(), now);
-        let used = units(live);
-        match self.fits_at(live, used, now, cost) {
-            Some(fits) if fits <= now => {}
-            fits_at => return Err(Denied { fits_at }),
-        }
-        let live_len = live.len();
-        let mut entries = state.unwrap_or_default();
-        entries.drain(..entries.len() - live_len);
-        match entries.last_mut() {
-            Some(newest) if newest.at == at => newest.units += cost,
-            _ => entries.push(Entry { at, units: cost }),
-        }
-        if entries.len() > ENTRIES_MAX {
-            coalesce(&mut entries, self.cell);
-        }
-        Ok(entries)
+    fn charge(&self, state: Option<Log>, now: Micros, cost: u64) -> Log {
+        self.add(state, now, now.0, cost)
+    }
+
+    fn charge_ahead(&self, state: Option<Log>, now: Micros, at: Micros, cost: u64) -> Option<Log> {
+        Some(self.add(state, now, at.0, cost))
     }
 
     fn facts(&self, state: Option<&Log>, now: Micros, cost: u64) -> Facts {
-        let (_, live) = self.live(state, now);
+        let live = self.live(state, now);
         let used = units(live);
+        let remaining = self.limit.saturating_sub(used);
         Facts {
             used,
-            remaining: self.limit.saturating_sub(used),
+            remaining,
             fits_at: self.fits_at(live, used, now, cost),
-            grows_at: live.first().map(|oldest| Micros(oldest.at + self.period)),
+            grows_at: (used > 0)
+                .then(|| self.fits_at(live, used, now, remaining + 1))
+                .flatten(),
             void_at: live
                 .last()
                 .map_or(now, |newest| Micros(newest.at + self.period)),
         }
     }
 
+    /// A charge in advance is taken out of its own instant, so that nobody else's turn moves; of others, the newest
+    /// units go first.
     fn give_back(&self, state: Log, now: Micros, charge: &Charge) -> (Option<Log>, u64) {
-        let (at, live) = self.live(Some(&state), now);
-        if charge.mark.0 + self.period <= at {
+        let live = self.live(Some(&state), now);
+        let (at, _) = charge.mark;
+        if at + self.period <= now.0 || live.is_empty() {
             return (Some(state), 0);
         }
         let mut kept = Log::from_slice(live);
-        let given_back = remove_newest(&mut kept, charge.cost);
+        let place = kept.partition_point(|entry| entry.at < at);
+        let given_back = match kept.get_mut(place) {
+            Some(own) if at > now.0 => {
+                let units = charge.cost.min(own.units);
+                own.units -= units;
+                units
+            }
+            _ => remove_newest(&mut kept, charge.cost),
+        };
+        kept.retain(|entry| entry.units > 0);
         ((!kept.is_empty()).then_some(kept), given_back)
     }
 

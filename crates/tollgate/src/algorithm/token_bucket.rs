@@ -1,6 +1,6 @@
 //! `token-bucket` (GCRA, leaky bucket): a burst, then a smooth refill at exactly N per T.
 
-use super::{Charge, Compact, Counting, Denied, Facts, FixedSize, INTEGER_MAX, Pair, live_until};
+use super::{Charge, Compact, Counting, Facts, FixedSize, INTEGER_MAX, Pair, live_until};
 use crate::time::Micros;
 
 /// A bucket of `burst` units that refills at `limit` per `period`. In any interval of `period`, at most burst + N - 1.
@@ -91,12 +91,13 @@ impl Counting for TokenBucket {
         self.full_ticks * self.tick
     }
 
-    fn step(&self, state: Option<Pair>, now: Micros, cost: u64) -> Result<Pair, Denied> {
+    fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
         let deficit = self.deficit(state.as_ref(), now);
-        match self.fits_at(deficit, now, cost) {
-            Some(at) if at <= now => Ok(self.state_of(deficit + cost * self.price, now)),
-            fits_at => Err(Denied { fits_at }),
-        }
+        self.state_of(deficit + cost * self.price, now)
+    }
+
+    fn charge_ahead(&self, state: Option<Pair>, _: Micros, at: Micros, cost: u64) -> Option<Pair> {
+        Some(self.charge(state, at, cost))
     }
 
     fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {

@@ -8,6 +8,8 @@ mod builder;
 mod fingerprint;
 mod held;
 mod long;
+#[cfg(all(test, loom))]
+mod models;
 mod registry;
 mod states;
 mod table;
@@ -27,11 +29,15 @@ use states::States;
 use table::{Claim, Held, Table, Words};
 
 use crate::algorithm::{Counting, FixedSize, Log};
+use crate::cpu;
 use crate::decide::{self, Stored};
 use crate::decision::{Decision, Reason, Receipt};
 use crate::policy::{Counted, Mode, Policy};
 use crate::store::{Answer, Check, Checks, Outcome, Store, StoreError};
 use crate::time::Micros;
+
+/// Keys of a batch whose memory is asked for before the first of them is decided.
+const AHEAD: usize = 16;
 
 /// What happens to a key that finds no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,23 +121,57 @@ impl MemoryStore {
     /// Decides and charges.
     #[inline]
     pub fn decide(&self, checks: &Checks<'_>, now: Micros) -> Decision {
-        if let [check] = &checks[..]
-            && let Some(decision) = self.decide_at_home(check, now)
-        {
-            return decision;
+        match &checks[..] {
+            [check] => self.decide_one(check, now),
+            checks => self.decide_together(checks, now),
         }
-        self.decide_together(checks, now)
+    }
+
+    /// As [`decide`](MemoryStore::decide), on one check.
+    #[inline]
+    pub(crate) fn decide_one(&self, check: &Check<'_>, now: Micros) -> Decision {
+        let key = self.hasher.fingerprint(check.policy, check.key);
+        match self.decide_at_home(check, key, now) {
+            Some(decision) => decision,
+            None => self.decide_together(std::slice::from_ref(check), now),
+        }
+    }
+
+    /// Decides several checks, each by itself: as [`decide`](MemoryStore::decide) one after the other would, but the
+    /// memory of all of them is on its way before the first is decided.
+    pub fn decide_batch<'c>(
+        &self,
+        batch: impl IntoIterator<Item = Check<'c>>,
+        now: Micros,
+        decisions: &mut Vec<Decision>,
+    ) {
+        let mut batch = batch.into_iter().peekable();
+        while batch.peek().is_some() {
+            let keyed = |check: Check<'c>| {
+                let key = self.hasher.fingerprint(check.policy, check.key);
+                cpu::prefetch(match states::fixed_size(check.policy) {
+                    Some(_) => self.slots.home(key),
+                    None => self.lines.home(key),
+                });
+                (check, key)
+            };
+            let ahead: SmallVec<[(Check<'c>, Fingerprint); AHEAD]> =
+                batch.by_ref().take(AHEAD).map(keyed).collect();
+            for (check, key) in ahead {
+                let decision = self.decide_at_home(&check, key, now);
+                decisions.push(decision.unwrap_or_else(|| self.decide_together(&[check], now)));
+            }
+        }
     }
 
     /// One check of a key that is known, under the numbers that its state was made with: most decisions by far.
     #[inline]
-    pub(crate) fn decide_at_home(&self, check: &Check<'_>, now: Micros) -> Option<Decision> {
+    fn decide_at_home(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Option<Decision> {
         let policy = &**check.policy;
         if check.cost == 0 || policy.mode() != Mode::Enforce || policy.counts_denied() {
             return None;
         }
         let number = self.registry.known(policy)?;
-        let key = self.hasher.fingerprint(policy, check.key);
         match policy.counted()? {
             Counted::TokenBucket(bucket) => self.decide_slot(bucket, key, number, check.cost, now),
             Counted::FixedWindow(window) => self.decide_slot(window, key, number, check.cost, now),
@@ -188,7 +228,7 @@ impl MemoryStore {
     /// Any checks, of keys known and new, at one instant.
     #[cold]
     #[inline(never)]
-    fn decide_together(&self, checks: &Checks<'_>, now: Micros) -> Decision {
+    fn decide_together(&self, checks: &[Check<'_>], now: Micros) -> Decision {
         let mut held = self.hold(checks);
         let mut slots = self.load(checks, &held, now);
         let decision = decide::decide(checks, &mut slots, now);
@@ -212,6 +252,38 @@ impl MemoryStore {
         let given_back = decide::refund(checks, &mut slots, receipt, now);
         self.keep(&mut held, slots, now);
         given_back
+    }
+
+    /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the
+    /// difference back, or charges it, up to a debt of one capacity.
+    pub fn settle(&self, checks: &Checks<'_>, receipt: &Receipt, now: Micros) {
+        let mut held = self.hold(checks);
+        let mut slots = self.load(checks, &held, now);
+        decide::settle(checks, &mut slots, receipt, now);
+        self.make_room(&mut held, &slots, now);
+        self.keep(&mut held, slots, now);
+    }
+
+    /// Charges for the first instant, not later than `until`, at which all checks fit, and says when that is; in order,
+    /// and only as long as no more than one capacity waits.
+    ///
+    /// # Errors
+    /// What [`peek`](MemoryStore::peek) says, when there is no such instant, or an algorithm takes no reservations:
+    /// those that do are `token-bucket` and `sliding-window`. Nothing is charged then.
+    pub fn reserve(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        until: Micros,
+    ) -> Result<(Micros, Receipt), Decision> {
+        let mut held = self.hold(checks);
+        let mut slots = self.load(checks, &held, now);
+        let reserved = decide::reserve(checks, &mut slots, now, until)?;
+        if !self.make_room(&mut held, &slots, now) && self.on_full == OnFull::Closed {
+            return Err(Decision::refused(Reason::StoreFull, now));
+        }
+        self.keep(&mut held, slots, now);
+        Ok(reserved)
     }
 
     /// Forgets what `key` has used under `policy`, and tells whether there was anything.
@@ -454,6 +526,25 @@ impl Store for MemoryStore {
         now: Micros,
     ) -> Answer<Result<u64, StoreError>> {
         Answer::Ready(Ok(self.refund(checks, receipt, now)))
+    }
+
+    fn settle(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<(), StoreError>> {
+        self.settle(checks, receipt, now);
+        Answer::Ready(Ok(()))
+    }
+
+    fn reserve(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        until: Micros,
+    ) -> Answer<Result<(Micros, Receipt), Decision>> {
+        Answer::Ready(self.reserve(checks, now, until))
     }
 
     fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {

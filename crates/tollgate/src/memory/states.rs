@@ -42,7 +42,8 @@ pub(super) fn empty(cell: &Words) {
 pub(super) fn pack<A: FixedSize + ?Sized>(pair: Pair, algorithm: &A, base: u64) -> Option<u64> {
     let compact = algorithm.compact(pair)?;
     let until = compact.until.checked_sub(base)?;
-    (until <= UNTIL_MAX && compact.rest != LONG).then(|| stamp(until, compact.rest))
+    let tellable = (1..=UNTIL_MAX).contains(&until) && compact.rest != LONG;
+    tellable.then(|| stamp(until, compact.rest))
 }
 
 /// The state of fixed size that a stamp is, `Some(None)` for absence; `None` if it is kept elsewhere.

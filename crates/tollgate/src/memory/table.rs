@@ -224,7 +224,7 @@ impl<const CELL: usize> Table<CELL> {
             // It may have been taken, or used, since it was looked at.
             if let Some(held) = try_hold(cell, head) {
                 let in_use = used(cell, head);
-                if in_use < units {
+                if in_use <= fewest {
                     let evicted = in_use > 0;
                     return Some(Claim { held, evicted });
                 }

@@ -156,7 +156,7 @@ fn states_of_every_form_read_back_as_they_were() {
         "1 per century token-bucket",
         "7 per century",
         "100 per minute sliding-counter",
-        "4000000000 per second sliding-counter",
+        "2000000000 per second sliding-counter",
         "200 per minute",
         "70000 per minute",
         "9 concurrent",

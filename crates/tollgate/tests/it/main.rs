@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod algorithms;
+mod in_advance;
 mod limiter;
 mod snapshot;
 

@@ -1,5 +1,8 @@
 //! Where "now" comes from. The only module that reads the system's clocks.
 
+mod boot;
+mod steady;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -32,7 +35,7 @@ impl SystemClock {
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, micros);
         SystemClock {
-            anchor: wall.saturating_sub(boot_micros()),
+            anchor: wall.saturating_sub(boot::micros()),
         }
     }
 }
@@ -45,29 +48,8 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Micros {
-        Micros(self.anchor + boot_micros())
+        Micros(self.anchor + steady::micros())
     }
-}
-
-/// Microseconds on a clock that counts suspend and never steps.
-#[cfg(target_os = "linux")]
-fn boot_micros() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
-}
-
-/// Elsewhere the monotonic clock stands in; whether it counts suspend is the system's choice.
-#[cfg(not(target_os = "linux"))]
-fn boot_micros() -> u64 {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-    static START: OnceLock<Instant> = OnceLock::new();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this module is where the system's clock is read"
-    )]
-    let start = *START.get_or_init(Instant::now);
-    micros(start.elapsed())
 }
 
 /// A clock that stands still until it is told to move, for tests and simulation.

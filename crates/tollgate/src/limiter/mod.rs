@@ -1,9 +1,22 @@
 //! The limiter: policies, a store and a clock behind plain calls.
 
+mod charged;
+mod permit;
+mod reservation;
+mod turn;
+
 use std::sync::Arc;
+use std::time::Duration;
+
+pub use permit::Permit;
+pub use reservation::Reservation;
+pub use turn::Turn;
+
+use charged::Charged;
 
 use crate::clock::{Clock, SystemClock};
 use crate::decision::{Decision, Reason, Receipt};
+use crate::key::KEY_BYTES_MAX;
 use crate::memory::MemoryStore;
 use crate::policy::{Policy, PolicyError};
 use crate::quota::Quota;
@@ -73,10 +86,149 @@ impl Limiter {
     }
 
     /// As [`check`](Limiter::check), with cost and instant of the caller's.
+    #[inline]
     pub fn check_cost_at(&self, key: impl AsRef<[u8]>, cost: u64, now: Micros) -> Decision {
-        self.with_checks(key.as_ref(), cost, now, |checks| {
-            self.store.decide(checks, now)
-        })
+        let key = key.as_ref();
+        match &self.policies[..] {
+            [policy] if key.len() <= KEY_BYTES_MAX => {
+                self.store.decide_one(&Check { policy, key, cost }, now)
+            }
+            _ => self.check_policies_at(key, cost, now),
+        }
+    }
+
+    fn check_policies_at(&self, key: &[u8], cost: u64, now: Micros) -> Decision {
+        self.with_checks(key, cost, now, |checks| self.store.decide(checks, now))
+    }
+
+    /// Charges one unit to each of `keys`, or tells when it fits: as [`check`](Limiter::check) one after the other
+    /// would, at one instant, but for many keys several times as fast, since none of them waits for memory alone. A key
+    /// may come more than once. `decisions` is emptied first.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, Quota};
+    ///
+    /// let limiter = Limiter::new(Quota::per_minute(2)?)?;
+    /// let mut decisions = Vec::new();
+    /// limiter.check_batch(["ann", "bob", "ann", "ann"], &mut decisions);
+    /// let allowed: Vec<bool> = decisions.iter().map(|decision| decision.is_allowed()).collect();
+    /// assert_eq!(allowed, [true, true, true, false]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_batch<K: AsRef<[u8]>>(
+        &self,
+        keys: impl AsRef<[K]>,
+        decisions: &mut Vec<Decision>,
+    ) {
+        decisions.clear();
+        let (keys, now) = (keys.as_ref(), self.clock.now());
+        match &self.policies[..] {
+            [policy] if keys.iter().all(|key| key.as_ref().len() <= KEY_BYTES_MAX) => {
+                let batch = keys.iter().map(|key| Check {
+                    policy,
+                    key: key.as_ref(),
+                    cost: 1,
+                });
+                self.store.decide_batch(batch, now, decisions);
+            }
+            _ => decisions.extend(keys.iter().map(|key| self.check_cost_at(key, 1, now))),
+        }
+    }
+
+    /// Takes a slot of a `concurrency` quota, and one unit of every other, until the permit is dropped.
+    ///
+    /// ```
+    /// use tollgate::Limiter;
+    ///
+    /// let limiter = Limiter::new("1 concurrent".parse::<tollgate::Quota>()?)?;
+    /// let permit = limiter.acquire("printer").unwrap();
+    /// assert!(limiter.acquire("printer").is_err(), "one at a time");
+    /// drop(permit);
+    /// assert!(limiter.acquire("printer").is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The decision that denied it.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a denial is the other answer, not a rare failure"
+    )]
+    pub fn acquire(&self, key: impl AsRef<[u8]>) -> Result<Permit, Decision> {
+        Permit::acquire(self, key.as_ref())
+    }
+
+    /// Charges an estimate, to be settled when the actual cost is known.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, Quota};
+    ///
+    /// let limiter = Limiter::new(Quota::per_minute(1_000)?)?;
+    /// let reservation = limiter.reserve("ann", 400).unwrap();
+    /// reservation.settle(150);
+    /// assert_eq!(limiter.peek("ann").remaining(), 850);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The decision that denied the estimate.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a denial is the other answer, not a rare failure"
+    )]
+    pub fn reserve(&self, key: impl AsRef<[u8]>, estimate: u64) -> Result<Reservation, Decision> {
+        Reservation::charge(self, key.as_ref(), estimate)
+    }
+
+    /// Takes the next turn that comes within `patience`: a unit charged in advance, in order with everybody else who
+    /// waits. At most one capacity of a quota can wait at a time, and no longer than any of the quotas takes to refill.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::Limiter;
+    ///
+    /// let limiter = Limiter::new("10 per second burst 1".parse::<tollgate::Quota>()?)?;
+    /// assert!(limiter.check("ann").is_allowed());
+    /// let turn = limiter.turn("ann", Duration::from_secs(1)).unwrap();
+    /// assert!(turn.wait() <= Duration::from_millis(100));
+    /// // Sleep that long, then:
+    /// turn.take();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The decision that denies it now, when no turn comes in time, as many wait already as can, or an algorithm takes
+    /// no reservations: those that do are `token-bucket` and `sliding-window`.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a denial is the other answer, not a rare failure"
+    )]
+    pub fn turn(&self, key: impl AsRef<[u8]>, patience: Duration) -> Result<Turn, Decision> {
+        Turn::reserve(self, key.as_ref(), patience)
+    }
+
+    /// Waits for a [`turn`](Limiter::turn) with a sleep of the caller's runtime, such as `tokio::time::sleep`. When the
+    /// future is dropped before it is ready, exactly the turn that it waited for is given back.
+    ///
+    /// # Errors
+    /// As [`turn`](Limiter::turn), at once.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a denial is the other answer, not a rare failure"
+    )]
+    pub async fn until_ready<W: Future<Output = ()>>(
+        &self,
+        key: impl AsRef<[u8]>,
+        patience: Duration,
+        sleep: impl FnOnce(Duration) -> W,
+    ) -> Result<(), Decision> {
+        let turn = self.turn(key, patience)?;
+        let wait = turn.wait();
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        turn.take();
+        Ok(())
     }
 
     /// What [`check`](Limiter::check) would answer, charging and writing nothing.

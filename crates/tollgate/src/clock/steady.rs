@@ -1,0 +1,125 @@
+//! The boot clock at the price of the processor's tick counter: each thread reads it once a millisecond, and counts
+//! ticks in between. How long a tick is, is measured while the program runs. Where ticks are not steady, or not yet
+//! measured, every reading is the boot clock's.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use super::boot;
+use crate::cpu;
+
+/// How long ticks are counted from one reading of the boot clock.
+const COUNTED_MICROS: u64 = 1_000;
+/// Binary places of a rate.
+const PLACES: u32 = 40;
+/// More ticks than this are not counted but read: 0.8 seconds at 5 GHz.
+const TICKS_MAX: u64 = 1 << 32;
+/// The shortest and the longest time that a rate is measured over.
+const MEASURED_MICROS: std::ops::Range<u64> = 20_000..10_000_000;
+/// A measurement during which the boot clock took longer than this to read says nothing.
+const READING_TICKS_MAX: u64 = 20_000;
+/// Two measurements that differ by more than one in so many are no measurement: the system slept in between.
+const AGREEMENT: u64 = 1_000;
+
+/// Microseconds a tick, times two to the power of [`PLACES`]; 0 while it is not known.
+static RATE: AtomicU64 = AtomicU64::new(0);
+/// Ticks and microseconds at which the measurement that is going on began.
+static BEGAN: Mutex<Option<(u64, u64)>> = Mutex::new(None);
+
+thread_local! {
+    /// Ticks and microseconds of this thread's last reading of the boot clock.
+    static READ: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// Microseconds of the boot clock.
+#[inline]
+pub(super) fn micros() -> u64 {
+    let rate = RATE.load(Ordering::Relaxed);
+    let (ticks, micros) = READ.get();
+    match since(ticks, rate) {
+        Some(past) if past < COUNTED_MICROS => micros + past,
+        counted => read(counted.map(|past| micros + past)),
+    }
+}
+
+/// Microseconds since the counter stood at `ticks`.
+#[inline]
+fn since(ticks: u64, rate: u64) -> Option<u64> {
+    let past = cpu::ticks().wrapping_sub(ticks);
+    (rate > 0 && past < TICKS_MAX).then(|| (past * rate) >> PLACES)
+}
+
+#[cold]
+fn read(counted: Option<u64>) -> u64 {
+    static STEADY: OnceLock<bool> = OnceLock::new();
+    if !*STEADY.get_or_init(cpu::ticks_are_steady) {
+        return boot::micros();
+    }
+    let before = cpu::ticks();
+    let micros = boot::micros();
+    let ticks = cpu::ticks();
+    if ticks.wrapping_sub(before) <= READING_TICKS_MAX {
+        measure(ticks, micros);
+    }
+    // A count that is a little ahead does not go back.
+    let micros = match counted {
+        Some(counted) if counted > micros && counted - micros < COUNTED_MICROS / 100 => counted,
+        _ => micros,
+    };
+    READ.set((ticks, micros));
+    micros
+}
+
+fn measure(ticks: u64, micros: u64) {
+    let Ok(mut began) = BEGAN.try_lock() else {
+        return;
+    };
+    let Some((first_ticks, first_micros)) = *began else {
+        *began = Some((ticks, micros));
+        return;
+    };
+    let (ticks_past, micros_past) = (
+        ticks.wrapping_sub(first_ticks),
+        micros.saturating_sub(first_micros),
+    );
+    if micros_past < MEASURED_MICROS.start || ticks_past == 0 {
+        return;
+    }
+    if micros_past >= MEASURED_MICROS.end {
+        *began = Some((ticks, micros));
+    }
+    let rate = (u128::from(micros_past) << PLACES) / u128::from(ticks_past);
+    let rate = u64::try_from(rate).unwrap_or(0);
+    let known = RATE.load(Ordering::Relaxed);
+    let agree = known == 0 || rate.abs_diff(known) <= known / AGREEMENT;
+    if !agree {
+        *began = Some((ticks, micros));
+    }
+    RATE.store(if agree { rate } else { 0 }, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_keeps_to_the_boot_clock_and_never_goes_back() {
+        let (mut last, mut counted) = (0, 0);
+        let end = boot::micros() + 3 * MEASURED_MICROS.start;
+        while last < end {
+            let (before, now, after) = (boot::micros(), micros(), boot::micros());
+            assert!(now >= last, "{now} after {last}");
+            assert!(
+                now + 100 >= before && now <= after + 100,
+                "{before} {now} {after}"
+            );
+            counted += u64::from(RATE.load(Ordering::Relaxed) > 0);
+            last = now;
+        }
+        assert!(
+            counted > 0 || !cpu::ticks_are_steady(),
+            "ticks were never counted"
+        );
+    }
+}

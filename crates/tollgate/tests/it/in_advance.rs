@@ -1,0 +1,273 @@
+//! Slots, estimates and turns: charges that change after they were made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate::{Limiter, ManualClock, Micros, Quota, Verdict};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn limiter(quotas: &str) -> (Limiter, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
+    let limiter = Limiter::builder()
+        .quotas(Quota::parse_list(quotas).unwrap())
+        .clock(clock.clone());
+    (limiter.build().unwrap(), clock)
+}
+
+/// What a future gives when it is polled once.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(ready) => Some(ready),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[test]
+fn a_slot_is_free_again_when_its_permit_is_dropped() {
+    let (limiter, _) = limiter("2 concurrent");
+    let first = limiter.acquire("ann").unwrap();
+    let second = limiter.acquire("ann").unwrap();
+    assert_eq!(second.decision().remaining(), 0);
+    assert!(limiter.acquire("ann").is_err());
+    assert!(limiter.acquire("bob").is_ok(), "another key is independent");
+    drop(first);
+    assert!(limiter.acquire("ann").is_ok());
+}
+
+#[test]
+fn a_holder_that_dies_gives_its_slot_back_when_its_lease_ends() {
+    let (limiter, clock) = limiter("1 concurrent for 30 seconds");
+    std::mem::forget(limiter.acquire("ann").unwrap());
+    clock.advance(29_999 * MS);
+    let denied = limiter.acquire("ann").unwrap_err();
+    assert_eq!(denied.retry_after(), Some(MS));
+    clock.advance(MS);
+    assert!(limiter.acquire("ann").is_ok());
+}
+
+#[test]
+fn a_permit_whose_lease_has_ended_gives_nobody_elses_slot_back() {
+    let (limiter, clock) = limiter("1 concurrent for 30 seconds");
+    let late = limiter.acquire("ann").unwrap();
+    clock.advance(30_000 * MS);
+    let _next = limiter.acquire("ann").unwrap();
+    drop(late);
+    assert!(limiter.acquire("ann").is_err());
+}
+
+#[test]
+fn a_permit_gives_back_its_slot_and_not_the_units_of_other_quotas() {
+    let (limiter, _) = limiter("1 concurrent; 3 per hour");
+    for left in [2, 1, 0] {
+        let permit = limiter.acquire("ann").unwrap();
+        assert_eq!(permit.decision().standings()[1].remaining(), left);
+    }
+    let denied = limiter.acquire("ann").unwrap_err();
+    assert!(denied.standings()[1].is_violated() && !denied.standings()[0].is_violated());
+}
+
+#[test]
+fn an_estimate_is_settled_with_the_actual_cost() {
+    for kind in [
+        "",
+        "token-bucket",
+        "fixed-window",
+        "sliding-counter",
+        "calendar",
+    ] {
+        let (limiter, _) = limiter(&format!("100 per hour {kind}"));
+        let remaining = || limiter.peek("ann").remaining();
+        limiter.reserve("ann", 40).unwrap().settle(10);
+        assert_eq!(remaining(), 90, "{kind}: less than estimated");
+        limiter.reserve("ann", 40).unwrap().settle(60);
+        assert_eq!(remaining(), 30, "{kind}: more than estimated");
+        limiter.reserve("ann", 20).unwrap().settle(20);
+        assert_eq!(remaining(), 10, "{kind}: as estimated");
+        assert_eq!(limiter.reserve("ann", 5).unwrap().cancel(), 5);
+        assert_eq!(remaining(), 10, "{kind}: cancelled");
+        drop(limiter.reserve("ann", 5).unwrap());
+        assert_eq!(remaining(), 5, "{kind}: left alone");
+        drop(limiter.reserve("ann", 5).unwrap().cancelled_on_drop());
+        assert_eq!(remaining(), 5, "{kind}: given back when dropped");
+        assert!(limiter.reserve("ann", 6).is_err(), "{kind}");
+    }
+}
+
+#[test]
+fn settling_above_the_estimate_leaves_a_debt_of_at_most_one_capacity() {
+    for (kind, wait_secs) in [
+        ("", 3_600),
+        ("token-bucket", 3_636),
+        ("fixed-window", 3_600),
+    ] {
+        let (limiter, _) = limiter(&format!("100 per hour {kind}"));
+        let estimated = limiter.reserve("ann", 100).unwrap();
+        estimated.settle(1_000_000);
+        let denied = limiter.peek("ann");
+        assert_eq!(denied.remaining(), 0, "{kind}");
+        let wait = denied.retry_after().unwrap().as_secs();
+        assert_eq!(wait, wait_secs, "{kind}: a debt of 100, not of a million");
+    }
+}
+
+#[test]
+fn turns_come_in_order_and_no_window_holds_more_than_its_limit() {
+    let (limiter, clock) = limiter("3 per 10 seconds");
+    (0..3).for_each(|_| assert!(limiter.check("ann").is_allowed()));
+    clock.advance(4_000 * MS);
+    let patience = Duration::from_secs(30);
+    let turns: Vec<_> = (0..3)
+        .map(|_| limiter.turn("ann", patience).unwrap())
+        .collect();
+    let waits: Vec<_> = turns.iter().map(|turn| turn.wait().as_secs()).collect();
+    assert_eq!(waits, [6, 6, 6]);
+    assert!(
+        limiter.turn("ann", patience).is_err(),
+        "one capacity waits already"
+    );
+    assert!(!limiter.check("ann").is_allowed(), "nobody overtakes");
+    clock.advance(6_000 * MS);
+    turns.into_iter().for_each(|turn| {
+        assert_eq!(turn.wait(), Duration::ZERO);
+        turn.take();
+    });
+    assert!(!limiter.check("ann").is_allowed());
+    clock.advance(9_999 * MS);
+    assert!(
+        !limiter.check("ann").is_allowed(),
+        "those who waited count from when their turn came"
+    );
+    clock.advance(MS);
+    assert!(limiter.check("ann").is_allowed());
+}
+
+#[test]
+fn a_bucket_gives_turns_at_its_rate() {
+    let (limiter, clock) = limiter("10 per second token-bucket");
+    (0..10).for_each(|_| assert!(limiter.check("ann").is_allowed()));
+    let turns: Vec<_> = (0..10)
+        .map(|_| limiter.turn("ann", Duration::from_secs(5)).unwrap())
+        .collect();
+    let waits: Vec<_> = turns.iter().map(|turn| turn.wait().as_millis()).collect();
+    assert_eq!(waits, [100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]);
+    clock.advance(1_000 * MS);
+    turns.into_iter().for_each(tollgate::Turn::take);
+    assert!(!limiter.check("ann").is_allowed());
+    clock.advance(100 * MS);
+    assert!(limiter.check("ann").is_allowed());
+}
+
+#[test]
+fn a_turn_that_comes_too_late_is_denied_at_once_and_costs_nothing() {
+    let (limiter, _) = limiter("1 per 10 seconds");
+    assert!(limiter.check("ann").is_allowed());
+    let denied = limiter
+        .turn("ann", Duration::from_millis(9_999))
+        .unwrap_err();
+    assert_eq!(
+        denied.verdict(),
+        Verdict::Deny {
+            retry_after: Duration::from_secs(10)
+        }
+    );
+    assert_eq!(
+        limiter
+            .turn("ann", Duration::from_secs(10))
+            .unwrap()
+            .wait()
+            .as_secs(),
+        10
+    );
+}
+
+#[test]
+fn a_cancelled_turn_gives_exactly_its_own_slot_back() {
+    let (limiter, clock) = limiter("2 per 10 seconds");
+    assert!(limiter.check("ann").is_allowed());
+    clock.advance(1_000 * MS);
+    assert!(limiter.check("ann").is_allowed());
+    let patience = Duration::from_secs(60);
+    let (first, second) = (
+        limiter.turn("ann", patience).unwrap(),
+        limiter.turn("ann", patience).unwrap(),
+    );
+    assert_eq!((first.wait().as_secs(), second.wait().as_secs()), (9, 10));
+    drop(first);
+    assert_eq!(second.wait().as_secs(), 10, "nobody else's turn moves");
+    clock.advance(10_000 * MS);
+    second.take();
+    assert!(
+        limiter.check("ann").is_allowed(),
+        "the slot of the first is free"
+    );
+    assert!(!limiter.check("ann").is_allowed());
+}
+
+#[test]
+fn a_turn_of_several_quotas_comes_when_all_of_them_fit() {
+    let (limiter, clock) = limiter("1 per second; 2 per 2 seconds; 3 per hour token-bucket");
+    assert!(limiter.check("ann").is_allowed());
+    let patience = Duration::from_secs(3_600);
+    let turn = limiter.turn("ann", patience).unwrap();
+    assert_eq!(turn.wait(), Duration::from_secs(1));
+    clock.advance(1_000 * MS);
+    turn.take();
+    let third = limiter.turn("ann", patience).unwrap();
+    assert_eq!(third.wait(), Duration::from_secs(1));
+    drop(third);
+}
+
+#[test]
+fn no_turn_is_further_ahead_than_any_of_the_quotas_takes_to_refill() {
+    let (limiter, _) = limiter("1 per second; 1 per minute");
+    assert!(limiter.check("ann").is_allowed());
+    assert!(limiter.turn("ann", Duration::from_secs(60)).is_err());
+}
+
+#[test]
+fn algorithms_without_reservations_say_so_at_once() {
+    for quota in [
+        "1 per minute fixed-window",
+        "1 per minute sliding-counter",
+        "1 concurrent",
+    ] {
+        let (limiter, _) = limiter(quota);
+        limiter.turn("ann", Duration::ZERO).unwrap().take();
+        assert!(
+            limiter.turn("ann", Duration::from_secs(600)).is_err(),
+            "{quota}"
+        );
+    }
+}
+
+#[test]
+fn until_ready_sleeps_once_and_a_dropped_future_gives_its_turn_back() {
+    let (limiter, clock) = limiter("1 per 10 seconds");
+    let patience = Duration::from_secs(20);
+    let mut slept = Duration::ZERO;
+    let ready = limiter.until_ready("ann", patience, |_| async { panic!("there is room") });
+    at_once(ready).unwrap().unwrap();
+    {
+        let mut waiting =
+            std::pin::pin!(limiter.until_ready("ann", patience, |_| std::future::pending()));
+        assert!(at_once(waiting.as_mut()).is_none());
+        assert_eq!(
+            limiter.peek("ann").retry_after().unwrap().as_secs(),
+            20,
+            "its turn is taken"
+        );
+    }
+    let ready = limiter.until_ready("ann", patience, |wait| {
+        slept = wait;
+        clock.advance(wait);
+        async {}
+    });
+    at_once(ready).unwrap().unwrap();
+    assert_eq!(
+        slept,
+        Duration::from_secs(10),
+        "the dropped one's turn is free"
+    );
+}
