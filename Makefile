@@ -7,10 +7,13 @@ DATA     ?= tollgate-data
 VENV     := target/venv
 FASTAPI  := 127.0.0.1:8001
 CARGO    := cargo
+# Models have builds of their own; scripts/planted-bugs shares them.
+MODELS   := RUSTFLAGS="--cfg loom" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 \
+            $(CARGO) test --locked --target-dir target/models -p tollgate --lib
 export TOLLGATE_VENV := $(abspath $(VENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help run init build up down bash test tests soak lint bench tools-run tools-test
+.PHONY: help run init build up down bash test tests soak models lint bench bench-engine tools-run tools-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -50,14 +53,19 @@ test: tools-test ## everything that is promised, at a size that ends in minutes
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	$(CARGO) test --locked --workspace --doc
 	$(CARGO) nextest run --locked --workspace
+	$(MODELS) -- --quiet models
 	node --test tests/browser/pages.test.mjs
 	$(CARGO) build --locked --release -p tollgate-cli
 	scripts/check-release target/release/tollgate
 
 tests: test ## the same
 
-soak: ## the law at full size: ten million decisions, the seed printed on failure (TOLLGATE_SEED repeats it)
-	TOLLGATE_SCALE=$(or $(SCALE),280) $(CARGO) nextest run --release --locked -p tollgate algorithms
+soak: models ## the law at full size: ten million decisions of each algorithm (TOLLGATE_SEED repeats a run), and the models
+	TOLLGATE_SCALE=$(or $(SCALE),250) $(CARGO) nextest run --release --locked -p tollgate algorithms beside_step stress
+
+models: tools-test ## every order in which threads can meet in a cell; and that the models find bugs that are planted
+	$(MODELS) -- --quiet models
+	scripts/planted-bugs
 
 lint: ## formatting and clippy alone
 	$(CARGO) fmt --all --check
@@ -66,6 +74,9 @@ lint: ## formatting and clippy alone
 bench: build ## beside nginx, in one run (Debian's nginx and wrk)
 	scripts/install-tools nginx wrk
 	python3 bench/gateway.py
+
+bench-engine: tools-run ## decisions in memory beside governor, throttlecrab and others (QUICK=1: within five minutes)
+	cd bench && $(CARGO) build --locked --release && $(CARGO) run --locked --release --quiet
 
 tools-run:
 	@scripts/install-tools cc

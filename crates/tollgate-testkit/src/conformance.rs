@@ -20,7 +20,9 @@ macro_rules! store_conformance {
             a_refund_gives_back_what_the_charge_still_holds a_shadow_policy_never_denies
             a_refund_leaves_alone_what_was_not_charged an_instant_beyond_all_time_is_no_overflow
             deny_refuses_and_unlimited_passes reset_forgets_one_key_and_reset_all_every_key
-            the_same_key_and_policy_twice_is_one_check keys_and_policies_do_not_meet);
+            the_same_key_and_policy_twice_is_one_check keys_and_policies_do_not_meet
+            a_third_holder_of_two_waits_for_a_lease_to_end a_slot_that_is_given_back_is_free_at_once
+            the_window_before_weighs_less_in_steps a_refund_of_the_window_before_gives_back_what_still_weighs);
     };
     (@each $make:expr; $($promise:ident)*) => {
         $(#[test] fn $promise() { $crate::conformance::$promise(&$make()); })*
@@ -211,6 +213,8 @@ pub fn a_clock_that_goes_back_is_never_more_generous(store: &dyn Store) {
         ("s", "2/m"),
         ("f", "2/m fixed-window"),
         ("t", "2/m token-bucket"),
+        ("k", "2/m sliding-counter"),
+        ("n", "2 concurrent for 60 seconds"),
     ] {
         let p = [policy(name, quota)];
         passes(store, &p, 60.0);
@@ -453,6 +457,8 @@ pub fn a_denied_request_costs_nothing(store: &dyn Store) {
         ("s", "3/m"),
         ("f", "3/m fixed-window"),
         ("t", "3/m token-bucket"),
+        ("k", "3/m sliding-counter"),
+        ("n", "3 concurrent for 60 seconds"),
     ] {
         let p = [
             policy(name, quota),
@@ -503,6 +509,8 @@ pub fn peek_charges_nothing_and_agrees_with_the_next_decision(store: &dyn Store)
         ("s", "3/m"),
         ("f", "3/m fixed-window"),
         ("t", "3/m token-bucket"),
+        ("k", "3/m sliding-counter"),
+        ("n", "3 concurrent for 60 seconds"),
     ] {
         let p = [policy(name, quota)];
         for call in 0..6 {
@@ -692,4 +700,61 @@ pub fn keys_and_policies_do_not_meet(store: &dyn Store) {
         |p: &[Arc<Policy>], key: &str| wait(store.decide(&checks(p, key, 1), at(0.0))).is_allowed();
     assert!(go(&a, "bc") && go(&b, "c") && go(&a, "") && go(&a, "\0"));
     assert!(!go(&a, "bc") && !go(&b, "c") && !go(&a, "") && !go(&a, "\0"));
+}
+
+pub fn a_third_holder_of_two_waits_for_a_lease_to_end(store: &dyn Store) {
+    let p = [policy("p", "2 concurrent for 30 seconds")];
+    passes(store, &p, 0.0);
+    passes(store, &p, 10.0);
+    denied(store, &p, 20.0, 10.0);
+    denied(store, &p, 29.999_999, 0.000_001);
+    // The first holder has died: its slot is free when its lease ends.
+    passes(store, &p, 30.0);
+    denied(store, &p, 30.0, 10.0);
+}
+
+pub fn a_slot_that_is_given_back_is_free_at_once(store: &dyn Store) {
+    let p = [policy("p", "2 concurrent for 30 seconds")];
+    let give_back = |decision: &Decision, now| {
+        let receipt = decision.receipt().unwrap();
+        wait(store.refund(&checks(&p, "ann", 1), &receipt, at(now))).unwrap()
+    };
+    let first = take(store, &p, 1, 0.0);
+    let second = take(store, &p, 1, 10.0);
+    denied(store, &p, 12.0, 18.0);
+    assert_eq!(give_back(&second, 12.0), 1);
+    passes(store, &p, 12.0);
+    // The first lease is not the one that was given back, and ends when it ends.
+    denied(store, &p, 13.0, 17.0);
+    assert_eq!(give_back(&first, 30.0), 0, "it has ended");
+    passes(store, &p, 30.0);
+    denied(store, &p, 30.0, 12.0);
+}
+
+/// A minute of the clock begins at second 20 of the tests' epoch, the next at 80.
+pub fn the_window_before_weighs_less_in_steps(store: &dyn Store) {
+    let p = [policy("p", "10/m sliding-counter")];
+    assert!(take(store, &p, 10, 20.0).is_allowed());
+    // A unit fits when 921 of the 1024 steps of 58,594 us are left: 10 * 921 / 1024 is below 9.
+    denied(store, &p, 20.0, 66.034_926);
+    denied(store, &p, 80.0, 6.034_926);
+    assert_eq!(peek(store, &p, 1, 86.034_925).remaining(), 0);
+    assert_eq!(peek(store, &p, 1, 110.0).remaining(), 5, "half of it");
+    passes(store, &p, 86.034_926);
+    assert_eq!(peek(store, &p, 1, 110.0).remaining(), 4);
+    assert_eq!(peek(store, &p, 1, 140.0).remaining(), 9);
+}
+
+pub fn a_refund_of_the_window_before_gives_back_what_still_weighs(store: &dyn Store) {
+    let p = [policy("p", "10/m sliding-counter")];
+    let refund = |decision: &Decision, now| {
+        let receipt = decision.receipt().unwrap();
+        wait(store.refund(&checks(&p, "ann", 1), &receipt, at(now))).unwrap()
+    };
+    let charged = [(6, 20.0), (3, 21.0), (1, 22.0)].map(|(cost, now)| take(store, &p, cost, now));
+    assert_eq!(refund(&charged[1], 23.0), 3, "its own window: all of it");
+    assert_eq!(peek(store, &p, 1, 110.0).remaining(), 6, "half of seven");
+    assert_eq!(refund(&charged[0], 110.0), 3, "half of six");
+    assert_eq!(peek(store, &p, 1, 110.0).remaining(), 9);
+    assert_eq!(refund(&charged[2], 140.0), 0, "it is gone");
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Kept, State};
+use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Outlook, State};
 use crate::decision::{Decision, Outcome, Reason, Receipt, Standing, Verdict};
 use crate::policy::{Mode, Policy, Rule};
 use crate::store::Check;
 use crate::time::Micros;
 
 /// The latest instant that is decided at, in the year 2255: a later reading is taken for it, so that nothing overflows.
-const LATEST: Micros = Micros(INTEGER_MAX);
+pub(crate) const LATEST: Micros = Micros(INTEGER_MAX);
 
 /// A state with the policy that it was made under.
 #[derive(Clone, Debug)]
@@ -62,38 +62,32 @@ pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -
     Decision::new(verdict(checks, &standings, now), now, standings)
 }
 
-/// What [`decide`] decides on one check of an enforced policy that counts only what it allows, whose state was made
-/// under its own numbers: with the state to keep, if it changes. `cost` is not 0.
-#[inline(always)]
-pub(crate) fn decide_one<C: Counting>(
+/// What [`decide`] says of one check of an enforced policy, after it has been charged.
+#[inline]
+pub(crate) fn allowed(limit: u64, outlook: Outlook, now: Micros, charge: Charge) -> Decision {
+    let standing = stand(outlook, limit, now, Outcome::Pass, charge);
+    Decision::new(Verdict::Allow, now, smallvec![standing])
+}
+
+/// What [`decide`] says of one check of an enforced policy that does not count what it denies.
+#[inline]
+pub(crate) fn denied<C: Counting>(
     algorithm: &C,
-    state: Option<C::State>,
+    state: Option<&C::State>,
     now: Micros,
-    cost: u64,
-) -> (Option<C::State>, Decision) {
-    let now = now.min(LATEST);
+    fits_at: Option<Micros>,
+) -> Decision {
     let limit = algorithm.capacity();
-    let asked = algorithm.facts(state.as_ref(), now, cost);
-    let (outcome, verdict) = match asked.fits_at {
-        Some(at) if at <= now => {
-            let next = algorithm.charge(state, now, cost);
-            let facts = algorithm.facts(Some(&next), now, 0);
-            let mark = next.mark();
-            let charge = Charge { cost, mark };
-            let standing = stand(&facts, limit, now, Outcome::Pass, charge);
-            let decision = Decision::new(Verdict::Allow, now, smallvec![standing]);
-            return (Some(next), decision);
-        }
-        Some(fits_at) => (
-            Outcome::Deny { fits_at },
-            Verdict::Deny {
-                retry_after: fits_at.since(now),
-            },
-        ),
+    let (outcome, verdict) = match fits_at {
         None => (Outcome::Never, Verdict::Never { max: limit }),
+        Some(fits_at) => {
+            let retry_after = fits_at.since(now);
+            (Outcome::Deny { fits_at }, Verdict::Deny { retry_after })
+        }
     };
-    let standing = stand(&asked, limit, now, outcome, Charge::default());
-    (None, Decision::new(verdict, now, smallvec![standing]))
+    let outlook = algorithm.outlook(state, now);
+    let standing = stand(outlook, limit, now, outcome, Charge::default());
+    Decision::new(verdict, now, smallvec![standing])
 }
 
 /// What [`decide`] would decide, without changing anything.
@@ -343,36 +337,33 @@ fn standing(
     outcome: Outcome,
     charge: Option<Charge>,
 ) -> Standing {
-    let (limit, facts) = {
-        let facts = facts(check, slot, now);
-        let policy = governing(check, slot);
-        match policy.rule() {
-            Rule::Deny => (
-                0,
-                Facts {
-                    remaining: 0,
-                    ..facts
-                },
-            ),
-            _ => (policy.capacity().unwrap_or(u64::MAX), facts),
-        }
+    let facts = facts(check, slot, now);
+    let policy = governing(check, slot);
+    let (limit, remaining) = match policy.rule() {
+        Rule::Deny => (0, 0),
+        _ => (policy.capacity().unwrap_or(u64::MAX), facts.remaining),
+    };
+    let outlook = Outlook {
+        remaining,
+        grows_at: facts.grows_at,
+        void_at: facts.void_at,
     };
     Standing {
         shadow: is_shadow(check),
-        ..stand(&facts, limit, now, outcome, charge.unwrap_or_default())
+        ..stand(outlook, limit, now, outcome, charge.unwrap_or_default())
     }
 }
 
 #[inline(always)]
-fn stand(facts: &Facts, limit: u64, now: Micros, outcome: Outcome, charge: Charge) -> Standing {
+fn stand(outlook: Outlook, limit: u64, now: Micros, outcome: Outcome, charge: Charge) -> Standing {
     Standing {
         at: now,
         outcome,
         shadow: false,
         limit,
-        remaining: facts.remaining,
-        grows_at: facts.grows_at,
-        void_at: facts.void_at,
+        remaining: outlook.remaining,
+        grows_at: outlook.grows_at,
+        void_at: outlook.void_at,
         charge,
     }
 }

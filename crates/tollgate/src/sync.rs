@@ -15,14 +15,25 @@ const SPINS: u32 = 64;
 /// Waits a little for another thread, the longer the more `turns` it took.
 pub(crate) fn wait(turns: &mut u32) {
     *turns += 1;
+    #[cfg(all(test, not(loom)))]
+    WAITS.fetch_add(1, Ordering::Relaxed);
     #[cfg(loom)]
     loom::thread::yield_now();
     #[cfg(not(loom))]
-    if *turns % SPINS == 0 {
+    if turns.is_multiple_of(SPINS) {
         std::thread::yield_now();
     } else {
         std::hint::spin_loop();
     }
+}
+
+#[cfg(all(test, not(loom)))]
+static WAITS: AtomicU64 = AtomicU64::new(0);
+
+/// Times that a thread has waited for another, so that a stress test knows whether any two met.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn waits() -> u64 {
+    WAITS.load(Ordering::Relaxed)
 }
 
 /// Locks, also after a holder's panic: what these locks protect is whole at every moment.

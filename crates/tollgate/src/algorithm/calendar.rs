@@ -4,8 +4,8 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 
-use super::fixed_window::{window_facts, window_refund};
-use super::{Charge, Compact, Counting, Facts, FixedSize, Pair, live_until};
+use super::fixed_window::{window_fits_at, window_outlook, window_refund};
+use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
 use crate::quota::CalendarUnit;
 use crate::time::Micros;
 
@@ -27,9 +27,7 @@ impl CalendarWindow {
 
     /// The window that is open at `now`: its end and the units used in it.
     fn open(&self, state: Option<&Pair>, now: Micros) -> Option<(u64, u64)> {
-        let Some(&(end, used)) = state else {
-            return None;
-        };
+        let &(end, used) = state?;
         live_until(end, now, self.full_refill_micros()).map(|_| (end, used))
     }
 
@@ -105,6 +103,11 @@ impl Counting for CalendarWindow {
         }
     }
 
+    fn fits_at(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Option<Micros> {
+        let (end, used) = self.open(state, now).unwrap_or((now.0, 0));
+        window_fits_at(self.limit, used, end, now, cost)
+    }
+
     fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
         let (end, used) = self
             .open(state.as_ref(), now)
@@ -112,9 +115,13 @@ impl Counting for CalendarWindow {
         (end, used + cost)
     }
 
-    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
+    fn outlook(&self, state: Option<&Pair>, now: Micros) -> Outlook {
         let (end, used) = self.open(state, now).unwrap_or((now.0, 0));
-        window_facts(self.limit, used, end, now, cost)
+        window_outlook(self.limit, used, end, now)
+    }
+
+    fn used(&self, state: Option<&Pair>, now: Micros) -> u64 {
+        self.open(state, now).map_or(0, |(_, used)| used)
     }
 
     fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {

@@ -1,6 +1,6 @@
 //! `concurrency`: at most N in flight; each holds a lease that ends by itself if its holder dies.
 
-use super::{Charge, Counting, Entry, Facts, Log, live_until};
+use super::{Charge, Counting, Entry, Log, Outlook, live_until};
 use crate::time::Micros;
 
 /// Holders that one key can have.
@@ -36,7 +36,7 @@ impl Concurrency {
         &leases[leases.partition_point(|lease| lease.at <= now.0)..]
     }
 
-    fn fits_at(&self, live: &[Entry], now: Micros, cost: u64) -> Option<Micros> {
+    fn frees_at(&self, live: &[Entry], now: Micros, cost: u64) -> Option<Micros> {
         if cost > self.limit {
             return None;
         }
@@ -66,6 +66,10 @@ impl Counting for Concurrency {
         self.lease
     }
 
+    fn fits_at(&self, state: Option<&Log>, now: Micros, cost: u64) -> Option<Micros> {
+        self.frees_at(self.live(state, now), now, cost)
+    }
+
     fn charge(&self, state: Option<Log>, now: Micros, cost: u64) -> Log {
         let ended =
             state.as_ref().map_or(0, |log| log.len()) - self.live(state.as_ref(), now).len();
@@ -81,19 +85,21 @@ impl Counting for Concurrency {
         leases
     }
 
-    fn facts(&self, state: Option<&Log>, now: Micros, cost: u64) -> Facts {
+    fn outlook(&self, state: Option<&Log>, now: Micros) -> Outlook {
         let live = self.live(state, now);
         let used = units(live);
         let remaining = self.limit.saturating_sub(used);
-        Facts {
-            used,
+        Outlook {
             remaining,
-            fits_at: self.fits_at(live, now, cost),
             grows_at: (used > 0)
-                .then(|| self.fits_at(live, now, remaining + 1))
+                .then(|| self.frees_at(live, now, remaining + 1))
                 .flatten(),
             void_at: live.last().map_or(now, |lease| Micros(lease.at)),
         }
+    }
+
+    fn used(&self, state: Option<&Log>, now: Micros) -> u64 {
+        units(self.live(state, now))
     }
 
     /// A lease that has ended holds nothing any more.
@@ -130,4 +136,35 @@ impl Counting for Concurrency {
 
 fn units(leases: &[Entry]) -> u64 {
     leases.iter().map(|lease| lease.units).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_that_end_together_are_one_entry_also_when_the_clock_went_back() {
+        let algorithm = Concurrency::new(9, 60).unwrap();
+        let first = algorithm.charge(None, Micros(1_000), 1);
+        let second = algorithm.charge(Some(first), Micros(1_000), 2);
+        let third = algorithm.charge(Some(second), Micros(990), 3);
+        assert_eq!(
+            &third[..],
+            [Entry {
+                at: 1_060,
+                units: 6
+            }]
+        );
+    }
+
+    #[test]
+    fn a_shorter_lease_cuts_short_those_that_are_there() {
+        let long = Concurrency::new(9, 60).unwrap();
+        let short = Concurrency::new(2, 10).unwrap();
+        let leases = long.charge(None, Micros(1_000), 2);
+        let leases = long.charge(Some(leases), Micros(1_030), 3);
+        let moved = short.adopt(leases, 5, Micros(1_055)).unwrap();
+        let ends = [(1_060, 2), (1_065, 3)].map(|(at, units)| Entry { at, units });
+        assert_eq!(&moved[..], ends);
+    }
 }

@@ -1,6 +1,6 @@
 //! `fixed-window`: N units per window, and the window starts with the first request.
 
-use super::{Charge, Compact, Counting, Facts, FixedSize, Pair, live_until};
+use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
 use crate::time::Micros;
 
 /// At most `limit` units in a window of `period` that begins with its first unit. Over an edge, up to 2N.
@@ -22,10 +22,9 @@ impl FixedWindow {
     }
 
     /// The window that is open at `now`: its start and the units used in it.
+    #[inline]
     fn open(&self, state: Option<&Pair>, now: Micros) -> Option<(u64, u64)> {
-        let Some(&(start, used)) = state else {
-            return None;
-        };
+        let &(start, used) = state?;
         live_until(start + self.period, now, self.period).map(|_| (start, used))
     }
 }
@@ -45,14 +44,26 @@ impl Counting for FixedWindow {
         self.period
     }
 
+    #[inline]
+    fn fits_at(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Option<Micros> {
+        let (start, used) = self.open(state, now).unwrap_or((now.0, 0));
+        window_fits_at(self.limit, used, start + self.period, now, cost)
+    }
+
+    #[inline]
     fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
         let (start, used) = self.open(state.as_ref(), now).unwrap_or((now.0, 0));
         (start, used + cost)
     }
 
-    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
+    #[inline]
+    fn outlook(&self, state: Option<&Pair>, now: Micros) -> Outlook {
         let (start, used) = self.open(state, now).unwrap_or((now.0, 0));
-        window_facts(self.limit, used, start + self.period, now, cost)
+        window_outlook(self.limit, used, start + self.period, now)
+    }
+
+    fn used(&self, state: Option<&Pair>, now: Micros) -> u64 {
+        self.open(state, now).map_or(0, |(_, used)| used)
     }
 
     fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {
@@ -78,6 +89,7 @@ impl Counting for FixedWindow {
 }
 
 impl FixedSize for FixedWindow {
+    #[inline]
     fn compact(&self, (start, used): Pair) -> Option<Compact> {
         Some(Compact {
             until: start + self.period,
@@ -85,24 +97,34 @@ impl FixedSize for FixedWindow {
         })
     }
 
+    #[inline]
     fn expand(&self, compact: Compact) -> Pair {
         (compact.until - self.period, compact.rest.into())
     }
 }
 
-/// Facts of any window that ends as a whole: `used` of `limit` until `end`.
-pub(super) fn window_facts(limit: u64, used: u64, end: u64, now: Micros, cost: u64) -> Facts {
-    let remaining = limit.saturating_sub(used);
-    Facts {
-        used,
-        remaining,
-        fits_at: match cost {
-            _ if cost <= remaining => Some(now),
-            _ if cost <= limit => Some(Micros(end)),
-            _ => None,
-        },
+/// The outlook of any window that ends as a whole: `used` of `limit` until `end`.
+#[inline]
+pub(super) fn window_outlook(limit: u64, used: u64, end: u64, now: Micros) -> Outlook {
+    Outlook {
+        remaining: limit.saturating_sub(used),
         grows_at: (used > 0).then_some(Micros(end)),
         void_at: if used > 0 { Micros(end) } else { now },
+    }
+}
+
+#[inline]
+pub(super) fn window_fits_at(
+    limit: u64,
+    used: u64,
+    end: u64,
+    now: Micros,
+    cost: u64,
+) -> Option<Micros> {
+    match cost {
+        _ if cost <= limit.saturating_sub(used) => Some(now),
+        _ if cost <= limit => Some(Micros(end)),
+        _ => None,
     }
 }
 

@@ -94,6 +94,15 @@ pub struct Charge {
     pub mark: (u64, u64),
 }
 
+impl Charge {
+    /// A charge that left `state`.
+    #[inline]
+    pub(crate) fn new<S: Kept>(cost: u64, state: &S) -> Self {
+        let mark = state.mark();
+        Charge { cost, mark }
+    }
+}
+
 /// One algorithm with its numbers. `step` is the definition; the other methods report on the same state.
 ///
 /// Every method treats a state whose time has passed, and one more than two full refills ahead of `now`, as absent.
@@ -144,9 +153,31 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn capacity(&self) -> u64;
     fn full_refill_micros(&self) -> u64;
-    fn facts(&self, state: Option<&Self::State>, now: Micros, cost: u64) -> Facts;
+    /// The first instant at which `cost` fits; `now` or earlier when it fits now, `None` when it never can.
+    fn fits_at(&self, state: Option<&Self::State>, now: Micros, cost: u64) -> Option<Micros>;
+    /// What remains at `now`, and how it goes on.
+    fn outlook(&self, state: Option<&Self::State>, now: Micros) -> Outlook;
+    /// Units in use: with a debt, more than the capacity.
+    fn used(&self, state: Option<&Self::State>, now: Micros) -> u64;
     /// The state after charging `cost` at `now`, whether it fits or not.
     fn charge(&self, state: Option<Self::State>, now: Micros, cost: u64) -> Self::State;
+    /// Charges `cost` if it fits, and says how it goes on; else when it fits.
+    #[inline]
+    fn take(
+        &self,
+        state: Option<&Self::State>,
+        now: Micros,
+        cost: u64,
+    ) -> Result<(Self::State, Outlook), Option<Micros>> {
+        match self.fits_at(state, now, cost) {
+            Some(at) if at <= now => {
+                let next = self.charge(state.cloned(), now, cost);
+                let outlook = self.outlook(Some(&next), now);
+                Ok((next, outlook))
+            }
+            fits_at => Err(fits_at),
+        }
+    }
     /// As `charge`, to be used at `at`, later than `now`.
     fn charge_ahead(
         &self,
@@ -167,8 +198,16 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
     fn adopt(&self, state: Self::State, used: u64, now: Micros) -> Option<Self::State>;
 }
 
+/// The part of [`Facts`] that no cost is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outlook {
+    pub(crate) remaining: u64,
+    pub(crate) grows_at: Option<Micros>,
+    pub(crate) void_at: Micros,
+}
+
 /// A state that can be told apart from those of other types.
-pub(crate) trait Kept: Sized {
+pub(crate) trait Kept: Clone {
     fn into_state(self) -> State;
     /// `None` for a state of another type, which equals absence.
     fn from_state(state: State) -> Option<Self>;
@@ -224,7 +263,7 @@ impl<C: Counting> Algorithm for C {
 
     fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
         let state = state.and_then(C::State::from_state);
-        match Counting::facts(self, state.as_ref(), now, cost).fits_at {
+        match self.fits_at(state.as_ref(), now, cost) {
             Some(at) if at <= now => Ok(self.charge(state, now, cost).into_state()),
             fits_at => Err(Denied { fits_at }),
         }
@@ -242,7 +281,15 @@ impl<C: Counting> Algorithm for C {
 
     fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
         let state = state.cloned().and_then(C::State::from_state);
-        Counting::facts(self, state.as_ref(), now, cost)
+        let state = state.as_ref();
+        let outlook = self.outlook(state, now);
+        Facts {
+            used: self.used(state, now),
+            remaining: outlook.remaining,
+            fits_at: self.fits_at(state, now, cost),
+            grows_at: outlook.grows_at,
+            void_at: outlook.void_at,
+        }
     }
 
     fn give_back(&self, state: State, now: Micros, charge: &Charge) -> (Option<State>, u64) {
@@ -276,6 +323,7 @@ pub(crate) trait FixedSize: Counting<State = Pair> {
 
 /// The instant a state is void from, if it still means anything at `now`: later than `now`, and at most two full
 /// refills ahead of it (a state further ahead was made under a clock that has since been put back).
+#[inline]
 fn live_until(void_at: u64, now: Micros, full_refill: u64) -> Option<u64> {
     (void_at > now.0 && void_at - now.0 <= full_refill.saturating_mul(2)).then_some(void_at)
 }

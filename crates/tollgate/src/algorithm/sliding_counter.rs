@@ -1,6 +1,6 @@
 //! `sliding-counter`: two counters on clock-aligned windows; cheap and smooth, with a known error.
 
-use super::{Charge, Compact, Counting, Facts, FixedSize, Pair, live_until};
+use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
 use crate::time::Micros;
 
 /// Steps in which the previous window loses its weight, at most.
@@ -44,6 +44,7 @@ impl SlidingCounter {
     }
 
     /// The windows at `now`, and the instant to decide at: never earlier than the state's own window.
+    #[inline]
     fn windows(&self, state: Option<&Pair>, now: Micros) -> (Windows, u64) {
         let open = now.0 / self.period;
         let none = Windows {
@@ -78,11 +79,13 @@ impl SlidingCounter {
     }
 
     /// Units that `previous` still weighs when `left` of the window is to come.
+    #[inline]
     fn weighed(&self, previous: u64, left: u64) -> u64 {
         (previous * left.div_ceil(self.step)).div_ceil(self.steps)
     }
 
-    fn used(&self, windows: Windows, at: u64) -> u64 {
+    #[inline]
+    fn weighed_used(&self, windows: Windows, at: u64) -> u64 {
         let left = (windows.index + 1) * self.period - at;
         windows.current + self.weighed(windows.previous, left)
     }
@@ -96,11 +99,12 @@ impl SlidingCounter {
         (steps > 0).then(|| (index + 1) * self.period - (steps * self.step).min(self.period))
     }
 
-    fn fits_at(&self, windows: Windows, at: u64, now: Micros, cost: u64) -> Option<Micros> {
+    #[inline]
+    fn frees_at(&self, windows: Windows, at: u64, now: Micros, cost: u64) -> Option<Micros> {
         if cost > self.limit {
             return None;
         }
-        if self.used(windows, at) + cost <= self.limit {
+        if self.weighed_used(windows, at) + cost <= self.limit {
             return Some(now);
         }
         let next = windows.index + 1;
@@ -135,6 +139,13 @@ impl Counting for SlidingCounter {
         2 * self.period
     }
 
+    #[inline]
+    fn fits_at(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Option<Micros> {
+        let (windows, at) = self.windows(state, now);
+        self.frees_at(windows, at, now, cost)
+    }
+
+    #[inline]
     fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
         let (windows, _) = self.windows(state.as_ref(), now);
         SlidingCounter::pair(Windows {
@@ -143,16 +154,15 @@ impl Counting for SlidingCounter {
         })
     }
 
-    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
+    #[inline]
+    fn outlook(&self, state: Option<&Pair>, now: Micros) -> Outlook {
         let (windows, at) = self.windows(state, now);
-        let used = self.used(windows, at);
+        let used = self.weighed_used(windows, at);
         let remaining = self.limit.saturating_sub(used);
-        Facts {
-            used,
+        Outlook {
             remaining,
-            fits_at: self.fits_at(windows, at, now, cost),
             grows_at: (used > 0)
-                .then(|| self.fits_at(windows, at, now, remaining + 1))
+                .then(|| self.frees_at(windows, at, now, remaining + 1))
                 .flatten(),
             void_at: match windows {
                 Windows { current: 1.., .. } => Micros((windows.index + 2) * self.period),
@@ -162,17 +172,22 @@ impl Counting for SlidingCounter {
         }
     }
 
+    fn used(&self, state: Option<&Pair>, now: Micros) -> u64 {
+        let (windows, at) = self.windows(state, now);
+        self.weighed_used(windows, at)
+    }
+
     /// A charge is taken out of its own window, whichever of the two that is by now.
     fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {
         let (mut windows, at) = self.windows(Some(&state), now);
-        let before = self.used(windows, at);
+        let before = self.weighed_used(windows, at);
         if windows.index == charge.mark.0 {
             windows.current = windows.current.saturating_sub(charge.cost);
         } else if windows.index == charge.mark.0 + 1 {
             windows.previous = windows.previous.saturating_sub(charge.cost);
         }
         let left = (windows.previous > 0 || windows.current > 0).then(|| Self::pair(windows));
-        (left, before - self.used(windows, at))
+        (left, before - self.weighed_used(windows, at))
     }
 
     fn adopt(&self, _: Pair, used: u64, now: Micros) -> Option<Pair> {
@@ -195,6 +210,7 @@ impl SlidingCounter {
 
 /// Both counters hide in the instant: it is a multiple of the period, and what they add to it is less than a period.
 impl FixedSize for SlidingCounter {
+    #[inline]
     fn compact(&self, (index, counts): Pair) -> Option<Compact> {
         let (previous, current) = (counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1));
         let hidden = previous.checked_mul(self.radix())?.checked_add(current)?;
@@ -205,6 +221,7 @@ impl FixedSize for SlidingCounter {
         })
     }
 
+    #[inline]
     fn expand(&self, compact: Compact) -> Pair {
         let index = compact.until / self.period - 2;
         let carried = compact.until % self.period;

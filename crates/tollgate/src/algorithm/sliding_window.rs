@@ -1,6 +1,6 @@
 //! `sliding-window`, the default: never more than N units in any interval of length T.
 
-use super::{Charge, Counting, Entry, Facts, Log, live_until};
+use super::{Charge, Counting, Entry, Log, Outlook, live_until};
 use crate::time::Micros;
 
 /// Entries that a state holds at most.
@@ -55,7 +55,7 @@ impl SlidingWindow {
         entries
     }
 
-    fn fits_at(&self, live: &[Entry], used: u64, now: Micros, cost: u64) -> Option<Micros> {
+    fn frees_at(&self, live: &[Entry], used: u64, now: Micros, cost: u64) -> Option<Micros> {
         if cost > self.limit {
             return None;
         }
@@ -85,6 +85,11 @@ impl Counting for SlidingWindow {
         self.period
     }
 
+    fn fits_at(&self, state: Option<&Log>, now: Micros, cost: u64) -> Option<Micros> {
+        let live = self.live(state, now);
+        self.frees_at(live, units(live), now, cost)
+    }
+
     fn charge(&self, state: Option<Log>, now: Micros, cost: u64) -> Log {
         self.add(state, now, now.0, cost)
     }
@@ -93,21 +98,23 @@ impl Counting for SlidingWindow {
         Some(self.add(state, now, at.0, cost))
     }
 
-    fn facts(&self, state: Option<&Log>, now: Micros, cost: u64) -> Facts {
+    fn outlook(&self, state: Option<&Log>, now: Micros) -> Outlook {
         let live = self.live(state, now);
         let used = units(live);
         let remaining = self.limit.saturating_sub(used);
-        Facts {
-            used,
+        Outlook {
             remaining,
-            fits_at: self.fits_at(live, used, now, cost),
             grows_at: (used > 0)
-                .then(|| self.fits_at(live, used, now, remaining + 1))
+                .then(|| self.frees_at(live, used, now, remaining + 1))
                 .flatten(),
             void_at: live
                 .last()
                 .map_or(now, |newest| Micros(newest.at + self.period)),
         }
+    }
+
+    fn used(&self, state: Option<&Log>, now: Micros) -> u64 {
+        units(self.live(state, now))
     }
 
     /// A charge in advance is taken out of its own instant, so that nobody else's turn moves; of others, the newest

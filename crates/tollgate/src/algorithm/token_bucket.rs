@@ -1,6 +1,8 @@
 //! `token-bucket` (GCRA, leaky bucket): a burst, then a smooth refill at exactly N per T.
 
-use super::{Charge, Compact, Counting, Facts, FixedSize, INTEGER_MAX, Pair, live_until};
+use std::num::NonZeroU64;
+
+use super::{Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, live_until};
 use crate::time::Micros;
 
 /// A bucket of `burst` units that refills at `limit` per `period`. In any interval of `period`, at most burst + N - 1.
@@ -12,14 +14,16 @@ use crate::time::Micros;
 pub struct TokenBucket {
     burst: u64,
     /// Length of a tick in microseconds; more than 1 only where the rate in microseconds would not fit.
-    tick: u64,
-    refill: u64,
-    price: u64,
+    tick: NonZeroU64,
+    refill: NonZeroU64,
+    price: NonZeroU64,
     /// `burst * price`: credits of a full bucket.
     full: u64,
     /// Ticks from empty to full.
     full_ticks: u64,
 }
+
+const ONE: NonZeroU64 = NonZeroU64::MIN;
 
 impl TokenBucket {
     /// `limit` units per `period_micros` with room for `burst`, or `None` when no tick makes the numbers fit 53 bits.
@@ -37,42 +41,86 @@ impl TokenBucket {
             .map(|_| price * burst)?;
         Some(TokenBucket {
             burst,
-            tick,
-            refill,
-            price,
+            tick: NonZeroU64::new(tick)?,
+            refill: NonZeroU64::new(refill)?,
+            price: NonZeroU64::new(price)?,
             full,
             full_ticks: full.div_ceil(refill),
         })
     }
 
-    /// Credits missing from a full bucket at tick `at`.
+    /// The tick of an instant. Most quotas have ticks of a microsecond, and dividing is what costs most here.
+    #[inline]
+    fn tick_of(&self, instant: Micros) -> u64 {
+        match self.tick {
+            ONE => instant.0,
+            tick => instant.0 / tick,
+        }
+    }
+
+    /// Ticks that bring at least `credits`. Most quotas are refilled by one credit a tick.
+    #[inline]
+    fn ticks_for(&self, credits: u64) -> u64 {
+        match self.refill {
+            ONE => credits,
+            refill => credits.div_ceil(refill.get()),
+        }
+    }
+
+    /// Credits missing from a full bucket.
+    #[inline]
     fn deficit(&self, state: Option<&Pair>, now: Micros) -> u64 {
         let Some(&(full_at, rem)) = state else {
             return 0;
         };
-        let at = now.0 / self.tick;
+        let at = self.tick_of(now);
         let live = live_until(full_at, Micros(at), self.full_ticks);
         live.map_or(0, |full_at| {
-            ((full_at - at) * self.refill).saturating_sub(rem)
+            ((full_at - at) * self.refill.get()).saturating_sub(rem)
         })
     }
 
     /// The first instant at which `cost` fits, given the deficit at `now`.
-    fn fits_at(&self, deficit: u64, now: Micros, cost: u64) -> Option<Micros> {
+    #[inline]
+    fn pays_at(&self, deficit: u64, now: Micros, cost: u64) -> Option<Micros> {
         if cost > self.burst {
             return None;
         }
-        let excess = (deficit + cost * self.price).saturating_sub(self.full);
+        let excess = (deficit + cost * self.price.get()).saturating_sub(self.full);
         Some(match excess {
             0 => now,
-            _ => Micros((now.0 / self.tick + excess.div_ceil(self.refill)) * self.tick),
+            _ => self.after(now, excess),
         })
     }
 
+    /// The instant at which the refill has brought `credits` more.
+    #[inline]
+    fn after(&self, now: Micros, credits: u64) -> Micros {
+        Micros((self.tick_of(now) + self.ticks_for(credits)) * self.tick.get())
+    }
+
+    /// The outlook with a deficit, which is not 0.
+    #[inline]
+    fn outlook_of(&self, deficit: u64, full_at: u64, now: Micros) -> Outlook {
+        let (remaining, missing) = match self.full.checked_sub(deficit) {
+            Some(credits) => (
+                credits / self.price,
+                self.price.get() - credits % self.price,
+            ),
+            None => (0, deficit - self.full + self.price.get()),
+        };
+        Outlook {
+            remaining,
+            grows_at: Some(self.after(now, missing)),
+            void_at: Micros(full_at * self.tick.get()),
+        }
+    }
+
+    #[inline]
     fn state_of(&self, deficit: u64, now: Micros) -> Pair {
-        let at = now.0 / self.tick;
-        let full_at = at + deficit.div_ceil(self.refill);
-        (full_at, (full_at - at) * self.refill - deficit)
+        let at = self.tick_of(now);
+        let full_at = at + self.ticks_for(deficit);
+        (full_at, (full_at - at) * self.refill.get() - deficit)
     }
 }
 
@@ -88,33 +136,57 @@ impl Counting for TokenBucket {
     }
 
     fn full_refill_micros(&self) -> u64 {
-        self.full_ticks * self.tick
+        self.full_ticks * self.tick.get()
     }
 
+    #[inline]
+    fn fits_at(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Option<Micros> {
+        self.pays_at(self.deficit(state, now), now, cost)
+    }
+
+    /// As the definition says, but the deficit is worked out once.
+    #[inline]
+    fn take(
+        &self,
+        state: Option<&Pair>,
+        now: Micros,
+        cost: u64,
+    ) -> Result<(Pair, Outlook), Option<Micros>> {
+        let deficit = self.deficit(state, now);
+        match self.pays_at(deficit, now, cost) {
+            Some(at) if at <= now => {
+                let deficit = deficit + cost * self.price.get();
+                let next = self.state_of(deficit, now);
+                Ok((next, self.outlook_of(deficit, next.0, now)))
+            }
+            fits_at => Err(fits_at),
+        }
+    }
+
+    #[inline]
     fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
         let deficit = self.deficit(state.as_ref(), now);
-        self.state_of(deficit + cost * self.price, now)
+        self.state_of(deficit + cost * self.price.get(), now)
     }
 
     fn charge_ahead(&self, state: Option<Pair>, _: Micros, at: Micros, cost: u64) -> Option<Pair> {
         Some(self.charge(state, at, cost))
     }
 
-    fn facts(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Facts {
-        let deficit = self.deficit(state, now);
-        let remaining = self.full.saturating_sub(deficit) / self.price;
-        Facts {
-            used: deficit.div_ceil(self.price),
-            remaining,
-            fits_at: self.fits_at(deficit, now, cost),
-            grows_at: (deficit > 0)
-                .then(|| self.fits_at(deficit, now, remaining + 1))
-                .flatten(),
-            void_at: match state {
-                Some((full_at, _)) if deficit > 0 => Micros(full_at * self.tick),
-                _ => now,
+    #[inline(always)]
+    fn outlook(&self, state: Option<&Pair>, now: Micros) -> Outlook {
+        match (state, self.deficit(state, now)) {
+            (Some((full_at, _)), deficit @ 1..) => self.outlook_of(deficit, *full_at, now),
+            _ => Outlook {
+                remaining: self.burst,
+                grows_at: None,
+                void_at: now,
             },
         }
+    }
+
+    fn used(&self, state: Option<&Pair>, now: Micros) -> u64 {
+        self.deficit(state, now).div_ceil(self.price.get())
     }
 
     /// A charge holds what of its own credits has not been refilled since; older deficits refill first.
@@ -122,30 +194,32 @@ impl Counting for TokenBucket {
         let deficit = self.deficit(Some(&state), now);
         let held = self.deficit(Some(&charge.mark), now);
         let credits = held
-            .min(charge.cost.saturating_mul(self.price))
+            .min(charge.cost.saturating_mul(self.price.get()))
             .min(deficit);
         let left = deficit - credits;
         (
             (left > 0).then(|| self.state_of(left, now)),
-            credits.div_ceil(self.price),
+            credits.div_ceil(self.price.get()),
         )
     }
 
     fn adopt(&self, _: Pair, used: u64, now: Micros) -> Option<Pair> {
-        (used > 0).then(|| self.state_of(used.min(self.burst) * self.price, now))
+        (used > 0).then(|| self.state_of(used.min(self.burst) * self.price.get(), now))
     }
 }
 
 impl FixedSize for TokenBucket {
+    #[inline]
     fn compact(&self, (full_at, rem): Pair) -> Option<Compact> {
         Some(Compact {
-            until: full_at * self.tick,
+            until: full_at * self.tick.get(),
             rest: rem.try_into().ok()?,
         })
     }
 
+    #[inline]
     fn expand(&self, compact: Compact) -> Pair {
-        (compact.until / self.tick, compact.rest.into())
+        (self.tick_of(Micros(compact.until)), compact.rest.into())
     }
 }
 
@@ -173,17 +247,19 @@ mod tests {
 
     #[test]
     fn a_tick_stays_a_microsecond_wherever_the_numbers_fit() {
-        assert_eq!(TokenBucket::new(10, 1_000_000, 10).unwrap().tick, 1);
+        assert_eq!(TokenBucket::new(10, 1_000_000, 10).unwrap().tick.get(), 1);
         assert_eq!(
             TokenBucket::new(104_251, 86_400_000_000, 104_251)
                 .unwrap()
-                .tick,
+                .tick
+                .get(),
             10
         );
         assert_eq!(
             TokenBucket::new(287, 365 * 86_400_000_000, 287)
                 .unwrap()
-                .tick,
+                .tick
+                .get(),
             10
         );
     }

@@ -150,12 +150,29 @@ impl Limiter {
     ///
     /// # Errors
     /// The decision that denied it.
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
     pub fn acquire(&self, key: impl AsRef<[u8]>) -> Result<Permit, Decision> {
-        Permit::acquire(self, key.as_ref())
+        Permit::acquire(self, key.as_ref(), 1)
+    }
+
+    /// As [`acquire`](Limiter::acquire), for a request that takes `cost` units of every other quota. It takes one slot
+    /// whatever it costs, and none if it costs nothing.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, Quota};
+    ///
+    /// let limiter = Limiter::new(Quota::parse_list("100 per minute; 2 concurrent")?)?;
+    /// let permit = limiter.acquire_cost("ann", 30).unwrap();
+    /// let standings = permit.decision().standings();
+    /// assert_eq!((standings[0].remaining(), standings[1].remaining()), (70, 1));
+    /// let free = limiter.acquire_cost("ann", 0).unwrap();
+    /// assert_eq!(free.decision().standings()[1].remaining(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The decision that denied it.
+    pub fn acquire_cost(&self, key: impl AsRef<[u8]>, cost: u64) -> Result<Permit, Decision> {
+        Permit::acquire(self, key.as_ref(), cost)
     }
 
     /// Charges an estimate, to be settled when the actual cost is known.
@@ -172,10 +189,6 @@ impl Limiter {
     ///
     /// # Errors
     /// The decision that denied the estimate.
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
     pub fn reserve(&self, key: impl AsRef<[u8]>, estimate: u64) -> Result<Reservation, Decision> {
         Reservation::charge(self, key.as_ref(), estimate)
     }
@@ -199,10 +212,6 @@ impl Limiter {
     /// # Errors
     /// The decision that denies it now, when no turn comes in time, as many wait already as can, or an algorithm takes
     /// no reservations: those that do are `token-bucket` and `sliding-window`.
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
     pub fn turn(&self, key: impl AsRef<[u8]>, patience: Duration) -> Result<Turn, Decision> {
         Turn::reserve(self, key.as_ref(), patience)
     }
@@ -212,10 +221,6 @@ impl Limiter {
     ///
     /// # Errors
     /// As [`turn`](Limiter::turn), at once.
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
     pub async fn until_ready<W: Future<Output = ()>>(
         &self,
         key: impl AsRef<[u8]>,

@@ -2,6 +2,7 @@
 
 use super::{Charged, Limiter};
 use crate::decision::Decision;
+use crate::store::{Check, Checks};
 
 /// A slot that is given back when this is dropped. If its holder never drops it, it ends with its lease.
 #[derive(Debug)]
@@ -13,12 +14,11 @@ pub struct Permit {
 }
 
 impl Permit {
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
-    pub(super) fn acquire(limiter: &Limiter, key: &[u8]) -> Result<Self, Decision> {
-        let decision = limiter.check(key);
+    pub(super) fn acquire(limiter: &Limiter, key: &[u8], cost: u64) -> Result<Self, Decision> {
+        let decision = match cost {
+            1 => limiter.check(key),
+            _ => charge_slot(limiter, key, cost),
+        };
         if !decision.is_allowed() {
             return Err(decision);
         }
@@ -41,4 +41,20 @@ impl Drop for Permit {
             slots.give_back();
         }
     }
+}
+
+/// Charges one slot, and `cost` units of every quota of another kind.
+fn charge_slot(limiter: &Limiter, key: &[u8], cost: u64) -> Decision {
+    let now = limiter.clock.now();
+    let mut checks = Checks::new();
+    for policy in limiter.policies.iter() {
+        let cost = match policy.holds_slots() {
+            true => cost.min(1),
+            false => cost,
+        };
+        if let Err(reason) = checks.push(Check { policy, key, cost }) {
+            return Decision::refused(reason, now);
+        }
+    }
+    limiter.store.decide(&checks, now)
 }

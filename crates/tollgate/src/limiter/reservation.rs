@@ -15,10 +15,6 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
     pub(super) fn charge(limiter: &Limiter, key: &[u8], estimate: u64) -> Result<Self, Decision> {
         let decision = limiter.check_cost(key, estimate);
         if !decision.is_allowed() {

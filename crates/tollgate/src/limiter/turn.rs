@@ -17,10 +17,6 @@ pub struct Turn {
 }
 
 impl Turn {
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
     pub(super) fn reserve(
         limiter: &Limiter,
         key: &[u8],

@@ -28,7 +28,7 @@ use registry::Registry;
 use states::States;
 use table::{Claim, Held, Table, Words};
 
-use crate::algorithm::{Counting, FixedSize, Log};
+use crate::algorithm::{Charge, Counting, FixedSize, Log};
 use crate::cpu;
 use crate::decide::{self, Stored};
 use crate::decision::{Decision, Reason, Receipt};
@@ -131,10 +131,7 @@ impl MemoryStore {
     #[inline]
     pub(crate) fn decide_one(&self, check: &Check<'_>, now: Micros) -> Decision {
         let key = self.hasher.fingerprint(check.policy, check.key);
-        match self.decide_at_home(check, key, now) {
-            Some(decision) => decision,
-            None => self.decide_together(std::slice::from_ref(check), now),
-        }
+        self.decide_keyed(check, key, now)
     }
 
     /// Decides several checks, each by itself: as [`decide`](MemoryStore::decide) one after the other would, but the
@@ -158,71 +155,90 @@ impl MemoryStore {
             let ahead: SmallVec<[(Check<'c>, Fingerprint); AHEAD]> =
                 batch.by_ref().take(AHEAD).map(keyed).collect();
             for (check, key) in ahead {
-                let decision = self.decide_at_home(&check, key, now);
-                decisions.push(decision.unwrap_or_else(|| self.decide_together(&[check], now)));
+                decisions.push(self.decide_keyed(&check, key, now));
             }
         }
     }
 
-    /// One check of a key that is known, under the numbers that its state was made with: most decisions by far.
+    /// One check. Most are of a key that is known, of an enforced policy that counts what it allows, under the numbers
+    /// that the state was made with; those touch one cell and nothing else.
     #[inline]
-    fn decide_at_home(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Option<Decision> {
+    fn decide_keyed(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Decision {
         let policy = &**check.policy;
-        if check.cost == 0 || policy.mode() != Mode::Enforce || policy.counts_denied() {
-            return None;
-        }
-        let number = self.registry.known(policy)?;
-        match policy.counted()? {
-            Counted::TokenBucket(bucket) => self.decide_slot(bucket, key, number, check.cost, now),
-            Counted::FixedWindow(window) => self.decide_slot(window, key, number, check.cost, now),
-            Counted::SlidingCounter(counter) => {
-                self.decide_slot(counter, key, number, check.cost, now)
-            }
-            Counted::SlidingWindow(window) => {
-                self.decide_line(window, key, number, check.cost, now)
-            }
-            _ => None,
+        let plain = check.cost > 0 && policy.mode() == Mode::Enforce && !policy.counts_denied();
+        let (true, Some(counted), Some(number)) =
+            (plain, policy.counted(), self.registry.known(policy))
+        else {
+            return self.decide_together(std::slice::from_ref(check), now);
+        };
+        let head = table::head(key, number);
+        match counted {
+            Counted::TokenBucket(bucket) => self.decide_slot(bucket, check, key, head, now),
+            Counted::FixedWindow(window) => self.decide_slot(window, check, key, head, now),
+            Counted::SlidingCounter(counter) => self.decide_slot(counter, check, key, head, now),
+            Counted::SlidingWindow(window) => self.decide_line(window, check, key, head, now),
+            _ => self.decide_together(std::slice::from_ref(check), now),
         }
     }
 
-    #[inline]
+    // Apart, so that each algorithm has the registers to itself.
+    #[inline(never)]
     fn decide_slot<A: FixedSize>(
         &self,
         algorithm: &A,
+        check: &Check<'_>,
         key: Fingerprint,
-        number: u16,
-        cost: u64,
+        head: u64,
         now: Micros,
-    ) -> Option<Decision> {
-        let held = table::try_hold(self.slots.find(key)?, table::head(key, number))?;
+    ) -> Decision {
         let base = self.base.load(Ordering::Relaxed);
-        let pair = states::unpack(held.stamp(), algorithm, base)?;
-        let (next, decision) = decide::decide_one(algorithm, pair, now, cost);
-        if let Some(next) = next {
-            let stamp = states::pack(next, algorithm, base)?;
-            held.words[1].store(stamp, Ordering::Relaxed);
+        let at = now.min(decide::LATEST);
+        if let Some(cell) = self.slots.find(key)
+            && let Some(held) = table::hold_as(cell, head)
+            && let Some(pair) = states::unpack(held.stamp(), algorithm, base)
+        {
+            match algorithm.take(pair.as_ref(), at, check.cost) {
+                Err(fits_at) => return decide::denied(algorithm, pair.as_ref(), at, fits_at),
+                Ok((next, outlook)) => {
+                    if let Some(stamp) = states::pack(next, algorithm, base) {
+                        held.words[1].store(stamp, Ordering::Relaxed);
+                        drop(held);
+                        let charge = Charge::new(check.cost, &next);
+                        return decide::allowed(algorithm.capacity(), outlook, at, charge);
+                    }
+                }
+            }
         }
-        Some(decision)
+        self.decide_together(std::slice::from_ref(check), now)
     }
 
-    #[inline]
+    #[inline(never)]
     fn decide_line<A: Counting<State = Log>>(
         &self,
         algorithm: &A,
+        check: &Check<'_>,
         key: Fingerprint,
-        number: u16,
-        cost: u64,
+        head: u64,
         now: Micros,
-    ) -> Option<Decision> {
-        let held = table::try_hold(self.lines.find(key)?, table::head(key, number))?;
+    ) -> Decision {
         let base = self.base.load(Ordering::Relaxed);
-        let log = states::read_log(held.words, base)?;
-        let (next, decision) = decide::decide_one(algorithm, log, now, cost);
-        if let Some(next) = next {
-            let void_at = decision.at() + decision.full_after();
-            states::write_log(held.words, &next, void_at, base)?;
+        let at = now.min(decide::LATEST);
+        if let Some(cell) = self.lines.find(key)
+            && let Some(held) = table::hold_as(cell, head)
+            && let Some(log) = states::read_log(held.words, base)
+        {
+            match algorithm.take(log.as_ref(), at, check.cost) {
+                Err(fits_at) => return decide::denied(algorithm, log.as_ref(), at, fits_at),
+                Ok((next, outlook)) => {
+                    if states::write_log(held.words, &next, outlook.void_at, base).is_some() {
+                        drop(held);
+                        let charge = Charge::new(check.cost, &next);
+                        return decide::allowed(algorithm.capacity(), outlook, at, charge);
+                    }
+                }
+            }
         }
-        Some(decision)
+        self.decide_together(std::slice::from_ref(check), now)
     }
 
     /// Any checks, of keys known and new, at one instant.

@@ -103,6 +103,21 @@ pub(super) fn try_hold(cell: &Words, head: u64) -> Option<Held<'_>> {
         .map(|_| Held { words: cell, head })
 }
 
+/// Holds `cell`, waiting for its holder, as long as its head is otherwise `head`.
+#[inline]
+pub(super) fn hold_as(cell: &Words, head: u64) -> Option<Held<'_>> {
+    let mut turns = 0;
+    loop {
+        if let Some(held) = try_hold(cell, head) {
+            return Some(held);
+        }
+        if cell[0].load(Ordering::Relaxed) & !HELD != head {
+            return None;
+        }
+        sync::wait(&mut turns);
+    }
+}
+
 /// Holds `cell`, waiting for its holder; `None` if it is not the key's (any more).
 pub(super) fn hold(cell: &Words, key: Fingerprint) -> Option<Held<'_>> {
     let mut turns = 0;
@@ -166,7 +181,16 @@ impl<const CELL: usize> Table<CELL> {
     /// The key's cell, if it has one.
     #[inline]
     pub(super) fn find(&self, key: Fingerprint) -> Option<&[AtomicU64; CELL]> {
-        for cell in self.window(key) {
+        let window = self.window(key);
+        // Most keys are where they first can be.
+        match window.first() {
+            Some(cell) if cell[0].load(Ordering::Relaxed) >> TAG_SHIFT == key.tag() => Some(cell),
+            _ => Self::find_in(window, key),
+        }
+    }
+
+    fn find_in(window: &[[AtomicU64; CELL]], key: Fingerprint) -> Option<&[AtomicU64; CELL]> {
+        for cell in window {
             let head = cell[0].load(Ordering::Relaxed);
             if head >> TAG_SHIFT == key.tag() {
                 return Some(cell);
@@ -199,8 +223,9 @@ impl<const CELL: usize> Table<CELL> {
         units_of: impl Fn(&Words, u64) -> u64,
     ) -> Option<Claim<'_>> {
         let used = |cell: &Words, head: u64| match cell[1].load(Ordering::Relaxed) {
-            stamp if until(stamp) <= now => 0,
-            _ => units_of(cell, head).max(1),
+            // The latest instant that a stamp can tell stands for all later ones.
+            stamp if until(stamp) <= now.min(UNTIL_MAX - 1) => 0,
+            stamp => units_of(cell, head).max(u64::from(until(stamp) > now)),
         };
         for _ in 0..CLAIM_TRIES {
             let mut least: Option<(u64, &Words, u64)> = None;

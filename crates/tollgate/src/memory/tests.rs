@@ -1,3 +1,7 @@
+mod beside_step;
+#[cfg(not(loom))]
+mod stress;
+
 use super::*;
 
 fn policy(quota: &str) -> Arc<Policy> {
@@ -191,4 +195,19 @@ fn states_of_every_form_read_back_as_they_were() {
             );
         }
     }
+}
+
+/// A stamp tells instants of less than nine years; a state can mean something for longer.
+#[test]
+fn a_state_that_outlasts_every_stamp_keeps_its_cell() {
+    let (table, ann, newcomer) = (Table::<2>::with_homes(1), Fingerprint(1), Fingerprint(2));
+    let mut first = table.claim(ann, 0, 9, |_, _| 0).unwrap().held;
+    first.head = table::head(ann, 1);
+    first.words[1].store(table::stamp(table::UNTIL_MAX, 0), Ordering::Relaxed);
+    drop(first);
+    let units = |_: &Words, _: u64| 9;
+    let later = table::UNTIL_MAX + 1;
+    let other = table.claim(newcomer, later, 5, units).unwrap();
+    assert!(!other.evicted);
+    assert_eq!(other.held.head, 0, "a cell that was never used");
 }
