@@ -6,24 +6,34 @@
 //! ```
 #![expect(clippy::print_stdout, reason = "an example says where it listens")]
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::error::Error;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use http::request::Parts;
+use tokio::net::TcpListener;
 use tollgate::{Limiter, Quota};
-use tollgate_tower::RateLimitLayer;
+use tollgate_tower::address::Proxies;
+use tollgate_tower::{RateLimitLayer, key};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("Listening on http://{}", listener.local_addr()?);
+    serve(listener).await
+}
+
+pub(crate) async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
     // Another strategy is another text: "100 per hour fixed-window", "100 per hour token-bucket".
     let limiter = Limiter::new("100 per hour".parse::<Quota>()?)?;
+    // No proxy is believed: list yours, or all that comes by it counts as one requester.
+    let requester = key::client_address(Proxies::default(), peer);
     let app = Router::new()
         .route("/", get(async || "Hello, World!"))
         .layer(RateLimitLayer::new(limiter, requester));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    println!("Listening on http://127.0.0.1:3000");
     axum::serve(
         listener,
         app.into_make_service_with_connect_info::<SocketAddr>(),
@@ -32,13 +42,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The peer's address; of IPv6 the network, because one client has many addresses in it. A request without one is
-/// refused, not let through.
-fn requester(request: &Parts) -> Option<String> {
+/// Where axum puts the address of whoever called.
+fn peer(request: &Parts) -> Option<SocketAddr> {
     let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    let address = match peer.ip().to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
-    };
-    Some(address.to_string())
+    Some(*peer)
 }

@@ -41,7 +41,8 @@ pub enum Legacy {
 
 /// The value of `RateLimit-Policy`, which depends on no request; `None` when no policy has numbers to show.
 ///
-/// `q` is the quota and `w` the window in whole seconds, left out where it is no whole number of them.
+/// `q` is the quota and `w` the window in whole seconds, left out where it is no whole number of them. Of a
+/// `concurrency` policy `q` counts requests in flight, `qu` says so, and there is no window.
 pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Option<HeaderValue> {
     let mut value = String::new();
     for policy in policies.into_iter().filter(|policy| is_shown(policy)) {
@@ -55,14 +56,16 @@ pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Optio
             policy.name(),
             quota.min(SF_INTEGER_MAX)
         );
-        if window.subsec_nanos() == 0 {
+        if policy.holds_slots() {
+            value.push_str(";qu=\"concurrent-requests\"");
+        } else if window.subsec_nanos() == 0 {
             let _ = write!(value, ";w={}", window.as_secs());
         }
     }
     header_value(value)
 }
 
-/// The value of `RateLimit`: `r` units remain, and more will in `t` seconds.
+/// The value of `RateLimit`: `r` units remain, and more will in `t` seconds. When a slot becomes free nobody knows.
 pub fn standing_value<'p>(
     standings: impl IntoIterator<Item = (&'p Policy, &'p Standing)>,
 ) -> Option<HeaderValue> {
@@ -73,7 +76,8 @@ pub fn standing_value<'p>(
         value.push_str(policy.name());
         value.push_str("\";r=");
         push_integer(&mut value, standing.remaining());
-        if let Some(seconds) = standing.resets_in() {
+        let resets_in = standing.resets_in().filter(|_| !policy.holds_slots());
+        if let Some(seconds) = resets_in {
             value.push_str(";t=");
             push_integer(&mut value, seconds);
         }
@@ -106,14 +110,14 @@ pub fn write<'p>(
     }
 }
 
-/// One window fits the old fields: the one with the least remaining, and of equals the longest.
+/// One window fits the old fields: the one with the least remaining, and of equals the longest. Slots are no window.
 fn write_legacy<'p>(
     headers: &mut HeaderMap,
     standings: impl Iterator<Item = (&'p Policy, &'p Standing)>,
     decision: &Decision,
     legacy: Legacy,
 ) {
-    let shown = standings.filter(|(policy, _)| is_shown(policy));
+    let shown = standings.filter(|(policy, _)| is_shown(policy) && !policy.holds_slots());
     let tightest = shown.min_by_key(|(policy, standing)| {
         (standing.remaining(), std::cmp::Reverse(policy.window()))
     });
@@ -239,5 +243,32 @@ mod tests {
             headers[RATE_LIMIT],
             "\"minute\";r=4;t=60, \"hour\";r=299;t=3600, \"1500ms\";r=8;t=2"
         );
+    }
+
+    #[test]
+    fn slots_are_requests_in_flight_and_no_window() {
+        let limiter = Limiter::new(Quota::parse_list("9 per minute; 2 concurrent").unwrap());
+        let limiter = limiter.unwrap();
+        let policies = limiter.policies().iter().map(|policy| &**policy);
+        let policy_value = policy_value(policies.clone());
+        let permit = limiter.acquire("ann").unwrap();
+        let mut headers = HeaderMap::new();
+        let decision = permit.decision();
+        write(
+            &mut headers,
+            policies,
+            policy_value.as_ref(),
+            decision,
+            Legacy::Delta,
+        );
+        assert_eq!(
+            headers[RATE_LIMIT_POLICY],
+            "\"minute\";q=9;w=60, \"concurrent\";q=2;qu=\"concurrent-requests\""
+        );
+        assert_eq!(
+            headers[RATE_LIMIT],
+            "\"minute\";r=8;t=60, \"concurrent\";r=1"
+        );
+        assert_eq!(headers[LEGACY_REMAINING], "8");
     }
 }

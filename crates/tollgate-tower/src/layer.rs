@@ -1,250 +1,131 @@
-//! The layer: a key out of each request, a decision, and either the inner service or a refusal.
+//! The layer: a limiter, and where in a request its key is.
 
-use std::pin::Pin;
+use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::Response;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
-use pin_project_lite::pin_project;
-use tollgate::{Decision, Limiter, Reason, Verdict};
+use tollgate::{Decision, Limiter};
 use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::fields::{self, Legacy};
-
-/// What a refused request is answered with. Response fields are added to it.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// The status.
-    pub status: StatusCode,
-    /// The media type of the body.
-    pub content_type: HeaderValue,
-    /// The body.
-    pub body: String,
-}
-
-impl Refusal {
-    /// The usual one: 429 and one line of plain text, `Rate limit exceeded. Try again in 36 seconds`.
-    pub fn text(decision: &Decision) -> Self {
-        let (status, body) = match decision.verdict() {
-            Verdict::Refused {
-                reason: Reason::MissingKey,
-            } => (
-                StatusCode::FORBIDDEN,
-                "The request says nothing to limit it by".to_owned(),
-            ),
-            Verdict::Refused {
-                reason: Reason::StoreClosed | Reason::StoreFull,
-            } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Temporarily reduced capacity".to_owned(),
-            ),
-            Verdict::Refused { .. } => (StatusCode::FORBIDDEN, "Refused by policy".to_owned()),
-            Verdict::Never { max } => (
-                StatusCode::TOO_MANY_REQUESTS,
-                format!("Rate limit exceeded. At most {max} units pass at once"),
-            ),
-            Verdict::Deny { .. } | Verdict::Allow => {
-                let seconds = decision.retry_after_secs().unwrap_or(1);
-                (
-                    StatusCode::TOO_MANY_REQUESTS,
-                    format!("Rate limit exceeded. Try again in {seconds} seconds"),
-                )
-            }
-        };
-        Refusal {
-            status,
-            content_type: HeaderValue::from_static("text/plain; charset=utf-8"),
-            body,
-        }
-    }
-}
-
-type RefusalOf = Arc<dyn Fn(&Decision) -> Refusal + Send + Sync>;
-
-struct Shared<K> {
-    limiter: Limiter,
-    key: K,
-    refusal: RefusalOf,
-    policy_value: Option<HeaderValue>,
-    legacy: Legacy,
-}
+use crate::fields::Legacy;
+use crate::service::RateLimit;
+use crate::settings::{MissingKey, Settings};
 
 /// Limits the services that it wraps. All of them share the limiter.
-pub struct RateLimitLayer<K>(Arc<Shared<K>>);
+///
+/// Every response says where the client stands ([`fields`](crate::fields)). Under a `concurrency` quota a request keeps
+/// its slot until the body of its response has ended or is dropped: when the client goes away, the service fails, or a
+/// handler panics, the slot is free again.
+#[derive(Clone)]
+pub struct RateLimitLayer(Arc<Settings>);
 
-impl<K, T> RateLimitLayer<K>
-where
-    K: Fn(&Parts) -> Option<T>,
-    T: AsRef<[u8]>,
-{
-    /// Limits each request under the key that `key` finds in it; a request without one is refused.
-    pub fn new(limiter: Limiter, key: K) -> Self {
-        let policy_value = fields::policy_value(limiter.policies().iter().map(|policy| &**policy));
-        RateLimitLayer(Arc::new(Shared {
-            limiter,
-            key,
-            refusal: Arc::new(Refusal::text),
-            policy_value,
-            legacy: Legacy::default(),
-        }))
+impl RateLimitLayer {
+    /// Limits each request under the key that `key` finds in it: a closure, or one of [`key`](crate::key). A request
+    /// without one is refused, unless [`on_missing_key`](RateLimitLayer::on_missing_key) says otherwise.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, Quota};
+    /// use tollgate_tower::RateLimitLayer;
+    ///
+    /// let layer = RateLimitLayer::new(Limiter::new(Quota::per_minute(5)?)?, |request: &http::request::Parts| {
+    ///     Some(request.uri.path().to_owned())
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new<T: AsRef<[u8]>>(
+        limiter: Limiter,
+        key: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        RateLimitLayer(Arc::new(Settings::new(limiter, key)))
     }
 
-    /// Answers refused requests with what `refusal` makes of the decision.
+    /// What becomes of a request that has no key.
     #[must_use]
-    pub fn refusal(self, refusal: impl Fn(&Decision) -> Refusal + Send + Sync + 'static) -> Self
-    where
-        K: Clone,
-    {
-        let Shared {
-            limiter,
-            key,
-            policy_value,
-            legacy,
-            ..
-        } = &*self.0;
-        RateLimitLayer(Arc::new(Shared {
-            limiter: limiter.clone(),
-            key: key.clone(),
-            refusal: Arc::new(refusal),
-            policy_value: policy_value.clone(),
-            legacy: *legacy,
-        }))
+    pub fn on_missing_key(mut self, missing_key: MissingKey) -> Self {
+        Arc::make_mut(&mut self.0).missing_key = missing_key;
+        self
+    }
+
+    /// How many units a request takes; one, if this is not called. Of a `concurrency` quota it takes one slot, whatever
+    /// it costs. A request that costs 0 passes.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, Quota};
+    /// use tollgate_tower::{RateLimitLayer, key};
+    ///
+    /// let layer = RateLimitLayer::new(Limiter::new(Quota::per_minute(100)?)?, key::header("x-api-key"))
+    ///     .cost(|request| if request.uri.path() == "/export" { 20 } else { 1 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn cost(mut self, cost: impl Fn(&Parts) -> u64 + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.0).cost = Arc::new(cost);
+        self
+    }
+
+    /// Answers refused requests with what `refusal` makes of the request and the decision, instead of
+    /// [`refusal::usual`](crate::refusal::usual). The fields, and `Cache-Control: no-store` unless it says another, are
+    /// added to it.
+    ///
+    /// ```
+    /// use http::{Response, StatusCode};
+    /// use tollgate::{Limiter, Quota};
+    /// use tollgate_tower::{Problem, RateLimitLayer, key};
+    ///
+    /// let layer = RateLimitLayer::new(Limiter::new(Quota::per_minute(5)?)?, key::header("x-api-key"))
+    ///     .refusal(|request, decision| {
+    ///         let problem = Problem {
+    ///             kind: Problem::QUOTA_EXCEEDED,
+    ///             title: "Quota Exceeded",
+    ///             status: 429,
+    ///             detail: "Five a minute, please.",
+    ///             instance: request.uri.path(),
+    ///             violated_policies: &["minute"],
+    ///             retry_after: decision.retry_after_secs(),
+    ///             request_id: "",
+    ///         };
+    ///         let mut response = Response::new(problem.to_json());
+    ///         *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    ///         let media_type = http::HeaderValue::from_static(Problem::MEDIA_TYPE);
+    ///         response.headers_mut().insert("content-type", media_type);
+    ///         response
+    ///     });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn refusal<B: Into<Bytes>>(
+        mut self,
+        refusal: impl Fn(&Parts, &Decision) -> Response<B> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.0).refusal =
+            Arc::new(move |request, decision| refusal(request, decision).map(Into::into));
+        self
+    }
+
+    /// Which of the fields from before the IETF's are written; [`Legacy::Delta`], if this is not called.
+    #[must_use]
+    pub fn legacy(mut self, legacy: Legacy) -> Self {
+        Arc::make_mut(&mut self.0).legacy = legacy;
+        self
     }
 }
 
-impl<K> Clone for RateLimitLayer<K> {
-    fn clone(&self) -> Self {
-        RateLimitLayer(Arc::clone(&self.0))
-    }
-}
-
-impl<S, K> Layer<S> for RateLimitLayer<K> {
-    type Service = RateLimit<S, K>;
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimit<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimit {
-            inner,
-            shared: Arc::clone(&self.0),
-        }
+        RateLimit::new(inner, Arc::clone(&self.0))
     }
 }
 
-/// A service behind a limiter.
-pub struct RateLimit<S, K> {
-    inner: S,
-    shared: Arc<Shared<K>>,
-}
-
-impl<S: Clone, K> Clone for RateLimit<S, K> {
-    fn clone(&self) -> Self {
-        RateLimit {
-            inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
-        }
-    }
-}
-
-impl<S, K, T, B, R> Service<Request<B>> for RateLimit<S, K>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    K: Fn(&Parts) -> Option<T>,
-    T: AsRef<[u8]>,
-    R: From<String>,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future, R>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Shared {
-            limiter,
-            key,
-            refusal,
-            ..
-        } = &*self.shared;
-        let (parts, body) = request.into_parts();
-        let decision = match key(&parts) {
-            Some(key) => limiter.check(key),
-            None => Decision::refused(Reason::MissingKey, tollgate::Micros::default()),
-        };
-        let mut headers = HeaderMap::new();
-        let policies = limiter.policies().iter().map(|policy| &**policy);
-        fields::write(
-            &mut headers,
-            policies,
-            self.shared.policy_value.as_ref(),
-            &decision,
-            self.shared.legacy,
-        );
-        if decision.is_allowed() {
-            let future = self.inner.call(Request::from_parts(parts, body));
-            return ResponseFuture {
-                state: State::Allowed {
-                    future,
-                    headers: Some(headers),
-                },
-            };
-        }
-        let Refusal {
-            status,
-            content_type,
-            body,
-        } = refusal(&decision);
-        let mut response = Response::new(R::from(body));
-        *response.status_mut() = status;
-        headers.insert(CONTENT_TYPE, content_type);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        *response.headers_mut() = headers;
-        ResponseFuture {
-            state: State::Refused {
-                response: Some(response),
-            },
-        }
-    }
-}
-
-pin_project! {
-    /// The inner service's response with the fields added, or the refusal.
-    pub struct ResponseFuture<F, R> {
-        #[pin]
-        state: State<F, R>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<F, R> {
-        Allowed { #[pin] future: F, headers: Option<HeaderMap> },
-        Refused { response: Option<Response<R>> },
-    }
-}
-
-impl<F, R, E> Future for ResponseFuture<F, R>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = Result<Response<R>, E>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Refused { response } => response
-                .take()
-                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
-            StateProjection::Allowed { future, headers } => {
-                future.poll(context).map_ok(|mut response| {
-                    response
-                        .headers_mut()
-                        .extend(headers.take().unwrap_or_default());
-                    response
-                })
-            }
-        }
+impl fmt::Debug for RateLimitLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitLayer")
+            .field("limiter", &self.0.limiter)
+            .field("missing_key", &self.0.missing_key)
+            .field("legacy", &self.0.legacy)
+            .finish_non_exhaustive()
     }
 }
