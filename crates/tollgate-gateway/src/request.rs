@@ -41,6 +41,7 @@ impl Worker {
         let pool = Pool::new(
             gateway.upstreams.len(),
             gateway.rules.server.connect_timeout,
+            gateway.read_timeout(),
         );
         Worker {
             gateway,
@@ -207,7 +208,7 @@ async fn route<'g>(
                 literal_bytes,
                 who,
             };
-            let response = forward(gateway, &worker.pool, parts, body, to).await?;
+            let response = forward(gateway, &worker.pool, &parts, body, to).await?;
             match in_page {
                 true => number_page::render(response, trace.site(gateway), trace.windows()).await,
                 false => Ok(response),
