@@ -13,6 +13,18 @@ pub enum Accepts {
     Text,
 }
 
+/// The media ranges that say something, the usual ones first.
+const FORMS: [(&str, Accepts); 8] = [
+    ("*/*", Accepts::Json),
+    ("application/json", Accepts::Json),
+    ("text/html", Accepts::Html),
+    ("application/xhtml+xml", Accepts::Html),
+    ("application/problem+json", Accepts::Json),
+    ("application/*", Accepts::Json),
+    ("text/plain", Accepts::Text),
+    ("text/*", Accepts::Text),
+];
+
 impl Accepts {
     /// What the `Accept` field prefers among the three; JSON when it does not care.
     pub fn of(headers: &HeaderMap) -> Self {
@@ -23,24 +35,16 @@ impl Accepts {
             .filter_map(|line| line.to_str().ok());
         for range in lines.flat_map(|line| line.split(',')).take(64) {
             let mut parts = range.split(';').map(str::trim);
-            let form = match parts
-                .next()
-                .unwrap_or_default()
-                .to_ascii_lowercase()
-                .as_str()
-            {
-                "text/html" | "application/xhtml+xml" => Accepts::Html,
-                "application/json" | "application/problem+json" | "application/*" | "*/*" => {
-                    Accepts::Json
-                }
-                "text/plain" | "text/*" => Accepts::Text,
-                _ => continue,
-            };
+            let media = parts.next().unwrap_or_default();
+            let known = FORMS
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(media));
+            let Some((_, form)) = known else { continue };
             let weight = parts
                 .find_map(|parameter| parameter.strip_prefix("q="))
                 .map_or(1000, thousandths);
             if weight > best.0 {
-                best = (weight, form);
+                best = (weight, *form);
             }
         }
         best.1

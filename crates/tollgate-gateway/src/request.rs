@@ -51,16 +51,13 @@ impl Worker {
     }
 
     /// Sixteen hexadecimal digits that no other request is likely to have.
-    fn request_id(&self) -> String {
+    fn request_id(&self) -> HeaderValue {
         let id = self.ids.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
         self.ids.set(id);
-        {
-            let mixed = (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let digit = |place: u32| {
-                char::from(b"0123456789abcdef"[(mixed >> (60 - 4 * place)) as usize & 15])
-            };
-            (0..16).map(digit).collect()
-        }
+        let mixed = (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let digit = |place| b"0123456789abcdef"[(mixed >> (60 - 4 * place)) as usize & 15];
+        let digits: [u8; 16] = std::array::from_fn(digit);
+        HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown"))
     }
 }
 
@@ -83,7 +80,7 @@ impl Peer {
 
 /// What becomes known of a request on its way, for its answer, its log line and its place in the metrics.
 pub(crate) struct Trace<'g> {
-    pub(crate) request_id: String,
+    pub(crate) request_id: HeaderValue,
     pub(crate) started: Instant,
     pub(crate) now: Micros,
     pub(crate) accepts: Accepts,
