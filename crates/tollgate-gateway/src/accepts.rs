@@ -28,6 +28,13 @@ const FORMS: [(&str, Accepts); 8] = [
 impl Accepts {
     /// What the `Accept` field prefers among the three; JSON when it does not care.
     pub fn of(headers: &HeaderMap) -> Self {
+        let mut lines = headers.get_all(header::ACCEPT).iter();
+        // One range alone is what programs send.
+        if let (Some(line), None) = (lines.next(), lines.next())
+            && let Some(form) = form_of(line.as_bytes())
+        {
+            return form;
+        }
         let mut best = (0, Accepts::Json);
         let lines = headers
             .get_all(header::ACCEPT)
@@ -35,20 +42,25 @@ impl Accepts {
             .filter_map(|line| line.to_str().ok());
         for range in lines.flat_map(|line| line.split(',')).take(64) {
             let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default();
-            let known = FORMS
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(media));
-            let Some((_, form)) = known else { continue };
+            let Some(form) = form_of(parts.next().unwrap_or_default().as_bytes()) else {
+                continue;
+            };
             let weight = parts
                 .find_map(|parameter| parameter.strip_prefix("q="))
                 .map_or(1000, thousandths);
             if weight > best.0 {
-                best = (weight, *form);
+                best = (weight, form);
             }
         }
         best.1
     }
+}
+
+fn form_of(media: &[u8]) -> Option<Accepts> {
+    let known = FORMS
+        .iter()
+        .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(media));
+    known.map(|(_, form)| *form)
 }
 
 /// A quality value (RFC 9110, section 12.4.2) in thousandths.

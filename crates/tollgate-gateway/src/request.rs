@@ -162,7 +162,7 @@ async fn route<'g>(
             route,
             path,
             literal_bytes,
-        } => (route, path.into_owned(), literal_bytes),
+        } => (route, path, literal_bytes),
         Found::MethodNotAllowed { allow } => return Err(Refusal::method_not_allowed(allow)),
         Found::Options { allow } => return Ok(cors::options(origins, &parts.headers, &allow)),
         Found::NotFound => return Err(Refusal::not_found()),
@@ -185,11 +185,10 @@ async fn route<'g>(
     }
     match &route.action {
         Action::Upstream { upstream } => {
-            let identity = trace.identity.clone();
             let who = Identify {
                 origin,
                 peer: &peer.text,
-                identity: identity.as_deref(),
+                identity: trace.identity.as_deref(),
                 request_id: &trace.request_id,
                 authenticated: !route.auth.is_empty(),
             };
@@ -207,7 +206,10 @@ async fn route<'g>(
             };
             let response = forward(gateway, &worker.pool, &parts, body, to).await?;
             match in_page {
-                true => number_page::render(response, trace.site(gateway), trace.windows()).await,
+                true => {
+                    let page = number_page::render(response, trace.site(gateway), trace.windows());
+                    Box::pin(page).await
+                }
                 false => Ok(response),
             }
         }
@@ -229,7 +231,15 @@ async fn route<'g>(
                 secure: origin.secure,
                 identity: trace.identity.clone(),
             };
-            call_builtin(gateway, (*builtin, of), rest, caller, parts, body).await
+            Box::pin(call_builtin(
+                gateway,
+                (*builtin, of),
+                rest,
+                caller,
+                parts,
+                body,
+            ))
+            .await
         }
     }
 }
@@ -276,14 +286,13 @@ async fn admit(
             },
         };
     }
-    let identity = trace.identity.clone();
-    if let Some(identity) = &identity {
+    let identity = trace.identity.as_deref();
+    if let Some(identity) = identity {
         subject.user = Some(identity.user.as_str());
         subject.user_name = identity.name.as_deref();
         subject.api_key = identity.key.as_ref().map(|key| key.as_str());
     }
-    let Some(decided) = gateway.decide(route, &subject, identity.as_deref(), charge, trace.now)?
-    else {
+    let Some(decided) = gateway.decide(route, &subject, identity, charge, trace.now)? else {
         return Ok(());
     };
     if decided.whole && charge == Charge::Yes {

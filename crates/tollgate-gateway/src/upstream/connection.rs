@@ -43,6 +43,12 @@ impl Connection {
         }
     }
 
+    /// Before a request. What earlier answers have used of the buffer is used again, from its beginning.
+    pub(crate) fn begin(&mut self) {
+        self.silence.is_over();
+        self.read.reserve(READ_BYTES);
+    }
+
     /// Reads what there is; 0 when the upstream has closed.
     pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.read.capacity() - self.read.len() < READ_BYTES_MIN {

@@ -41,7 +41,7 @@ pub(crate) async fn exchange(
     asked: &Method,
 ) -> Result<AnswerHead, ExchangeError> {
     let mut interim = 0;
-    connection.silence.is_over();
+    connection.begin();
     poll_fn(|context| {
         if let Some(writer) = &mut connection.writer {
             match request.poll_send(context, writer) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::{Buf, Bytes};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode, header};
@@ -20,6 +21,9 @@ use crate::refusal::Refusal;
 
 /// Room for the head of a usual request.
 const HEAD_BYTES_USUAL: usize = 1 << 10;
+
+/// Of an answer that has been read whole.
+const COPIED_BYTES_MAX: u64 = 1 << 10;
 
 /// A request to forward.
 pub(crate) struct Forwarded<'a> {
@@ -56,7 +60,7 @@ pub(crate) async fn forward(
         Err(ExchangeError::Upstream(AnswerError::Closed(_)))
     );
     if closed && lease.reused && request.begin_anew() {
-        lease = pool.connect(to.upstream, &server.authority).await?;
+        lease = Box::pin(pool.connect(to.upstream, &server.authority)).await?;
         answered = exchange(&mut lease.connection, &mut request, &parts.method).await;
     }
     let head = answered.map_err(|error| refusal(error, body_bytes_max))?;
@@ -140,18 +144,17 @@ fn target<'p>(
 }
 
 fn response(head: AnswerHead, mut lease: Lease) -> Response<Body> {
-    let mut framing = head.framing;
-    // A short answer has usually been read with its head; its connection need not wait for the client.
     let read = &mut lease.connection.read;
-    let body = if framing
-        .bytes_left()
-        .is_some_and(|left| left <= read.len() as u64)
-    {
-        let whole = framing.take(read).ok().flatten();
-        lease.give_back();
-        Body::from(whole.unwrap_or_default())
-    } else {
-        Body::Streamed(Box::new(AnswerBody::new(lease, framing)))
+    let body = match head.framing.bytes_left() {
+        // A short answer has usually been read with its head. Its connection need not wait for the client, and copying
+        // it costs less than sharing the buffer.
+        Some(length) if length <= COPIED_BYTES_MAX.min(read.len() as u64) => {
+            let whole = Bytes::copy_from_slice(&read[..length as usize]);
+            read.advance(whole.len());
+            lease.give_back();
+            Body::from(whole)
+        }
+        _ => Body::Streamed(Box::new(AnswerBody::new(lease, head.framing))),
     };
     let mut response = Response::new(body);
     *response.status_mut() = head.status;

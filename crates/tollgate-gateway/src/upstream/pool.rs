@@ -85,7 +85,8 @@ impl Pool {
                 });
             }
         }
-        self.connect(upstream, authority).await
+        // Large, and rarely needed: in a box it does not enlarge what is moved for every request.
+        Box::pin(self.connect(upstream, authority)).await
     }
 
     /// A new connection.
