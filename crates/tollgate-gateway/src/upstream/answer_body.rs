@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use super::exchange::AnswerError;
+use super::error::AnswerError;
 use super::framing::Framing;
 use super::pool::Lease;
 

@@ -9,7 +9,7 @@ use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 use smallvec::SmallVec;
 
-use super::exchange::AnswerError;
+use super::error::AnswerError;
 use super::fields::{connection_options, is_hop_by_hop};
 use super::framing::Framing;
 
@@ -56,6 +56,11 @@ impl AnswerHead {
         let head = AnswerHead::of(&parsed, asked)?;
         read.advance(head_bytes);
         Ok(Some(head))
+    }
+
+    /// Whether the final one is still to come. Switching protocols is final: nothing of HTTP follows.
+    pub(crate) fn is_interim(&self) -> bool {
+        self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
     }
 
     fn of(parsed: &httparse::Response<'_, '_>, asked: &Method) -> Result<Self, AnswerError> {

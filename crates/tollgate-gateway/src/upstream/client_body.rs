@@ -8,16 +8,7 @@ use bytes::Bytes;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-/// Why a client's body cannot be sent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClientError {
-    /// It is larger than allowed.
-    TooLarge,
-    /// It broke off, or is framed wrongly.
-    Broken,
-    /// Nothing came of it for too long.
-    Silent,
-}
+use super::error::ClientError;
 
 /// A client's body on its way to an upstream.
 pub(crate) struct ClientBody {
@@ -53,27 +44,31 @@ impl ClientBody {
         out: &mut Vec<u8>,
     ) -> Poll<Result<bool, ClientError>> {
         let part = ready!(self.poll_part(context))?;
-        match (&mut self.length_left, part) {
+        let ended = match (&mut self.length_left, part) {
             (Some(left), Some(part)) => {
                 *left = left
                     .checked_sub(part.len() as u64)
                     .ok_or(ClientError::Broken)?;
                 out.extend_from_slice(&part);
-                return Poll::Ready(Ok(*left == 0));
+                *left == 0
             }
-            (Some(0), None) => {}
-            (Some(_), None) => return Poll::Ready(Err(ClientError::Broken)),
-            // A chunk of no bytes would be the last.
-            (None, Some(part)) if part.is_empty() => return Poll::Ready(Ok(false)),
+            (Some(left), None) if *left > 0 => return Poll::Ready(Err(ClientError::Broken)),
+            (Some(_), None) => true,
             (None, Some(part)) => {
-                write_to(out, format_args!("{:x}\r\n", part.len()));
-                out.extend_from_slice(&part);
-                out.extend_from_slice(b"\r\n");
-                return Poll::Ready(Ok(false));
+                // A chunk of no bytes would be the last.
+                if !part.is_empty() {
+                    write_to(out, format_args!("{:x}\r\n", part.len()));
+                    out.extend_from_slice(&part);
+                    out.extend_from_slice(b"\r\n");
+                }
+                false
             }
-            (None, None) => out.extend_from_slice(b"0\r\n\r\n"),
-        }
-        Poll::Ready(Ok(true))
+            (None, None) => {
+                out.extend_from_slice(b"0\r\n\r\n");
+                true
+            }
+        };
+        Poll::Ready(Ok(ended))
     }
 
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientError>> {

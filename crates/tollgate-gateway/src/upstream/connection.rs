@@ -13,13 +13,16 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::answer_head::AnswerHead;
-use super::exchange::AnswerError;
+use super::error::AnswerError;
 use super::silence::Silence;
 
 /// Read at once, at most.
 const READ_BYTES: usize = 16 << 10;
 /// With less room than this a new buffer is begun.
 const READ_BYTES_MIN: usize = 2 << 10;
+
+/// Interim answers (1xx) before the final one.
+const INTERIM_MAX: usize = 100;
 
 /// A connection to an upstream. It has no task of its own: whoever waits for the answer drives it.
 pub(crate) struct Connection {
@@ -28,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) writer: Option<OwnedWriteHalf>,
     /// What has been read and not been used.
     pub(crate) read: BytesMut,
+    /// Interim answers to the present request.
+    interim: usize,
     pub(crate) silence: Silence,
 }
 
@@ -39,12 +44,14 @@ impl Connection {
             reader,
             writer: Some(writer),
             read: BytesMut::new(),
+            interim: 0,
             silence: Silence::new(timeout),
         }
     }
 
     /// Before a request. What earlier answers have used of the buffer is used again, from its beginning.
     pub(crate) fn begin(&mut self) {
+        self.interim = 0;
         self.silence.is_over();
         self.read.reserve(READ_BYTES);
     }
@@ -57,24 +64,31 @@ impl Connection {
         pin!(self.reader.read_buf(&mut self.read)).poll(context)
     }
 
-    /// Reads the next head, of an interim answer or the final one.
+    /// Reads the head of the final answer.
     pub(crate) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
         asked: &Method,
     ) -> Poll<Result<AnswerHead, AnswerError>> {
         loop {
-            if !self.read.is_empty()
+            while !self.read.is_empty()
                 && let Some(head) = AnswerHead::take(&mut self.read, asked)?
             {
-                return Poll::Ready(Ok(head));
+                if !head.is_interim() {
+                    return Poll::Ready(Ok(head));
+                }
+                self.interim += 1;
+                if self.interim > INTERIM_MAX {
+                    let error = AnswerError::Malformed("interim answers without an end");
+                    return Poll::Ready(Err(error));
+                }
             }
             let closed = match ready!(self.poll_read(context)) {
                 Ok(0) => io::ErrorKind::UnexpectedEof.into(),
                 Ok(_) => continue,
                 Err(error) => error,
             };
-            return Poll::Ready(Err(match self.read.is_empty() {
+            return Poll::Ready(Err(match self.read.is_empty() && self.interim == 0 {
                 true => AnswerError::Closed(closed),
                 false => AnswerError::BrokenOff(closed),
             }));

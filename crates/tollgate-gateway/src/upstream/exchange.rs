@@ -1,31 +1,14 @@
 //! A request and the head of its answer, over one connection.
 
 use std::future::poll_fn;
-use std::io;
 use std::task::{Poll, ready};
 
-use http::{Method, StatusCode};
+use http::Method;
 
 use super::answer_head::AnswerHead;
-use super::client_body::ClientError;
 use super::connection::Connection;
+use super::error::{AnswerError, ClientError};
 use super::request::{OutgoingRequest, SendError};
-
-/// Interim answers (1xx) before the final one.
-const INTERIM_MAX: usize = 100;
-
-/// Why an upstream's answer ends early.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AnswerError {
-    #[error("the upstream closed without an answer")]
-    Closed(#[source] io::Error),
-    #[error("the answer breaks off")]
-    BrokenOff(#[source] io::Error),
-    #[error("the answer is malformed: {0}")]
-    Malformed(&'static str),
-    #[error("the upstream was silent for too long")]
-    Silent,
-}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -34,13 +17,12 @@ pub(crate) enum ExchangeError {
     Upstream(AnswerError),
 }
 
-/// Sends a request, and waits for the head of its answer. An answer may come before the request has been sent whole.
+/// Sends a request, and waits for the head of its answer, which may come before the request has been sent whole.
 pub(crate) async fn exchange(
     connection: &mut Connection,
     request: &mut OutgoingRequest,
     asked: &Method,
 ) -> Result<AnswerHead, ExchangeError> {
-    let mut interim = 0;
     connection.begin();
     poll_fn(|context| {
         if let Some(writer) = &mut connection.writer {
@@ -56,24 +38,8 @@ pub(crate) async fn exchange(
                 connection.silence.is_over();
             }
         }
-        loop {
-            match connection.poll_head(context, asked) {
-                Poll::Ready(Ok(head)) if !is_interim(head.status) => return Poll::Ready(Ok(head)),
-                Poll::Ready(Ok(_)) if interim < INTERIM_MAX => interim += 1,
-                Poll::Ready(Ok(_)) => {
-                    let error = AnswerError::Malformed("interim answers without an end");
-                    return Poll::Ready(Err(ExchangeError::Upstream(error)));
-                }
-                // Behind an interim answer it is not the connection that had been closed before.
-                Poll::Ready(Err(AnswerError::Closed(error))) if interim > 0 => {
-                    let error = AnswerError::BrokenOff(error);
-                    return Poll::Ready(Err(ExchangeError::Upstream(error)));
-                }
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(ExchangeError::Upstream(error)));
-                }
-                Poll::Pending => break,
-            }
+        if let Poll::Ready(answered) = connection.poll_head(context, asked) {
+            return Poll::Ready(answered.map_err(ExchangeError::Upstream));
         }
         ready!(connection.silence.poll(context));
         Poll::Ready(Err(match request.waits_for_client() {
@@ -82,9 +48,4 @@ pub(crate) async fn exchange(
         }))
     })
     .await
-}
-
-/// Switching protocols is final: nothing of HTTP follows.
-fn is_interim(status: StatusCode) -> bool {
-    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }

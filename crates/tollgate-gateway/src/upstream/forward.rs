@@ -10,8 +10,9 @@ use hyper::body::Incoming;
 
 use super::answer_body::AnswerBody;
 use super::answer_head::AnswerHead;
-use super::client_body::{ClientBody, ClientError};
-use super::exchange::{AnswerError, ExchangeError, exchange};
+use super::client_body::ClientBody;
+use super::error::{AnswerError, ClientError};
+use super::exchange::{ExchangeError, exchange};
 use super::fields::{Identify, write_fields};
 use super::pool::{Lease, Pool};
 use super::request::OutgoingRequest;

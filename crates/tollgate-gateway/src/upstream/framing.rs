@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::Status;
 
-use super::exchange::AnswerError;
+use super::error::AnswerError;
 
 /// The longest line of a chunk's size. Its extensions are dropped.
 const SIZE_LINE_BYTES_MAX: usize = 4 << 10;

@@ -7,6 +7,7 @@ mod answer_body;
 mod answer_head;
 mod client_body;
 mod connection;
+mod error;
 mod exchange;
 mod fields;
 mod forward;
@@ -16,7 +17,7 @@ mod request;
 mod silence;
 
 pub(crate) use answer_body::AnswerBody;
-pub(crate) use exchange::AnswerError;
+pub(crate) use error::AnswerError;
 pub(crate) use fields::Identify;
 pub(crate) use forward::{Forwarded, forward};
 pub(crate) use pool::Pool;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::client_body::{ClientBody, ClientError};
+use super::client_body::ClientBody;
+use super::error::ClientError;
 use super::silence::Silence;
 
 /// With so much to be written, no more is asked of the client.
@@ -31,7 +32,9 @@ pub(crate) struct OutgoingRequest {
     body: Option<ClientBody>,
     /// Whether it does no harm to send it twice.
     harmless: bool,
+    /// Whether anything of it has left.
     begun: bool,
+    /// Whether anything came or went since that was last asked.
     stepped: bool,
 }
 
