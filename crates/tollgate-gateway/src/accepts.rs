@@ -13,9 +13,28 @@ pub enum Accepts {
     Text,
 }
 
+/// The media ranges that say something, the usual ones first.
+const FORMS: [(&str, Accepts); 8] = [
+    ("*/*", Accepts::Json),
+    ("application/json", Accepts::Json),
+    ("text/html", Accepts::Html),
+    ("application/xhtml+xml", Accepts::Html),
+    ("application/problem+json", Accepts::Json),
+    ("application/*", Accepts::Json),
+    ("text/plain", Accepts::Text),
+    ("text/*", Accepts::Text),
+];
+
 impl Accepts {
     /// What the `Accept` field prefers among the three; JSON when it does not care.
     pub fn of(headers: &HeaderMap) -> Self {
+        let mut lines = headers.get_all(header::ACCEPT).iter();
+        // One range alone is what programs send.
+        if let (Some(line), None) = (lines.next(), lines.next())
+            && let Some(form) = form_of(line.as_bytes())
+        {
+            return form;
+        }
         let mut best = (0, Accepts::Json);
         let lines = headers
             .get_all(header::ACCEPT)
@@ -23,18 +42,8 @@ impl Accepts {
             .filter_map(|line| line.to_str().ok());
         for range in lines.flat_map(|line| line.split(',')).take(64) {
             let mut parts = range.split(';').map(str::trim);
-            let form = match parts
-                .next()
-                .unwrap_or_default()
-                .to_ascii_lowercase()
-                .as_str()
-            {
-                "text/html" | "application/xhtml+xml" => Accepts::Html,
-                "application/json" | "application/problem+json" | "application/*" | "*/*" => {
-                    Accepts::Json
-                }
-                "text/plain" | "text/*" => Accepts::Text,
-                _ => continue,
+            let Some(form) = form_of(parts.next().unwrap_or_default().as_bytes()) else {
+                continue;
             };
             let weight = parts
                 .find_map(|parameter| parameter.strip_prefix("q="))
@@ -45,6 +54,13 @@ impl Accepts {
         }
         best.1
     }
+}
+
+fn form_of(media: &[u8]) -> Option<Accepts> {
+    let known = FORMS
+        .iter()
+        .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(media));
+    known.map(|(_, form)| *form)
 }
 
 /// A quality value (RFC 9110, section 12.4.2) in thousandths.

@@ -1,7 +1,9 @@
 //! One client's connection: HTTP/1.1, request after request.
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 
 use hyper::server::conn::http1;
@@ -33,7 +35,7 @@ pub(crate) async fn serve(
     worker: Rc<Worker>,
     stream: TcpStream,
     peer: SocketAddr,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     let server = &worker.gateway.rules.server;
@@ -49,15 +51,22 @@ pub(crate) async fn serve(
         async move { Ok::<_, Infallible>(answer(&worker, peer, request).await) }
     });
     let _open = Open::count(&worker.gateway.metrics.connections);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stop.wait_for(|stop| *stop) => {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut signal = stop.clone();
+    let mut stopped = pin!(signal.wait_for(|stop| *stop));
+    let mut listens = false;
+    let mut stopping = false;
+    let ended = poll_fn(|context| {
+        // The waker of a task never changes: once it is left with the signal, a look at the version is enough.
+        let heard = !listens || !stop.has_changed().is_ok_and(|changed| !changed);
+        listens = true;
+        if heard && !stopping && stopped.as_mut().poll(context).is_ready() {
+            stopping = true;
             connection.as_mut().graceful_shutdown();
-            connection.await
         }
-    };
+        connection.as_mut().poll(context)
+    });
+    let ended = ended.await;
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -35,7 +35,7 @@ impl Trace<'_> {
                     route: self.route,
                     accepts: self.accepts,
                     path: &self.path,
-                    request_id: &self.request_id,
+                    request_id: self.request_id.to_str().unwrap_or_default(),
                     site: self.site(gateway),
                 };
                 (refuse(&refusal, &context).map(Body::from), Some(refusal))
@@ -51,6 +51,7 @@ impl Trace<'_> {
             .request(self.route, ending, self.started.elapsed());
         self.record_usage(gateway, ending);
         self.log(gateway, &response, refusal.as_ref(), ending);
+        response.headers_mut().insert(REQUEST_ID, self.request_id);
         response
     }
 
@@ -78,9 +79,6 @@ impl Trace<'_> {
             self.cors_origin.as_ref(),
             headers,
         );
-        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
-            headers.insert(REQUEST_ID, id);
-        }
     }
 
     /// Built-ins are about the account, not a use of it.
@@ -119,7 +117,7 @@ impl Trace<'_> {
             return;
         }
         tracing::info!(
-            request_id = self.request_id,
+            request_id = self.request_id.to_str().unwrap_or_default(),
             method = %self.method,
             route = self.route.map_or("", |route| &route.name),
             status = response.status().as_u16(),

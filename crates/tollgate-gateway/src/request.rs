@@ -41,6 +41,7 @@ impl Worker {
         let pool = Pool::new(
             gateway.upstreams.len(),
             gateway.rules.server.connect_timeout,
+            gateway.read_timeout(),
         );
         Worker {
             gateway,
@@ -50,16 +51,13 @@ impl Worker {
     }
 
     /// Sixteen hexadecimal digits that no other request is likely to have.
-    fn request_id(&self) -> String {
+    fn request_id(&self) -> HeaderValue {
         let id = self.ids.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
         self.ids.set(id);
-        {
-            let mixed = (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let digit = |place: u32| {
-                char::from(b"0123456789abcdef"[(mixed >> (60 - 4 * place)) as usize & 15])
-            };
-            (0..16).map(digit).collect()
-        }
+        let mixed = (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let digit = |place| b"0123456789abcdef"[(mixed >> (60 - 4 * place)) as usize & 15];
+        let digits: [u8; 16] = std::array::from_fn(digit);
+        HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown"))
     }
 }
 
@@ -82,7 +80,7 @@ impl Peer {
 
 /// What becomes known of a request on its way, for its answer, its log line and its place in the metrics.
 pub(crate) struct Trace<'g> {
-    pub(crate) request_id: String,
+    pub(crate) request_id: HeaderValue,
     pub(crate) started: Instant,
     pub(crate) now: Micros,
     pub(crate) accepts: Accepts,
@@ -164,7 +162,7 @@ async fn route<'g>(
             route,
             path,
             literal_bytes,
-        } => (route, path.into_owned(), literal_bytes),
+        } => (route, path, literal_bytes),
         Found::MethodNotAllowed { allow } => return Err(Refusal::method_not_allowed(allow)),
         Found::Options { allow } => return Ok(cors::options(origins, &parts.headers, &allow)),
         Found::NotFound => return Err(Refusal::not_found()),
@@ -187,11 +185,10 @@ async fn route<'g>(
     }
     match &route.action {
         Action::Upstream { upstream } => {
-            let identity = trace.identity.clone();
             let who = Identify {
                 origin,
                 peer: &peer.text,
-                identity: identity.as_deref(),
+                identity: trace.identity.as_deref(),
                 request_id: &trace.request_id,
                 authenticated: !route.auth.is_empty(),
             };
@@ -207,9 +204,12 @@ async fn route<'g>(
                 literal_bytes,
                 who,
             };
-            let response = forward(gateway, &worker.pool, parts, body, to).await?;
+            let response = forward(gateway, &worker.pool, &parts, body, to).await?;
             match in_page {
-                true => number_page::render(response, trace.site(gateway), trace.windows()).await,
+                true => {
+                    let page = number_page::render(response, trace.site(gateway), trace.windows());
+                    Box::pin(page).await
+                }
                 false => Ok(response),
             }
         }
@@ -231,7 +231,15 @@ async fn route<'g>(
                 secure: origin.secure,
                 identity: trace.identity.clone(),
             };
-            call_builtin(gateway, (*builtin, of), rest, caller, parts, body).await
+            Box::pin(call_builtin(
+                gateway,
+                (*builtin, of),
+                rest,
+                caller,
+                parts,
+                body,
+            ))
+            .await
         }
     }
 }
@@ -278,14 +286,13 @@ async fn admit(
             },
         };
     }
-    let identity = trace.identity.clone();
-    if let Some(identity) = &identity {
+    let identity = trace.identity.as_deref();
+    if let Some(identity) = identity {
         subject.user = Some(identity.user.as_str());
         subject.user_name = identity.name.as_deref();
         subject.api_key = identity.key.as_ref().map(|key| key.as_str());
     }
-    let Some(decided) = gateway.decide(route, &subject, identity.as_deref(), charge, trace.now)?
-    else {
+    let Some(decided) = gateway.decide(route, &subject, identity, charge, trace.now)? else {
         return Ok(());
     };
     if decided.whole && charge == Charge::Yes {

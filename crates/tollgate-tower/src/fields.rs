@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use smallvec::SmallVec;
 use tollgate::{Decision, Mode, Policy, Standing};
 
 /// The draft whose syntax is written.
@@ -49,7 +50,9 @@ pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Optio
         let (Some(quota), Some(window)) = (policy.capacity(), policy.window()) else {
             continue;
         };
-        separate(&mut value);
+        if !value.is_empty() {
+            value.push_str(", ");
+        }
         let _ = write!(
             value,
             "\"{}\";q={}",
@@ -62,27 +65,31 @@ pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Optio
             let _ = write!(value, ";w={}", window.as_secs());
         }
     }
-    header_value(value)
+    let value = (!value.is_empty()).then(|| HeaderValue::try_from(value));
+    value?.ok()
 }
 
 /// The value of `RateLimit`: `r` units remain, and more will in `t` seconds. When a slot becomes free nobody knows.
 pub fn standing_value<'p>(
     standings: impl IntoIterator<Item = (&'p Policy, &'p Standing)>,
 ) -> Option<HeaderValue> {
-    let mut value = String::with_capacity(64);
+    let mut value: SmallVec<[u8; 256]> = SmallVec::new();
     for (policy, standing) in standings.into_iter().filter(|(policy, _)| is_shown(policy)) {
-        separate(&mut value);
-        value.push('"');
-        value.push_str(policy.name());
-        value.push_str("\";r=");
+        if !value.is_empty() {
+            value.extend_from_slice(b", ");
+        }
+        value.push(b'"');
+        value.extend_from_slice(policy.name().as_bytes());
+        value.extend_from_slice(b"\";r=");
         push_integer(&mut value, standing.remaining());
         let resets_in = standing.resets_in().filter(|_| !policy.holds_slots());
         if let Some(seconds) = resets_in {
-            value.push_str(";t=");
+            value.extend_from_slice(b";t=");
             push_integer(&mut value, seconds);
         }
     }
-    header_value(value)
+    let value = (!value.is_empty()).then(|| HeaderValue::from_bytes(&value));
+    value?.ok()
 }
 
 /// Writes every field of a decision: the same on allowed and refused responses.
@@ -106,7 +113,7 @@ pub fn write<'p>(
         write_legacy(headers, standings, decision, legacy);
     }
     if let Some(seconds) = decision.retry_after_secs() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(RETRY_AFTER, integer_value(seconds));
     }
 }
 
@@ -124,8 +131,8 @@ fn write_legacy<'p>(
     let Some((_, standing)) = tightest else {
         return;
     };
-    headers.insert(LEGACY_LIMIT, HeaderValue::from(standing.limit()));
-    headers.insert(LEGACY_REMAINING, HeaderValue::from(standing.remaining()));
+    headers.insert(LEGACY_LIMIT, integer_value(standing.limit()));
+    headers.insert(LEGACY_REMAINING, integer_value(standing.remaining()));
     if let Some(wait) = standing.resets_in() {
         let reset = match legacy {
             Legacy::Epoch => standing
@@ -133,7 +140,7 @@ fn write_legacy<'p>(
                 .map_or(0, |wait| (decision.at() + wait).0.div_ceil(1_000_000)),
             Legacy::Delta | Legacy::None => wait,
         };
-        headers.insert(LEGACY_RESET, HeaderValue::from(reset));
+        headers.insert(LEGACY_RESET, integer_value(reset));
     }
 }
 
@@ -142,20 +149,15 @@ fn is_shown(policy: &Policy) -> bool {
     policy.mode() == Mode::Enforce && policy.capacity().is_some()
 }
 
-fn push_integer(value: &mut String, integer: u64) {
-    value.push_str(itoa::Buffer::new().format(integer.min(SF_INTEGER_MAX)));
+fn push_integer(value: &mut SmallVec<[u8; 256]>, integer: u64) {
+    let mut digits = itoa::Buffer::new();
+    value.extend_from_slice(digits.format(integer.min(SF_INTEGER_MAX)).as_bytes());
 }
 
-fn separate(value: &mut String) {
-    if !value.is_empty() {
-        value.push_str(", ");
-    }
-}
-
-fn header_value(value: String) -> Option<HeaderValue> {
-    (!value.is_empty())
-        .then(|| HeaderValue::try_from(value).ok())
-        .flatten()
+/// The integer as a value of just its size; the conversion that `http` has allocates twice.
+fn integer_value(integer: u64) -> HeaderValue {
+    let mut digits = itoa::Buffer::new();
+    HeaderValue::from_str(digits.format(integer)).unwrap_or_else(|_| HeaderValue::from(integer))
 }
 
 #[cfg(test)]

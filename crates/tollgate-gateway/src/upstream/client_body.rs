@@ -1,118 +1,94 @@
-//! A client's body on its way to an upstream: bounded, and watched.
+//! A client's body on its way to an upstream: bounded, and framed anew.
 
-use std::cell::Cell;
+use std::io::Write;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
-/// Why a body ends early.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
-    #[error("the body is larger than allowed")]
-    TooLarge,
-    #[error("the other side was silent for too long")]
-    Silent,
-    #[error("the other side broke off")]
-    Broken(#[source] hyper::Error),
-}
+use super::error::ClientError;
 
 /// A client's body on its way to an upstream.
 pub(crate) struct ClientBody {
     incoming: Incoming,
+    /// What it may still come to.
     bytes_left: u64,
-    progress: Option<Rc<Progress>>,
-}
-
-/// How a client's body is getting on.
-pub(crate) struct Progress {
-    /// When something last came through.
-    pub(crate) last: Cell<Instant>,
-    /// Whether it has come to its end.
-    pub(crate) ended: Cell<bool>,
-    /// Whether the client broke off, or framed it wrongly.
-    pub(crate) broken: Cell<bool>,
-    /// Whether it turned out to be larger than allowed.
-    pub(crate) too_large: Cell<bool>,
+    /// What is still to come; `None` where nobody knows, and it goes on in chunks.
+    length_left: Option<u64>,
 }
 
 impl ClientBody {
-    /// The body, and where its progress can be watched unless there is nothing to come.
-    pub(crate) fn new(incoming: Incoming, bytes_max: u64) -> (Self, Option<Rc<Progress>>) {
-        let progress = (!incoming.is_end_stream()).then(|| {
-            Rc::new(Progress {
-                last: Cell::new(Instant::now()),
-                too_large: Cell::new(false),
-                ended: Cell::new(false),
-                broken: Cell::new(false),
-            })
-        });
-        (
-            ClientBody {
-                incoming,
-                bytes_left: bytes_max,
-                progress: progress.clone(),
-            },
-            progress,
-        )
+    /// The body, unless there is nothing to come.
+    pub(crate) fn new(incoming: Incoming, bytes_max: u64) -> Option<Self> {
+        (!incoming.is_end_stream()).then(|| ClientBody {
+            bytes_left: bytes_max,
+            length_left: incoming.size_hint().exact(),
+            incoming,
+        })
     }
-}
 
-impl ClientBody {
-    fn note(&self, note: impl FnOnce(&Progress)) {
-        if let Some(progress) = &self.progress {
-            note(progress);
+    /// Writes the field that says how it is framed.
+    pub(crate) fn write_framing(&self, head: &mut Vec<u8>) {
+        match self.length_left {
+            Some(length) => write_to(head, format_args!("content-length: {length}\r\n")),
+            None => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
     }
-}
 
-impl HttpBody for ClientBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
+    /// Writes the next part as it goes on. True when that was the last.
+    pub(crate) fn poll_write_part(
+        &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let frame = match ready!(Pin::new(&mut this.incoming).poll_frame(context)) {
-            Some(Ok(frame)) => frame,
-            None => {
-                this.note(|progress| progress.ended.set(true));
-                return Poll::Ready(None);
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<bool, ClientError>> {
+        let part = ready!(self.poll_part(context))?;
+        let ended = match (&mut self.length_left, part) {
+            (Some(left), Some(part)) => {
+                *left = left
+                    .checked_sub(part.len() as u64)
+                    .ok_or(ClientError::Broken)?;
+                out.extend_from_slice(&part);
+                *left == 0
             }
-            Some(Err(error)) => {
-                this.note(|progress| progress.broken.set(true));
-                return Poll::Ready(Some(Err(BodyError::Broken(error))));
+            (Some(left), None) if *left > 0 => return Poll::Ready(Err(ClientError::Broken)),
+            (Some(_), None) => true,
+            (None, Some(part)) => {
+                // A chunk of no bytes would be the last.
+                if !part.is_empty() {
+                    write_to(out, format_args!("{:x}\r\n", part.len()));
+                    out.extend_from_slice(&part);
+                    out.extend_from_slice(b"\r\n");
+                }
+                false
+            }
+            (None, None) => {
+                out.extend_from_slice(b"0\r\n\r\n");
+                true
             }
         };
-        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-        this.note(|progress| {
-            progress.last.set(Instant::now());
-            progress.too_large.set(bytes > this.bytes_left);
-            progress.ended.set(this.incoming.is_end_stream());
-        });
-        match this.bytes_left.checked_sub(bytes) {
-            Some(left) => this.bytes_left = left,
-            None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
-        }
+        Poll::Ready(Ok(ended))
+    }
+
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientError>> {
+        let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
+            Some(frame) => frame.map_err(|_| ClientError::Broken)?,
+            None => return Poll::Ready(Ok(None)),
+        };
         // Trailer fields are not forwarded: they could carry what was stripped from the header.
-        if frame.is_trailers() {
-            Poll::Ready(None)
-        } else {
-            Poll::Ready(Some(Ok(frame)))
-        }
+        let Ok(part) = frame.into_data() else {
+            return Poll::Ready(Ok(None));
+        };
+        self.bytes_left = self
+            .bytes_left
+            .checked_sub(part.len() as u64)
+            .ok_or(ClientError::TooLarge)?;
+        Poll::Ready(Ok(Some(part)))
     }
+}
 
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
+fn write_to(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    let _ = out.write_fmt(text);
 }

@@ -1,19 +1,11 @@
 //! Which header fields go on: hop-by-hop fields stay here, nobody speaks for somebody else, credentials do not travel.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 use tollgate_accounts::Identity;
 
 use crate::address::Origin;
 use crate::caller::is_session_cookie;
-
-const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-const USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
-const API_KEY_ID: HeaderName = HeaderName::from_static("x-api-key-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Fields that say who somebody is. A client's own are removed, however they are spelled.
 const IDENTITY: [&str; 10] = [
@@ -35,70 +27,78 @@ pub(crate) struct Identify<'a> {
     /// The peer's address, as text.
     pub(crate) peer: &'a HeaderValue,
     pub(crate) identity: Option<&'a Identity>,
-    pub(crate) request_id: &'a str,
+    pub(crate) request_id: &'a HeaderValue,
     /// Whether the route asked for credentials, which then end here.
     pub(crate) authenticated: bool,
 }
 
-/// Makes a client's fields into those that the upstream sees.
-pub(crate) fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue, who: &Identify<'_>) {
-    let forwarded_for = forwarded_for(headers, who);
-    remove_named_by_connection(headers);
-    let asked_host = headers.insert(header::HOST, host.clone());
-    remove_where(headers, |name| {
-        is_hop_by_hop(name)
-            || name == "expect"
+/// Writes a client's fields as the upstream sees them, all but those of the framing.
+pub(crate) fn write_fields(
+    out: &mut Vec<u8>,
+    headers: &HeaderMap,
+    host: &HeaderValue,
+    who: &Identify<'_>,
+) {
+    let options = headers.get_all(header::CONNECTION).iter();
+    let named: SmallVec<[&str; 4]> = options.flat_map(connection_options).collect();
+    let is_named = |name: &str| named.iter().any(|named| named.eq_ignore_ascii_case(name));
+    write(out, "host", host);
+    for (name, value) in headers {
+        let name = name.as_str();
+        let ends_here = is_hop_by_hop(name)
+            || matches!(name, "host" | "content-length" | "expect")
             || is_identity(name)
-            || who.authenticated && (name == "authorization" || name == "x-api-key")
-    });
-    if who.authenticated {
-        remove_session_cookie(headers);
+            || who.authenticated && matches!(name, "authorization" | "x-api-key" | "cookie")
+            || is_named(name);
+        if !ends_here {
+            write(out, name, value);
+        }
     }
-    headers.insert(FORWARDED_FOR, forwarded_for);
+    if who.authenticated && !is_named("cookie") {
+        write_cookies_but_the_session(out, headers);
+    }
+    write_forwarded_for(out, headers, who);
     let proto = if who.origin.secure { "https" } else { "http" };
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
-    insert(headers, REQUEST_ID, who.request_id);
-    if let Some(host) = asked_host {
-        headers.insert(FORWARDED_HOST, host);
+    write(out, "x-forwarded-proto", proto);
+    if let Some(host) = headers.get(header::HOST) {
+        write(out, "x-forwarded-host", host);
     }
+    write(out, "x-request-id", who.request_id);
     if let Some(identity) = who.identity {
-        insert(headers, USER_ID, identity.user.as_str());
-        // A name is the user's choice, and may hold what a field cannot.
-        if let Some(name) = identity.name.as_deref().filter(|name| name.is_ascii()) {
-            insert(headers, USER_NAME, name);
+        write_text(out, "x-user-id", identity.user.as_str());
+        if let Some(name) = identity.name.as_deref() {
+            write_text(out, "x-user-name", name);
         }
         if let Some(key) = &identity.key {
-            insert(headers, API_KEY_ID, key.as_str());
+            write_text(out, "x-api-key-id", key.as_str());
         }
     }
 }
 
-/// Removes the fields of one connection, among them those that `Connection` names.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    remove_named_by_connection(headers);
-    remove_where(headers, is_hop_by_hop);
+fn write(out: &mut Vec<u8>, name: &str, value: impl AsRef<[u8]>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_ref());
+    out.extend_from_slice(b"\r\n");
 }
 
-fn remove_named_by_connection(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::CONNECTION) {
-        return;
+/// A name is its user's choice, and may hold what a field cannot: then it is left out.
+fn write_text(out: &mut Vec<u8>, name: &str, text: &str) {
+    // Without a way out of the loop, the compiler checks many bytes at once.
+    let is_visible = |byte| matches!(byte, b'\t' | b' '..=b'~');
+    if text.bytes().fold(true, |all, byte| all & is_visible(byte)) {
+        write(out, name, text);
     }
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        // Framing is not the client's to remove.
-        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
+}
+
+/// What one line of `Connection` names: fields of this hop, and what becomes of it.
+pub(crate) fn connection_options(line: &HeaderValue) -> impl Iterator<Item = &str> {
+    let options = line.to_str().unwrap_or_default().split(',');
+    options.map(str::trim).filter(|option| !option.is_empty())
 }
 
 /// Fields of one hop (RFC 9110, section 7.6.1), and those that stand for it in practice.
-fn is_hop_by_hop(name: &str) -> bool {
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -113,28 +113,17 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// Removes in one pass over the names: looking for each of the removable ones costs more.
-fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
-    let names = headers.keys().filter(|name| goes(name.as_str())).cloned();
-    for name in names.collect::<SmallVec<[HeaderName; 6]>>() {
-        headers.remove(name);
-    }
-}
-
 /// The chain of proxies: what a proxy that is believed says, and the peer.
-fn forwarded_for(headers: &HeaderMap, who: &Identify<'_>) -> HeaderValue {
-    if !who.origin.trusted_peer {
-        return who.peer.clone();
+fn write_forwarded_for(out: &mut Vec<u8>, headers: &HeaderMap, who: &Identify<'_>) {
+    out.extend_from_slice(b"x-forwarded-for: ");
+    if who.origin.trusted_peer {
+        for line in headers.get_all("x-forwarded-for") {
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b", ");
+        }
     }
-    let lines = headers
-        .get_all(FORWARDED_FOR)
-        .iter()
-        .map(HeaderValue::as_bytes);
-    let chain = lines
-        .chain([who.peer.as_bytes()])
-        .collect::<Vec<_>>()
-        .join(&b", "[..]);
-    HeaderValue::from_bytes(&chain).unwrap_or_else(|_| who.peer.clone())
+    out.extend_from_slice(who.peer.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Servers behind CGI-like interfaces read `_` and `-` alike.
@@ -149,34 +138,20 @@ fn is_identity(name: &str) -> bool {
         })
 }
 
-fn remove_session_cookie(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::COOKIE) {
-        return;
-    }
-    let lines = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes);
+fn write_cookies_but_the_session(out: &mut Vec<u8>, headers: &HeaderMap) {
+    let lines = headers.get_all(header::COOKIE).iter();
     let pairs = lines
-        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
         .map(<[u8]>::trim_ascii);
     let is_session = |pair: &&[u8]| {
         let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
         std::str::from_utf8(name).is_ok_and(is_session_cookie)
     };
-    let others = pairs.filter(|pair| !pair.is_empty() && !is_session(pair));
-    let kept = others.collect::<Vec<_>>().join(&b"; "[..]);
-    headers.remove(header::COOKIE);
-    if let Ok(kept) = HeaderValue::from_bytes(&kept)
-        && !kept.is_empty()
-    {
-        headers.insert(header::COOKIE, kept);
-    }
-}
-
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+    let others: Vec<&[u8]> = pairs
+        .filter(|pair| !pair.is_empty() && !is_session(pair))
+        .collect();
+    if !others.is_empty() {
+        write(out, "cookie", others.join(&b"; "[..]));
     }
 }
 
@@ -184,13 +159,11 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 mod tests {
     use super::*;
 
-    fn prepared(fields: &[(&'static str, &'static str)], trusted_peer: bool) -> HeaderMap {
+    /// The lines that are written for these fields, sorted.
+    fn written(fields: &[(&'static str, &'static str)], trusted_peer: bool) -> Vec<String> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            headers.append(*name, HeaderValue::from_static(value));
         }
         let client = "192.0.2.1".parse().unwrap();
         let peer = &HeaderValue::from_static("192.0.2.1");
@@ -203,16 +176,21 @@ mod tests {
             origin,
             peer,
             identity: None,
-            request_id: "id",
+            request_id: &HeaderValue::from_static("id"),
             authenticated: true,
         };
-        prepare_request(&mut headers, &HeaderValue::from_static("upstream:1"), &who);
-        headers
+        let (mut out, host) = (Vec::new(), HeaderValue::from_static("upstream:1"));
+        write_fields(&mut out, &headers, &host, &who);
+        let text = String::from_utf8(out).unwrap();
+        let lines = text.strip_suffix("\r\n").unwrap().split("\r\n");
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.sort();
+        lines
     }
 
     #[test]
     fn a_client_cannot_say_who_it_is_nor_remove_what_is_said_of_it() {
-        let headers = prepared(
+        let left = written(
             &[
                 ("host", "site"),
                 (
@@ -235,11 +213,6 @@ mod tests {
             ],
             false,
         );
-        let mut left: Vec<String> = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-            .collect();
-        left.sort();
         let expected = [
             "accept: */*",
             "cookie: a=1; b=2",
@@ -254,13 +227,29 @@ mod tests {
 
     #[test]
     fn a_believed_proxy_s_chain_goes_on_with_the_proxy_at_its_end() {
-        let headers = prepared(
+        let lines = written(
             &[
                 ("x-forwarded-for", "1.2.3.4"),
                 ("x-forwarded-for", "10.0.0.2"),
             ],
             true,
         );
-        assert_eq!(headers["x-forwarded-for"], "1.2.3.4, 10.0.0.2, 192.0.2.1");
+        let chain = "x-forwarded-for: 1.2.3.4, 10.0.0.2, 192.0.2.1".to_owned();
+        assert!(lines.contains(&chain), "{lines:?}");
+    }
+
+    #[test]
+    fn a_name_that_would_end_its_line_is_left_out() {
+        for (name, line) in [
+            ("Ann B", "x-user-name: Ann B\r\n"),
+            ("a\r\nx-user-id: root", ""),
+            ("a\nb", ""),
+            ("a\0", ""),
+            ("\u{e4}", ""),
+        ] {
+            let mut out = Vec::new();
+            write_text(&mut out, "x-user-name", name);
+            assert_eq!(String::from_utf8(out).unwrap(), line);
+        }
     }
 }

@@ -1,20 +1,30 @@
 //! One request to an upstream and back.
 
-use std::rc::Rc;
-use std::time::Duration;
+use std::borrow::Cow;
 
+use bytes::{Buf, Bytes};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
-use super::client_body::{ClientBody, Progress};
-use super::fields::{Identify, prepare_request, remove_hop_by_hop};
+use super::answer_body::AnswerBody;
+use super::answer_head::AnswerHead;
+use super::client_body::ClientBody;
+use super::error::{AnswerError, ClientError};
+use super::exchange::{ExchangeError, exchange};
+use super::fields::{Identify, write_fields};
 use super::pool::{Lease, Pool};
+use super::request::OutgoingRequest;
 use crate::body::Body;
 use crate::gateway::{Gateway, Server};
 use crate::refusal::Refusal;
+
+/// Room for the head of a usual request.
+const HEAD_BYTES_USUAL: usize = 1 << 10;
+
+/// Of an answer that has been read whole.
+const COPIED_BYTES_MAX: u64 = 1 << 10;
 
 /// A request to forward.
 pub(crate) struct Forwarded<'a> {
@@ -30,64 +40,93 @@ pub(crate) struct Forwarded<'a> {
 pub(crate) async fn forward(
     gateway: &Gateway,
     pool: &Pool,
-    mut parts: Parts,
+    parts: &Parts,
     body: Incoming,
     to: Forwarded<'_>,
 ) -> Result<Response<Body>, Refusal> {
     let server = &gateway.upstreams[to.upstream];
     let body_bytes_max = gateway.rules.server.body_bytes_max;
-    if declared_length(&parts) > body_bytes_max {
+    if declared_length(parts) > body_bytes_max {
         return Err(Refusal::too_large(body_bytes_max));
     }
-    parts.uri = upstream_uri(server, &to, &parts.uri)?;
-    parts.version = Version::HTTP_11;
-    prepare_request(&mut parts.headers, &server.host, &to.who);
-    let (body, progress) = ClientBody::new(body, body_bytes_max);
-    let request = Request::from_parts(parts, body);
+    let body = ClientBody::new(body, body_bytes_max);
+    let head = head(parts, body.as_ref(), server, &to)?;
+    let mut request = OutgoingRequest::new(head, body, parts.method.is_safe());
 
     let mut lease = pool.lease(to.upstream, &server.authority).await?;
-    let timeout = gateway.read_timeout();
-    let response = match send(&mut lease, request, progress.as_deref(), timeout).await {
-        Ok(response) => response,
-        // A kept connection may have been closed at the other end just now. Nothing of the request has left, so a
-        // new one gets it.
-        Err(SendError::Unsent(request)) if lease.reused => {
-            lease = pool.connect(to.upstream, &server.authority).await?;
-            send(&mut lease, *request, progress.as_deref(), timeout)
-                .await
-                .map_err(|error| error.into_refusal(progress.as_ref(), body_bytes_max))?
-        }
-        Err(error) => return Err(error.into_refusal(progress.as_ref(), body_bytes_max)),
-    };
+    let mut answered = exchange(&mut lease.connection, &mut request, &parts.method).await;
+    // A kept connection may have been closed at the other end just now, without anything having been read of this.
+    let closed = matches!(
+        answered,
+        Err(ExchangeError::Upstream(AnswerError::Closed(_)))
+    );
+    if closed && lease.reused && request.begin_anew() {
+        lease = Box::pin(pool.connect(to.upstream, &server.authority)).await?;
+        answered = exchange(&mut lease.connection, &mut request, &parts.method).await;
+    }
+    let head = answered.map_err(|error| refusal(error, body_bytes_max))?;
     // Nobody asked to switch protocols.
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Refusal::bad_gateway());
     }
-    lease.upload = progress;
-    let (mut parts, incoming) = response.into_parts();
-    remove_hop_by_hop(&mut parts.headers);
-    Ok(Response::from_parts(
-        parts,
-        Body::streamed(incoming, lease, timeout),
-    ))
+    if !request.is_sent()
+        && let Some(writer) = lease.connection.writer.take()
+    {
+        tokio::task::spawn_local(request.send_rest(writer, gateway.read_timeout()));
+    }
+    lease.keeps_alive = head.keeps_alive;
+    Ok(response(head, lease))
 }
 
 fn declared_length(parts: &Parts) -> u64 {
     let length = parts
         .headers
-        .get(http::header::CONTENT_LENGTH)
+        .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
     length.unwrap_or(0)
 }
 
+/// The head of the request as the upstream reads it. What is written has passed through the types of a valid request.
+fn head(
+    parts: &Parts,
+    body: Option<&ClientBody>,
+    server: &Server,
+    to: &Forwarded<'_>,
+) -> Result<Vec<u8>, Refusal> {
+    let target = target(parts, server, to)?;
+    let mut head = Vec::with_capacity(HEAD_BYTES_USUAL);
+    head.extend_from_slice(parts.method.as_str().as_bytes());
+    // What stands before a query alone is a slash that need not be written in a URL.
+    head.extend_from_slice(match target.as_str().starts_with('/') {
+        true => b" ",
+        false => b" /",
+    });
+    head.extend_from_slice(target.as_str().as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    write_fields(&mut head, &parts.headers, &server.host, &to.who);
+    match body {
+        Some(body) => body.write_framing(&mut head),
+        None if parts.headers.contains_key(header::CONTENT_LENGTH) => {
+            head.extend_from_slice(b"content-length: 0\r\n");
+        }
+        None => {}
+    }
+    head.extend_from_slice(b"\r\n");
+    Ok(head)
+}
+
 /// What is forwarded is what was matched; a path of the upstream's URL stands in place of the pattern's literal part.
-fn upstream_uri(server: &Server, to: &Forwarded<'_>, asked: &Uri) -> Result<Uri, Refusal> {
-    if let (None, Some(unchanged)) = (&server.path, asked.path_and_query())
+fn target<'p>(
+    parts: &'p Parts,
+    server: &Server,
+    to: &Forwarded<'_>,
+) -> Result<Cow<'p, PathAndQuery>, Refusal> {
+    if let (None, Some(unchanged)) = (&server.path, parts.uri.path_and_query())
         && unchanged.path() == to.path
     {
-        return Ok(unchanged.clone().into());
+        return Ok(Cow::Borrowed(unchanged));
     }
-    let query = asked.query();
+    let query = parts.uri.query();
     let mut target = String::with_capacity(to.path.len() + query.map_or(0, str::len) + 16);
     match &server.path {
         Some(base) => {
@@ -101,64 +140,43 @@ fn upstream_uri(server: &Server, to: &Forwarded<'_>, asked: &Uri) -> Result<Uri,
         target.push_str(query);
     }
     PathAndQuery::try_from(target)
-        .map(Uri::from)
+        .map(Cow::Owned)
         .map_err(|_| Refusal::bad_request("The path cannot be forwarded."))
 }
 
-enum SendError {
-    Unsent(Box<Request<ClientBody>>),
-    Broken(hyper::Error),
-    Silent,
+fn response(head: AnswerHead, mut lease: Lease) -> Response<Body> {
+    let read = &mut lease.connection.read;
+    let body = match head.framing.bytes_left() {
+        // A short answer has usually been read with its head. Its connection need not wait for the client, and copying
+        // it costs less than sharing the buffer.
+        Some(length) if length <= COPIED_BYTES_MAX.min(read.len() as u64) => {
+            let whole = Bytes::copy_from_slice(&read[..length as usize]);
+            read.advance(whole.len());
+            lease.give_back();
+            Body::from(whole)
+        }
+        _ => Body::Streamed(Box::new(AnswerBody::new(lease, head.framing))),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.fields;
+    if let Some(reason) = head.reason {
+        response.extensions_mut().insert(reason);
+    }
+    response
 }
 
-impl SendError {
-    fn into_refusal(self, progress: Option<&Rc<Progress>>, body_bytes_max: u64) -> Refusal {
-        if let Some(progress) = progress {
-            if progress.too_large.get() {
-                return Refusal::too_large(body_bytes_max);
-            }
-            if progress.broken.get() {
-                return Refusal::bad_request("The body is framed wrongly, or broke off.");
-            }
-            if matches!(self, SendError::Silent) && !progress.ended.get() {
-                return Refusal::request_timeout();
-            }
+fn refusal(error: ExchangeError, body_bytes_max: u64) -> Refusal {
+    match error {
+        ExchangeError::Client(ClientError::TooLarge) => Refusal::too_large(body_bytes_max),
+        ExchangeError::Client(ClientError::Broken) => {
+            Refusal::bad_request("The body is framed wrongly, or broke off.")
         }
-        match self {
-            SendError::Silent => Refusal::gateway_timeout(),
-            SendError::Broken(error) => {
-                tracing::debug!(%error, "an upstream broke off");
-                Refusal::bad_gateway()
-            }
-            SendError::Unsent(_) => Refusal::bad_gateway(),
+        ExchangeError::Client(ClientError::Silent) => Refusal::request_timeout(),
+        ExchangeError::Upstream(AnswerError::Silent) => Refusal::gateway_timeout(),
+        ExchangeError::Upstream(error) => {
+            tracing::debug!(%error, "an upstream broke off");
+            Refusal::bad_gateway()
         }
     }
-}
-
-async fn send(
-    lease: &mut Lease,
-    request: Request<ClientBody>,
-    progress: Option<&Progress>,
-    timeout: Duration,
-) -> Result<Response<Incoming>, SendError> {
-    let sent = lease.sender.try_send_request(request);
-    tokio::pin!(sent);
-    let answered = match progress {
-        None => tokio::time::timeout(timeout, sent)
-            .await
-            .map_err(|_| SendError::Silent)?,
-        // While the client is still sending, it is silence on both sides that counts.
-        Some(progress) => loop {
-            let deadline = progress.last.get() + timeout;
-            match tokio::time::timeout_at(deadline, &mut sent).await {
-                Ok(answered) => break answered,
-                Err(_) if progress.last.get() + timeout > Instant::now() => {}
-                Err(_) => return Err(SendError::Silent),
-            }
-        },
-    };
-    answered.map_err(|mut error| match error.take_message() {
-        Some(request) => SendError::Unsent(Box::new(request)),
-        None => SendError::Broken(error.into_error()),
-    })
 }

@@ -1,11 +1,23 @@
 //! Upstreams: connections that are kept, and requests that are forwarded over them.
+//!
+//! HTTP/1.1 is spoken here without a task for each connection: whoever waits for an answer drives the socket. The parser
+//! is `httparse`; what is ours is where a message ends, and when a connection can serve again.
 
+mod answer_body;
+mod answer_head;
 mod client_body;
+mod connection;
+mod error;
+mod exchange;
 mod fields;
 mod forward;
+mod framing;
 mod pool;
+mod request;
+mod silence;
 
-pub(crate) use client_body::BodyError;
+pub(crate) use answer_body::AnswerBody;
+pub(crate) use error::AnswerError;
 pub(crate) use fields::Identify;
 pub(crate) use forward::{Forwarded, forward};
-pub(crate) use pool::{Lease, Pool};
+pub(crate) use pool::Pool;

@@ -5,67 +5,66 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::uri::Authority;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
-use super::client_body::{ClientBody, Progress};
+use super::connection::Connection;
 use crate::refusal::Refusal;
 
 /// Connections to one upstream that are kept while idle, for each thread.
 const IDLE_MAX: usize = 256;
-/// How long an idle connection is kept. Shorter than the 60 to 75 seconds after which servers usually close theirs.
-const IDLE_TIME: Duration = Duration::from_secs(45);
+/// How often idle connections are looked at.
+const IDLE_TURN: Duration = Duration::from_secs(15);
+/// An idle connection is closed when it is looked at for this time: after 30 to 45 seconds, which is shorter than the 60
+/// to 75 after which servers usually close theirs.
+const IDLE_TURNS_MAX: u32 = 3;
 
 type Idle = Rc<RefCell<Vec<IdleConnection>>>;
 
 struct IdleConnection {
-    sender: SendRequest<ClientBody>,
-    since: Instant,
+    connection: Connection,
+    turns: u32,
 }
 
 /// The connections of one thread, by the index of their upstream.
 pub(crate) struct Pool {
     idle: Vec<Idle>,
     connect_timeout: Duration,
+    read_timeout: Duration,
 }
 
 /// A connection in use.
 pub(crate) struct Lease {
-    pub(crate) sender: SendRequest<ClientBody>,
+    pub(crate) connection: Connection,
     /// Whether it has served before, so that the upstream may have closed it in the meantime.
     pub(crate) reused: bool,
-    /// The client's body, if one is being sent.
-    pub(crate) upload: Option<Rc<Progress>>,
+    /// Whether it can serve again, as far as the answer says.
+    pub(crate) keeps_alive: bool,
     home: Idle,
 }
 
 impl Lease {
-    /// The answer has come through whole: the connection can serve again, unless the request is still being sent.
+    /// The answer has been read whole: the connection can serve again, if both sides have kept to the framing.
     pub(crate) fn give_back(self) {
-        if self.upload.is_some_and(|upload| !upload.ended.get()) {
-            return;
-        }
         let mut idle = self.home.borrow_mut();
-        if idle.len() < IDLE_MAX && !self.sender.is_closed() {
+        if self.keeps_alive && idle.len() < IDLE_MAX && self.connection.is_idle() {
             idle.push(IdleConnection {
-                sender: self.sender,
-                since: Instant::now(),
+                connection: self.connection,
+                turns: 0,
             });
         }
     }
 }
 
 impl Pool {
-    pub(crate) fn new(upstreams: usize, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(upstreams: usize, connect_timeout: Duration, read_timeout: Duration) -> Self {
         Pool {
             idle: (0..upstreams).map(|_| Idle::default()).collect(),
             connect_timeout,
+            read_timeout,
         }
     }
 
-    /// An idle connection that is ready, or a new one.
+    /// An idle connection, or a new one.
     pub(crate) async fn lease(
         &self,
         upstream: usize,
@@ -74,19 +73,20 @@ impl Pool {
         let home = &self.idle[upstream];
         loop {
             // The one used last is the least likely to have been closed.
-            let Some(mut idle) = home.borrow_mut().pop() else {
+            let Some(idle) = home.borrow_mut().pop() else {
                 break;
             };
-            if idle.sender.ready().await.is_ok() {
+            if idle.connection.is_idle() {
                 return Ok(Lease {
-                    sender: idle.sender,
+                    connection: idle.connection,
                     reused: true,
-                    upload: None,
+                    keeps_alive: false,
                     home: Rc::clone(home),
                 });
             }
         }
-        self.connect(upstream, authority).await
+        // Large, and rarely needed: in a box it does not enlarge what is moved for every request.
+        Box::pin(self.connect(upstream, authority)).await
     }
 
     /// A new connection.
@@ -109,28 +109,22 @@ impl Pool {
                 Ok(Ok(stream)) => stream,
             };
         let _ = stream.set_nodelay(true);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_| Refusal::bad_gateway())?;
-        tokio::task::spawn_local(async move {
-            // How it ended is known to whoever was using it.
-            let _ = connection.await;
-        });
         Ok(Lease {
-            sender,
+            connection: Connection::new(stream, self.read_timeout),
             reused: false,
-            upload: None,
+            keeps_alive: false,
             home: Rc::clone(&self.idle[upstream]),
         })
     }
 
-    /// Closes what has been idle for long. Never ends.
+    /// Closes what has been idle for long, or was closed at the other end. Never ends.
     pub(crate) async fn close_idle(&self) {
         loop {
-            tokio::time::sleep(IDLE_TIME / 3).await;
+            tokio::time::sleep(IDLE_TURN).await;
             for idle in &self.idle {
-                idle.borrow_mut().retain(|connection| {
-                    connection.since.elapsed() < IDLE_TIME && !connection.sender.is_closed()
+                idle.borrow_mut().retain_mut(|idle| {
+                    idle.turns += 1;
+                    idle.turns < IDLE_TURNS_MAX && idle.connection.is_idle()
                 });
             }
         }
