@@ -902,10 +902,12 @@ fn neither_side_has_to_read_before_the_other_may_write() {
     const BYTES: usize = 6_000_000;
     let upstream = Upstream::scripted(|exchange| {
         exchange.write(format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: {BYTES}\r\n\r\n"
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+            BYTES + 1
         ))?;
         exchange.write(vec![b'a'; BYTES])?;
-        exchange.body().map(|_| ())
+        exchange.body()?;
+        exchange.write("!")
     });
     let gateway = open_proxy(&upstream.url());
     let mut writing = TcpStream::connect(gateway.address()).unwrap();
@@ -924,7 +926,7 @@ fn neither_side_has_to_read_before_the_other_may_write() {
     let mut answer = Vec::new();
     reading.read_to_end(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
-    assert!(answer.ends_with(&vec![b'a'; BYTES]));
+    assert!(answer.ends_with(&[vec![b'a'; BYTES], vec![b'!']].concat()));
     sent.join().unwrap();
     assert_eq!(upstream.last().body.len(), BYTES);
 }
