@@ -65,10 +65,6 @@ impl Settings {
     }
 
     /// A permit, or none for a request that is not counted.
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is the other answer, not a rare failure"
-    )]
     pub(crate) fn admit(&self, request: &Parts) -> Result<Option<Permit>, Decision> {
         let cost = (self.cost)(request);
         if let Some(admitted) = (self.charge_key)(&self.limiter, request, cost) {
