@@ -1,10 +1,11 @@
 //! Which connections are served: so many at a time, and of one address only so many of them.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tollgate_tower::address::network;
 
 /// The connections of all threads.
 pub(crate) struct Admission {
@@ -64,16 +65,6 @@ impl Admission {
         self.by_address
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A network of IPv6 has as many addresses as it likes: it counts as one.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
     }
 }
 

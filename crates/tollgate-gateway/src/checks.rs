@@ -10,6 +10,7 @@ use tollgate_rules::{Route, Subject};
 
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
+use crate::slots::Slots;
 
 /// A decision with the policies of its standings.
 pub(crate) struct Decided {
@@ -19,6 +20,8 @@ pub(crate) struct Decided {
     pub(crate) whole: bool,
     /// Whether they are just the route's, whose fields are prepared.
     pub(crate) usual: bool,
+    /// Slots that the request holds until its answer has gone.
+    pub(crate) slots: Option<Slots>,
 }
 
 /// The policies of one limit and the key that they count under.
@@ -84,11 +87,16 @@ impl Gateway {
             Charge::Yes => self.store.decide(&checks, now),
             Charge::No => self.store.peek(&checks, now),
         };
+        let slots = decision.slots(&policies).map(|receipt| {
+            let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+            Slots::new(store, clock, &checks, receipt)
+        });
         Ok(Some(Decided {
             policies,
             decision,
             whole,
             usual,
+            slots,
         }))
     }
 }

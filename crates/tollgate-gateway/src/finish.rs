@@ -52,7 +52,10 @@ impl Trace<'_> {
         self.record_usage(gateway, ending);
         self.log(gateway, &response, refusal.as_ref(), ending);
         response.headers_mut().insert(REQUEST_ID, self.request_id);
-        response
+        match self.decided.and_then(|decided| decided.slots) {
+            None => response,
+            slots => response.map(|body| body.holding(slots)),
+        }
     }
 
     fn write_fields(&self, gateway: &Gateway, headers: &mut HeaderMap, refusal: Option<&Refusal>) {

@@ -22,6 +22,7 @@ mod number_page;
 pub mod page;
 pub mod refusal;
 mod request;
+mod slots;
 mod upstream;
 
 pub use gateway::{Gateway, Upstreams};

@@ -155,7 +155,7 @@ fn response(head: AnswerHead, mut lease: Lease) -> Response<Body> {
             lease.give_back();
             Body::from(whole)
         }
-        _ => Body::Streamed(Box::new(AnswerBody::new(lease, head.framing))),
+        _ => Body::streamed(AnswerBody::new(lease, head.framing)),
     };
     let mut response = Response::new(body);
     *response.status_mut() = head.status;

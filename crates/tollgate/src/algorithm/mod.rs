@@ -161,21 +161,16 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
     fn used(&self, state: Option<&Self::State>, now: Micros) -> u64;
     /// The state after charging `cost` at `now`, whether it fits or not.
     fn charge(&self, state: Option<Self::State>, now: Micros, cost: u64) -> Self::State;
-    /// Charges `cost` if it fits, and says how it goes on; else when it fits.
+    /// Charges `cost` if it fits, and says how it goes on; else the state as it was, and when it fits.
     #[inline]
-    fn take(
-        &self,
-        state: Option<&Self::State>,
-        now: Micros,
-        cost: u64,
-    ) -> Result<(Self::State, Outlook), Option<Micros>> {
-        match self.fits_at(state, now, cost) {
+    fn take(&self, state: Option<Self::State>, now: Micros, cost: u64) -> Taken<Self::State> {
+        match self.fits_at(state.as_ref(), now, cost) {
             Some(at) if at <= now => {
-                let next = self.charge(state.cloned(), now, cost);
+                let next = self.charge(state, now, cost);
                 let outlook = self.outlook(Some(&next), now);
                 Ok((next, outlook))
             }
-            fits_at => Err(fits_at),
+            fits_at => Err((state, fits_at)),
         }
     }
     /// As `charge`, to be used at `at`, later than `now`.
@@ -197,6 +192,10 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
     ) -> (Option<Self::State>, u64);
     fn adopt(&self, state: Self::State, used: u64, now: Micros) -> Option<Self::State>;
 }
+
+/// What became of a charge that was made if it fitted: the state after it and the outlook; or the state as it was, and
+/// when the cost fits.
+pub(crate) type Taken<S> = Result<(S, Outlook), (Option<S>, Option<Micros>)>;
 
 /// The part of [`Facts`] that no cost is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! `sliding-window`, the default: never more than N units in any interval of length T.
 
-use super::{Charge, Counting, Entry, Log, Outlook, live_until};
+use super::{Charge, Counting, Entry, Log, Outlook, Taken, live_until};
 use crate::time::Micros;
 
 /// Entries that a state holds at most.
@@ -44,15 +44,41 @@ impl SlidingWindow {
         let expired =
             state.as_ref().map_or(0, |log| log.len()) - self.live(state.as_ref(), now).len();
         let mut entries = state.unwrap_or_default();
-        entries.drain(..expired);
+        self.append(&mut entries, expired, at, units);
+        entries
+    }
+
+    /// Removes the oldest entries and adds units. A log that is full takes them into its newest entry where that is of
+    /// the same cell, else it is coalesced.
+    fn append(&self, entries: &mut Log, expired: usize, at: u64, units: u64) {
+        if expired > 0 {
+            entries.drain(..expired);
+        }
+        let full = entries.len() == ENTRIES_MAX;
         match entries.last_mut() {
             Some(newest) if newest.at >= at => newest.units += units,
+            Some(newest) if full && newest.at / self.cell == at / self.cell => {
+                newest.at = at;
+                newest.units += units;
+            }
             _ => entries.push(Entry { at, units }),
         }
         if entries.len() > ENTRIES_MAX {
-            coalesce(&mut entries, self.cell);
+            coalesce(entries, self.cell);
         }
-        entries
+    }
+
+    fn outlook_of(&self, live: &[Entry], used: u64, now: Micros) -> Outlook {
+        let remaining = self.limit.saturating_sub(used);
+        Outlook {
+            remaining,
+            grows_at: (used > 0)
+                .then(|| self.frees_at(live, used, now, remaining + 1))
+                .flatten(),
+            void_at: live
+                .last()
+                .map_or(now, |newest| Micros(newest.at + self.period)),
+        }
     }
 
     fn frees_at(&self, live: &[Entry], used: u64, now: Micros, cost: u64) -> Option<Micros> {
@@ -90,6 +116,21 @@ impl Counting for SlidingWindow {
         self.frees_at(live, units(live), now, cost)
     }
 
+    /// As the definition says, but the log is gone through once.
+    fn take(&self, state: Option<Log>, now: Micros, cost: u64) -> Taken<Log> {
+        let live = self.live(state.as_ref(), now);
+        let (kept, used) = (live.len(), units(live));
+        match self.frees_at(live, used, now, cost) {
+            Some(at) if at <= now => {}
+            fits_at => return Err((state, fits_at)),
+        }
+        let mut entries = state.unwrap_or_default();
+        let expired = entries.len() - kept;
+        self.append(&mut entries, expired, now.0, cost);
+        let outlook = self.outlook_of(&entries, used + cost, now);
+        Ok((entries, outlook))
+    }
+
     fn charge(&self, state: Option<Log>, now: Micros, cost: u64) -> Log {
         self.add(state, now, now.0, cost)
     }
@@ -100,17 +141,7 @@ impl Counting for SlidingWindow {
 
     fn outlook(&self, state: Option<&Log>, now: Micros) -> Outlook {
         let live = self.live(state, now);
-        let used = units(live);
-        let remaining = self.limit.saturating_sub(used);
-        Outlook {
-            remaining,
-            grows_at: (used > 0)
-                .then(|| self.frees_at(live, used, now, remaining + 1))
-                .flatten(),
-            void_at: live
-                .last()
-                .map_or(now, |newest| Micros(newest.at + self.period)),
-        }
+        self.outlook_of(live, units(live), now)
     }
 
     fn used(&self, state: Option<&Log>, now: Micros) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use super::{Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, live_until};
+use super::{Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, Taken, live_until};
 use crate::time::Micros;
 
 /// A bucket of `burst` units that refills at `limit` per `period`. In any interval of `period`, at most burst + N - 1.
@@ -146,20 +146,15 @@ impl Counting for TokenBucket {
 
     /// As the definition says, but the deficit is worked out once.
     #[inline]
-    fn take(
-        &self,
-        state: Option<&Pair>,
-        now: Micros,
-        cost: u64,
-    ) -> Result<(Pair, Outlook), Option<Micros>> {
-        let deficit = self.deficit(state, now);
+    fn take(&self, state: Option<Pair>, now: Micros, cost: u64) -> Taken<Pair> {
+        let deficit = self.deficit(state.as_ref(), now);
         match self.pays_at(deficit, now, cost) {
             Some(at) if at <= now => {
                 let deficit = deficit + cost * self.price.get();
                 let next = self.state_of(deficit, now);
                 Ok((next, self.outlook_of(deficit, next.0, now)))
             }
-            fits_at => Err(fits_at),
+            fits_at => Err((state, fits_at)),
         }
     }
 

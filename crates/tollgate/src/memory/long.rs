@@ -64,28 +64,32 @@ impl LongStates {
         }
     }
 
-    /// Keeps a state, and tells how many others with units in use had to give way: those that are void, else those with
-    /// the fewest units of a sample.
+    /// Keeps a state, and tells how many others with units in use had to give way.
     pub(super) fn put(&self, key: Fingerprint, state: LongState, now: u64) -> u64 {
         let mut shard = self.shard(key);
         shard.bytes += bytes_of(&state);
         if let Some(before) = shard.states.insert(key.0, state) {
             shard.bytes -= bytes_of(&before);
         }
-        let mut evicted = 0;
-        for _ in 0..EVICTIONS_MAX {
-            if shard.bytes <= self.shard_bytes_max {
-                break;
-            }
-            let Some((used, index)) = shard.least_used_but(key, now) else {
-                break;
-            };
-            if let Some((_, gone)) = shard.states.swap_remove_index(index) {
-                shard.bytes -= bytes_of(&gone);
-            }
-            evicted += u64::from(used > 0);
-        }
-        evicted
+        shard.shrink(self.shard_bytes_max, key, now)
+    }
+
+    /// Changes a state where it is; `None` if there is none. Tells too how many others with units in use had to give
+    /// way.
+    pub(super) fn change<R>(
+        &self,
+        key: Fingerprint,
+        now: u64,
+        change: impl FnOnce(&mut LongState) -> R,
+    ) -> Option<(R, u64)> {
+        let mut shard = self.shard(key);
+        let long = shard.states.get_mut(&key.0)?;
+        let before = bytes_of(long);
+        let result = change(long);
+        let after = bytes_of(long);
+        shard.bytes = shard.bytes + after - before;
+        let evicted = shard.shrink(self.shard_bytes_max, key, now);
+        Some((result, evicted))
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -95,6 +99,24 @@ impl LongStates {
 }
 
 impl Shard {
+    /// Holds the bound: states that are void go, else those with the fewest units of a sample.
+    fn shrink(&mut self, bytes_max: usize, spared: Fingerprint, now: u64) -> u64 {
+        let mut evicted = 0;
+        for _ in 0..EVICTIONS_MAX {
+            if self.bytes <= bytes_max {
+                break;
+            }
+            let Some((used, index)) = self.least_used_but(spared, now) else {
+                break;
+            };
+            if let Some((_, gone)) = self.states.swap_remove_index(index) {
+                self.bytes -= bytes_of(&gone);
+            }
+            evicted += u64::from(used > 0);
+        }
+        evicted
+    }
+
     fn least_used_but(&mut self, spared: Fingerprint, now: u64) -> Option<(u64, usize)> {
         let mut least: Option<(u64, usize)> = None;
         for _ in 0..SAMPLE.min(self.states.len()) {

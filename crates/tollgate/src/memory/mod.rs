@@ -23,12 +23,12 @@ pub use builder::MemoryBuilder;
 pub use fingerprint::KeyHash;
 use fingerprint::{Fingerprint, KeyHasher};
 use held::{HeldCells, Place};
-use long::LongStates;
+use long::{LongState, LongStates};
 use registry::Registry;
 use states::States;
 use table::{Claim, Held, Table, Words};
 
-use crate::algorithm::{Charge, Counting, FixedSize, Log};
+use crate::algorithm::{Charge, Counting, FixedSize, Log, State};
 use crate::cpu;
 use crate::decide::{self, Stored};
 use crate::decision::{Decision, Reason, Receipt};
@@ -197,8 +197,10 @@ impl MemoryStore {
             && let Some(held) = table::hold_as(cell, head)
             && let Some(pair) = states::unpack(held.stamp(), algorithm, base)
         {
-            match algorithm.take(pair.as_ref(), at, check.cost) {
-                Err(fits_at) => return decide::denied(algorithm, pair.as_ref(), at, fits_at),
+            match algorithm.take(pair, at, check.cost) {
+                Err((pair, fits_at)) => {
+                    return decide::denied(algorithm, pair.as_ref(), at, fits_at);
+                }
                 Ok((next, outlook)) => {
                     if let Some(stamp) = states::pack(next, algorithm, base) {
                         held.words[1].store(stamp, Ordering::Relaxed);
@@ -225,10 +227,20 @@ impl MemoryStore {
         let at = now.min(decide::LATEST);
         if let Some(cell) = self.lines.find(key)
             && let Some(held) = table::hold_as(cell, head)
-            && let Some(log) = states::read_log(held.words, base)
         {
-            match algorithm.take(log.as_ref(), at, check.cost) {
-                Err(fits_at) => return decide::denied(algorithm, log.as_ref(), at, fits_at),
+            let Some(log) = states::read_log(held.words, base) else {
+                match self.decide_long(algorithm, check, key, &held, at) {
+                    Some(decision) => return decision,
+                    None => {
+                        drop(held);
+                        return self.decide_together(std::slice::from_ref(check), now);
+                    }
+                }
+            };
+            match algorithm.take(log, at, check.cost) {
+                Err((log, fits_at)) => {
+                    return decide::denied(algorithm, log.as_ref(), at, fits_at);
+                }
                 Ok((next, outlook)) => {
                     if states::write_log(held.words, &next, outlook.void_at, base).is_some() {
                         drop(held);
@@ -239,6 +251,47 @@ impl MemoryStore {
             }
         }
         self.decide_together(std::slice::from_ref(check), now)
+    }
+
+    /// As [`decide_line`](MemoryStore::decide_line), on a log that is kept beside its cell.
+    fn decide_long<A: Counting<State = Log>>(
+        &self,
+        algorithm: &A,
+        check: &Check<'_>,
+        key: Fingerprint,
+        held: &Held<'_>,
+        at: Micros,
+    ) -> Option<Decision> {
+        let decide = |long: &mut LongState| {
+            let State::Log(log) = &mut long.state else {
+                return None;
+            };
+            match algorithm.take(Some(std::mem::take(log)), at, check.cost) {
+                Err((back, fits_at)) => {
+                    *log = back.unwrap_or_default();
+                    Some(decide::denied(algorithm, Some(log), at, fits_at))
+                }
+                Ok((next, outlook)) => {
+                    *log = next;
+                    long.used = algorithm.capacity() - outlook.remaining;
+                    long.void_at = outlook.void_at.0;
+                    states::stamp_long(
+                        held.words,
+                        outlook.void_at,
+                        self.base.load(Ordering::Relaxed),
+                    );
+                    let charge = Charge::new(check.cost, log);
+                    Some(decide::allowed(algorithm.capacity(), outlook, at, charge))
+                }
+            }
+        };
+        let (decision, evicted) = self.long.change(key, at.0, decide)?;
+        self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
+        if let Some(allowed) = decision.as_ref().filter(|decision| decision.is_allowed()) {
+            let base = self.base.load(Ordering::Relaxed);
+            states::stamp_long(held.words, at + allowed.full_after(), base);
+        }
+        decision
     }
 
     /// Any checks, of keys known and new, at one instant.

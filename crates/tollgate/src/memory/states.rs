@@ -102,6 +102,12 @@ pub(super) fn write_log(cell: &Words, log: &Log, void_at: Micros, base: u64) -> 
     Some(())
 }
 
+/// Notes until when the state beside a cell means anything.
+pub(super) fn stamp_long(cell: &Words, void_at: Micros, base: u64) {
+    let until = void_at.0.saturating_sub(base).clamp(1, UNTIL_MAX);
+    cell[1].store(stamp(until, LONG), Ordering::Relaxed);
+}
+
 /// Where states are: in their cell, or beside it.
 pub(super) struct States<'s> {
     pub(super) long: &'s LongStates,
