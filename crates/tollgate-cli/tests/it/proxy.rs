@@ -64,6 +64,41 @@ fn two_flags_make_a_limited_proxy_without_a_file() {
 }
 
 #[test]
+fn a_slot_is_held_until_the_answer_has_gone_and_is_free_when_the_client_goes() {
+    let (upstream, held) = Upstream::held();
+    let gateway = launch()
+        .upstream(&upstream.url())
+        .limit("1 concurrent by client-ip")
+        .start();
+    let call = Call::get("/slow");
+    let mut first = Connection::open(gateway.address());
+    first.send(&call);
+    held.arrived();
+    let denied = gateway.call(&call);
+    assert_eq!(denied.status, 429);
+    assert_eq!(
+        denied.field("ratelimit-policy"),
+        Some("\"rest.concurrent\";q=1;qu=\"concurrent-requests\"")
+    );
+    assert_eq!(denied.field("ratelimit"), Some("\"rest.concurrent\";r=0"));
+    held.release();
+    assert_eq!(first.answer().status, 200);
+
+    // One that goes away in the middle gives its slot back too.
+    let mut second = Connection::open(gateway.address());
+    second.send(&call);
+    held.arrived();
+    assert_eq!(gateway.call(&call).status, 429);
+    drop(second);
+    // One is for the request that nobody waits for any more.
+    held.release();
+    held.release();
+    eventually("the slot to be free", || {
+        (gateway.call(&call).status == 200).then_some(())
+    });
+}
+
+#[test]
 fn the_upstream_learns_who_asks_from_the_gateway_alone() {
     let upstream = Upstream::recording();
     let gateway = two_ways(&upstream, "");
