@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::algorithm::{
-    Algorithm, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX, SlidingCounter, SlidingWindow,
-    TokenBucket,
+    Algorithm, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX, SlidingCounter,
+    SlidingWindow, TokenBucket,
 };
 use crate::quota::{Limited, Quota, Rate, Shape};
 
@@ -79,6 +79,7 @@ pub(crate) enum Rule {
 pub(crate) enum Counted {
     SlidingWindow(SlidingWindow),
     TokenBucket(TokenBucket),
+    CoarseBucket(CoarseBucket),
     FixedWindow(FixedWindow),
     SlidingCounter(SlidingCounter),
     Concurrency(Concurrency),
@@ -92,6 +93,7 @@ impl Counted {
         match self {
             Counted::SlidingWindow(algorithm) => algorithm,
             Counted::TokenBucket(algorithm) => algorithm,
+            Counted::CoarseBucket(algorithm) => algorithm,
             Counted::FixedWindow(algorithm) => algorithm,
             Counted::SlidingCounter(algorithm) => algorithm,
             Counted::Concurrency(algorithm) => algorithm,
@@ -105,6 +107,7 @@ impl Counted {
     pub(crate) fn fixed_size(&self) -> Option<&dyn FixedSize> {
         match self {
             Counted::TokenBucket(algorithm) => Some(algorithm),
+            Counted::CoarseBucket(algorithm) => Some(algorithm),
             Counted::FixedWindow(algorithm) => Some(algorithm),
             Counted::SlidingCounter(algorithm) => Some(algorithm),
             #[cfg(feature = "calendar")]
@@ -351,10 +354,13 @@ fn counted(limited: &Limited, quota: &Quota) -> Result<Counted, PolicyError> {
             Concurrency::new(limit, period)
                 .ok_or_else(|| PolicyError::TooMuch(quota.to_string(), HOLDERS_MAX))?,
         ),
-        Shape::TokenBucket { burst } => Counted::TokenBucket(
-            TokenBucket::new(limit, period, *burst)
-                .ok_or_else(|| PolicyError::TooFine(quota.to_string()))?,
-        ),
+        Shape::TokenBucket { burst } => match TokenBucket::new(limit, period, *burst) {
+            Some(bucket) => Counted::TokenBucket(bucket),
+            None => Counted::CoarseBucket(
+                CoarseBucket::new(limit, period, *burst)
+                    .ok_or_else(|| PolicyError::TooFine(quota.to_string()))?,
+            ),
+        },
         #[cfg(feature = "calendar")]
         Shape::Calendar { unit, zone } => {
             let zone =

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "calendar")]
 mod calendar;
+mod coarse_bucket;
 mod concurrency;
 mod fixed_window;
 mod sliding_counter;
@@ -13,6 +14,7 @@ mod token_bucket;
 
 #[cfg(feature = "calendar")]
 pub use calendar::CalendarWindow;
+pub use coarse_bucket::CoarseBucket;
 pub use concurrency::Concurrency;
 pub(crate) use concurrency::HOLDERS_MAX;
 pub use fixed_window::FixedWindow;

@@ -7,14 +7,12 @@ use crate::time::Micros;
 
 /// A bucket of `burst` units that refills at `limit` per `period`. In any interval of `period`, at most burst + N - 1.
 ///
-/// Credits make the arithmetic exact: a tick brings `refill` of them, a unit costs `price`, and `refill / price` is
-/// the rate in lowest terms. The state is (full_at: the first tick at which the bucket is full; rem: the credits by
+/// Credits make the arithmetic exact: a tick, which is a microsecond, brings `refill` of them, a unit costs `price`, and
+/// `refill / price` is the rate in lowest terms. The state is (full_at: the first tick at which the bucket is full; rem: the credits by
 /// which the refill then overshoots, less than `refill`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenBucket {
     burst: u64,
-    /// Length of a tick in microseconds; more than 1 only where the rate in microseconds would not fit.
-    tick: NonZeroU64,
     refill: NonZeroU64,
     price: NonZeroU64,
     /// `burst * price`: credits of a full bucket.
@@ -26,13 +24,8 @@ pub struct TokenBucket {
 const ONE: NonZeroU64 = NonZeroU64::MIN;
 
 impl TokenBucket {
-    /// `limit` units per `period_micros` with room for `burst`, or `None` when no tick makes the numbers fit 53 bits.
-    pub(crate) fn new(limit: u64, period_micros: u64, burst: u64) -> Option<Self> {
-        ticks(period_micros)
-            .find_map(|tick| TokenBucket::with_tick(limit, period_micros / tick, burst, tick))
-    }
-
-    fn with_tick(limit: u64, period_ticks: u64, burst: u64, tick: u64) -> Option<Self> {
+    /// `limit` units per `period_ticks` with room for `burst`, or `None` when the numbers do not fit 53 bits.
+    pub(crate) fn new(limit: u64, period_ticks: u64, burst: u64) -> Option<Self> {
         let divisor = gcd(limit, period_ticks);
         let (refill, price) = (limit / divisor, period_ticks / divisor);
         let full = price
@@ -41,21 +34,11 @@ impl TokenBucket {
             .map(|_| price * burst)?;
         Some(TokenBucket {
             burst,
-            tick: NonZeroU64::new(tick)?,
             refill: NonZeroU64::new(refill)?,
             price: NonZeroU64::new(price)?,
             full,
             full_ticks: full.div_ceil(refill),
         })
-    }
-
-    /// The tick of an instant. Most quotas have ticks of a microsecond, and dividing is what costs most here.
-    #[inline]
-    fn tick_of(&self, instant: Micros) -> u64 {
-        match self.tick {
-            ONE => instant.0,
-            tick => instant.0 / tick,
-        }
     }
 
     /// Ticks that bring at least `credits`. Most quotas are refilled by one credit a tick.
@@ -73,10 +56,9 @@ impl TokenBucket {
         let Some(&(full_at, rem)) = state else {
             return 0;
         };
-        let at = self.tick_of(now);
-        let live = live_until(full_at, Micros(at), self.full_ticks);
+        let live = live_until(full_at, now, self.full_ticks);
         live.map_or(0, |full_at| {
-            ((full_at - at) * self.refill.get()).saturating_sub(rem)
+            ((full_at - now.0) * self.refill.get()).saturating_sub(rem)
         })
     }
 
@@ -96,7 +78,7 @@ impl TokenBucket {
     /// The instant at which the refill has brought `credits` more.
     #[inline]
     fn after(&self, now: Micros, credits: u64) -> Micros {
-        Micros((self.tick_of(now) + self.ticks_for(credits)) * self.tick.get())
+        Micros(now.0 + self.ticks_for(credits))
     }
 
     /// The outlook with a deficit, which is not 0.
@@ -112,13 +94,13 @@ impl TokenBucket {
         Outlook {
             remaining,
             grows_at: Some(self.after(now, missing)),
-            void_at: Micros(full_at * self.tick.get()),
+            void_at: Micros(full_at),
         }
     }
 
     #[inline]
     fn state_of(&self, deficit: u64, now: Micros) -> Pair {
-        let at = self.tick_of(now);
+        let at = now.0;
         let full_at = at + self.ticks_for(deficit);
         (full_at, (full_at - at) * self.refill.get() - deficit)
     }
@@ -136,7 +118,7 @@ impl Counting for TokenBucket {
     }
 
     fn full_refill_micros(&self) -> u64 {
-        self.full_ticks * self.tick.get()
+        self.full_ticks
     }
 
     #[inline]
@@ -145,7 +127,7 @@ impl Counting for TokenBucket {
     }
 
     /// As the definition says, but the deficit is worked out once.
-    #[inline]
+    #[inline(always)]
     fn take(&self, state: Option<Pair>, now: Micros, cost: u64) -> Taken<Pair> {
         let deficit = self.deficit(state.as_ref(), now);
         match self.pays_at(deficit, now, cost) {
@@ -207,55 +189,17 @@ impl FixedSize for TokenBucket {
     #[inline]
     fn compact(&self, (full_at, rem): Pair) -> Option<Compact> {
         Some(Compact {
-            until: full_at * self.tick.get(),
+            until: full_at,
             rest: rem.try_into().ok()?,
         })
     }
 
     #[inline]
     fn expand(&self, compact: Compact) -> Pair {
-        (self.tick_of(Micros(compact.until)), compact.rest.into())
+        (compact.until, compact.rest.into())
     }
-}
-
-/// Lengths of a tick to try, in microseconds: powers of ten that divide the period, then its coarser divisors, and
-/// at last the period itself.
-fn ticks(period: u64) -> impl Iterator<Item = u64> {
-    const COARSE_TRIES: u64 = 100_000;
-    let tens = (0..19)
-        .map(|power| 10_u64.pow(power))
-        .take_while(move |tick| period.is_multiple_of(*tick));
-    let largest = tens.clone().last().unwrap_or(1);
-    let rest = period / largest;
-    let divisors = (2..rest.min(COARSE_TRIES)).filter(move |divisor| rest.is_multiple_of(*divisor));
-    tens.chain(divisors.map(move |divisor| largest * divisor))
-        .chain([period])
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tick_stays_a_microsecond_wherever_the_numbers_fit() {
-        assert_eq!(TokenBucket::new(10, 1_000_000, 10).unwrap().tick.get(), 1);
-        assert_eq!(
-            TokenBucket::new(104_251, 86_400_000_000, 104_251)
-                .unwrap()
-                .tick
-                .get(),
-            10
-        );
-        assert_eq!(
-            TokenBucket::new(287, 365 * 86_400_000_000, 287)
-                .unwrap()
-                .tick
-                .get(),
-            10
-        );
-    }
 }

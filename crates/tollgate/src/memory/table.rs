@@ -179,7 +179,7 @@ impl<const CELL: usize> Table<CELL> {
     }
 
     /// The key's cell, if it has one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: Fingerprint) -> Option<&[AtomicU64; CELL]> {
         let window = self.window(key);
         // Most keys are where they first can be.
@@ -189,6 +189,7 @@ impl<const CELL: usize> Table<CELL> {
         }
     }
 
+    #[inline(never)]
     fn find_in(window: &[[AtomicU64; CELL]], key: Fingerprint) -> Option<&[AtomicU64; CELL]> {
         for cell in window {
             let head = cell[0].load(Ordering::Relaxed);

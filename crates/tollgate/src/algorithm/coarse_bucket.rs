@@ -1,0 +1,129 @@
+//! A token bucket whose rate in microseconds would not fit the integers: it counts in coarser ticks.
+
+use std::num::NonZeroU64;
+
+use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, TokenBucket};
+use crate::time::Micros;
+
+/// A [`TokenBucket`] whose ticks are longer than a microsecond. The rate stays exact; instants are floored to a tick.
+///
+/// The state is the bucket's, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoarseBucket {
+    /// Microseconds.
+    tick: NonZeroU64,
+    bucket: TokenBucket,
+}
+
+impl CoarseBucket {
+    /// `limit` units per `period_micros` with room for `burst`, or `None` when no tick makes the numbers fit 53 bits.
+    pub(crate) fn new(limit: u64, period_micros: u64, burst: u64) -> Option<Self> {
+        ticks(period_micros).find_map(|tick| {
+            let bucket = TokenBucket::new(limit, period_micros / tick, burst)?;
+            let tick = NonZeroU64::new(tick)?;
+            Some(CoarseBucket { tick, bucket })
+        })
+    }
+
+    fn in_ticks(&self, instant: Micros) -> Micros {
+        Micros(instant.0 / self.tick)
+    }
+
+    fn in_micros(&self, ticks: Micros) -> Micros {
+        Micros(ticks.0 * self.tick.get())
+    }
+}
+
+impl Counting for CoarseBucket {
+    type State = Pair;
+
+    fn name(&self) -> &'static str {
+        Counting::name(&self.bucket)
+    }
+
+    fn capacity(&self) -> u64 {
+        Counting::capacity(&self.bucket)
+    }
+
+    fn full_refill_micros(&self) -> u64 {
+        Counting::full_refill_micros(&self.bucket) * self.tick.get()
+    }
+
+    fn fits_at(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Option<Micros> {
+        let fits_at = self.bucket.fits_at(state, self.in_ticks(now), cost);
+        fits_at.map(|ticks| self.in_micros(ticks))
+    }
+
+    fn outlook(&self, state: Option<&Pair>, now: Micros) -> Outlook {
+        let outlook = self.bucket.outlook(state, self.in_ticks(now));
+        Outlook {
+            remaining: outlook.remaining,
+            grows_at: outlook.grows_at.map(|ticks| self.in_micros(ticks)),
+            // The beginning of this tick is past.
+            void_at: self.in_micros(outlook.void_at).max(now),
+        }
+    }
+
+    fn used(&self, state: Option<&Pair>, now: Micros) -> u64 {
+        Counting::used(&self.bucket, state, self.in_ticks(now))
+    }
+
+    fn charge(&self, state: Option<Pair>, now: Micros, cost: u64) -> Pair {
+        self.bucket.charge(state, self.in_ticks(now), cost)
+    }
+
+    fn charge_ahead(&self, state: Option<Pair>, _: Micros, at: Micros, cost: u64) -> Option<Pair> {
+        Some(self.charge(state, at, cost))
+    }
+
+    fn give_back(&self, state: Pair, now: Micros, charge: &Charge) -> (Option<Pair>, u64) {
+        Counting::give_back(&self.bucket, state, self.in_ticks(now), charge)
+    }
+
+    fn adopt(&self, state: Pair, used: u64, now: Micros) -> Option<Pair> {
+        Counting::adopt(&self.bucket, state, used, self.in_ticks(now))
+    }
+}
+
+impl FixedSize for CoarseBucket {
+    fn compact(&self, state: Pair) -> Option<Compact> {
+        let compact = self.bucket.compact(state)?;
+        let until = compact.until * self.tick.get();
+        Some(Compact { until, ..compact })
+    }
+
+    fn expand(&self, compact: Compact) -> Pair {
+        let until = compact.until / self.tick;
+        self.bucket.expand(Compact { until, ..compact })
+    }
+}
+
+/// Lengths of a tick to try, in microseconds: powers of ten that divide the period, then its coarser divisors, and
+/// at last the period itself.
+fn ticks(period: u64) -> impl Iterator<Item = u64> {
+    const COARSE_TRIES: u64 = 100_000;
+    let tens = (0..19)
+        .map(|power| 10_u64.pow(power))
+        .take_while(move |tick| period.is_multiple_of(*tick));
+    let largest = tens.clone().last().unwrap_or(1);
+    let rest = period / largest;
+    let divisors = (2..rest.min(COARSE_TRIES)).filter(move |divisor| rest.is_multiple_of(*divisor));
+    tens.chain(divisors.map(move |divisor| largest * divisor))
+        .chain([period])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_is_as_short_as_the_numbers_allow() {
+        let tick = |limit, days: u64| {
+            let bucket = CoarseBucket::new(limit, days * 86_400_000_000, limit).unwrap();
+            bucket.tick.get()
+        };
+        assert_eq!(tick(10, 1), 1);
+        assert_eq!(tick(104_251, 1), 10);
+        assert_eq!(tick(287, 365), 10);
+    }
+}
