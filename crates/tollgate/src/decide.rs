@@ -176,8 +176,17 @@ pub fn reserve(
             reserved.push(slot.clone());
             continue;
         }
-        let Some(stored) = ahead(check, slot.clone(), now, at, check.cost) else {
-            return Err(denied);
+        let stored = match at > now {
+            true => ahead(check, slot.clone(), now, at, check.cost),
+            false => stepped(check, slot.clone(), now),
+        };
+        let Some(stored) = stored else {
+            if !is_shadow(check) {
+                return Err(denied);
+            }
+            charges.push(Charge::default());
+            reserved.push(slot.clone());
+            continue;
         };
         charges.push(Charge {
             cost: check.cost,
@@ -190,6 +199,14 @@ pub fn reserve(
         .zip(reserved)
         .for_each(|(slot, reserved)| *slot = reserved);
     Ok((at, Receipt { charges }))
+}
+
+/// The state after an ordinary charge at `now`.
+fn stepped(check: &Check<'_>, slot: Option<Stored>, now: Micros) -> Option<Stored> {
+    let policy = Arc::clone(governing(check, slot.as_ref()));
+    let state = slot.map(|stored| stored.state);
+    let state = policy.algorithm()?.step(state, now, check.cost).ok()?;
+    Some(Stored { policy, state })
 }
 
 /// The state after charging `cost` for `at`, as far as that leaves a debt of at most one capacity; the state as it was
@@ -222,7 +239,11 @@ fn ahead(
 
 fn give_back(check: &Check<'_>, slot: &mut Option<Stored>, charge: &Charge, now: Micros) -> u64 {
     // A charge made under other numbers is marked in them.
-    let same = |stored: &Stored| stored.policy.counts_like(check.policy);
+    // A lease is known by its end, whatever the limit.
+    let same = |stored: &Stored| {
+        stored.policy.counts_like(check.policy)
+            || stored.policy.holds_slots() && check.policy.holds_slots()
+    };
     if charge.cost == 0 || !slot.as_ref().is_some_and(same) {
         return 0;
     }

@@ -1,8 +1,8 @@
 //! One validated quota, reduced to integers, with a name and accounting options.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use crate::algorithm::{
     Algorithm, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX, SlidingCounter,
@@ -37,7 +37,11 @@ pub struct Policy {
 
 /// The number that the memory store last asked for it knows it by.
 #[derive(Debug, Default)]
-struct Number(AtomicU64);
+pub(crate) struct Number {
+    pub(crate) told: AtomicU64,
+    /// While this is there, the number is not given to another policy.
+    pub(crate) held: Mutex<Option<Arc<()>>>,
+}
 
 impl Clone for Number {
     fn clone(&self) -> Self {
@@ -205,7 +209,11 @@ impl Policy {
     /// The same policy in another mode.
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
-        Policy { mode, ..self }
+        Policy {
+            mode,
+            number: Number::default(),
+            ..self
+        }
     }
 
     /// The same policy, charging what still fits of a request that it denies.
@@ -213,6 +221,7 @@ impl Policy {
     pub fn counting_denied(self, count_denied: bool) -> Self {
         Policy {
             count_denied,
+            number: Number::default(),
             ..self
         }
     }
@@ -221,7 +230,11 @@ impl Policy {
     /// numbers, the higher version decides.
     #[must_use]
     pub fn with_version(self, version: u64) -> Self {
-        Policy { version, ..self }
+        Policy {
+            version,
+            number: Number::default(),
+            ..self
+        }
     }
 
     /// The name, as fields, logs and metrics write it.
@@ -275,8 +288,8 @@ impl Policy {
         self.name_hash
     }
 
-    pub(crate) fn number(&self) -> &AtomicU64 {
-        &self.number.0
+    pub(crate) fn number(&self) -> &Number {
+        &self.number
     }
 
     pub(crate) fn meaning(&self) -> Meaning {

@@ -110,22 +110,21 @@ pub(crate) fn restore(
     mut from: impl Read,
     now: Micros,
 ) -> Result<(MemoryStore, Restored), SnapshotError> {
-    let mut file = Vec::new();
-    from.read_to_end(&mut file)?;
-    let mut input = Input(&file);
-    if input.take(MAGIC.len()) != Some(MAGIC) {
+    let mut magic = [0; MAGIC.len()];
+    if read_up_to(&mut from, &mut magic)? < magic.len() || magic != *MAGIC {
         return Err(SnapshotError::Foreign);
     }
-    let version = input
-        .take(2)
-        .map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-    if let Some(version) = version.filter(|version| *version != VERSION) {
-        return Err(SnapshotError::Version(version));
+    let mut version = [0; 2];
+    let whole_version = read_up_to(&mut from, &mut version)? == version.len();
+    if whole_version && u16::from_le_bytes(version) != VERSION {
+        return Err(SnapshotError::Version(u16::from_le_bytes(version)));
     }
     let mut restored = Restored::default();
-    let hash = take_record(&mut input)
-        .and_then(|(record, sum)| whole(record, sum))
-        .and_then(|record| read_hash(&mut Input(record)));
+    let mut record = Vec::new();
+    let hash = match next_record(&mut from, &mut record)? {
+        Next::Whole => read_hash(&mut Input(&record)),
+        Next::Damaged | Next::Torn | Next::End => None,
+    };
     let Some((kind, seed, sample)) = hash else {
         restored.torn = true;
         return Ok((builder.build(), restored));
@@ -135,20 +134,22 @@ pub(crate) fn restore(
         return Err(SnapshotError::Hash);
     }
     let mut policies = HashMap::new();
-    while !input.0.is_empty() {
-        let Some((record, sum)) = take_record(&mut input) else {
-            restored.torn = true;
-            break;
+    loop {
+        let states = match next_record(&mut from, &mut record)? {
+            Next::Whole => read_record(&record, &mut policies, &store, now),
+            // A damaged record costs itself: its length tells where the next one begins.
+            Next::Damaged => None,
+            Next::Torn => {
+                restored.torn = true;
+                return Ok((store, restored));
+            }
+            Next::End => return Ok((store, restored)),
         };
-        // A damaged record costs itself: its length tells where the next one begins.
-        let read =
-            whole(record, sum).and_then(|record| read_record(record, &mut policies, &store, now));
-        match read {
+        match states {
             Some(states) => restored.states += states,
             None => restored.torn = true,
         }
     }
-    Ok((store, restored))
 }
 
 /// Takes in a record's policy or states, and tells how many states that were.
@@ -238,18 +239,50 @@ fn put_record(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {
     out.write_all(payload)
 }
 
-/// The next record and its sum, or `None` where the file ends within it.
-fn take_record<'a>(input: &mut Input<'a>) -> Option<(&'a [u8], u32)> {
-    let length = input.u32()? as usize;
-    let sum = input.u32()?;
-    input
-        .take(length)
-        .filter(|_| length <= RECORD_BYTES_MAX)
-        .map(|payload| (payload, sum))
+/// What comes next in a file.
+enum Next {
+    Whole,
+    Damaged,
+    /// The file ends within it, or its length cannot be.
+    Torn,
+    End,
 }
 
-fn whole(record: &[u8], sum: u32) -> Option<&[u8]> {
-    (crc32fast::hash(record) == sum).then_some(record)
+/// Reads the next record, so that no more than one is in memory.
+fn next_record(from: &mut impl Read, record: &mut Vec<u8>) -> io::Result<Next> {
+    let mut header = [0; 8];
+    match read_up_to(from, &mut header)? {
+        0 => return Ok(Next::End),
+        8 => {}
+        _ => return Ok(Next::Torn),
+    }
+    let [a, b, c, d, sum @ ..] = header;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if length > RECORD_BYTES_MAX {
+        return Ok(Next::Torn);
+    }
+    record.resize(length, 0);
+    if read_up_to(from, record)? < length {
+        return Ok(Next::Torn);
+    }
+    match crc32fast::hash(record) == u32::from_le_bytes(sum) {
+        true => Ok(Next::Whole),
+        false => Ok(Next::Damaged),
+    }
+}
+
+/// Fills the buffer as far as there is anything to read, and tells how far.
+fn read_up_to(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(bytes) => filled += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 fn read_policy(input: &mut Input<'_>) -> Option<(u32, Arc<Policy>)> {
@@ -296,7 +329,7 @@ impl<'a> Input<'a> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
-    /// A number that no algorithm overflows on.
+    /// A number that is an instant or a count.
     fn small(&mut self) -> Option<u64> {
         self.u64().filter(|number| *number <= 2 * INTEGER_MAX)
     }

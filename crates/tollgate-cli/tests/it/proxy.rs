@@ -108,6 +108,8 @@ fn the_upstream_learns_who_asks_from_the_gateway_alone() {
         ("X-User-Id", "root"),
         ("x_user_id", "root"),
         ("X-User_Id", "root"),
+        ("X.User.Id", "root"),
+        ("x!user~id", "root"),
         ("X-User-Name", "root"),
         ("x_user_name", "root"),
         ("X-Api-Key-Id", "root"),
@@ -964,6 +966,29 @@ fn neither_side_has_to_read_before_the_other_may_write() {
     assert!(answer.ends_with(&[vec![b'a'; BYTES], vec![b'!']].concat()));
     sent.join().unwrap();
     assert_eq!(upstream.last().body.len(), BYTES);
+}
+
+/// Of a time-out of two seconds each wait takes three quarters.
+#[test]
+fn the_wait_for_a_head_is_not_charged_to_the_body() {
+    let (nap, naps) = (Duration::from_millis(1_500), Mutex::new(channel::<()>()));
+    let upstream = Upstream::scripted(move |exchange| {
+        // Nobody ever says anything: a wait with an end.
+        let wait = || naps.lock().unwrap().1.recv_timeout(nap).is_err();
+        exchange.body()?;
+        assert!(wait());
+        exchange.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")?;
+        assert!(wait());
+        exchange.write("hello")
+    });
+    let gateway = launch()
+        .rules(&format!(
+            "[server]\nread_timeout_s = 2\n[[routes]]\nmatch = \"/{{*rest}}\"\nupstream = \"{}\"\n",
+            upstream.url()
+        ))
+        .start();
+    let answer = gateway.call(&Call::get("/"));
+    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
 }
 
 #[test]

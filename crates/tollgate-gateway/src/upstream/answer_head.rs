@@ -100,6 +100,9 @@ impl AnswerHead {
         if bodiless && let Some(length) = said.length.filter(|_| !said.chunked) {
             fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
+        // What frames a body that cannot be is perhaps followed by one.
+        let frames_nothing = status == StatusCode::NO_CONTENT
+            && (said.chunked || said.length.is_some_and(|length| length > 0));
         let reason = parsed.reason.filter(|reason| {
             !reason.is_empty()
                 && status
@@ -114,6 +117,7 @@ impl AnswerHead {
             keeps_alive: parsed.version == Some(1)
                 && !said.close
                 && !contradicts
+                && !frames_nothing
                 && framing != Framing::UntilClose,
         })
     }
@@ -204,7 +208,10 @@ mod tests {
             (get, "200 OK", "", (Framing::UntilClose, false)),
             (&Method::HEAD, "200 OK", length, (Framing::ENDED, true)),
             (&Method::HEAD, "200 OK", "", (Framing::ENDED, true)),
-            (get, "204 No Content", chunked, (Framing::ENDED, true)),
+            (get, "204 No Content", "", (Framing::ENDED, true)),
+            // What frames a body that cannot be is perhaps followed by one.
+            (get, "204 No Content", chunked, (Framing::ENDED, false)),
+            (get, "204 No Content", length, (Framing::ENDED, false)),
             (get, "304 Not Modified", length, (Framing::ENDED, true)),
             (get, "103 Early Hints", "", (Framing::ENDED, true)),
             (

@@ -5,7 +5,7 @@ use std::io;
 /// Why an upstream's answer cannot be had, or ends early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
-    /// Before the first byte of it, so that nobody may have read the request.
+    /// Before the first byte of it, so the request may not have been read at all.
     #[error("the upstream closed without an answer")]
     Closed(#[source] io::Error),
     #[error("the answer breaks off")]

@@ -39,6 +39,8 @@ pub(crate) async fn exchange(
             }
         }
         if let Poll::Ready(answered) = connection.poll_head(context, asked) {
+            // The wait for the head is not the body's.
+            connection.silence.is_over();
             return Poll::Ready(answered.map_err(ExchangeError::Upstream));
         }
         ready!(connection.silence.poll(context));

@@ -93,8 +93,11 @@ fn write_text(out: &mut Vec<u8>, name: &str, text: &str) {
 
 /// What one line of `Connection` names: fields of this hop, and what becomes of it.
 pub(crate) fn connection_options(line: &HeaderValue) -> impl Iterator<Item = &str> {
-    let options = line.to_str().unwrap_or_default().split(',');
-    options.map(str::trim).filter(|option| !option.is_empty())
+    let options = line.as_bytes().split(|byte| *byte == b',');
+    options
+        .filter_map(|option| std::str::from_utf8(option).ok())
+        .map(str::trim)
+        .filter(|option| !option.is_empty())
 }
 
 /// Fields of one hop (RFC 9110, section 7.6.1), and those that stand for it in practice.
@@ -126,15 +129,14 @@ fn write_forwarded_for(out: &mut Vec<u8>, headers: &HeaderMap, who: &Identify<'_
     out.extend_from_slice(b"\r\n");
 }
 
-/// Servers behind CGI-like interfaces read `_` and `-` alike.
+/// Servers behind CGI-like interfaces read `-`, `_` and often every other sign alike.
 fn is_identity(name: &str) -> bool {
     name.starts_with(['x', 'f'])
         && IDENTITY.iter().any(|known| {
             known.len() == name.len()
-                && known
-                    .bytes()
-                    .zip(name.bytes())
-                    .all(|(known, byte)| known == byte || (known == b'-' && byte == b'_'))
+                && known.bytes().zip(name.bytes()).all(|(known, byte)| {
+                    known == byte || known == b'-' && !byte.is_ascii_alphanumeric()
+                })
         })
 }
 

@@ -58,7 +58,9 @@ impl Framing {
                 Framing::ChunkSize => match httparse::parse_chunk_size(read) {
                     // The parser takes a line without a digit for a zero.
                     Ok(Status::Complete((line_bytes, size)))
-                        if line_bytes <= SIZE_LINE_BYTES_MAX && read[0].is_ascii_hexdigit() =>
+                        if line_bytes <= SIZE_LINE_BYTES_MAX
+                            && read[0].is_ascii_hexdigit()
+                            && is_one_line(&read[..line_bytes]) =>
                     {
                         read.advance(line_bytes);
                         *self = match size {
@@ -103,6 +105,14 @@ fn part(left: &mut u64, read: &mut BytesMut) -> Option<Bytes> {
     let bytes = usize::try_from(*left).map_or(read.len(), |left| left.min(read.len()));
     *left -= bytes as u64;
     (bytes > 0).then(|| read.split_to(bytes).freeze())
+}
+
+/// Whether a chunk's first line is one for everybody: some take a bare line feed for the end of a line.
+fn is_one_line(line: &[u8]) -> bool {
+    let extensions = line.strip_suffix(b"\r\n").unwrap_or(line);
+    extensions
+        .iter()
+        .all(|byte| *byte == b'\t' || *byte >= b' ')
 }
 
 #[cfg(test)]
@@ -193,6 +203,8 @@ mod tests {
             b"+1\r\na\r\n".to_vec(),
             b"0x1\r\na\r\n".to_vec(),
             b"1\na\r\n".to_vec(),
+            b"1;\nx\r\na\r\n".to_vec(),
+            b"1;\0\r\na\r\n".to_vec(),
             b"g\r\n".to_vec(),
             b"1 1\r\n".to_vec(),
             b"11111111111111111\r\n".to_vec(),

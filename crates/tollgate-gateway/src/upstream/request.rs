@@ -80,8 +80,9 @@ impl OutgoingRequest {
         while let Some(body) = &mut self.body
             && self.buffer.len() - self.written < WRITE_BYTES
         {
-            if self.written == self.buffer.len() {
-                self.buffer.clear();
+            // What has been written makes room: the buffer never holds more than the bound and one part.
+            if self.written >= self.buffer.len().min(WRITE_BYTES) {
+                self.buffer.drain(..self.written);
                 self.written = 0;
             }
             match body.poll_write_part(context, &mut self.buffer)? {

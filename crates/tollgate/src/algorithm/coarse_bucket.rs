@@ -21,7 +21,11 @@ impl CoarseBucket {
         ticks(period_micros).find_map(|tick| {
             let bucket = TokenBucket::new(limit, period_micros / tick, burst)?;
             let tick = NonZeroU64::new(tick)?;
-            Some(CoarseBucket { tick, bucket })
+            // A bucket that took longer than this to fill, some 70,000 years, would leave the range of instants.
+            let full_micros = Counting::full_refill_micros(&bucket).checked_mul(tick.get());
+            full_micros
+                .filter(|micros| *micros <= u64::MAX / 8)
+                .map(|_| CoarseBucket { tick, bucket })
         })
     }
 
@@ -88,7 +92,7 @@ impl Counting for CoarseBucket {
 impl FixedSize for CoarseBucket {
     fn compact(&self, state: Pair) -> Option<Compact> {
         let compact = self.bucket.compact(state)?;
-        let until = compact.until * self.tick.get();
+        let until = compact.until.checked_mul(self.tick.get())?;
         Some(Compact { until, ..compact })
     }
 
@@ -125,5 +129,13 @@ mod tests {
         assert_eq!(tick(10, 1), 1);
         assert_eq!(tick(104_251, 1), 10);
         assert_eq!(tick(287, 365), 10);
+    }
+
+    #[test]
+    fn a_bucket_that_would_never_fill_is_refused() {
+        let century = 100 * 365 * 86_400_000_000;
+        assert!(CoarseBucket::new(1, century, 20).is_some());
+        assert!(CoarseBucket::new(1, century, 10_000).is_none());
+        assert!(CoarseBucket::new(1, century, 1 << 53).is_none());
     }
 }

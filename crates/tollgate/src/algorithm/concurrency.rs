@@ -135,7 +135,8 @@ impl Counting for Concurrency {
 }
 
 fn units(leases: &[Entry]) -> u64 {
-    leases.iter().map(|lease| lease.units).sum()
+    let add = |sum: u64, lease: &Entry| sum.saturating_add(lease.units);
+    leases.iter().fold(0, add)
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl Counting for FixedWindow {
     fn adopt(&self, state: Pair, used: u64, now: Micros) -> Option<Pair> {
         let (start, _) = state;
         let start = if start + self.period > now.0 {
-            start
+            start.min(now.0)
         } else {
             now.0
         };

@@ -215,8 +215,9 @@ impl FixedSize for SlidingCounter {
         let (previous, current) = (counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1));
         let hidden = previous.checked_mul(self.radix())?.checked_add(current)?;
         let carried = hidden / u64::from(u16::MAX);
+        let until = (index.checked_add(2)?.checked_mul(self.period)?).checked_add(carried)?;
         (carried < self.period).then(|| Compact {
-            until: (index + 2) * self.period + carried,
+            until,
             rest: (hidden % u64::from(u16::MAX)) as u16,
         })
     }

@@ -158,13 +158,18 @@ impl Counting for SlidingWindow {
         }
         let mut kept = Log::from_slice(live);
         let place = kept.partition_point(|entry| entry.at < at);
-        let given_back = match kept.get_mut(place) {
-            Some(own) if at > now.0 => {
+        let given_back = if at > now.0 {
+            let own = kept
+                .get_mut(place)
+                .filter(|own| own.at / self.cell == at / self.cell);
+            own.map_or(0, |own| {
                 let units = charge.cost.min(own.units);
                 own.units -= units;
                 units
-            }
-            _ => remove_newest(&mut kept, charge.cost),
+            })
+        } else {
+            let past = kept.partition_point(|entry| entry.at <= now.0);
+            remove_newest(&mut kept[..past], charge.cost)
         };
         kept.retain(|entry| entry.units > 0);
         ((!kept.is_empty()).then_some(kept), given_back)
@@ -175,6 +180,10 @@ impl Counting for SlidingWindow {
         let surplus = units(&entries).saturating_sub(used.min(self.limit));
         remove_oldest(&mut entries, surplus);
         entries.retain(|entry| entry.at + self.period > now.0);
+        // Turns that were ahead by the old numbers are taken now.
+        entries
+            .iter_mut()
+            .for_each(|entry| entry.at = entry.at.min(now.0));
         if entries.len() > ENTRIES_MAX {
             coalesce(&mut entries, self.cell);
         }
@@ -183,7 +192,8 @@ impl Counting for SlidingWindow {
 }
 
 fn units(entries: &[Entry]) -> u64 {
-    entries.iter().map(|entry| entry.units).sum()
+    let add = |sum: u64, entry: &Entry| sum.saturating_add(entry.units);
+    entries.iter().fold(0, add)
 }
 
 /// Entries of one cell become one, with the latest of their times. Leaves at most 128 of a window's entries: a
@@ -201,18 +211,15 @@ fn coalesce(entries: &mut Log, cell: u64) {
     });
 }
 
-fn remove_newest(entries: &mut Log, mut surplus: u64) -> u64 {
-    let wanted = surplus;
-    while let Some(newest) = entries.last_mut() {
-        let taken = newest.units.min(surplus);
+/// Leaves entries without units where it has taken them all.
+fn remove_newest(entries: &mut [Entry], units: u64) -> u64 {
+    let mut left = units;
+    for newest in entries.iter_mut().rev() {
+        let taken = newest.units.min(left);
         newest.units -= taken;
-        surplus -= taken;
-        if newest.units > 0 {
-            break;
-        }
-        entries.pop();
+        left -= taken;
     }
-    wanted - surplus
+    units - left
 }
 
 fn remove_oldest(entries: &mut Log, mut surplus: u64) {

@@ -38,6 +38,11 @@ pub enum KeyHash {
 pub(super) struct Fingerprint(pub(super) u64);
 
 impl Fingerprint {
+    /// `None` for a number that no fingerprint is.
+    pub(super) fn new(number: u64) -> Option<Self> {
+        (number >> BITS == 0).then_some(Fingerprint(number))
+    }
+
     #[inline]
     pub(super) fn tag(self) -> u64 {
         self.0 & ((1 << TAG_BITS) - 1)

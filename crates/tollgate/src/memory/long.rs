@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indexmap::IndexMap;
 
 use super::fingerprint::Fingerprint;
+use super::table::Words;
 use crate::algorithm::{Entry, State};
 
 /// Maps that are locked apart from each other.
@@ -32,6 +33,16 @@ struct Shard {
     hand: usize,
 }
 
+/// The cell that a state belongs to: a key may have one in each table while its policy changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct LongKey(u64);
+
+impl LongKey {
+    pub(super) fn new(key: Fingerprint, cell: &Words) -> Self {
+        LongKey(key.0 << 1 | u64::from(cell.len() > 2))
+    }
+}
+
 /// A state, and what it is worth when one has to give way.
 pub(super) struct LongState {
     pub(super) state: State,
@@ -47,17 +58,17 @@ impl LongStates {
         }
     }
 
-    fn shard(&self, key: Fingerprint) -> MutexGuard<'_, Shard> {
-        let shard = &self.shards[key.0 as usize % SHARDS];
+    fn shard(&self, key: LongKey) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[(key.0 >> 1) as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn copy(&self, key: Fingerprint) -> Option<State> {
+    pub(super) fn copy(&self, key: LongKey) -> Option<State> {
         let shard = self.shard(key);
         shard.states.get(&key.0).map(|long| long.state.clone())
     }
 
-    pub(super) fn remove(&self, key: Fingerprint) {
+    pub(super) fn remove(&self, key: LongKey) {
         let mut shard = self.shard(key);
         if let Some(gone) = shard.states.swap_remove(&key.0) {
             shard.bytes -= bytes_of(&gone);
@@ -65,7 +76,7 @@ impl LongStates {
     }
 
     /// Keeps a state, and tells how many others with units in use had to give way.
-    pub(super) fn put(&self, key: Fingerprint, state: LongState, now: u64) -> u64 {
+    pub(super) fn put(&self, key: LongKey, state: LongState, now: u64) -> u64 {
         let mut shard = self.shard(key);
         shard.bytes += bytes_of(&state);
         if let Some(before) = shard.states.insert(key.0, state) {
@@ -78,7 +89,7 @@ impl LongStates {
     /// way.
     pub(super) fn change<R>(
         &self,
-        key: Fingerprint,
+        key: LongKey,
         now: u64,
         change: impl FnOnce(&mut LongState) -> R,
     ) -> Option<(R, u64)> {
@@ -100,7 +111,7 @@ impl LongStates {
 
 impl Shard {
     /// Holds the bound: states that are void go, else those with the fewest units of a sample.
-    fn shrink(&mut self, bytes_max: usize, spared: Fingerprint, now: u64) -> u64 {
+    fn shrink(&mut self, bytes_max: usize, spared: LongKey, now: u64) -> u64 {
         let mut evicted = 0;
         for _ in 0..EVICTIONS_MAX {
             if self.bytes <= bytes_max {
@@ -117,7 +128,7 @@ impl Shard {
         evicted
     }
 
-    fn least_used_but(&mut self, spared: Fingerprint, now: u64) -> Option<(u64, usize)> {
+    fn least_used_but(&mut self, spared: LongKey, now: u64) -> Option<(u64, usize)> {
         let mut least: Option<(u64, usize)> = None;
         for _ in 0..SAMPLE.min(self.states.len()) {
             self.hand = (self.hand + 1) % self.states.len();
@@ -161,7 +172,7 @@ impl Hasher for Carried {
     }
 
     fn write_u64(&mut self, fingerprint: u64) {
-        // The map looks at the highest bits, a fingerprint has 58.
-        self.0 = fingerprint << 6 | fingerprint >> 52;
+        // The map looks at the highest bits, and this has 59.
+        self.0 = fingerprint.rotate_left(5);
     }
 }

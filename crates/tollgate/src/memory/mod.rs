@@ -23,7 +23,7 @@ pub use builder::MemoryBuilder;
 pub use fingerprint::KeyHash;
 use fingerprint::{Fingerprint, KeyHasher};
 use held::{HeldCells, Place};
-use long::{LongState, LongStates};
+use long::{LongKey, LongState, LongStates};
 use registry::Registry;
 use states::States;
 use table::{Claim, Held, Table, Words};
@@ -285,7 +285,9 @@ impl MemoryStore {
                 }
             }
         };
-        let (decision, evicted) = self.long.change(key, at.0, decide)?;
+        let (decision, evicted) = self
+            .long
+            .change(LongKey::new(key, held.words), at.0, decide)?;
         self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
         if let Some(allowed) = decision.as_ref().filter(|decision| decision.is_allowed()) {
             let base = self.base.load(Ordering::Relaxed);
@@ -301,10 +303,11 @@ impl MemoryStore {
         let mut held = self.hold(checks);
         let mut slots = self.load(checks, &held, now);
         let decision = decide::decide(checks, &mut slots, now);
-        if !self.make_room(&mut held, &slots, now) && self.on_full == OnFull::Closed {
+        let room = self.make_room(checks, &mut held, &slots, now);
+        if !room && self.on_full == OnFull::Closed && decision.is_allowed() {
             return Decision::refused(Reason::StoreFull, now);
         }
-        self.keep(&mut held, slots, now);
+        self.keep(checks, &mut held, slots, now);
         decision
     }
 
@@ -319,7 +322,7 @@ impl MemoryStore {
         let mut held = self.hold(checks);
         let mut slots = self.load(checks, &held, now);
         let given_back = decide::refund(checks, &mut slots, receipt, now);
-        self.keep(&mut held, slots, now);
+        self.keep(checks, &mut held, slots, now);
         given_back
     }
 
@@ -329,8 +332,8 @@ impl MemoryStore {
         let mut held = self.hold(checks);
         let mut slots = self.load(checks, &held, now);
         decide::settle(checks, &mut slots, receipt, now);
-        self.make_room(&mut held, &slots, now);
-        self.keep(&mut held, slots, now);
+        self.make_room(checks, &mut held, &slots, now);
+        self.keep(checks, &mut held, slots, now);
     }
 
     /// Charges for the first instant, not later than `until`, at which all checks fit, and says when that is; in order,
@@ -348,10 +351,11 @@ impl MemoryStore {
         let mut held = self.hold(checks);
         let mut slots = self.load(checks, &held, now);
         let reserved = decide::reserve(checks, &mut slots, now, until)?;
-        if !self.make_room(&mut held, &slots, now) && self.on_full == OnFull::Closed {
+        let room = self.make_room(checks, &mut held, &slots, now);
+        if !room && self.on_full == OnFull::Closed {
             return Err(Decision::refused(Reason::StoreFull, now));
         }
-        self.keep(&mut held, slots, now);
+        self.keep(checks, &mut held, slots, now);
         Ok(reserved)
     }
 
@@ -437,26 +441,35 @@ impl MemoryStore {
         checks.iter().zip(&held.places).map(load).collect()
     }
 
-    /// Finds cells for the keys that are to have a state and have none, and tells whether all found one.
+    /// Finds cells for the keys that are to have a state and have none, and tells whether all that count found one.
     fn make_room<'s>(
         &'s self,
+        checks: &[Check<'_>],
         held: &mut HeldCells<'s>,
         slots: &[Option<Stored>],
         now: Micros,
     ) -> bool {
         let mut all = true;
-        for (place, slot) in held.places.iter_mut().zip(slots) {
-            let new = place.held.is_none() && !place.shared;
-            if let Some(stored) = slot.as_ref().filter(|_| new) {
-                place.held = self.claim(place.key, stored, now);
-                all &= place.held.is_some();
-            }
+        for ((check, place), slot) in checks.iter().zip(&mut held.places).zip(slots) {
+            let Some(stored) = slot.as_ref().filter(|_| !place.shared) else {
+                continue;
+            };
+            let room = match place.held {
+                // Its policy may be one too many.
+                Some(_) => self.registry.number(&stored.policy, now).is_some(),
+                None => {
+                    place.held = self.claim(place.key, stored, now);
+                    place.held.is_some()
+                }
+            };
+            all &= room || check.policy.mode() == Mode::Shadow;
         }
         all
     }
 
     /// A cell for a key that has none, emptied. The key's insert lock is held.
     fn claim(&self, key: Fingerprint, stored: &Stored, now: Micros) -> Option<Held<'_>> {
+        let now = now.min(decide::LATEST);
         let number = self.registry.number(&stored.policy, now);
         let (units, _) = decide::in_use(stored, now);
         let units_of = |cell: &Words, head: u64| self.units(cell, head, now);
@@ -497,7 +510,14 @@ impl MemoryStore {
     }
 
     /// Writes the states back, all while all cells are held.
-    fn keep(&self, held: &mut HeldCells<'_>, slots: SmallVec<[Option<Stored>; 2]>, now: Micros) {
+    fn keep(
+        &self,
+        checks: &[Check<'_>],
+        held: &mut HeldCells<'_>,
+        slots: SmallVec<[Option<Stored>; 2]>,
+        now: Micros,
+    ) {
+        let now = now.min(decide::LATEST);
         let states = self.states(now);
         for (place, slot) in held.places.iter_mut().zip(slots) {
             let Some(held) = &mut place.held else {
@@ -508,6 +528,12 @@ impl MemoryStore {
                 continue;
             };
             if let Some(number) = self.registry.number(&stored.policy, now) {
+                if !checks
+                    .iter()
+                    .any(|check| Arc::ptr_eq(check.policy, &stored.policy))
+                {
+                    self.registry.touch(number);
+                }
                 held.head = table::head(place.key, number);
                 let evicted = states.write(place.key, held.words, stored, now);
                 self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
@@ -518,7 +544,7 @@ impl MemoryStore {
     /// Empties the cell of a key.
     fn forget(&self, key: Fingerprint, cell: &Words) {
         if states::is_long(cell) {
-            self.long.remove(key);
+            self.long.remove(LongKey::new(key, cell));
         }
         states::empty(cell);
     }
@@ -549,16 +575,21 @@ impl MemoryStore {
 
     /// Puts a state in its place, and tells whether there was one.
     pub(crate) fn insert(&self, key: u64, stored: Stored, now: Micros) -> bool {
-        let key = Fingerprint(key);
+        let Some(key) = Fingerprint::new(key) else {
+            return false;
+        };
         let _inserting = self.slots.lock_inserts(table::insert_lock_of(key));
         let held = match self.find(&stored.policy, key) {
             Some(cell) => table::hold(cell, key),
             None => self.claim(key, &stored, now),
         };
-        held.is_some_and(|held| {
-            self.states(now).write(key, held.words, stored, now);
-            true
-        })
+        let number = self.registry.number(&stored.policy, now);
+        let (Some(mut held), Some(number)) = (held, number) else {
+            return false;
+        };
+        held.head = table::head(key, number);
+        self.states(now).write(key, held.words, stored, now);
+        true
     }
 
     /// How fingerprints are made: the hash, its seed, and a sample of it.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::policy::{Meaning, Policy};
 use crate::time::Micros;
@@ -12,6 +12,7 @@ const POLICIES_MAX: usize = u16::MAX as usize;
 /// Policies that are looked at when another one comes, to see whether their number is free.
 const LOOKS: usize = 8;
 const INDEX_BITS: u32 = 16;
+const DAY_MICROS: u64 = 86_400_000_000;
 
 /// Registries made in this process, so that a policy can remember which one its number is of.
 static REGISTRIES: AtomicU64 = AtomicU64::new(0);
@@ -32,8 +33,8 @@ struct Known {
 
 struct Entry {
     policy: Arc<Policy>,
-    /// Those that count by it, as far as they are still there.
-    holders: Vec<Weak<Policy>>,
+    /// Every policy that counts by it has a copy.
+    held: Arc<()>,
     /// When nobody was found to hold it.
     unheld_since: Option<Micros>,
 }
@@ -49,7 +50,7 @@ impl Registry {
     /// The number of a policy that has been here before.
     #[inline]
     pub(super) fn known(&self, policy: &Policy) -> Option<u16> {
-        let number = policy.number().load(Ordering::Relaxed);
+        let number = policy.number().told.load(Ordering::Relaxed);
         (number >> INDEX_BITS == self.id).then_some(number as u16)
     }
 
@@ -60,11 +61,25 @@ impl Registry {
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let number = known.number(policy, now)?;
-        let told = self.id << INDEX_BITS | u64::from(number);
-        policy.number().store(told, Ordering::Relaxed);
         let entry = known.entries.get(usize::from(number) - 1)?;
-        entry.policy.number().store(told, Ordering::Relaxed);
+        let mut held = policy
+            .number()
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held = Some(Arc::clone(&entry.held));
+        let told = self.id << INDEX_BITS | u64::from(number);
+        policy.number().told.store(told, Ordering::Relaxed);
+        entry.policy.number().told.store(told, Ordering::Relaxed);
         Some(number)
+    }
+
+    /// States are written under this number although nobody may hold its policy any more.
+    pub(super) fn touch(&self, number: u16) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = known.entries.get_mut(usize::from(number).wrapping_sub(1)) {
+            entry.unheld_since = None;
+        }
     }
 
     /// The policy with this number.
@@ -88,14 +103,12 @@ impl Known {
         let meaning = policy.meaning();
         if let Some(number) = self.numbers.get(&meaning).copied() {
             let entry = self.entries.get_mut(usize::from(number) - 1)?;
-            entry.holders.retain(|holder| holder.strong_count() > 0);
-            entry.holders.push(Arc::downgrade(policy));
             entry.unheld_since = None;
             return Some(number);
         }
         let entry = Entry {
             policy: Arc::new(Policy::clone(policy)),
-            holders: vec![Arc::downgrade(policy)],
+            held: Arc::default(),
             unheld_since: None,
         };
         let number = match self.free(now) {
@@ -115,21 +128,24 @@ impl Known {
         Some(number)
     }
 
-    /// An entry that nobody has held for so long that all states under it are void.
+    /// An entry that nobody has held for so long that all states under it are void. Where every number is given away, a
+    /// day is long enough: what counted by such an entry has been gone for that long.
     fn free(&mut self, now: Micros) -> Option<usize> {
-        for _ in 0..LOOKS.min(self.entries.len()) {
+        let full = self.entries.len() >= POLICIES_MAX;
+        let looks = if full { POLICIES_MAX } else { LOOKS };
+        for _ in 0..looks.min(self.entries.len()) {
             self.hand = (self.hand + 1) % self.entries.len();
             let entry = &mut self.entries[self.hand];
-            if entry.holders.iter().any(|holder| holder.strong_count() > 0) {
+            if Arc::strong_count(&entry.held) > 1 {
                 entry.unheld_since = None;
                 continue;
             }
             let since = *entry.unheld_since.get_or_insert(now);
-            let lasts = entry
-                .policy
-                .algorithm()
-                .map_or(0, |algorithm| algorithm.full_refill_micros());
-            if now.0 > since.0.saturating_add(lasts.saturating_mul(2)) {
+            let algorithm = entry.policy.algorithm();
+            let lasts = algorithm.map_or(0, |algorithm| algorithm.full_refill_micros());
+            let void = lasts.saturating_mul(2);
+            let wait = if full { void.min(DAY_MICROS) } else { void };
+            if now.0 > since.0.saturating_add(wait) {
                 return Some(self.hand);
             }
         }

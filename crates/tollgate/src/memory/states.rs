@@ -8,7 +8,7 @@
 //! What does not fit is kept beside the table, and the stamp says so.
 
 use super::fingerprint::Fingerprint;
-use super::long::{LongState, LongStates};
+use super::long::{LongKey, LongState, LongStates};
 use super::table::{UNTIL_MAX, Words, rest, stamp, until};
 use crate::algorithm::{Compact, Entry, FixedSize, Log, Pair, State};
 use crate::decide::{self, Stored};
@@ -118,7 +118,7 @@ impl States<'_> {
     /// The state of the key whose cell this is.
     pub(super) fn read(&self, key: Fingerprint, cell: &Words, policy: &Policy) -> Option<State> {
         if is_long(cell) {
-            return self.long.copy(key);
+            return self.long.copy(LongKey::new(key, cell));
         }
         let stamp = cell[1].load(Ordering::Relaxed);
         if let Some(algorithm) = fixed_size(policy) {
@@ -158,7 +158,7 @@ impl States<'_> {
         };
         if written.is_some() {
             if was_long {
-                self.long.remove(key);
+                self.long.remove(LongKey::new(key, cell));
             }
             return 0;
         }
@@ -168,6 +168,6 @@ impl States<'_> {
             used,
             void_at: void_at.0,
         };
-        self.long.put(key, long, now.0)
+        self.long.put(LongKey::new(key, cell), long, now.0)
     }
 }

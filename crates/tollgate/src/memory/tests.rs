@@ -211,3 +211,39 @@ fn a_state_that_outlasts_every_stamp_keeps_its_cell() {
     assert!(!other.evicted);
     assert_eq!(other.held.head, 0, "a cell that was never used");
 }
+
+#[test]
+fn a_key_whose_policy_changes_its_algorithm_has_one_long_state_in_each_table() {
+    let store = MemoryStore::new();
+    let (fixed, sliding) = (
+        policy("1000000 per day fixed-window"),
+        Arc::new(
+            Policy::new("p", "1000000 per day".parse().unwrap())
+                .unwrap()
+                .with_version(1),
+        ),
+    );
+    assert!(charge(&store, &fixed, "ann", 70_000, 1_000_000).is_allowed());
+    for call in 0..9 {
+        assert!(charge(&store, &sliding, "ann", 70_000, 1_000_001 + call).is_allowed());
+    }
+    assert_eq!(
+        charge(&store, &sliding, "ann", 0, 1_000_010).remaining(),
+        370_000
+    );
+    assert_eq!(
+        charge(&store, &fixed, "ann", 0, 1_000_010).remaining(),
+        930_000
+    );
+}
+
+#[test]
+fn a_shadow_policy_without_room_refuses_nobody() {
+    let store = small(OnFull::Closed);
+    let shadow = Policy::new("p", "1 per hour token-bucket".parse().unwrap()).unwrap();
+    let shadow = Arc::new(shadow.with_mode(Mode::Shadow));
+    for key in 0..flood("token") {
+        assert!(charge(&store, &shadow, &key.to_string(), 1, 0).is_allowed());
+    }
+    assert!(store.stats(Micros(0)).newcomers_without_room > 0);
+}

@@ -271,3 +271,61 @@ fn until_ready_sleeps_once_and_a_dropped_future_gives_its_turn_back() {
         "the dropped one's turn is free"
     );
 }
+
+#[test]
+fn a_refund_takes_nobody_elses_turn() {
+    let (limiter, clock) = limiter("1 per 60 seconds");
+    let first = limiter.check("ann");
+    let turn = limiter.turn("ann", Duration::from_secs(60)).unwrap();
+    assert_eq!(limiter.refund("ann", &first.receipt().unwrap()), 1);
+    clock.advance(60_000 * MS);
+    turn.take();
+    assert!(!limiter.check("ann").is_allowed(), "the turn counts");
+}
+
+#[test]
+fn a_turn_that_is_ahead_of_a_smaller_period_keeps_what_was_used() {
+    let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
+    let store = Arc::new(tollgate::MemoryStore::new());
+    let limiter = |quota: &str, version| {
+        let policy = tollgate::Policy::new("p", quota.parse().unwrap()).unwrap();
+        let builder = Limiter::builder()
+            .store(Arc::clone(&store))
+            .clock(clock.clone());
+        builder
+            .policy(policy.with_version(version))
+            .build()
+            .unwrap()
+    };
+    let before = limiter("5 per hour", 1);
+    (0..5).for_each(|_| assert!(before.check("ann").is_allowed()));
+    let turn = before.turn("ann", Duration::from_secs(3_600)).unwrap();
+    let after = limiter("5 per minute", 2);
+    assert_eq!(after.check("ann").remaining(), 0);
+    turn.take();
+    clock.advance(60_000 * MS);
+    assert!(
+        after.check("ann").is_allowed(),
+        "no longer than one new period"
+    );
+}
+
+#[test]
+fn a_permit_finds_its_slot_again_after_the_limit_was_changed() {
+    let store = Arc::new(tollgate::MemoryStore::new());
+    let limiter = |quota: &str, version| {
+        let policy = tollgate::Policy::new("p", quota.parse().unwrap()).unwrap();
+        let builder = Limiter::builder().store(Arc::clone(&store));
+        builder
+            .policy(policy.with_version(version))
+            .build()
+            .unwrap()
+    };
+    let permit = limiter("1 concurrent", 1).acquire("ann").unwrap();
+    let after = limiter("2 concurrent", 2);
+    let second = after.acquire("ann").unwrap();
+    assert!(after.acquire("ann").is_err());
+    drop(permit);
+    assert!(after.acquire("ann").is_ok());
+    drop(second);
+}
