@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_io_timeout::TimeoutStream;
 
 use crate::request::{Peer, Worker, answer};
 
@@ -51,6 +52,10 @@ pub(crate) async fn serve(
         async move { Ok::<_, Infallible>(answer(&worker, peer, request).await) }
     });
     let _open = Open::count(&worker.gateway.metrics.connections);
+    // A client that reads nothing holds neither its connection nor the upstream's for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(server.read_timeout));
+    let stream = pin!(stream);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut signal = stop.clone();
     let mut stopped = pin!(signal.wait_for(|stop| *stop));

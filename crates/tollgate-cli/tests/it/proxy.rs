@@ -968,6 +968,29 @@ fn neither_side_has_to_read_before_the_other_may_write() {
     assert_eq!(upstream.last().body.len(), BYTES);
 }
 
+#[test]
+fn a_client_that_reads_nothing_lets_the_upstream_go_after_the_time_out() {
+    let (gone, noticed) = channel();
+    let gone = Mutex::new(gone);
+    let upstream = Upstream::scripted(move |exchange| {
+        exchange.body()?;
+        exchange.write("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n")?;
+        let written = exchange.write(vec![b'a'; 99_999_999]);
+        let _ = gone.lock().unwrap().send(written.is_err());
+        written
+    });
+    let gateway = launch()
+        .rules(&format!(
+            "[server]\nread_timeout_s = 1\n[[routes]]\nmatch = \"/{{*rest}}\"\nupstream = \"{}\"\n",
+            upstream.url()
+        ))
+        .start();
+    let mut deaf = Connection::open(gateway.address());
+    deaf.send(&Call::get("/"));
+    let broken_off = noticed.recv_timeout(Duration::from_secs(10));
+    assert_eq!(broken_off, Ok(true));
+}
+
 /// Of a time-out of two seconds each wait takes three quarters.
 #[test]
 fn the_wait_for_a_head_is_not_charged_to_the_body() {
