@@ -190,4 +190,28 @@ mod tests {
         assert_eq!(later("9/m", 200), number);
         assert!(registry.known(&kept).is_some());
     }
+
+    #[test]
+    fn numbers_cannot_be_used_up_for_good() {
+        let registry = Registry::new();
+        let number = |quota: &str, at| registry.number(&policy(quota), Micros::from_secs(at));
+        for limit in 1..=POLICIES_MAX {
+            let quota = format!("{limit} per century fixed-window");
+            assert!(number(&quota, 0).is_some());
+        }
+        assert_eq!(number("5/m", 0), None, "their states may still count");
+        assert_eq!(number("5/m", 86_400), None);
+        assert!(number("5/m", 86_401).is_some());
+    }
+
+    #[test]
+    fn a_policy_that_was_changed_asks_for_its_own_number() {
+        let registry = Registry::new();
+        let now = Micros::from_secs(1);
+        let first = policy("5/m");
+        let number = registry.number(&first, now);
+        let second = Arc::new(Arc::unwrap_or_clone(first).with_version(2));
+        assert_eq!(registry.known(&second), None);
+        assert_ne!(registry.number(&second, now), number);
+    }
 }
