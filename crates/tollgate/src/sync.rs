@@ -10,6 +10,7 @@ pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
 /// Looks at a held lock before the rest of the time slice is given to its holder.
+#[cfg(not(loom))]
 const SPINS: u32 = 64;
 
 /// Waits a little for another thread, the longer the more `turns` it took.

@@ -7,37 +7,30 @@
 mod builder;
 mod fingerprint;
 mod held;
+mod keep;
 mod long;
 #[cfg(all(test, loom))]
 mod models;
+mod one;
 mod registry;
 mod states;
 mod table;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use smallvec::SmallVec;
 
 pub use builder::MemoryBuilder;
 pub use fingerprint::KeyHash;
 use fingerprint::{Fingerprint, KeyHasher};
-use held::{HeldCells, Place};
-use long::{LongKey, LongState, LongStates};
+use long::LongStates;
 use registry::Registry;
 use states::States;
-use table::{Claim, Held, Table, Words};
+use table::Table;
 
-use crate::algorithm::{Charge, Counting, FixedSize, Log, State};
-use crate::cpu;
 use crate::decide::{self, Stored};
 use crate::decision::{Decision, Reason, Receipt};
-use crate::policy::{Counted, Mode, Policy};
+use crate::policy::Policy;
 use crate::store::{Answer, Check, Checks, Outcome, Store, StoreError};
 use crate::time::Micros;
-
-/// Keys of a batch whose memory is asked for before the first of them is decided.
-const AHEAD: usize = 16;
 
 /// What happens to a key that finds no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,175 +118,6 @@ impl MemoryStore {
             [check] => self.decide_one(check, now),
             checks => self.decide_together(checks, now),
         }
-    }
-
-    /// As [`decide`](MemoryStore::decide), on one check.
-    #[inline]
-    pub(crate) fn decide_one(&self, check: &Check<'_>, now: Micros) -> Decision {
-        let key = self.hasher.fingerprint(check.policy, check.key);
-        self.decide_keyed(check, key, now)
-    }
-
-    /// Decides several checks, each by itself: as [`decide`](MemoryStore::decide) one after the other would, but the
-    /// memory of all of them is on its way before the first is decided.
-    pub fn decide_batch<'c>(
-        &self,
-        batch: impl IntoIterator<Item = Check<'c>>,
-        now: Micros,
-        decisions: &mut Vec<Decision>,
-    ) {
-        let mut batch = batch.into_iter().peekable();
-        while batch.peek().is_some() {
-            let keyed = |check: Check<'c>| {
-                let key = self.hasher.fingerprint(check.policy, check.key);
-                cpu::prefetch(match states::fixed_size(check.policy) {
-                    Some(_) => self.slots.home(key),
-                    None => self.lines.home(key),
-                });
-                (check, key)
-            };
-            let ahead: SmallVec<[(Check<'c>, Fingerprint); AHEAD]> =
-                batch.by_ref().take(AHEAD).map(keyed).collect();
-            for (check, key) in ahead {
-                decisions.push(self.decide_keyed(&check, key, now));
-            }
-        }
-    }
-
-    /// One check. Most are of a key that is known, of an enforced policy that counts what it allows, under the numbers
-    /// that the state was made with; those touch one cell and nothing else.
-    #[inline]
-    fn decide_keyed(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Decision {
-        let policy = &**check.policy;
-        let plain = check.cost > 0 && policy.mode() == Mode::Enforce && !policy.counts_denied();
-        let (true, Some(counted), Some(number)) =
-            (plain, policy.counted(), self.registry.known(policy))
-        else {
-            return self.decide_together(std::slice::from_ref(check), now);
-        };
-        let head = table::head(key, number);
-        match counted {
-            Counted::TokenBucket(bucket) => self.decide_slot(bucket, check, key, head, now),
-            Counted::FixedWindow(window) => self.decide_slot(window, check, key, head, now),
-            Counted::SlidingCounter(counter) => self.decide_slot(counter, check, key, head, now),
-            Counted::SlidingWindow(window) => self.decide_line(window, check, key, head, now),
-            _ => self.decide_together(std::slice::from_ref(check), now),
-        }
-    }
-
-    // Apart, so that each algorithm has the registers to itself.
-    #[inline(never)]
-    fn decide_slot<A: FixedSize>(
-        &self,
-        algorithm: &A,
-        check: &Check<'_>,
-        key: Fingerprint,
-        head: u64,
-        now: Micros,
-    ) -> Decision {
-        let base = self.base.load(Ordering::Relaxed);
-        let at = now.min(decide::LATEST);
-        if let Some(cell) = self.slots.find(key)
-            && let Some(held) = table::hold_as(cell, head)
-            && let Some(pair) = states::unpack(held.stamp(), algorithm, base)
-        {
-            match algorithm.take(pair, at, check.cost) {
-                Err((pair, fits_at)) => {
-                    return decide::denied(algorithm, pair.as_ref(), at, fits_at);
-                }
-                Ok((next, outlook)) => {
-                    if let Some(stamp) = states::pack(next, algorithm, base) {
-                        held.words[1].store(stamp, Ordering::Relaxed);
-                        drop(held);
-                        let charge = Charge::new(check.cost, &next);
-                        return decide::allowed(algorithm.capacity(), outlook, at, charge);
-                    }
-                }
-            }
-        }
-        self.decide_together(std::slice::from_ref(check), now)
-    }
-
-    #[inline(never)]
-    fn decide_line<A: Counting<State = Log>>(
-        &self,
-        algorithm: &A,
-        check: &Check<'_>,
-        key: Fingerprint,
-        head: u64,
-        now: Micros,
-    ) -> Decision {
-        let base = self.base.load(Ordering::Relaxed);
-        let at = now.min(decide::LATEST);
-        if let Some(cell) = self.lines.find(key)
-            && let Some(held) = table::hold_as(cell, head)
-        {
-            let Some(log) = states::read_log(held.words, base) else {
-                match self.decide_long(algorithm, check, key, &held, at) {
-                    Some(decision) => return decision,
-                    None => {
-                        drop(held);
-                        return self.decide_together(std::slice::from_ref(check), now);
-                    }
-                }
-            };
-            match algorithm.take(log, at, check.cost) {
-                Err((log, fits_at)) => {
-                    return decide::denied(algorithm, log.as_ref(), at, fits_at);
-                }
-                Ok((next, outlook)) => {
-                    if states::write_log(held.words, &next, outlook.void_at, base).is_some() {
-                        drop(held);
-                        let charge = Charge::new(check.cost, &next);
-                        return decide::allowed(algorithm.capacity(), outlook, at, charge);
-                    }
-                }
-            }
-        }
-        self.decide_together(std::slice::from_ref(check), now)
-    }
-
-    /// As [`decide_line`](MemoryStore::decide_line), on a log that is kept beside its cell.
-    fn decide_long<A: Counting<State = Log>>(
-        &self,
-        algorithm: &A,
-        check: &Check<'_>,
-        key: Fingerprint,
-        held: &Held<'_>,
-        at: Micros,
-    ) -> Option<Decision> {
-        let decide = |long: &mut LongState| {
-            let State::Log(log) = &mut long.state else {
-                return None;
-            };
-            match algorithm.take(Some(std::mem::take(log)), at, check.cost) {
-                Err((back, fits_at)) => {
-                    *log = back.unwrap_or_default();
-                    Some(decide::denied(algorithm, Some(log), at, fits_at))
-                }
-                Ok((next, outlook)) => {
-                    *log = next;
-                    long.used = algorithm.capacity() - outlook.remaining;
-                    long.void_at = outlook.void_at.0;
-                    states::stamp_long(
-                        held.words,
-                        outlook.void_at,
-                        self.base.load(Ordering::Relaxed),
-                    );
-                    let charge = Charge::new(check.cost, log);
-                    Some(decide::allowed(algorithm.capacity(), outlook, at, charge))
-                }
-            }
-        };
-        let (decision, evicted) = self
-            .long
-            .change(LongKey::new(key, held.words), at.0, decide)?;
-        self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
-        if let Some(allowed) = decision.as_ref().filter(|decision| decision.is_allowed()) {
-            let base = self.base.load(Ordering::Relaxed);
-            states::stamp_long(held.words, at + allowed.full_after(), base);
-        }
-        decision
     }
 
     /// Any checks, of keys known and new, at one instant.
@@ -418,135 +242,6 @@ impl MemoryStore {
             long: &self.long,
             base: self.base(now),
         }
-    }
-
-    /// What the held cells hold.
-    fn load(
-        &self,
-        checks: &[Check<'_>],
-        held: &HeldCells<'_>,
-        now: Micros,
-    ) -> SmallVec<[Option<Stored>; 2]> {
-        let states = self.states(now);
-        let load = |(check, place): (&Check<'_>, &Place<'_>)| {
-            let held = place.held.as_ref()?;
-            let number = table::index_of(held.head);
-            let policy = match self.registry.known(check.policy) {
-                Some(known) if known == number => Arc::clone(check.policy),
-                _ => self.registry.policy(number)?,
-            };
-            let state = states.read(place.key, held.words, &policy)?;
-            Some(Stored { policy, state })
-        };
-        checks.iter().zip(&held.places).map(load).collect()
-    }
-
-    /// Finds cells for the keys that are to have a state and have none, and tells whether all that count found one.
-    fn make_room<'s>(
-        &'s self,
-        checks: &[Check<'_>],
-        held: &mut HeldCells<'s>,
-        slots: &[Option<Stored>],
-        now: Micros,
-    ) -> bool {
-        let mut all = true;
-        for ((check, place), slot) in checks.iter().zip(&mut held.places).zip(slots) {
-            let Some(stored) = slot.as_ref().filter(|_| !place.shared) else {
-                continue;
-            };
-            let room = match place.held {
-                // Its policy may be one too many.
-                Some(_) => self.registry.number(&stored.policy, now).is_some(),
-                None => {
-                    place.held = self.claim(place.key, stored, now);
-                    place.held.is_some()
-                }
-            };
-            all &= room || check.policy.mode() == Mode::Shadow;
-        }
-        all
-    }
-
-    /// A cell for a key that has none, emptied. The key's insert lock is held.
-    fn claim(&self, key: Fingerprint, stored: &Stored, now: Micros) -> Option<Held<'_>> {
-        let now = now.min(decide::LATEST);
-        let number = self.registry.number(&stored.policy, now);
-        let (units, _) = decide::in_use(stored, now);
-        let units_of = |cell: &Words, head: u64| self.units(cell, head, now);
-        let since_base = now.0.saturating_sub(self.base(now));
-        let claim = number.and_then(|_| match states::fixed_size(&stored.policy) {
-            Some(_) => self.slots.claim(key, since_base, units, units_of),
-            None => self.lines.claim(key, since_base, units, units_of),
-        });
-        let (Some(Claim { mut held, evicted }), Some(number)) = (claim, number) else {
-            self.newcomers_without_room.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
-        if let Some(before) = self.fingerprint(held.words, held.head) {
-            self.forget(before, held.words);
-        }
-        self.live_evictions
-            .fetch_add(u64::from(evicted), Ordering::Relaxed);
-        held.head = table::head(key, number);
-        Some(held)
-    }
-
-    /// Units that a cell's key has in use.
-    fn units(&self, cell: &Words, head: u64, now: Micros) -> u64 {
-        let stored = self.fingerprint(cell, head).and_then(|key| {
-            let policy = self.registry.policy(table::index_of(head))?;
-            let state = self.states(now).read(key, cell, &policy)?;
-            Some(Stored { policy, state })
-        });
-        stored.map_or(0, |stored| decide::in_use(&stored, now).0)
-    }
-
-    fn fingerprint(&self, cell: &Words, head: u64) -> Option<Fingerprint> {
-        match (head, cell.len()) {
-            (0, _) => None,
-            (_, 2) => self.slots.fingerprint(cell, head),
-            _ => self.lines.fingerprint(cell, head),
-        }
-    }
-
-    /// Writes the states back, all while all cells are held.
-    fn keep(
-        &self,
-        checks: &[Check<'_>],
-        held: &mut HeldCells<'_>,
-        slots: SmallVec<[Option<Stored>; 2]>,
-        now: Micros,
-    ) {
-        let now = now.min(decide::LATEST);
-        let states = self.states(now);
-        for (place, slot) in held.places.iter_mut().zip(slots) {
-            let Some(held) = &mut place.held else {
-                continue;
-            };
-            let Some(stored) = slot else {
-                self.forget(place.key, held.words);
-                continue;
-            };
-            if let Some(number) = self.registry.number(&stored.policy, now) {
-                if !checks
-                    .iter()
-                    .any(|check| Arc::ptr_eq(check.policy, &stored.policy))
-                {
-                    self.registry.touch(number);
-                }
-                held.head = table::head(place.key, number);
-                let evicted = states.write(place.key, held.words, stored, now);
-                self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Empties the cell of a key.
-    fn forget(&self, key: Fingerprint, cell: &Words) {
-        if states::is_long(cell) {
-            self.long.remove(LongKey::new(key, cell));
-        }
-        states::empty(cell);
     }
 
     /// Calls `visit` for every state, each at one instant of its own.

@@ -4,6 +4,8 @@
 //! The locks of the registry and of long states are the standard library's and not in the models; no cell or insert
 //! lock is touched while one of them is held.
 
+use std::sync::Arc;
+
 use loom::thread;
 
 use super::*;

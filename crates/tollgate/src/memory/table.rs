@@ -12,8 +12,6 @@
 //! again as if it had not, so a search ends at the first that never was. New keys are put in under one of a few locks,
 //! chosen by the key, so that no key is put in twice. A void cell is free to take; expiry is no work at all.
 
-use zerocopy::FromZeros as _;
-
 use super::fingerprint::{Fingerprint, HOMES_PER_WINDOW_MIN};
 use crate::sync::{self, AtomicU64, Mutex, MutexGuard, Ordering};
 
@@ -302,6 +300,7 @@ pub(super) fn hold_any(cell: &Words) -> Held<'_> {
 
 #[cfg(not(loom))]
 fn zeroed(words: usize) -> Box<[AtomicU64]> {
+    use zerocopy::FromZeros as _;
     // The system hands out such memory as zeros and backs it as it is used.
     <[AtomicU64]>::new_box_zeroed_with_elems(words)
         .unwrap_or_else(|_| std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>()))

@@ -2,7 +2,11 @@ mod beside_step;
 #[cfg(not(loom))]
 mod stress;
 
+use std::sync::Arc;
+
+use super::table::Words;
 use super::*;
+use crate::policy::Mode;
 
 fn policy(quota: &str) -> Arc<Policy> {
     Arc::new(Policy::new("p", quota.parse().unwrap()).unwrap())
