@@ -3,7 +3,7 @@
 use crate::figures::Figure;
 use crate::keys::Key;
 use crate::ours::{Ours, Room};
-use crate::peers::Peer;
+use crate::peer::Peer;
 use crate::report::Report;
 use crate::resident::bytes;
 use crate::spread::Spread;

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod measure;
 pub mod ours;
 pub mod pause;
+pub mod peer;
 pub mod peers;
 pub mod report;
 pub mod resident;

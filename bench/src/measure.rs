@@ -3,7 +3,7 @@
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::keys::Key;
-use crate::peers::Peer;
+use crate::peer::Peer;
 use crate::scale::Scale;
 use crate::spread::{ROUNDS_MIN, Spread};
 use crate::windows;

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate::{Limiter, MemoryStore, Micros, OnFull, Quota};
 
 use crate::keys::Key;
-use crate::peers::Peer;
+use crate::peer::Peer;
 use crate::workload::{self, Bucket};
 
 /// Places in use at planned load, of all.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::keys::Key;
-use crate::peers::Peer;
+use crate::peer::Peer;
 use crate::scale::Scale;
 use crate::spread::Spread;
 use crate::workload::Outcome;

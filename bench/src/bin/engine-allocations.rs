@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_bench::algorithms::FIXED_SIZE;
 use tollgate_bench::keys::Key;
 use tollgate_bench::ours::{Ours, Room};
-use tollgate_bench::peers::Peer;
+use tollgate_bench::peer::Peer;
 use tollgate_bench::workload::Outcome;
 
 const KEYS: u64 = 1_000;

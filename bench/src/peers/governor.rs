@@ -7,8 +7,8 @@ use governor::state::StateStore;
 use governor::state::keyed::{DashMapStateStore, HashMapStateStore};
 use governor::{Quota, RateLimiter};
 
-use super::Peer;
 use crate::keys::Key;
+use crate::peer::Peer;
 use crate::workload::Bucket;
 
 pub(super) struct Governor<K, S: StateStore<Key = K>>(RateLimiter<K, S, DefaultClock>)

@@ -2,8 +2,8 @@
 
 use leaky_bucket::RateLimiter;
 
-use super::Peer;
 use crate::keys::Key;
+use crate::peer::Peer;
 use crate::workload::Bucket;
 
 pub(super) struct LeakyBucket(RateLimiter);

@@ -9,18 +9,8 @@ pub use mutex_and_deque::MutexAndDeque;
 
 use crate::keys::Key;
 use crate::ours::{Batched, Ours};
+use crate::peer::Peer;
 use crate::workload::Bucket;
-
-/// Something that limits by key.
-pub trait Peer<K: ?Sized>: Send + Sync {
-    /// Asks for each key in turn, and tells how many passed.
-    fn hits(&self, keys: &[&K]) -> usize;
-
-    /// How often it did not keep a key that was in use. Only a limiter with a bound loses any.
-    fn lost(&self) -> u64 {
-        0
-    }
-}
 
 /// Which limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Peer;
 use crate::keys::Key;
+use crate::peer::Peer;
 
 /// At most `limit` in any window, per key.
 pub struct MutexAndDeque<K: Key + ?Sized> {

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use throttlecrab::{PeriodicStore, RateLimiter};
 
-use super::Peer;
 use crate::keys::Key;
+use crate::peer::Peer;
 use crate::workload::Bucket;
 
 /// The least burst that limits.

@@ -104,50 +104,56 @@ impl MemoryStore {
     }
 }
 
-/// A store of `builder` with the states that [`MemoryStore::save`] wrote.
-pub(crate) fn restore(
-    builder: MemoryBuilder,
-    mut from: impl Read,
-    now: Micros,
-) -> Result<(MemoryStore, Restored), SnapshotError> {
-    let mut magic = [0; MAGIC.len()];
-    if read_up_to(&mut from, &mut magic)? < magic.len() || magic != *MAGIC {
-        return Err(SnapshotError::Foreign);
-    }
-    let mut version = [0; 2];
-    let whole_version = read_up_to(&mut from, &mut version)? == version.len();
-    if whole_version && u16::from_le_bytes(version) != VERSION {
-        return Err(SnapshotError::Version(u16::from_le_bytes(version)));
-    }
-    let mut restored = Restored::default();
-    let mut record = Vec::new();
-    let hash = match next_record(&mut from, &mut record)? {
-        Next::Whole => read_hash(&mut Input(&record)),
-        Next::Damaged | Next::Torn | Next::End => None,
-    };
-    let Some((kind, seed, sample)) = hash else {
-        restored.torn = true;
-        return Ok((builder.build(), restored));
-    };
-    let store = builder.with_hash(kind, seed);
-    if store.hash().2 != sample {
-        return Err(SnapshotError::Hash);
-    }
-    let mut policies = HashMap::new();
-    loop {
-        let states = match next_record(&mut from, &mut record)? {
-            Next::Whole => read_record(&record, &mut policies, &store, now),
-            // A damaged record costs itself: its length tells where the next one begins.
-            Next::Damaged => None,
-            Next::Torn => {
-                restored.torn = true;
-                return Ok((store, restored));
-            }
-            Next::End => return Ok((store, restored)),
+impl MemoryBuilder {
+    /// The store, with the states of a snapshot in it that [`MemoryStore::save`] wrote. Each keeps the numbers it was
+    /// made under until a check with newer ones meets it. `now` tells which states still mean something.
+    ///
+    /// # Errors
+    /// A file that is no snapshot, or of a later format. A torn or damaged one is no error: what is whole comes back.
+    pub fn restore(
+        self,
+        mut from: impl Read,
+        now: Micros,
+    ) -> Result<(MemoryStore, Restored), SnapshotError> {
+        let mut magic = [0; MAGIC.len()];
+        if read_up_to(&mut from, &mut magic)? < magic.len() || magic != *MAGIC {
+            return Err(SnapshotError::Foreign);
+        }
+        let mut version = [0; 2];
+        let whole_version = read_up_to(&mut from, &mut version)? == version.len();
+        if whole_version && u16::from_le_bytes(version) != VERSION {
+            return Err(SnapshotError::Version(u16::from_le_bytes(version)));
+        }
+        let mut restored = Restored::default();
+        let mut record = Vec::new();
+        let hash = match next_record(&mut from, &mut record)? {
+            Next::Whole => read_hash(&mut Input(&record)),
+            Next::Damaged | Next::Torn | Next::End => None,
         };
-        match states {
-            Some(states) => restored.states += states,
-            None => restored.torn = true,
+        let Some((kind, seed, sample)) = hash else {
+            restored.torn = true;
+            return Ok((self.build(), restored));
+        };
+        let store = self.with_hash(kind, seed);
+        if store.hash().2 != sample {
+            return Err(SnapshotError::Hash);
+        }
+        let mut policies = HashMap::new();
+        loop {
+            let states = match next_record(&mut from, &mut record)? {
+                Next::Whole => read_record(&record, &mut policies, &store, now),
+                // A damaged record costs itself: its length tells where the next one begins.
+                Next::Damaged => None,
+                Next::Torn => {
+                    restored.torn = true;
+                    return Ok((store, restored));
+                }
+                Next::End => return Ok((store, restored)),
+            };
+            match states {
+                Some(states) => restored.states += states,
+                None => restored.torn = true,
+            }
         }
     }
 }

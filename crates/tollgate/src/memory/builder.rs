@@ -1,12 +1,8 @@
 //! What a memory store is made of.
 
-use std::io::Read;
-
 use super::fingerprint::{KeyHash, KeyHasher};
 use super::table::Table;
 use super::{MemoryStore, OnFull};
-use crate::snapshot::{self, Restored, SnapshotError};
-use crate::time::Micros;
 
 /// Of the memory for logs, the part that is for those that do not fit their cell: one in so many.
 const LONG_SHARE: usize = 4;
@@ -73,19 +69,6 @@ impl MemoryBuilder {
     /// The store.
     pub fn build(self) -> MemoryStore {
         self.with_hasher(KeyHasher::new(self.hash))
-    }
-
-    /// The store, with the states of a snapshot in it that [`MemoryStore::save`] wrote. Each keeps the numbers it was
-    /// made under until a check with newer ones meets it. `now` tells which states still mean something.
-    ///
-    /// # Errors
-    /// A file that is no snapshot, or of a later format. A torn or damaged one is no error: what is whole comes back.
-    pub fn restore(
-        self,
-        from: impl Read,
-        now: Micros,
-    ) -> Result<(MemoryStore, Restored), SnapshotError> {
-        snapshot::restore(self, from, now)
     }
 
     /// The store, with the hash and the seed of another.
