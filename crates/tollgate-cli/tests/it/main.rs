@@ -15,3 +15,4 @@ mod proxy;
 mod random_number;
 mod scenarios;
 mod support;
+mod upstream_leg;
