@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Outlook, State};
-use crate::decision::{Decision, Outcome, Reason, Receipt, Standing, Verdict};
+use crate::decision::{Decision, Outcome, Receipt, Standing, Verdict};
 use crate::policy::{Mode, Policy, Rule};
 use crate::store::Check;
 use crate::time::Micros;
@@ -59,26 +59,26 @@ pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -
         };
         standings.push(standing(check, slot.as_ref(), now, outcome, mark));
     }
-    Decision::new(verdict(checks, &standings, now), now, standings)
+    Decision::of(standings, now)
 }
 
 /// What [`decide`] says of one check of an enforced policy, after it has been charged.
 #[inline]
 pub(crate) fn allowed(limit: u64, outlook: Outlook, now: Micros, charge: Charge) -> Decision {
-    let standing = stand(outlook, limit, now, Outcome::Pass, charge);
+    let standing = Standing::new(limit, Outcome::Pass, outlook, now, charge);
     Decision::new(Verdict::Allow, now, smallvec![standing])
 }
 
 /// What [`decide`] says of one check of an enforced policy that does not count what it denies.
-#[inline]
+#[inline(never)]
 pub(crate) fn denied<C: Counting>(
     algorithm: &C,
     state: Option<&C::State>,
     now: Micros,
-    fits_at: Option<Micros>,
+    cost: u64,
 ) -> Decision {
     let limit = algorithm.capacity();
-    let (outcome, verdict) = match fits_at {
+    let (outcome, verdict) = match algorithm.fits_at(state, now, cost) {
         None => (Outcome::Never, Verdict::Never { max: limit }),
         Some(fits_at) => {
             let retry_after = fits_at.since(now);
@@ -86,7 +86,7 @@ pub(crate) fn denied<C: Counting>(
         }
     };
     let outlook = algorithm.outlook(state, now);
-    let standing = stand(outlook, limit, now, outcome, Charge::default());
+    let standing = Standing::new(limit, outcome, outlook, now, Charge::default());
     Decision::new(verdict, now, smallvec![standing])
 }
 
@@ -107,7 +107,7 @@ pub fn peek(checks: &[Check<'_>], slots: &[Option<Stored>], now: Micros) -> Deci
         let outcome = ask(check, slot, now);
         standings.push(standing(check, slot, now, outcome, None));
     }
-    Decision::new(verdict(checks, &standings, now), now, standings)
+    Decision::of(standings, now)
 }
 
 /// Gives back what the charges of `receipt` still hold, and tells how many units that were.
@@ -364,56 +364,12 @@ fn standing(
         Rule::Deny => (0, 0),
         _ => (policy.capacity().unwrap_or(u64::MAX), facts.remaining),
     };
+    // An algorithm of one's own may still report what is past.
     let outlook = Outlook {
         remaining,
-        grows_at: facts.grows_at,
-        void_at: facts.void_at,
+        grows_at: facts.grows_at.map(|at| at.max(now)),
+        void_at: facts.void_at.max(now),
     };
-    Standing {
-        shadow: is_shadow(check),
-        ..stand(outlook, limit, now, outcome, charge.unwrap_or_default())
-    }
-}
-
-#[inline(always)]
-fn stand(outlook: Outlook, limit: u64, now: Micros, outcome: Outcome, charge: Charge) -> Standing {
-    Standing {
-        at: now,
-        outcome,
-        shadow: false,
-        limit,
-        remaining: outlook.remaining,
-        grows_at: outlook.grows_at,
-        void_at: outlook.void_at,
-        charge,
-    }
-}
-
-/// The strongest outcome of the enforced policies; the longest wait among those that deny.
-fn verdict(checks: &[Check<'_>], standings: &[Standing], now: Micros) -> Verdict {
-    let mut refused = false;
-    let mut never: Option<u64> = None;
-    let mut wait: Option<Duration> = None;
-    for (_, standing) in checks
-        .iter()
-        .zip(standings)
-        .filter(|(check, _)| !is_shadow(check))
-    {
-        match standing.outcome {
-            Outcome::Pass => {}
-            Outcome::Deny { fits_at } => wait = wait.max(Some(fits_at.since(now))),
-            Outcome::Never => {
-                never = Some(never.map_or(standing.limit, |max| max.min(standing.limit)))
-            }
-            Outcome::Refused => refused = true,
-        }
-    }
-    match (refused, never, wait) {
-        (true, ..) => Verdict::Refused {
-            reason: Reason::Policy,
-        },
-        (_, Some(max), _) => Verdict::Never { max },
-        (_, _, Some(retry_after)) => Verdict::Deny { retry_after },
-        _ => Verdict::Allow,
-    }
+    let charge = charge.unwrap_or_default();
+    Standing::new(limit, outcome, outlook, now, charge).of_shadow(is_shadow(check))
 }

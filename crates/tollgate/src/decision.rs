@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::algorithm::Charge;
+use crate::algorithm::{Charge, Outlook};
 use crate::policy::Policy;
 use crate::time::Micros;
 
@@ -57,20 +57,68 @@ pub(crate) enum Outcome {
     Refused,
 }
 
+/// A wait, in microseconds, or one of three words that stand in its place. So a standing is written in few steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wait(u64);
+
+impl Wait {
+    /// There is nothing to wait for.
+    const NONE: Wait = Wait(u64::MAX);
+    /// It never comes.
+    const NEVER: Wait = Wait(u64::MAX - 1);
+    /// Waiting is not the point.
+    const REFUSED: Wait = Wait(u64::MAX - 2);
+
+    fn duration(self) -> Option<Duration> {
+        (self.0 < Wait::REFUSED.0).then(|| Duration::from_micros(self.0))
+    }
+}
+
 /// One policy's standing after the decision: after the charge when the request is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    pub(crate) at: Micros,
-    pub(crate) outcome: Outcome,
-    pub(crate) shadow: bool,
-    pub(crate) limit: u64,
-    pub(crate) remaining: u64,
-    pub(crate) grows_at: Option<Micros>,
-    pub(crate) void_at: Micros,
-    pub(crate) charge: Charge,
+    limit: u64,
+    remaining: u64,
+    fits: Wait,
+    grows: Wait,
+    full: Wait,
+    charge: Charge,
+    shadow: bool,
 }
 
 impl Standing {
+    /// What an enforced policy of so much makes of a check at `now`.
+    #[inline(always)]
+    pub(crate) fn new(
+        limit: u64,
+        outcome: Outcome,
+        outlook: Outlook,
+        now: Micros,
+        charge: Charge,
+    ) -> Self {
+        // An outlook is never earlier than the reading that it is for.
+        let wait = |at: Micros| Wait(at.0.wrapping_sub(now.0));
+        Standing {
+            limit,
+            remaining: outlook.remaining,
+            fits: match outcome {
+                Outcome::Pass => Wait::NONE,
+                Outcome::Deny { fits_at } => wait(fits_at),
+                Outcome::Never => Wait::NEVER,
+                Outcome::Refused => Wait::REFUSED,
+            },
+            grows: outlook.grows_at.map_or(Wait::NONE, wait),
+            full: wait(outlook.void_at),
+            charge,
+            shadow: false,
+        }
+    }
+
+    /// The same, of a policy that only watches.
+    pub(crate) fn of_shadow(self, shadow: bool) -> Self {
+        Standing { shadow, ..self }
+    }
+
     /// The most units the policy can hold; [`u64::MAX`] when it is unlimited.
     pub fn limit(&self) -> u64 {
         self.limit
@@ -88,7 +136,7 @@ impl Standing {
 
     /// Whether this policy by itself would not let the request pass.
     pub fn is_violated(&self) -> bool {
-        self.outcome != Outcome::Pass
+        self.fits != Wait::NONE
     }
 
     /// Whether the policy only watches.
@@ -98,15 +146,12 @@ impl Standing {
 
     /// When this cost fits; `None` when it fits now or never can.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.outcome {
-            Outcome::Deny { fits_at } => Some(fits_at.since(self.at)),
-            Outcome::Pass | Outcome::Never | Outcome::Refused => None,
-        }
+        self.fits.duration()
     }
 
     /// When `remaining` next grows; `None` when nothing is used.
     pub fn grows_after(&self) -> Option<Duration> {
-        self.grows_at.map(|at| at.since(self.at))
+        self.grows.duration()
     }
 
     /// [`grows_after`](Standing::grows_after) in whole seconds, rounded up.
@@ -116,7 +161,7 @@ impl Standing {
 
     /// When the key is as good as new.
     pub fn full_after(&self) -> Duration {
-        self.void_at.since(self.at)
+        Duration::from_micros(self.full.0)
     }
 
     /// Units that this decision charged.
@@ -144,6 +189,33 @@ impl Decision {
             standings,
             degraded: false,
         }
+    }
+
+    /// The decision that follows from where the policies stand: the strongest outcome of the enforced ones, and the
+    /// longest wait among those that deny.
+    pub(crate) fn of(standings: SmallVec<[Standing; 2]>, at: Micros) -> Self {
+        let mut refused = false;
+        let mut never: Option<u64> = None;
+        let mut wait: Option<u64> = None;
+        for standing in standings.iter().filter(|standing| !standing.shadow) {
+            match standing.fits {
+                Wait::NONE => {}
+                Wait::REFUSED => refused = true,
+                Wait::NEVER => never = never.into_iter().chain([standing.limit]).min(),
+                Wait(micros) => wait = wait.max(Some(micros)),
+            }
+        }
+        let verdict = match (refused, never, wait) {
+            (true, ..) => Verdict::Refused {
+                reason: Reason::Policy,
+            },
+            (_, Some(max), _) => Verdict::Never { max },
+            (_, _, Some(micros)) => Verdict::Deny {
+                retry_after: Duration::from_micros(micros),
+            },
+            _ => Verdict::Allow,
+        };
+        Decision::new(verdict, at, standings)
     }
 
     /// A refusal that no policy's numbers had a part in.

@@ -30,6 +30,8 @@ pub struct Policy {
     rule: Rule,
     mode: Mode,
     count_denied: bool,
+    /// Whether it enforces, and charges nothing that it denies: what most do, and is quickly decided.
+    plain: bool,
     version: u64,
     name_hash: u64,
     number: Number,
@@ -105,6 +107,14 @@ impl Counted {
             Counted::Calendar(algorithm) => algorithm,
             Counted::Custom(algorithm) => algorithm.as_ref(),
         }
+    }
+
+    /// Whether its states fit a cell of fixed size.
+    pub(crate) fn is_fixed_size(&self) -> bool {
+        !matches!(
+            self,
+            Counted::SlidingWindow(_) | Counted::Concurrency(_) | Counted::Custom(_)
+        )
     }
 
     /// The algorithm, if its states fit a cell of fixed size.
@@ -202,6 +212,7 @@ impl Policy {
             rule,
             mode: Mode::Enforce,
             count_denied: false,
+            plain: true,
             version: 0,
         })
     }
@@ -211,6 +222,7 @@ impl Policy {
     pub fn with_mode(self, mode: Mode) -> Self {
         Policy {
             mode,
+            plain: mode == Mode::Enforce && !self.count_denied,
             number: Number::default(),
             ..self
         }
@@ -221,6 +233,7 @@ impl Policy {
     pub fn counting_denied(self, count_denied: bool) -> Self {
         Policy {
             count_denied,
+            plain: self.mode == Mode::Enforce && !count_denied,
             number: Number::default(),
             ..self
         }
@@ -272,6 +285,10 @@ impl Policy {
     /// Whether a denied request is charged what still fits.
     pub fn counts_denied(&self) -> bool {
         self.count_denied
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Whether its units are slots, held until they are given back: `concurrency`.

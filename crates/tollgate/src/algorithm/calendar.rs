@@ -140,12 +140,12 @@ impl FixedSize for CalendarWindow {
     fn compact(&self, (end, used): Pair) -> Option<Compact> {
         Some(Compact {
             until: end,
-            rest: used.try_into().ok()?,
+            rest: used,
         })
     }
 
     fn expand(&self, compact: Compact) -> Pair {
-        (compact.until, compact.rest.into())
+        (compact.until, compact.rest)
     }
 }
 

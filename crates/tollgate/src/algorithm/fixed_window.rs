@@ -93,13 +93,13 @@ impl FixedSize for FixedWindow {
     fn compact(&self, (start, used): Pair) -> Option<Compact> {
         Some(Compact {
             until: start + self.period,
-            rest: used.try_into().ok()?,
+            rest: used,
         })
     }
 
     #[inline]
     fn expand(&self, compact: Compact) -> Pair {
-        (compact.until - self.period, compact.rest.into())
+        (compact.until - self.period, compact.rest)
     }
 }
 

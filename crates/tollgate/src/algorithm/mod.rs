@@ -163,7 +163,7 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
     fn used(&self, state: Option<&Self::State>, now: Micros) -> u64;
     /// The state after charging `cost` at `now`, whether it fits or not.
     fn charge(&self, state: Option<Self::State>, now: Micros, cost: u64) -> Self::State;
-    /// Charges `cost` if it fits, and says how it goes on; else the state as it was, and when it fits.
+    /// Charges `cost` if it fits, and says how it goes on; else the state as it was.
     #[inline]
     fn take(&self, state: Option<Self::State>, now: Micros, cost: u64) -> Taken<Self::State> {
         match self.fits_at(state.as_ref(), now, cost) {
@@ -172,7 +172,7 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
                 let outlook = self.outlook(Some(&next), now);
                 Ok((next, outlook))
             }
-            fits_at => Err((state, fits_at)),
+            _ => Err(state),
         }
     }
     /// As `charge`, to be used at `at`, later than `now`.
@@ -195,9 +195,8 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
     fn adopt(&self, state: Self::State, used: u64, now: Micros) -> Option<Self::State>;
 }
 
-/// What became of a charge that was made if it fitted: the state after it and the outlook; or the state as it was, and
-/// when the cost fits.
-pub(crate) type Taken<S> = Result<(S, Outlook), (Option<S>, Option<Micros>)>;
+/// What became of a charge that was made if it fitted: the state after it and the outlook, or the state as it was.
+pub(crate) type Taken<S> = Result<(S, Outlook), Option<S>>;
 
 /// The part of [`Facts`] that no cost is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -311,8 +310,8 @@ impl<C: Counting> Algorithm for C {
 pub(crate) struct Compact {
     /// An instant, not earlier than the one from which the state is void.
     pub(crate) until: u64,
-    /// What else there is to know.
-    pub(crate) rest: u16,
+    /// What else there is to know. A cell has room for a number below [`u16::MAX`].
+    pub(crate) rest: u64,
 }
 
 /// An algorithm whose states nearly always fit a table's cell of fixed size.
@@ -326,5 +325,6 @@ pub(crate) trait FixedSize: Counting<State = Pair> {
 /// refills ahead of it (a state further ahead was made under a clock that has since been put back).
 #[inline]
 fn live_until(void_at: u64, now: Micros, full_refill: u64) -> Option<u64> {
-    (void_at > now.0 && void_at - now.0 <= full_refill.saturating_mul(2)).then_some(void_at)
+    let ahead = void_at.wrapping_sub(now.0);
+    (void_at > now.0 && ahead <= 2 * full_refill).then_some(void_at)
 }

@@ -218,7 +218,7 @@ impl FixedSize for SlidingCounter {
         let until = (index.checked_add(2)?.checked_mul(self.period)?).checked_add(carried)?;
         (carried < self.period).then(|| Compact {
             until,
-            rest: (hidden % u64::from(u16::MAX)) as u16,
+            rest: hidden % u64::from(u16::MAX),
         })
     }
 
@@ -226,7 +226,7 @@ impl FixedSize for SlidingCounter {
     fn expand(&self, compact: Compact) -> Pair {
         let index = compact.until / self.period - 2;
         let carried = compact.until % self.period;
-        let hidden = carried * u64::from(u16::MAX) + u64::from(compact.rest);
+        let hidden = carried * u64::from(u16::MAX) + compact.rest;
         let (previous, current) = (hidden / self.radix(), hidden % self.radix());
         (index, previous << COUNT_BITS | current)
     }

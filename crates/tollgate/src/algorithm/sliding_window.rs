@@ -122,7 +122,7 @@ impl Counting for SlidingWindow {
         let (kept, used) = (live.len(), units(live));
         match self.frees_at(live, used, now, cost) {
             Some(at) if at <= now => {}
-            fits_at => return Err((state, fits_at)),
+            _ => return Err(state),
         }
         let mut entries = state.unwrap_or_default();
         let expired = entries.len() - kept;

@@ -15,6 +15,8 @@ pub struct TokenBucket {
     burst: u64,
     refill: NonZeroU64,
     price: NonZeroU64,
+    /// `2^64 / price`, rounded down, and below 2^64.
+    per_price: u64,
     /// `burst * price`: credits of a full bucket.
     full: u64,
     /// Ticks from empty to full.
@@ -36,9 +38,22 @@ impl TokenBucket {
             burst,
             refill: NonZeroU64::new(refill)?,
             price: NonZeroU64::new(price)?,
+            per_price: u64::MAX / price,
             full,
             full_ticks: full.div_ceil(refill),
         })
+    }
+
+    /// Whole units that `credits` pay for, and the credits that are left over.
+    #[inline]
+    fn units_of(&self, credits: u64) -> (u64, u64) {
+        // The quotient, or one less: what is left out of the reciprocal is less than one of 2^64 parts.
+        let units = ((u128::from(credits) * u128::from(self.per_price)) >> 64) as u64;
+        let rest = credits - units * self.price.get();
+        match rest.checked_sub(self.price.get()) {
+            Some(rest) => (units + 1, rest),
+            None => (units, rest),
+        }
     }
 
     /// Ticks that bring at least `credits`. Most quotas are refilled by one credit a tick.
@@ -81,28 +96,25 @@ impl TokenBucket {
         Micros(now.0 + self.ticks_for(credits))
     }
 
-    /// The outlook with a deficit, which is not 0.
+    /// The outlook with `credits` left, which are not all.
     #[inline]
-    fn outlook_of(&self, deficit: u64, full_at: u64, now: Micros) -> Outlook {
-        let (remaining, missing) = match self.full.checked_sub(deficit) {
-            Some(credits) => (
-                credits / self.price,
-                self.price.get() - credits % self.price,
-            ),
-            None => (0, deficit - self.full + self.price.get()),
-        };
+    fn outlook_of(&self, credits: u64, full_at: u64, now: Micros) -> Outlook {
+        let (remaining, rest) = self.units_of(credits);
         Outlook {
             remaining,
-            grows_at: Some(self.after(now, missing)),
+            grows_at: Some(self.after(now, self.price.get() - rest)),
             void_at: Micros(full_at),
         }
     }
 
     #[inline]
     fn state_of(&self, deficit: u64, now: Micros) -> Pair {
-        let at = now.0;
-        let full_at = at + self.ticks_for(deficit);
-        (full_at, (full_at - at) * self.refill.get() - deficit)
+        let ticks = self.ticks_for(deficit);
+        let rem = match self.refill {
+            ONE => 0,
+            refill => ticks * refill.get() - deficit,
+        };
+        (now.0 + ticks, rem)
     }
 }
 
@@ -126,18 +138,18 @@ impl Counting for TokenBucket {
         self.pays_at(self.deficit(state, now), now, cost)
     }
 
-    /// As the definition says, but the deficit is worked out once.
+    /// As the definition says, but each number is worked out once.
     #[inline(always)]
     fn take(&self, state: Option<Pair>, now: Micros, cost: u64) -> Taken<Pair> {
-        let deficit = self.deficit(state.as_ref(), now);
-        match self.pays_at(deficit, now, cost) {
-            Some(at) if at <= now => {
-                let deficit = deficit + cost * self.price.get();
+        let before = self.deficit(state.as_ref(), now);
+        if cost <= self.burst {
+            let deficit = before + cost * self.price.get();
+            if let Some(credits) = self.full.checked_sub(deficit) {
                 let next = self.state_of(deficit, now);
-                Ok((next, self.outlook_of(deficit, next.0, now)))
+                return Ok((next, self.outlook_of(credits, next.0, now)));
             }
-            fits_at => Err((state, fits_at)),
         }
+        Err(state)
     }
 
     #[inline]
@@ -153,7 +165,14 @@ impl Counting for TokenBucket {
     #[inline(always)]
     fn outlook(&self, state: Option<&Pair>, now: Micros) -> Outlook {
         match (state, self.deficit(state, now)) {
-            (Some((full_at, _)), deficit @ 1..) => self.outlook_of(deficit, *full_at, now),
+            (Some(&(full_at, _)), deficit @ 1..) => match self.full.checked_sub(deficit) {
+                Some(credits) => self.outlook_of(credits, full_at, now),
+                None => Outlook {
+                    remaining: 0,
+                    grows_at: Some(self.after(now, deficit - self.full + self.price.get())),
+                    void_at: Micros(full_at),
+                },
+            },
             _ => Outlook {
                 remaining: self.burst,
                 grows_at: None,
@@ -190,16 +209,36 @@ impl FixedSize for TokenBucket {
     fn compact(&self, (full_at, rem): Pair) -> Option<Compact> {
         Some(Compact {
             until: full_at,
-            rest: rem.try_into().ok()?,
+            rest: rem,
         })
     }
 
     #[inline]
     fn expand(&self, compact: Compact) -> Pair {
-        (compact.until, compact.rest.into())
+        (compact.until, compact.rest)
     }
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reciprocal_divides_exactly() {
+        let edges = |around: u64| around.saturating_sub(2)..=around.saturating_add(2);
+        let numbers = || (0..=53).flat_map(|power| edges(1 << power));
+        for price in numbers().filter(|price| (1..=INTEGER_MAX).contains(price)) {
+            let bucket = TokenBucket::new(1, price, 1).unwrap();
+            let multiples = numbers().map(|units| units.saturating_mul(price));
+            let credits = multiples.flat_map(edges).chain(numbers());
+            for credits in credits.filter(|credits| *credits <= INTEGER_MAX) {
+                let units = (credits / price, credits % price);
+                assert_eq!(bucket.units_of(credits), units, "{credits} / {price}");
+            }
+        }
+    }
 }

@@ -17,6 +17,8 @@ pub(super) const TAG_BITS: u32 = 47;
 /// Bits of a fingerprint that its place in a table comes from: the highest.
 const POSITION_BITS: u32 = 32;
 const BITS: u32 = 58;
+/// Up to this length foldhash takes a key in one step.
+const SHORT_KEY_BYTES: usize = 16;
 /// Bits of the position that are in the tag too, so that tag and place tell the whole fingerprint.
 const SHARED_BITS: u32 = POSITION_BITS + TAG_BITS - BITS;
 /// The fewest homes of a table from whose cells fingerprints can be told: as many as a window spans, times this.
@@ -108,14 +110,28 @@ impl KeyHasher {
         self.hash(0, text).0 ^ self.hash(1, b"short").0
     }
 
-    #[inline]
+    /// Short keys are hashed where this is called: that is a handful of instructions.
+    #[inline(always)]
     fn hash(&self, policy: u64, key: &[u8]) -> Fingerprint {
-        let hash = match self.kind {
-            KeyHash::Fast => {
-                let mut hasher = FoldHasher::with_seed(self.seed[0] ^ policy, &self.shared);
-                hasher.write(key);
-                hasher.finish()
+        match self.kind {
+            KeyHash::Fast if key.len() <= SHORT_KEY_BYTES => {
+                Fingerprint(self.fast(policy, key) >> (u64::BITS - BITS))
             }
+            _ => self.hash_any(policy, key),
+        }
+    }
+
+    #[inline(always)]
+    fn fast(&self, policy: u64, key: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.seed[0] ^ policy, &self.shared);
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    #[inline(never)]
+    fn hash_any(&self, policy: u64, key: &[u8]) -> Fingerprint {
+        let hash = match self.kind {
+            KeyHash::Fast => self.fast(policy, key),
             KeyHash::Strong => {
                 let mut hasher = SipHasher13::new_with_keys(self.seed[0], self.seed[1]);
                 hasher.write_u64(policy);

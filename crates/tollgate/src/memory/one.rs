@@ -12,7 +12,7 @@ use crate::algorithm::{Charge, Counting, FixedSize, Log, State};
 use crate::cpu;
 use crate::decide;
 use crate::decision::Decision;
-use crate::policy::{Counted, Mode};
+use crate::policy::Counted;
 use crate::store::Check;
 use crate::time::Micros;
 
@@ -24,52 +24,83 @@ impl MemoryStore {
     #[inline]
     pub(crate) fn decide_one(&self, check: &Check<'_>, now: Micros) -> Decision {
         let key = self.hasher.fingerprint(check.policy, check.key);
-        self.decide_keyed(check, key, now)
+        self.decide_keyed(check, key, now, |decision| decision)
     }
 
     /// Decides several checks, each by itself: as [`decide`](MemoryStore::decide) one after the other would, but the
     /// memory of all of them is on its way before the first is decided.
     pub fn decide_batch<'c>(
         &self,
-        batch: impl IntoIterator<Item = Check<'c>>,
+        batch: impl IntoIterator<Item = Check<'c>, IntoIter: Clone>,
         now: Micros,
         decisions: &mut Vec<Decision>,
     ) {
-        let mut batch = batch.into_iter().peekable();
-        while batch.peek().is_some() {
+        let mut batch = batch.into_iter();
+        loop {
             let keyed = |check: Check<'c>| {
                 let key = self.hasher.fingerprint(check.policy, check.key);
-                cpu::prefetch(match states::fixed_size(check.policy) {
-                    Some(_) => self.slots.home(key),
-                    None => self.lines.home(key),
+                cpu::prefetch(match states::is_fixed_size(check.policy) {
+                    true => self.slots.home(key),
+                    false => self.lines.home(key),
                 });
-                (check, key)
+                key
             };
-            let ahead: SmallVec<[(Check<'c>, Fingerprint); AHEAD]> =
-                batch.by_ref().take(AHEAD).map(keyed).collect();
-            for (check, key) in ahead {
-                decisions.push(self.decide_keyed(&check, key, now));
+            let ahead: SmallVec<[Fingerprint; AHEAD]> =
+                batch.clone().take(AHEAD).map(keyed).collect();
+            if ahead.is_empty() {
+                return;
+            }
+            decisions.reserve(ahead.len());
+            for (key, check) in ahead.into_iter().zip(&mut batch) {
+                self.decide_keyed(&check, key, now, |decision| decisions.push(decision));
             }
         }
     }
 
     /// One check. Most are of a key that is known, of an enforced policy that counts what it allows, under the numbers
-    /// that the state was made with; those touch one cell and nothing else.
-    #[inline]
-    fn decide_keyed(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Decision {
+    /// that the state was made with; those touch one cell and nothing else. Of these most are of a token bucket whose
+    /// cell is the first that it can be, and nothing but these is in this function.
+    ///
+    /// A decision is handed on where it is made: it is large, and would else be copied.
+    #[inline(always)]
+    fn decide_keyed<R>(
+        &self,
+        check: &Check<'_>,
+        key: Fingerprint,
+        now: Micros,
+        hand_on: impl FnOnce(Decision) -> R,
+    ) -> R {
         let policy = &**check.policy;
-        let plain = check.cost > 0 && policy.mode() == Mode::Enforce && !policy.counts_denied();
-        let (true, Some(counted), Some(number)) =
-            (plain, policy.counted(), self.registry.known(policy))
-        else {
-            return self.decide_together(std::slice::from_ref(check), now);
+        let Some(number) = self.registry.known(policy) else {
+            return hand_on(self.decide_together(std::slice::from_ref(check), now));
         };
+        if !policy.is_plain() || check.cost == 0 || now > decide::LATEST {
+            return hand_on(self.decide_together(std::slice::from_ref(check), now));
+        }
         let head = table::head(key, number);
-        match counted {
-            Counted::TokenBucket(bucket) => self.decide_slot(bucket, check, key, head, now),
-            Counted::FixedWindow(window) => self.decide_slot(window, check, key, head, now),
-            Counted::SlidingCounter(counter) => self.decide_slot(counter, check, key, head, now),
-            Counted::SlidingWindow(window) => self.decide_line(window, check, key, head, now),
+        if let Some(Counted::TokenBucket(bucket)) = policy.counted()
+            && let Some(held) = self.slots.hold_first(key, head)
+        {
+            return self.decide_held(bucket, check, held, now, hand_on);
+        }
+        hand_on(self.decide_known(check, key, head, now))
+    }
+
+    #[inline(never)]
+    fn decide_known(
+        &self,
+        check: &Check<'_>,
+        key: Fingerprint,
+        head: u64,
+        now: Micros,
+    ) -> Decision {
+        match check.policy.counted() {
+            Some(Counted::TokenBucket(bucket)) => self.decide_slot(bucket, check, key, head, now),
+            Some(Counted::FixedWindow(window)) => self.decide_slot(window, check, key, head, now),
+            Some(Counted::SlidingCounter(counter)) => {
+                self.decide_slot(counter, check, key, head, now)
+            }
+            Some(Counted::SlidingWindow(window)) => self.decide_line(window, check, key, head, now),
             _ => self.decide_together(std::slice::from_ref(check), now),
         }
     }
@@ -84,27 +115,41 @@ impl MemoryStore {
         head: u64,
         now: Micros,
     ) -> Decision {
+        match self.slots.hold_as(key, head) {
+            Some(held) => self.decide_held(algorithm, check, held, now, |decision| decision),
+            None => self.decide_together(std::slice::from_ref(check), now),
+        }
+    }
+
+    #[inline(always)]
+    fn decide_held<A: FixedSize, R>(
+        &self,
+        algorithm: &A,
+        check: &Check<'_>,
+        held: Held<'_>,
+        now: Micros,
+        hand_on: impl FnOnce(Decision) -> R,
+    ) -> R {
         let base = self.base.load(Ordering::Relaxed);
-        let at = now.min(decide::LATEST);
-        if let Some(cell) = self.slots.find(key)
-            && let Some(held) = table::hold_as(cell, head)
-            && let Some(pair) = states::unpack(held.stamp(), algorithm, base)
-        {
-            match algorithm.take(pair, at, check.cost) {
-                Err((pair, fits_at)) => {
-                    return decide::denied(algorithm, pair.as_ref(), at, fits_at);
+        if let Some(Some(pair)) = states::unpack(held.stamp(), algorithm, base) {
+            match algorithm.take(Some(pair), now, check.cost) {
+                Err(pair) => {
+                    drop(held);
+                    return hand_on(decide::denied(algorithm, pair.as_ref(), now, check.cost));
                 }
                 Ok((next, outlook)) => {
                     if let Some(stamp) = states::pack(next, algorithm, base) {
                         held.words[1].store(stamp, Ordering::Relaxed);
                         drop(held);
                         let charge = Charge::new(check.cost, &next);
-                        return decide::allowed(algorithm.capacity(), outlook, at, charge);
+                        let limit = algorithm.capacity();
+                        return hand_on(decide::allowed(limit, outlook, now, charge));
                     }
                 }
             }
         }
-        self.decide_together(std::slice::from_ref(check), now)
+        drop(held);
+        hand_on(self.decide_together(std::slice::from_ref(check), now))
     }
 
     #[inline(never)]
@@ -117,12 +162,9 @@ impl MemoryStore {
         now: Micros,
     ) -> Decision {
         let base = self.base.load(Ordering::Relaxed);
-        let at = now.min(decide::LATEST);
-        if let Some(cell) = self.lines.find(key)
-            && let Some(held) = table::hold_as(cell, head)
-        {
+        if let Some(held) = self.lines.hold_as(key, head) {
             let Some(log) = states::read_log(held.words, base) else {
-                match self.decide_long(algorithm, check, key, &held, at) {
+                match self.decide_long(algorithm, check, key, &held, now) {
                     Some(decision) => return decision,
                     None => {
                         drop(held);
@@ -130,15 +172,16 @@ impl MemoryStore {
                     }
                 }
             };
-            match algorithm.take(log, at, check.cost) {
-                Err((log, fits_at)) => {
-                    return decide::denied(algorithm, log.as_ref(), at, fits_at);
+            match algorithm.take(log, now, check.cost) {
+                Err(log) => {
+                    drop(held);
+                    return decide::denied(algorithm, log.as_ref(), now, check.cost);
                 }
                 Ok((next, outlook)) => {
                     if states::write_log(held.words, &next, outlook.void_at, base).is_some() {
                         drop(held);
                         let charge = Charge::new(check.cost, &next);
-                        return decide::allowed(algorithm.capacity(), outlook, at, charge);
+                        return decide::allowed(algorithm.capacity(), outlook, now, charge);
                     }
                 }
             }
@@ -153,16 +196,16 @@ impl MemoryStore {
         check: &Check<'_>,
         key: Fingerprint,
         held: &Held<'_>,
-        at: Micros,
+        now: Micros,
     ) -> Option<Decision> {
         let decide = |long: &mut LongState| {
             let State::Log(log) = &mut long.state else {
                 return None;
             };
-            match algorithm.take(Some(std::mem::take(log)), at, check.cost) {
-                Err((back, fits_at)) => {
+            match algorithm.take(Some(std::mem::take(log)), now, check.cost) {
+                Err(back) => {
                     *log = back.unwrap_or_default();
-                    Some(decide::denied(algorithm, Some(log), at, fits_at))
+                    Some(decide::denied(algorithm, Some(log), now, check.cost))
                 }
                 Ok((next, outlook)) => {
                     *log = next;
@@ -174,17 +217,17 @@ impl MemoryStore {
                         self.base.load(Ordering::Relaxed),
                     );
                     let charge = Charge::new(check.cost, log);
-                    Some(decide::allowed(algorithm.capacity(), outlook, at, charge))
+                    Some(decide::allowed(algorithm.capacity(), outlook, now, charge))
                 }
             }
         };
         let (decision, evicted) = self
             .long
-            .change(LongKey::new(key, held.words), at.0, decide)?;
+            .change(LongKey::new(key, held.words), now.0, decide)?;
         self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
         if let Some(allowed) = decision.as_ref().filter(|decision| decision.is_allowed()) {
             let base = self.base.load(Ordering::Relaxed);
-            states::stamp_long(held.words, at + allowed.full_after(), base);
+            states::stamp_long(held.words, now + allowed.full_after(), base);
         }
         decision
     }

@@ -18,6 +18,7 @@ const DAY_MICROS: u64 = 86_400_000_000;
 static REGISTRIES: AtomicU64 = AtomicU64::new(0);
 
 pub(super) struct Registry {
+    /// Its own, in the bits above those of a number.
     id: u64,
     known: RwLock<Known>,
 }
@@ -42,7 +43,7 @@ struct Entry {
 impl Registry {
     pub(super) fn new() -> Self {
         Registry {
-            id: REGISTRIES.fetch_add(1, Ordering::Relaxed) + 1,
+            id: (REGISTRIES.fetch_add(1, Ordering::Relaxed) + 1) << INDEX_BITS,
             known: RwLock::default(),
         }
     }
@@ -50,8 +51,8 @@ impl Registry {
     /// The number of a policy that has been here before.
     #[inline]
     pub(super) fn known(&self, policy: &Policy) -> Option<u16> {
-        let number = policy.number().told.load(Ordering::Relaxed);
-        (number >> INDEX_BITS == self.id).then_some(number as u16)
+        let told = policy.number().told.load(Ordering::Relaxed);
+        u16::try_from(told ^ self.id).ok()
     }
 
     /// The policy's number; `None` when there are too many policies.
@@ -68,7 +69,7 @@ impl Registry {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *held = Some(Arc::clone(&entry.held));
-        let told = self.id << INDEX_BITS | u64::from(number);
+        let told = self.id | u64::from(number);
         policy.number().told.store(told, Ordering::Relaxed);
         entry.policy.number().told.store(told, Ordering::Relaxed);
         Some(number)

@@ -29,6 +29,12 @@ pub(super) fn fixed_size(policy: &Policy) -> Option<&dyn FixedSize> {
     policy.counted().and_then(Counted::fixed_size)
 }
 
+/// Whether the policy's states fit a cell of 16 bytes.
+#[inline]
+pub(super) fn is_fixed_size(policy: &Policy) -> bool {
+    policy.counted().is_some_and(Counted::is_fixed_size)
+}
+
 pub(super) fn is_long(cell: &Words) -> bool {
     rest(cell[1].load(Ordering::Relaxed)) == LONG
 }
@@ -41,9 +47,10 @@ pub(super) fn empty(cell: &Words) {
 #[inline]
 pub(super) fn pack<A: FixedSize + ?Sized>(pair: Pair, algorithm: &A, base: u64) -> Option<u64> {
     let compact = algorithm.compact(pair)?;
-    let until = compact.until.checked_sub(base)?;
-    let tellable = (1..=UNTIL_MAX).contains(&until) && compact.rest != LONG;
-    tellable.then(|| stamp(until, compact.rest))
+    // A difference below 0 wraps, and is too large then.
+    let until = compact.until.wrapping_sub(base);
+    let tellable = until.wrapping_sub(1) < UNTIL_MAX && compact.rest < u64::from(LONG);
+    tellable.then(|| stamp(until, compact.rest as u16))
 }
 
 /// The state of fixed size that a stamp is, `Some(None)` for absence; `None` if it is kept elsewhere.
@@ -58,7 +65,7 @@ pub(super) fn unpack<A: FixedSize + ?Sized>(
         (_, LONG) => None,
         (_, rest) => Some(Some(algorithm.expand(Compact {
             until: base + until(stamp),
-            rest,
+            rest: rest.into(),
         }))),
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn try_hold(cell: &Words, head: u64) -> Option<Held<'_>> {
 
 /// Holds `cell`, waiting for its holder, as long as its head is otherwise `head`.
 #[inline]
-pub(super) fn hold_as(cell: &Words, head: u64) -> Option<Held<'_>> {
+fn hold_as(cell: &Words, head: u64) -> Option<Held<'_>> {
     let mut turns = 0;
     loop {
         if let Some(held) = try_hold(cell, head) {
@@ -146,6 +146,8 @@ pub(super) struct Claim<'t> {
 }
 
 impl<const CELL: usize> Table<CELL> {
+    /// Cells of a cache line.
+    const LINE_CELLS: usize = LINE_WORDS / CELL;
     /// Homes beyond which a window ends.
     const WINDOW_HOMES: usize = WINDOW * CELL / LINE_WORDS;
     /// The fewest bytes that a table has.
@@ -177,28 +179,52 @@ impl<const CELL: usize> Table<CELL> {
     }
 
     /// The key's cell, if it has one.
-    #[inline(always)]
+    ///
+    /// Which cell of a line it is, nobody can foresee, a processor neither: so a line is gone through without a branch.
+    #[inline]
     pub(super) fn find(&self, key: Fingerprint) -> Option<&[AtomicU64; CELL]> {
-        let window = self.window(key);
-        // Most keys are where they first can be.
-        match window.first() {
-            Some(cell) if cell[0].load(Ordering::Relaxed) >> TAG_SHIFT == key.tag() => Some(cell),
-            _ => Self::find_in(window, key),
-        }
-    }
-
-    #[inline(never)]
-    fn find_in(window: &[[AtomicU64; CELL]], key: Fingerprint) -> Option<&[AtomicU64; CELL]> {
-        for cell in window {
-            let head = cell[0].load(Ordering::Relaxed);
-            if head >> TAG_SHIFT == key.tag() {
-                return Some(cell);
+        for line in self.window(key).chunks_exact(Self::LINE_CELLS) {
+            let (mut found, mut ends) = (usize::MAX, false);
+            for (place, cell) in line.iter().enumerate() {
+                let head = cell[0].load(Ordering::Relaxed);
+                let here = head >> TAG_SHIFT == key.tag();
+                found = std::hint::select_unpredictable(here, place, found);
+                ends |= head == 0;
             }
-            if head == 0 {
-                return None;
+            let cell = line.get(found);
+            if cell.is_some() || ends {
+                return cell;
             }
         }
         None
+    }
+
+    /// Holds the key's cell, if that is the first of its places, the head is `head` and nobody holds it: most are.
+    #[inline(always)]
+    pub(super) fn hold_first(&self, key: Fingerprint, head: u64) -> Option<Held<'_>> {
+        let start = self.first + key.home(self.homes) * LINE_WORDS;
+        let line = self.words.get(start..)?.first_chunk::<LINE_WORDS>()?;
+        let cell = line.as_chunks::<CELL>().0.get(Self::place(key, 0))?;
+        // Nobody waits for memory here: the processor goes on as if this were so.
+        if cell[0].load(Ordering::Relaxed) != head {
+            return None;
+        }
+        try_hold(cell, head)
+    }
+
+    /// Holds the key's cell, if it has one and the head is `head` but for being held.
+    #[inline]
+    pub(super) fn hold_as(&self, key: Fingerprint, head: u64) -> Option<Held<'_>> {
+        let first = self.hold_first(key, head);
+        first.or_else(|| hold_as(self.find(key)?, head))
+    }
+
+    /// Where in its window the key's place `number` is: line by line, and within each from a cell on that differs from
+    /// key to key. So most keys are in their first.
+    #[inline(always)]
+    fn place(key: Fingerprint, number: usize) -> usize {
+        let within = Self::LINE_CELLS - 1;
+        number & !within | (number + key.0 as usize) & within
     }
 
     /// Touches the home of a key, so that it is on its way when it is needed.
@@ -228,7 +254,8 @@ impl<const CELL: usize> Table<CELL> {
         };
         for _ in 0..CLAIM_TRIES {
             let mut least: Option<(u64, &Words, u64)> = None;
-            for cell in self.window(key) {
+            let window = self.window(key);
+            for cell in (0..WINDOW).map(|number| &window[Self::place(key, number)]) {
                 let head = cell[0].load(Ordering::Acquire);
                 if head & HELD != 0 {
                     continue;
