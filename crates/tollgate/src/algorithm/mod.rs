@@ -7,6 +7,7 @@
 mod calendar;
 mod coarse_bucket;
 mod concurrency;
+mod divisor;
 mod fixed_window;
 mod sliding_counter;
 mod sliding_window;

@@ -1,6 +1,7 @@
 //! `sliding-counter`: two counters on clock-aligned windows; cheap and smooth, with a known error.
 
-use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
+use super::divisor::Divisor;
+use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, Taken, live_until};
 use crate::time::Micros;
 
 /// Steps in which the previous window loses its weight, at most.
@@ -16,11 +17,13 @@ const COUNT_BITS: u32 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingCounter {
     limit: u64,
-    period: u64,
+    period: Divisor,
     /// How long a step is, in microseconds.
-    step: u64,
+    step: Divisor,
     /// How many steps a window has.
-    steps: u64,
+    steps: Divisor,
+    /// One more than a counter can be: with a debt, twice the limit.
+    radix: Divisor,
 }
 
 /// Two windows, seen at an instant in the later one or at its beginning.
@@ -34,77 +37,99 @@ struct Windows {
 impl SlidingCounter {
     /// `limit` units per `period_micros`, or `None` for a limit that does not fit a counter.
     pub(crate) fn new(limit: u64, period_micros: u64) -> Option<Self> {
+        if limit >= 1 << (COUNT_BITS - 1) {
+            return None;
+        }
         let step = period_micros.div_ceil(STEPS_MAX);
-        (limit < 1 << (COUNT_BITS - 1)).then_some(SlidingCounter {
+        Some(SlidingCounter {
             limit,
-            period: period_micros,
-            step,
-            steps: period_micros.div_ceil(step),
+            period: Divisor::new(period_micros)?,
+            step: Divisor::new(step)?,
+            steps: Divisor::new(period_micros.div_ceil(step))?,
+            radix: Divisor::new(2 * limit + 1)?,
         })
     }
 
     /// The windows at `now`, and the instant to decide at: never earlier than the state's own window.
-    #[inline]
+    #[inline(always)]
     fn windows(&self, state: Option<&Pair>, now: Micros) -> (Windows, u64) {
-        let open = now.0 / self.period;
-        let none = Windows {
-            index: open,
-            previous: 0,
-            current: 0,
-        };
         let Some(&(index, counts)) = state else {
-            return (none, now.0);
+            return (self.no_windows(now), now.0);
         };
-        let (previous, current) = (counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1));
-        let windows = if current > 0 { 2 } else { 1 };
-        let end = index.saturating_add(windows).saturating_mul(self.period);
-        if live_until(end, now, 2 * self.period).is_none() {
-            return (none, now.0);
-        }
         let known = Windows {
             index,
-            previous,
-            current,
+            previous: counts >> COUNT_BITS,
+            current: counts & ((1 << COUNT_BITS) - 1),
         };
-        if open > index {
-            let moved = Windows {
-                index: index + 1,
-                previous: current,
-                current: 0,
-            };
-            (moved, now.0)
-        } else {
-            (known, now.0.max(index * self.period))
+        let start = index.saturating_mul(self.period.get());
+        match now.0.checked_sub(start) {
+            // Most decisions are in the window of the last.
+            Some(past) if past < self.period.get() => (known, now.0),
+            _ => self.windows_moved(known, now),
+        }
+    }
+
+    #[inline(always)]
+    fn windows_moved(&self, known: Windows, now: Micros) -> (Windows, u64) {
+        let period = self.period.get();
+        let windows = if known.current > 0 { 2 } else { 1 };
+        let end = known.index.saturating_add(windows).saturating_mul(period);
+        if live_until(end, now, 2 * period).is_none() {
+            return (self.no_windows(now), now.0);
+        }
+        if now.0 < known.index * period {
+            return (known, known.index * period);
+        }
+        let moved = Windows {
+            index: known.index + 1,
+            previous: known.current,
+            current: 0,
+        };
+        (moved, now.0)
+    }
+
+    fn no_windows(&self, now: Micros) -> Windows {
+        Windows {
+            index: self.period.divide(now.0).0,
+            previous: 0,
+            current: 0,
         }
     }
 
     /// Units that `previous` still weighs when `left` of the window is to come.
     #[inline]
     fn weighed(&self, previous: u64, left: u64) -> u64 {
-        (previous * left.div_ceil(self.step)).div_ceil(self.steps)
+        match previous {
+            0 => 0,
+            _ => {
+                let steps = self.step.divide_up(left);
+                self.steps.divide_up(previous * steps)
+            }
+        }
     }
 
     #[inline]
     fn weighed_used(&self, windows: Windows, at: u64) -> u64 {
-        let left = (windows.index + 1) * self.period - at;
+        let left = (windows.index + 1) * self.period.get() - at;
         windows.current + self.weighed(windows.previous, left)
     }
 
     /// The first instant of window `index` at which what is left of `previous` is at most `room`, if it has one.
     fn falls_to(&self, room: u64, previous: u64, index: u64) -> Option<u64> {
         let steps = match previous {
-            0 => self.steps,
-            _ => (room * self.steps / previous).min(self.steps),
+            0 => self.steps.get(),
+            _ => (room * self.steps.get() / previous).min(self.steps.get()),
         };
-        (steps > 0).then(|| (index + 1) * self.period - (steps * self.step).min(self.period))
+        let left = (steps * self.step.get()).min(self.period.get());
+        (steps > 0).then(|| (index + 1) * self.period.get() - left)
     }
 
     #[inline]
-    fn frees_at(&self, windows: Windows, at: u64, now: Micros, cost: u64) -> Option<Micros> {
+    fn frees_at(&self, windows: Windows, used: u64, now: Micros, cost: u64) -> Option<Micros> {
         if cost > self.limit {
             return None;
         }
-        if self.weighed_used(windows, at) + cost <= self.limit {
+        if used + cost <= self.limit {
             return Some(now);
         }
         let next = windows.index + 1;
@@ -114,8 +139,25 @@ impl SlidingCounter {
             .and_then(|room| self.falls_to(room, windows.previous, windows.index));
         in_this
             .or_else(|| self.falls_to(self.limit - cost, windows.current, next))
-            .or(Some((next + 1) * self.period))
+            .or(Some((next + 1) * self.period.get()))
             .map(Micros)
+    }
+
+    /// The outlook with `used` units in use.
+    #[inline]
+    fn outlook_of(&self, windows: Windows, used: u64, now: Micros) -> Outlook {
+        let remaining = self.limit.saturating_sub(used);
+        Outlook {
+            remaining,
+            grows_at: (used > 0)
+                .then(|| self.frees_at(windows, used, now, remaining + 1))
+                .flatten(),
+            void_at: match windows {
+                Windows { current: 1.., .. } => Micros((windows.index + 2) * self.period.get()),
+                Windows { previous: 1.., .. } => Micros((windows.index + 1) * self.period.get()),
+                _ => now,
+            },
+        }
     }
 
     fn pair(windows: Windows) -> Pair {
@@ -136,13 +178,26 @@ impl Counting for SlidingCounter {
     }
 
     fn full_refill_micros(&self) -> u64 {
-        2 * self.period
+        2 * self.period.get()
     }
 
     #[inline]
     fn fits_at(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Option<Micros> {
         let (windows, at) = self.windows(state, now);
-        self.frees_at(windows, at, now, cost)
+        self.frees_at(windows, self.weighed_used(windows, at), now, cost)
+    }
+
+    /// As the definition says, but each number is worked out once.
+    #[inline(always)]
+    fn take(&self, state: Option<Pair>, now: Micros, cost: u64) -> Taken<Pair> {
+        let (mut windows, at) = self.windows(state.as_ref(), now);
+        let used = self.weighed_used(windows, at);
+        if cost > self.limit || used + cost > self.limit {
+            return Err(state);
+        }
+        windows.current += cost;
+        let outlook = self.outlook_of(windows, used + cost, now);
+        Ok((SlidingCounter::pair(windows), outlook))
     }
 
     #[inline]
@@ -157,19 +212,7 @@ impl Counting for SlidingCounter {
     #[inline]
     fn outlook(&self, state: Option<&Pair>, now: Micros) -> Outlook {
         let (windows, at) = self.windows(state, now);
-        let used = self.weighed_used(windows, at);
-        let remaining = self.limit.saturating_sub(used);
-        Outlook {
-            remaining,
-            grows_at: (used > 0)
-                .then(|| self.frees_at(windows, at, now, remaining + 1))
-                .flatten(),
-            void_at: match windows {
-                Windows { current: 1.., .. } => Micros((windows.index + 2) * self.period),
-                Windows { previous: 1.., .. } => Micros((windows.index + 1) * self.period),
-                _ => now,
-            },
-        }
+        self.outlook_of(windows, self.weighed_used(windows, at), now)
     }
 
     fn used(&self, state: Option<&Pair>, now: Micros) -> u64 {
@@ -193,18 +236,11 @@ impl Counting for SlidingCounter {
     fn adopt(&self, _: Pair, used: u64, now: Micros) -> Option<Pair> {
         (used > 0).then(|| {
             SlidingCounter::pair(Windows {
-                index: now.0 / self.period,
+                index: self.period.divide(now.0).0,
                 previous: 0,
                 current: used.min(self.limit),
             })
         })
-    }
-}
-
-impl SlidingCounter {
-    /// One more than a counter can be: with a debt, twice the limit.
-    fn radix(&self) -> u64 {
-        2 * self.limit + 1
     }
 }
 
@@ -213,10 +249,12 @@ impl FixedSize for SlidingCounter {
     #[inline]
     fn compact(&self, (index, counts): Pair) -> Option<Compact> {
         let (previous, current) = (counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1));
-        let hidden = previous.checked_mul(self.radix())?.checked_add(current)?;
+        let hidden = previous
+            .checked_mul(self.radix.get())?
+            .checked_add(current)?;
         let carried = hidden / u64::from(u16::MAX);
-        let until = (index.checked_add(2)?.checked_mul(self.period)?).checked_add(carried)?;
-        (carried < self.period).then(|| Compact {
+        let until = (index.checked_add(2)?.checked_mul(self.period.get())?).checked_add(carried)?;
+        (carried < self.period.get()).then(|| Compact {
             until,
             rest: hidden % u64::from(u16::MAX),
         })
@@ -224,10 +262,13 @@ impl FixedSize for SlidingCounter {
 
     #[inline]
     fn expand(&self, compact: Compact) -> Pair {
-        let index = compact.until / self.period - 2;
-        let carried = compact.until % self.period;
+        let (end, carried) = self.period.divide(compact.until);
         let hidden = carried * u64::from(u16::MAX) + compact.rest;
-        let (previous, current) = (hidden / self.radix(), hidden % self.radix());
-        (index, previous << COUNT_BITS | current)
+        // Without units in the window before there is nothing to divide.
+        let (previous, current) = match hidden < self.radix.get() {
+            true => (0, hidden),
+            false => self.radix.divide(hidden),
+        };
+        (end - 2, previous << COUNT_BITS | current)
     }
 }

@@ -1,7 +1,6 @@
 //! `token-bucket` (GCRA, leaky bucket): a burst, then a smooth refill at exactly N per T.
 
-use std::num::NonZeroU64;
-
+use super::divisor::Divisor;
 use super::{Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, Taken, live_until};
 use crate::time::Micros;
 
@@ -13,17 +12,13 @@ use crate::time::Micros;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenBucket {
     burst: u64,
-    refill: NonZeroU64,
-    price: NonZeroU64,
-    /// `2^64 / price`, rounded down, and below 2^64.
-    per_price: u64,
+    refill: Divisor,
+    price: Divisor,
     /// `burst * price`: credits of a full bucket.
     full: u64,
     /// Ticks from empty to full.
     full_ticks: u64,
 }
-
-const ONE: NonZeroU64 = NonZeroU64::MIN;
 
 impl TokenBucket {
     /// `limit` units per `period_ticks` with room for `burst`, or `None` when the numbers do not fit 53 bits.
@@ -36,32 +31,19 @@ impl TokenBucket {
             .map(|_| price * burst)?;
         Some(TokenBucket {
             burst,
-            refill: NonZeroU64::new(refill)?,
-            price: NonZeroU64::new(price)?,
-            per_price: u64::MAX / price,
+            refill: Divisor::new(refill)?,
+            price: Divisor::new(price)?,
             full,
             full_ticks: full.div_ceil(refill),
         })
     }
 
-    /// Whole units that `credits` pay for, and the credits that are left over.
-    #[inline]
-    fn units_of(&self, credits: u64) -> (u64, u64) {
-        // The quotient, or one less: what is left out of the reciprocal is less than one of 2^64 parts.
-        let units = ((u128::from(credits) * u128::from(self.per_price)) >> 64) as u64;
-        let rest = credits - units * self.price.get();
-        match rest.checked_sub(self.price.get()) {
-            Some(rest) => (units + 1, rest),
-            None => (units, rest),
-        }
-    }
-
     /// Ticks that bring at least `credits`. Most quotas are refilled by one credit a tick.
     #[inline]
     fn ticks_for(&self, credits: u64) -> u64 {
-        match self.refill {
-            ONE => credits,
-            refill => credits.div_ceil(refill.get()),
+        match self.refill.get() {
+            1 => credits,
+            _ => self.refill.divide_up(credits),
         }
     }
 
@@ -99,7 +81,7 @@ impl TokenBucket {
     /// The outlook with `credits` left, which are not all.
     #[inline]
     fn outlook_of(&self, credits: u64, full_at: u64, now: Micros) -> Outlook {
-        let (remaining, rest) = self.units_of(credits);
+        let (remaining, rest) = self.price.divide(credits);
         Outlook {
             remaining,
             grows_at: Some(self.after(now, self.price.get() - rest)),
@@ -110,9 +92,9 @@ impl TokenBucket {
     #[inline]
     fn state_of(&self, deficit: u64, now: Micros) -> Pair {
         let ticks = self.ticks_for(deficit);
-        let rem = match self.refill {
-            ONE => 0,
-            refill => ticks * refill.get() - deficit,
+        let rem = match self.refill.get() {
+            1 => 0,
+            refill => ticks * refill - deficit,
         };
         (now.0 + ticks, rem)
     }
@@ -182,7 +164,7 @@ impl Counting for TokenBucket {
     }
 
     fn used(&self, state: Option<&Pair>, now: Micros) -> u64 {
-        self.deficit(state, now).div_ceil(self.price.get())
+        self.price.divide_up(self.deficit(state, now))
     }
 
     /// A charge holds what of its own credits has not been refilled since; older deficits refill first.
@@ -195,7 +177,7 @@ impl Counting for TokenBucket {
         let left = deficit - credits;
         (
             (left > 0).then(|| self.state_of(left, now)),
-            credits.div_ceil(self.price.get()),
+            self.price.divide_up(credits),
         )
     }
 
@@ -221,24 +203,4 @@ impl FixedSize for TokenBucket {
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reciprocal_divides_exactly() {
-        let edges = |around: u64| around.saturating_sub(2)..=around.saturating_add(2);
-        let numbers = || (0..=53).flat_map(|power| edges(1 << power));
-        for price in numbers().filter(|price| (1..=INTEGER_MAX).contains(price)) {
-            let bucket = TokenBucket::new(1, price, 1).unwrap();
-            let multiples = numbers().map(|units| units.saturating_mul(price));
-            let credits = multiples.flat_map(edges).chain(numbers());
-            for credits in credits.filter(|credits| *credits <= INTEGER_MAX) {
-                let units = (credits / price, credits % price);
-                assert_eq!(bucket.units_of(credits), units, "{credits} / {price}");
-            }
-        }
-    }
 }
