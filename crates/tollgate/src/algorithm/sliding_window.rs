@@ -1,5 +1,7 @@
 //! `sliding-window`, the default: never more than N units in any interval of length T.
 
+use std::hint::select_unpredictable;
+
 use super::{Charge, Counting, Entry, Log, Outlook, Taken, live_until};
 use crate::time::Micros;
 
@@ -66,6 +68,32 @@ impl SlidingWindow {
         if entries.len() > ENTRIES_MAX {
             coalesce(entries, self.cell);
         }
+    }
+
+    /// As `take`, on a log of a few entries, all earlier than `now`, and empty ones before or behind: how many of them
+    /// are live, and the outlook. `None` if the cost does not fit.
+    ///
+    /// How many there are nobody can foresee, a processor neither: so they are gone through without a branch.
+    #[inline]
+    pub(crate) fn take_few<const N: usize>(
+        &self,
+        entries: &[Entry; N],
+        now: Micros,
+        cost: u64,
+    ) -> Option<(usize, Outlook)> {
+        let (mut live, mut used, mut oldest) = (0, 0, now.0);
+        for entry in entries.iter().rev() {
+            let counts = entry.units > 0 && entry.at + self.period > now.0;
+            live += usize::from(counts);
+            used += select_unpredictable(counts, entry.units, 0);
+            oldest = select_unpredictable(counts, entry.at, oldest);
+        }
+        let outlook = Outlook {
+            remaining: self.limit.checked_sub(used)?.checked_sub(cost)?,
+            grows_at: Some(Micros(oldest + self.period)),
+            void_at: Micros(now.0 + self.period),
+        };
+        Some((live, outlook))
     }
 
     fn outlook_of(&self, live: &[Entry], used: u64, now: Micros) -> Outlook {

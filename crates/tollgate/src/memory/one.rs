@@ -8,7 +8,7 @@ use super::fingerprint::Fingerprint;
 use super::long::{LongKey, LongState};
 use super::table::{self, Held};
 use super::{MemoryStore, states};
-use crate::algorithm::{Charge, Counting, FixedSize, Log, State};
+use crate::algorithm::{Charge, Counting, Entry, FixedSize, SlidingWindow, State};
 use crate::cpu;
 use crate::decide;
 use crate::decision::Decision;
@@ -153,16 +153,20 @@ impl MemoryStore {
     }
 
     #[inline(never)]
-    fn decide_line<A: Counting<State = Log>>(
+    fn decide_line(
         &self,
-        algorithm: &A,
+        algorithm: &SlidingWindow,
         check: &Check<'_>,
         key: Fingerprint,
         head: u64,
         now: Micros,
     ) -> Decision {
         let base = self.base.load(Ordering::Relaxed);
+        cpu::prefetch(self.lines.behind_home(key));
         if let Some(held) = self.lines.hold_as(key, head) {
+            if let Some(allowed) = self.decide_few(algorithm, check, &held, now) {
+                return allowed;
+            }
             let Some(log) = states::read_log(held.words, base) else {
                 match self.decide_long(algorithm, check, key, &held, now) {
                     Some(decision) => return decision,
@@ -189,10 +193,38 @@ impl MemoryStore {
         self.decide_together(std::slice::from_ref(check), now)
     }
 
-    /// As [`decide_line`](MemoryStore::decide_line), on a log that is kept beside its cell.
-    fn decide_long<A: Counting<State = Log>>(
+    /// As [`decide_line`](MemoryStore::decide_line), on the few entries of a log in its cell, if the check is allowed and
+    /// they stay few.
+    fn decide_few(
         &self,
-        algorithm: &A,
+        algorithm: &SlidingWindow,
+        check: &Check<'_>,
+        held: &Held<'_>,
+        now: Micros,
+    ) -> Option<Decision> {
+        let base = self.base.load(Ordering::Relaxed);
+        let (entries, known) = states::few(held.words, base)?;
+        if entries[..known].last()?.at >= now.0 {
+            return None;
+        }
+        let (live, outlook) = algorithm.take_few(&entries, now, check.cost)?;
+        let added = Entry {
+            at: now.0,
+            units: check.cost,
+        };
+        states::add_to_few(held.words, (known, live), added, outlook.void_at, base)?;
+        let charge = Charge {
+            cost: check.cost,
+            mark: (now.0, 0),
+        };
+        let limit = algorithm.capacity();
+        Some(decide::allowed(limit, outlook, now, charge))
+    }
+
+    /// As [`decide_line`](MemoryStore::decide_line), on a log that is kept beside its cell.
+    fn decide_long(
+        &self,
+        algorithm: &SlidingWindow,
         check: &Check<'_>,
         key: Fingerprint,
         held: &Held<'_>,

@@ -7,6 +7,8 @@
 //!
 //! What does not fit is kept beside the table, and the stamp says so.
 
+use std::hint::select_unpredictable;
+
 use super::fingerprint::Fingerprint;
 use super::long::{LongKey, LongState, LongStates};
 use super::table::{UNTIL_MAX, Words, rest, stamp, until};
@@ -23,6 +25,8 @@ const PAIR: u16 = u16::MAX - 1;
 /// Words of a cell before its entries.
 const HEADER_WORDS: usize = 2;
 const UNITS_BITS: u32 = 16;
+/// Entries that a cell has room for.
+const ENTRIES: usize = 6;
 
 /// The policy's algorithm, if its states fit a cell of 16 bytes.
 pub(super) fn fixed_size(policy: &Policy) -> Option<&dyn FixedSize> {
@@ -86,6 +90,55 @@ pub(super) fn read_log(cell: &Words, base: u64) -> Option<Option<Log>> {
         }
     };
     Some(Some(entries.iter().map(entry).collect()))
+}
+
+/// The entries of a log that is in its cell with room for one more, and how many they are; the others are empty.
+/// `None` for absence too.
+#[inline]
+pub(super) fn few(cell: &Words, base: u64) -> Option<([Entry; ENTRIES], usize)> {
+    let stamp = cell[1].load(Ordering::Relaxed);
+    let known = usize::from(rest(stamp));
+    let words = cell[HEADER_WORDS..].first_chunk::<ENTRIES>()?;
+    if stamp == 0 || known >= ENTRIES {
+        return None;
+    }
+    let entries = std::array::from_fn(|place| {
+        let word = words[place].load(Ordering::Relaxed);
+        let units = word & ((1 << UNITS_BITS) - 1);
+        Entry {
+            at: base + (word >> UNITS_BITS),
+            // What stands behind the last entry means nothing.
+            units: select_unpredictable(place < known, units, 0),
+        }
+    });
+    Some((entries, known))
+}
+
+/// Drops the oldest of the `known` entries, so that `live` are left, and adds one; `None` if that does not fit, and then
+/// nothing is written.
+#[inline]
+pub(super) fn add_to_few(
+    cell: &Words,
+    (known, live): (usize, usize),
+    entry: Entry,
+    void_at: Micros,
+    base: u64,
+) -> Option<()> {
+    let words = cell[HEADER_WORDS..].first_chunk::<ENTRIES>()?;
+    let (at, until) = (entry.at.wrapping_sub(base), void_at.0.wrapping_sub(base));
+    if at > UNTIL_MAX || until > UNTIL_MAX || entry.units >= 1 << UNITS_BITS {
+        return None;
+    }
+    let kept = if live < known { live } else { 0 };
+    for place in 0..kept {
+        let word = words.get(known - live + place)?.load(Ordering::Relaxed);
+        words[place].store(word, Ordering::Relaxed);
+    }
+    words
+        .get(live)?
+        .store(at << UNITS_BITS | entry.units, Ordering::Relaxed);
+    cell[1].store(stamp(until, live as u16 + 1), Ordering::Relaxed);
+    Some(())
 }
 
 /// Writes a log into a cell; `None` if it does not fit, and then nothing is written.

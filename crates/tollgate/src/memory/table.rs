@@ -227,6 +227,12 @@ impl<const CELL: usize> Table<CELL> {
         number & !within | (number + key.0 as usize) & within
     }
 
+    /// The line behind the home of a key, where many are that found their home taken.
+    #[inline]
+    pub(super) fn behind_home(&self, key: Fingerprint) -> &AtomicU64 {
+        &self.window(key)[Self::LINE_CELLS][0]
+    }
+
     /// Touches the home of a key, so that it is on its way when it is needed.
     #[inline]
     pub(super) fn home(&self, key: Fingerprint) -> &AtomicU64 {
