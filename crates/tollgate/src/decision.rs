@@ -63,6 +63,7 @@ pub struct Standing {
     pub(crate) at: Micros,
     pub(crate) outcome: Outcome,
     pub(crate) shadow: bool,
+    pub(crate) blocked: bool,
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
     pub(crate) grows_at: Option<Micros>,
@@ -76,7 +77,7 @@ impl Standing {
         self.limit
     }
 
-    /// Units in use.
+    /// Units in use; while the key is blocked, all of them.
     pub fn used(&self) -> u64 {
         self.limit.saturating_sub(self.remaining)
     }
@@ -94,6 +95,11 @@ impl Standing {
     /// Whether the policy only watches.
     pub fn is_shadow(&self) -> bool {
         self.shadow
+    }
+
+    /// Whether the policy's penalty holds the key off at this instant, whatever its units are.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     /// When this cost fits; `None` when it fits now or never can.

@@ -58,7 +58,10 @@ impl MemoryStore {
     #[inline]
     fn decide_keyed(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Decision {
         let policy = &**check.policy;
-        let plain = check.cost > 0 && policy.mode() == Mode::Enforce && !policy.counts_denied();
+        let plain = check.cost > 0
+            && policy.mode() == Mode::Enforce
+            && !policy.counts_denied()
+            && policy.blocks().is_none();
         let (true, Some(counted), Some(number)) =
             (plain, policy.counted(), self.registry.known(policy))
         else {

@@ -107,7 +107,7 @@ impl Known {
             return Some(number);
         }
         let entry = Entry {
-            policy: Arc::new(Policy::clone(policy)),
+            policy: Arc::new(policy.alone()),
             held: Arc::default(),
             unheld_since: None,
         };
