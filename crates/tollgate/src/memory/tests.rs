@@ -147,6 +147,7 @@ fn a_block_that_finds_no_room_is_lost_and_counted() {
     let flood: Vec<String> = (0..flood("token")).map(|key| key.to_string()).collect();
     let takes = |key: &&String| charge(&store, &policy, key, 5, 1_000_000).is_allowed();
     let found: Vec<&String> = flood.iter().filter(takes).collect();
+    let found = &found[found.len().saturating_sub(20_000)..];
     let before = store.stats(Micros(0)).newcomers_without_room;
     assert!(before > 0, "the store did not fill");
     let denied = |key: &&&String| !charge(&store, &policy, key, 5, 1_000_001).is_allowed();
