@@ -33,7 +33,8 @@ macro_rules! store_conformance {
             a_shadow_policy_blocks_only_itself waiting_begins_no_block a_turn_waits_for_the_end_of_a_block
             reset_lifts_a_block refunds_leave_a_block_alone what_cannot_be_denied_for_a_time_begins_no_block
             a_denial_that_counts_is_charged_once_for_each_block a_block_outlives_a_change_of_the_quota
-            a_shorter_penalty_shortens_a_block a_penalty_that_is_taken_away_counts_no_more
+            a_shorter_penalty_shortens_a_block
+            numbers_of_a_penalty_that_change_without_a_version_are_told_apart a_penalty_that_is_taken_away_counts_no_more
             a_block_and_a_clock_that_goes_back a_block_of_a_century_is_no_overflow
             a_hundred_parallel_denials_begin_one_block);
     };

@@ -236,7 +236,8 @@ impl Policy {
         Ok(Policy::unchecked(name, rule))
     }
 
-    /// The same policy, blocking a key for a while after a denial.
+    /// The same policy, blocking a key for a while after a denial. Where a store has no room for the block, the denial
+    /// stands and the block is lost.
     ///
     /// # Errors
     /// Numbers that make no penalty; `deny` and `unlimited`, which can have none.
@@ -347,14 +348,6 @@ impl Policy {
         match self.counted() {
             Some(Counted::Blocks(blocks)) => Some(*blocks),
             _ => None,
-        }
-    }
-
-    /// The same policy without its penalty, for keeping what its own states mean.
-    pub(crate) fn alone(&self) -> Self {
-        Policy {
-            blocks: None,
-            ..self.clone()
         }
     }
 

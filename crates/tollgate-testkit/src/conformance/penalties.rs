@@ -414,6 +414,7 @@ pub fn a_shorter_penalty_shortens_a_block(store: &dyn Store) {
     passes(store, &old, 0.0);
     denied(store, &old, 0.0, 1_000.0);
     let new = version("1/s", Some(growing()), 1);
+    assert_eq!(peek(store, &new, 1, 100.0).retry_after(), Some(secs(40.0)));
     denied(store, &new, 100.0, 40.0);
     denied(store, &new, 101.0, 39.0);
     // A node that still has the old rules does not flip the state back.
@@ -429,6 +430,19 @@ pub fn a_shorter_penalty_shortens_a_block(store: &dyn Store) {
     denied(store, &longer, 141.0, 19.0);
     passes(store, &longer, 160.0);
     denied(store, &longer, 160.0, 9_000.0);
+}
+
+pub fn numbers_of_a_penalty_that_change_without_a_version_are_told_apart(store: &dyn Store) {
+    let long = Penalty::new(secs(1_000.0)).forgiven_after(secs(5_000.0));
+    let short = Penalty::new(secs(300.0)).forgiven_after(secs(10.0));
+    let [long, short] = [long, short].map(|penalty| version("1/s", Some(penalty), 0));
+    passes(store, &long, 0.0);
+    denied(store, &long, 0.0, 1_000.0);
+    denied(store, &short, 500.0, 300.0);
+    denied(store, &long, 600.0, 200.0);
+    assert_eq!(take(store, &long, 0, 600.0).full_after(), secs(5_200.0));
+    assert_eq!(take(store, &short, 0, 700.0).full_after(), secs(110.0));
+    passes(store, &short, 800.0);
 }
 
 pub fn a_penalty_that_is_taken_away_counts_no_more(store: &dyn Store) {

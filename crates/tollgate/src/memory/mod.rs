@@ -65,7 +65,7 @@ pub struct MemoryStore {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStats {
-    /// Keys with a state that still means something. In a large store, estimated from a part of it.
+    /// Keys with a state that still means something, and blocks of keys. In a large store, estimated from a part of it.
     pub keys: u64,
     /// Bytes in use by them, estimated. Memory once taken is kept, at most the bound.
     pub bytes: u64,

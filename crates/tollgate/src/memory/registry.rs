@@ -107,7 +107,7 @@ impl Known {
             return Some(number);
         }
         let entry = Entry {
-            policy: Arc::new(policy.alone()),
+            policy: Arc::new(Policy::clone(policy)),
             held: Arc::default(),
             unheld_since: None,
         };

@@ -116,7 +116,7 @@ fn punished() -> Arc<Policy> {
 }
 
 #[test]
-fn a_flood_of_one_shot_keys_does_not_wash_out_a_block() {
+fn a_flood_of_lighter_keys_does_not_wash_out_a_block() {
     let (store, policy) = (small(OnFull::Open), punished());
     let blocked = |now| {
         let key = |offender| format!("offender-{offender}");
@@ -132,7 +132,7 @@ fn a_flood_of_one_shot_keys_does_not_wash_out_a_block() {
     }
     assert_eq!(blocked(1_000_000), 100);
     for key in 0..flood("token") {
-        assert!(charge(&store, &policy, &format!("flood-{key}"), 1, 1_000_001).is_allowed());
+        assert!(charge(&store, &policy, &format!("flood-{key}"), 3, 1_000_001).is_allowed());
     }
     let stats = store.stats(Micros::from_secs(1_000_001));
     assert!(stats.newcomers_without_room > 0, "{stats:?}");
@@ -325,4 +325,23 @@ fn a_shadow_policy_without_room_refuses_nobody() {
         assert!(charge(&store, &shadow, &key.to_string(), 1, 0).is_allowed());
     }
     assert!(store.stats(Micros(0)).newcomers_without_room > 0);
+}
+
+#[test]
+fn a_shadow_policy_whose_block_finds_no_room_refuses_nobody() {
+    let (store, full) = (small(OnFull::Closed), policy("5 per hour token-bucket"));
+    for key in 0..2 * flood("token") {
+        let _ = charge(&store, &full, &key.to_string(), 5, 0);
+    }
+    let shadow = Policy::new("watch", "1 per hour".parse().unwrap()).unwrap();
+    let penalty = Penalty::new(std::time::Duration::from_secs(60));
+    let shadow = shadow.with_penalty(penalty).unwrap();
+    let shadow = Arc::new(shadow.with_mode(Mode::Shadow));
+    let lost = store.stats(Micros(0)).newcomers_without_room;
+    for key in 0..1_000 {
+        for _ in 0..2 {
+            assert!(charge(&store, &shadow, &key.to_string(), 1, 0).is_allowed());
+        }
+    }
+    assert!(store.stats(Micros(0)).newcomers_without_room > lost);
 }
