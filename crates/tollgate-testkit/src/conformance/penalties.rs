@@ -279,13 +279,10 @@ pub fn a_turn_waits_for_the_end_of_a_block(store: &dyn Store) {
     ];
     (0..5).for_each(|_| passes(store, &q, 0.0));
     let checks = checks(&q, "ann", 1);
-    let (turn, _) = wait(store.reserve(&checks, at(0.0), at(9.0))).unwrap();
-    assert_eq!(turn, at(0.0));
-    let watched = &peek(store, &q, 1, 20.0).standings()[1].used();
-    assert_eq!(
-        *watched, 3,
-        "nothing was charged to the one that is blocked"
-    );
+    let (turn, _) = wait(store.reserve(&checks, at(16.0), at(18.0))).unwrap();
+    assert_eq!(turn, at(16.0));
+    let watched = peek(store, &q, 1, 20.0).standings()[1].used();
+    assert_eq!(watched, 3, "nothing was charged to the one that is blocked");
 }
 
 pub fn reset_lifts_a_block(store: &dyn Store) {
