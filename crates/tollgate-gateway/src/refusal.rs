@@ -270,18 +270,25 @@ impl Refusal {
     }
 }
 
-/// "Policy per-user.minute allows 5 per minute. Try again in 13 seconds."
+/// "Rate limit exceeded: per-user.minute allows 5 per minute. Try again in 13 seconds."
 fn denied_detail(policies: &[Arc<Policy>], decision: &Decision) -> String {
     let violated = policies
         .iter()
         .zip(decision.standings())
         .find(|(_, standing)| standing.is_violated() && !standing.is_shadow());
     let rule = violated.and_then(|(policy, _)| Some((policy.name(), policy.quota()?)));
+    // What more there is to say to somebody who is held off longer than the quota explains.
+    let blocks = match violated {
+        Some((_, standing)) if standing.is_blocked() => " and blocks whoever asks for more",
+        _ => "",
+    };
     let seconds = decision.retry_after_secs().unwrap_or(1);
     let unit = if seconds == 1 { "second" } else { "seconds" };
     match rule {
         Some((name, quota)) => {
-            format!("Rate limit exceeded: {name} allows {quota:#}. Try again in {seconds} {unit}.")
+            format!(
+                "Rate limit exceeded: {name} allows {quota:#}{blocks}. Try again in {seconds} {unit}."
+            )
         }
         None => format!("Rate limit exceeded. Try again in {seconds} {unit}."),
     }

@@ -1,8 +1,11 @@
 //! What every store must keep. A store's tests are one line: `tollgate_testkit::store_conformance!(make_store)`.
 
+mod penalties;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use penalties::*;
 use tollgate::{Check, Checks, Decision, Micros, Mode, Policy, Quota, Store, Verdict};
 
 /// Makes one `#[test]` of each promise, on a fresh store from `$make`.
@@ -22,7 +25,18 @@ macro_rules! store_conformance {
             deny_refuses_and_unlimited_passes reset_forgets_one_key_and_reset_all_every_key
             the_same_key_and_policy_twice_is_one_check keys_and_policies_do_not_meet
             a_third_holder_of_two_waits_for_a_lease_to_end a_slot_that_is_given_back_is_free_at_once
-            the_window_before_weighs_less_in_steps a_refund_of_the_window_before_gives_back_what_still_weighs);
+            the_window_before_weighs_less_in_steps a_refund_of_the_window_before_gives_back_what_still_weighs
+            a_denial_blocks_for_the_stated_time blocks_grow_by_the_factor_up_to_the_maximum
+            denials_during_a_block_do_not_count quiet_time_forgives
+            retry_after_of_a_blocked_key_is_the_first_instant_that_passes nothing_remains_during_a_block
+            peek_agrees_with_the_denial_that_would_block only_the_policy_that_denies_blocks
+            a_shadow_policy_blocks_only_itself waiting_begins_no_block a_turn_waits_for_the_end_of_a_block
+            reset_lifts_a_block refunds_leave_a_block_alone what_cannot_be_denied_for_a_time_begins_no_block
+            a_denial_that_counts_is_charged_once_for_each_block a_block_outlives_a_change_of_the_quota
+            a_shorter_penalty_shortens_a_block
+            numbers_of_a_penalty_that_change_without_a_version_are_told_apart a_penalty_that_is_taken_away_counts_no_more
+            a_block_and_a_clock_that_goes_back a_block_of_a_century_is_no_overflow
+            a_hundred_parallel_denials_begin_one_block);
     };
     (@each $make:expr; $($promise:ident)*) => {
         $(#[test] fn $promise() { $crate::conformance::$promise(&$make()); })*

@@ -1,6 +1,9 @@
 //! What each algorithm means, written so plainly that it cannot be wrong: a log of everything admitted, and nothing
 //! clever. Slow on purpose.
 
+mod denials;
+
+pub use denials::{Block, Denials};
 use tollgate::AlgorithmKind;
 
 /// What an oracle knows: the algorithms, and the fixed window on UTC's minutes, hours and days.

@@ -1,9 +1,13 @@
 //! The one way from checks and states to a decision, for every store that holds states itself.
 
+mod penalties;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::{SmallVec, smallvec};
+
+use penalties::Beside;
 
 use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Outlook, State};
 use crate::decision::{Decision, Outcome, Receipt, Standing, Verdict};
@@ -23,30 +27,37 @@ pub struct Stored {
     pub state: State,
 }
 
-/// Decides all `checks` at `now`. `slots` holds the state of each check, and afterwards what to keep of it.
+/// The states that a decision on `checks` needs, each as a check that has it: those of the checks themselves, in their
+/// order, and behind all of them those of their policies' [penalties](crate::Penalty), in the same order.
+pub fn cells<'a>(checks: &[Check<'a>]) -> SmallVec<[Check<'a>; 2]> {
+    let penalties = checks.iter().filter_map(penalties::cell_of);
+    checks.iter().copied().chain(penalties).collect()
+}
+
+/// Decides all `checks` at `now`. `slots` holds the states of their [`cells`], and afterwards what to keep of them.
 ///
-/// When a check is denied no slot changes, but for the policies that count denied requests, and for states that
-/// move to a newer policy's numbers.
+/// When a check is denied no slot changes, but for the policies that count denied requests, for the blocks that a
+/// denial begins, and for states that move to a newer policy's numbers.
 pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> Decision {
     let now = now.min(LATEST);
-    for (check, slot) in checks.iter().zip(slots.iter_mut()) {
-        migrate(check, slot, now);
-    }
+    migrate_all(checks, slots, now);
+    let (slots, blocks) = slots.split_at_mut(checks.len().min(slots.len()));
+    let mut penalties = penalties::beside(checks, blocks, now);
     let asked: SmallVec<[Outcome; 2]> = checks
         .iter()
         .zip(slots.iter())
-        .map(|(check, slot)| ask(check, slot.as_ref(), now))
+        .zip(&penalties)
+        .map(|((check, slot), penalty)| penalty.hold_off(check, ask(check, slot.as_ref(), now)))
         .collect();
-    let allowed = checks
-        .iter()
-        .zip(&asked)
-        .all(|(check, outcome)| is_shadow(check) || *outcome == Outcome::Pass);
+    let allowed = all_pass(checks, &asked);
 
     let mut standings = SmallVec::new();
-    for ((check, slot), outcome) in checks.iter().zip(slots.iter_mut()).zip(asked) {
+    let slots = checks.iter().zip(slots.iter_mut());
+    for (((check, slot), outcome), penalty) in slots.zip(asked).zip(&mut penalties) {
+        let counts_denied = check.policy.counts_denied() && !is_shadow(check);
         let cost = match outcome {
             Outcome::Pass if allowed => check.cost,
-            Outcome::Deny { .. } if check.policy.counts_denied() && !is_shadow(check) => {
+            Outcome::Deny { .. } if counts_denied && penalty.until.is_none() => {
                 facts(check, slot.as_ref(), now).remaining
             }
             _ => 0,
@@ -57,9 +68,15 @@ pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -
         } else {
             outcome
         };
-        standings.push(standing(check, slot.as_ref(), now, outcome, mark));
+        let outcome = penalty.punish(check, outcome, allowed, now);
+        standings.push(standing(check, slot.as_ref(), penalty, now, outcome, mark));
     }
     Decision::of(standings, now)
+}
+
+fn all_pass(checks: &[Check<'_>], outcomes: &[Outcome]) -> bool {
+    let mut each = checks.iter().zip(outcomes);
+    each.all(|(check, outcome)| is_shadow(check) || *outcome == Outcome::Pass)
 }
 
 /// What [`decide`] says of one check of an enforced policy, after it has been charged.
@@ -90,11 +107,27 @@ pub(crate) fn denied<C: Counting>(
     Decision::new(verdict, now, smallvec![standing])
 }
 
-/// What [`decide`] would decide, without changing anything.
+/// What [`decide`] would decide, without changing anything. `slots` holds the states of the checks' [`cells`].
+///
+/// Each policy's standing is the one before a charge, or before the block that a denial would begin; the waits include
+/// that block.
 pub fn peek(checks: &[Check<'_>], slots: &[Option<Stored>], now: Micros) -> Decision {
+    look(checks, slots, now, true)
+}
+
+/// What [`peek`] says; without `punished`, as it would be if a denial began no block.
+fn look(checks: &[Check<'_>], slots: &[Option<Stored>], now: Micros, punished: bool) -> Decision {
     let now = now.min(LATEST);
-    let mut standings = SmallVec::new();
-    for (check, slot) in checks.iter().zip(slots) {
+    let (slots, blocks) = slots.split_at(checks.len().min(slots.len()));
+    let mut blocks: SmallVec<[Option<Stored>; 2]> = blocks.iter().cloned().collect();
+    let cells = checks.iter().filter_map(penalties::cell_of);
+    cells
+        .zip(&mut blocks)
+        .for_each(|(cell, block)| migrate(&cell, block, now));
+    let mut penalties = penalties::beside(checks, &mut blocks, now);
+    let mut outcomes: SmallVec<[Outcome; 2]> = SmallVec::new();
+    let mut standings: SmallVec<[Standing; 2]> = SmallVec::new();
+    for ((check, slot), penalty) in checks.iter().zip(slots).zip(&penalties) {
         let mut moved = None;
         let slot = match slot {
             Some(stored) if moves(check, stored) => {
@@ -104,13 +137,23 @@ pub fn peek(checks: &[Check<'_>], slots: &[Option<Stored>], now: Micros) -> Deci
             }
             slot => slot.as_ref(),
         };
-        let outcome = ask(check, slot, now);
-        standings.push(standing(check, slot, now, outcome, None));
+        let outcome = penalty.hold_off(check, ask(check, slot, now));
+        outcomes.push(outcome);
+        standings.push(standing(check, slot, penalty, now, outcome, None));
+    }
+    if punished {
+        let allowed = all_pass(checks, &outcomes);
+        let each = checks.iter().zip(&mut penalties).zip(outcomes);
+        for (((check, penalty), outcome), standing) in each.zip(&mut standings) {
+            let outcome = penalty.punish(check, outcome, allowed, now);
+            *standing = standing.told(outcome, now);
+        }
     }
     Decision::of(standings, now)
 }
 
-/// Gives back what the charges of `receipt` still hold, and tells how many units that were.
+/// Gives back what the charges of `receipt` still hold, and tells how many units that were. `slots` holds the states of
+/// the checks alone.
 pub fn refund(
     checks: &[Check<'_>],
     slots: &mut [Option<Stored>],
@@ -125,7 +168,7 @@ pub fn refund(
 }
 
 /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the difference
-/// back, or charges it, up to a debt of one capacity.
+/// back, or charges it, up to a debt of one capacity. `slots` holds the states of the checks alone.
 pub fn settle(checks: &[Check<'_>], slots: &mut [Option<Stored>], receipt: &Receipt, now: Micros) {
     let now = now.min(LATEST);
     for ((check, slot), charge) in checks.iter().zip(slots).zip(&receipt.charges) {
@@ -143,8 +186,9 @@ pub fn settle(checks: &[Check<'_>], slots: &mut [Option<Stored>], receipt: &Rece
     }
 }
 
-/// Charges all `checks` for the first instant, not later than `until`, at which they all fit, and says when that is. When
-/// there is none, or an algorithm takes no reservations, tells what [`peek`] would, and nothing is charged.
+/// Charges all `checks` for the first instant, not later than `until`, at which they all fit and no block holds them off,
+/// and says when that is. When there is none, or an algorithm takes no reservations, tells what [`peek`] would, and
+/// nothing is charged. No block begins: who waits is not denied. `slots` holds the states of the checks' [`cells`].
 pub fn reserve(
     checks: &[Check<'_>],
     slots: &mut [Option<Stored>],
@@ -152,25 +196,24 @@ pub fn reserve(
     until: Micros,
 ) -> Result<(Micros, Receipt), Decision> {
     let now = now.min(LATEST);
-    for (check, slot) in checks.iter().zip(slots.iter_mut()) {
-        migrate(check, slot, now);
-    }
-    let denied = peek(checks, slots, now);
-    let wait = match denied.verdict() {
+    migrate_all(checks, slots, now);
+    let denied = |slots: &[Option<Stored>]| Err(peek(checks, slots, now));
+    let seen = look(checks, slots, now, false);
+    let wait = match seen.verdict() {
         Verdict::Allow => Duration::ZERO,
         Verdict::Deny { retry_after } => retry_after,
-        Verdict::Never { .. } | Verdict::Refused { .. } => return Err(denied),
+        Verdict::Never { .. } | Verdict::Refused { .. } => return denied(slots),
     };
     let at = now + wait;
     if at > until.min(LATEST) {
-        return Err(denied);
+        return denied(slots);
     }
     let mut charges = SmallVec::new();
     let mut reserved: SmallVec<[Option<Stored>; 2]> = SmallVec::new();
-    for (check, slot) in checks.iter().zip(slots.iter()) {
+    for ((check, slot), standing) in checks.iter().zip(slots.iter()).zip(seen.standings()) {
         let counts = check.cost > 0
             && check.policy.algorithm().is_some()
-            && !(is_shadow(check) && ask(check, slot.as_ref(), now) != Outcome::Pass);
+            && !(is_shadow(check) && standing.is_violated());
         if !counts {
             charges.push(Charge::default());
             reserved.push(slot.clone());
@@ -182,7 +225,7 @@ pub fn reserve(
         };
         let Some(stored) = stored else {
             if !is_shadow(check) {
-                return Err(denied);
+                return denied(slots);
             }
             charges.push(Charge::default());
             reserved.push(slot.clone());
@@ -280,6 +323,13 @@ fn moves(check: &Check<'_>, stored: &Stored) -> bool {
     check.policy.version() >= stored.policy.version() && !check.policy.counts_like(&stored.policy)
 }
 
+fn migrate_all(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) {
+    let penalties = checks.iter().filter_map(penalties::cell_of);
+    for (cell, slot) in checks.iter().copied().chain(penalties).zip(slots) {
+        migrate(&cell, slot, now);
+    }
+}
+
 fn migrate(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros) {
     let Some(stored) = slot else { return };
     if moves(check, stored) {
@@ -354,6 +404,7 @@ fn charge(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros, cost: u64) 
 fn standing(
     check: &Check<'_>,
     slot: Option<&Stored>,
+    penalty: &Beside<'_, '_>,
     now: Micros,
     outcome: Outcome,
     charge: Option<Charge>,
@@ -370,6 +421,8 @@ fn standing(
         grows_at: facts.grows_at.map(|at| at.max(now)),
         void_at: facts.void_at.max(now),
     };
+    let outlook = penalty.over(check, slot, now, outlook);
     let charge = charge.unwrap_or_default();
-    Standing::new(limit, outcome, outlook, now, charge).of_shadow(is_shadow(check))
+    let blocked = penalty.until.is_some();
+    Standing::new(limit, outcome, outlook, now, charge).marked(is_shadow(check), blocked)
 }

@@ -69,6 +69,22 @@ impl Wait {
     /// Waiting is not the point.
     const REFUSED: Wait = Wait(u64::MAX - 2);
 
+    /// An outlook is never earlier than the reading that it is for.
+    #[inline(always)]
+    fn until(at: Micros, now: Micros) -> Self {
+        Wait(at.0.wrapping_sub(now.0))
+    }
+
+    #[inline(always)]
+    fn told(outcome: Outcome, now: Micros) -> Self {
+        match outcome {
+            Outcome::Pass => Wait::NONE,
+            Outcome::Deny { fits_at } => Wait::until(fits_at, now),
+            Outcome::Never => Wait::NEVER,
+            Outcome::Refused => Wait::REFUSED,
+        }
+    }
+
     fn duration(self) -> Option<Duration> {
         (self.0 < Wait::REFUSED.0).then(|| Duration::from_micros(self.0))
     }
@@ -84,6 +100,7 @@ pub struct Standing {
     full: Wait,
     charge: Charge,
     shadow: bool,
+    blocked: bool,
 }
 
 impl Standing {
@@ -96,27 +113,32 @@ impl Standing {
         now: Micros,
         charge: Charge,
     ) -> Self {
-        // An outlook is never earlier than the reading that it is for.
-        let wait = |at: Micros| Wait(at.0.wrapping_sub(now.0));
+        let wait = |at| Wait::until(at, now);
         Standing {
             limit,
             remaining: outlook.remaining,
-            fits: match outcome {
-                Outcome::Pass => Wait::NONE,
-                Outcome::Deny { fits_at } => wait(fits_at),
-                Outcome::Never => Wait::NEVER,
-                Outcome::Refused => Wait::REFUSED,
-            },
+            fits: Wait::told(outcome, now),
             grows: outlook.grows_at.map_or(Wait::NONE, wait),
             full: wait(outlook.void_at),
             charge,
             shadow: false,
+            blocked: false,
         }
     }
 
-    /// The same, of a policy that only watches.
-    pub(crate) fn of_shadow(self, shadow: bool) -> Self {
-        Standing { shadow, ..self }
+    /// The same with another outcome.
+    pub(crate) fn told(self, outcome: Outcome, now: Micros) -> Self {
+        let fits = Wait::told(outcome, now);
+        Standing { fits, ..self }
+    }
+
+    /// The same, of a policy that only watches, or whose penalty holds the key off.
+    pub(crate) fn marked(self, shadow: bool, blocked: bool) -> Self {
+        Standing {
+            shadow,
+            blocked,
+            ..self
+        }
     }
 
     /// The most units the policy can hold; [`u64::MAX`] when it is unlimited.
@@ -124,7 +146,7 @@ impl Standing {
         self.limit
     }
 
-    /// Units in use.
+    /// Units in use; while the key is blocked, all of them.
     pub fn used(&self) -> u64 {
         self.limit.saturating_sub(self.remaining)
     }
@@ -142,6 +164,11 @@ impl Standing {
     /// Whether the policy only watches.
     pub fn is_shadow(&self) -> bool {
         self.shadow
+    }
+
+    /// Whether the policy's penalty holds the key off at this instant, whatever its units are.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     /// When this cost fits; `None` when it fits now or never can.

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use crate::algorithm::{
-    Algorithm, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX, SlidingCounter,
-    SlidingWindow, TokenBucket,
+    Algorithm, Blocks, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX,
+    SlidingCounter, SlidingWindow, TokenBucket,
 };
+use crate::penalty::{Penalty, PenaltyError};
 use crate::quota::{Limited, Quota, Rate, Shape};
 
 /// The longest name of a policy, in bytes.
@@ -30,8 +31,10 @@ pub struct Policy {
     rule: Rule,
     mode: Mode,
     count_denied: bool,
-    /// Whether it enforces, and charges nothing that it denies: what most do, and is quickly decided.
+    /// Whether it enforces and a denial writes nothing: so are most, and they are quickly decided.
     plain: bool,
+    /// The policy that its penalty's blocks are counted under.
+    blocks: Option<Arc<Policy>>,
     version: u64,
     name_hash: u64,
     number: Number,
@@ -59,6 +62,7 @@ pub(crate) struct Meaning {
     quota: Option<Quota>,
     /// Where an algorithm of one's own counts, which it is.
     custom: Option<usize>,
+    blocks: Option<Blocks>,
     version: u64,
 }
 
@@ -89,6 +93,7 @@ pub(crate) enum Counted {
     FixedWindow(FixedWindow),
     SlidingCounter(SlidingCounter),
     Concurrency(Concurrency),
+    Blocks(Blocks),
     #[cfg(feature = "calendar")]
     Calendar(crate::algorithm::CalendarWindow),
     Custom(Arc<dyn Algorithm>),
@@ -103,6 +108,7 @@ impl Counted {
             Counted::FixedWindow(algorithm) => algorithm,
             Counted::SlidingCounter(algorithm) => algorithm,
             Counted::Concurrency(algorithm) => algorithm,
+            Counted::Blocks(algorithm) => algorithm,
             #[cfg(feature = "calendar")]
             Counted::Calendar(algorithm) => algorithm,
             Counted::Custom(algorithm) => algorithm.as_ref(),
@@ -124,6 +130,7 @@ impl Counted {
             Counted::CoarseBucket(algorithm) => Some(algorithm),
             Counted::FixedWindow(algorithm) => Some(algorithm),
             Counted::SlidingCounter(algorithm) => Some(algorithm),
+            Counted::Blocks(algorithm) => Some(algorithm),
             #[cfg(feature = "calendar")]
             Counted::Calendar(algorithm) => Some(algorithm),
             Counted::SlidingWindow(_) | Counted::Concurrency(_) | Counted::Custom(_) => None,
@@ -151,6 +158,9 @@ pub enum PolicyError {
     /// The time zone is not known.
     #[error("unknown time zone `{0}`")]
     Zone(String),
+    /// The penalty's numbers make none, or the policy can have none.
+    #[error(transparent)]
+    Penalty(#[from] PenaltyError),
     /// Two policies of one limiter have one name.
     #[error("two policies are named `{0}`")]
     SameName(String),
@@ -205,7 +215,11 @@ impl Policy {
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) {
             return Err(PolicyError::Name);
         }
-        Ok(Policy {
+        Ok(Policy::unchecked(name, rule))
+    }
+
+    fn unchecked(name: &str, rule: Rule) -> Self {
+        Policy {
             name_hash: foldhash::quality::FixedState::default().hash_one(name),
             number: Number::default(),
             name: name.into(),
@@ -213,19 +227,52 @@ impl Policy {
             mode: Mode::Enforce,
             count_denied: false,
             plain: true,
+            blocks: None,
             version: 0,
-        })
+        }
+    }
+
+    /// A policy that counts the blocks of a penalty. It has a name that no other kind of policy can have.
+    pub(crate) fn of_blocks(
+        name: &str,
+        penalty: Penalty,
+        weight: u64,
+    ) -> Result<Self, PenaltyError> {
+        let blocks = Blocks::new(penalty.checked()?, weight);
+        let rule = Rule::Counted {
+            window: blocks.full_refill_micros(),
+            algorithm: Counted::Blocks(blocks),
+            quota: None,
+        };
+        Ok(Policy::unchecked(name, rule))
+    }
+
+    /// The same policy, blocking a key for a while after a denial. Where a store has no room for the block, the denial
+    /// stands and the block is lost.
+    ///
+    /// # Errors
+    /// Numbers that make no penalty; `deny` and `unlimited`, which can have none.
+    pub fn with_penalty(self, penalty: Penalty) -> Result<Self, PolicyError> {
+        let weight = self.capacity().ok_or(PenaltyError::Uncounted)?;
+        let blocks = Policy::of_blocks(&format!("{} penalty", self.name), penalty, weight)?
+            .with_mode(self.mode)
+            .with_version(self.version);
+        let blocks = Some(Arc::new(blocks));
+        Ok(Policy { blocks, ..self }.changed())
     }
 
     /// The same policy in another mode.
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
+        let of_blocks =
+            |blocks: Arc<Policy>| Arc::new(Arc::unwrap_or_clone(blocks).with_mode(mode));
+        let blocks = self.blocks.map(of_blocks);
         Policy {
             mode,
-            plain: mode == Mode::Enforce && !self.count_denied,
-            number: Number::default(),
+            blocks,
             ..self
         }
+        .changed()
     }
 
     /// The same policy, charging what still fits of a request that it denies.
@@ -233,18 +280,30 @@ impl Policy {
     pub fn counting_denied(self, count_denied: bool) -> Self {
         Policy {
             count_denied,
-            plain: self.mode == Mode::Enforce && !count_denied,
-            number: Number::default(),
             ..self
         }
+        .changed()
     }
 
     /// The same policy as of a version of its rule set. Where states meet policies of one name and different
     /// numbers, the higher version decides.
     #[must_use]
     pub fn with_version(self, version: u64) -> Self {
+        let of_blocks =
+            |blocks: Arc<Policy>| Arc::new(Arc::unwrap_or_clone(blocks).with_version(version));
+        let blocks = self.blocks.map(of_blocks);
         Policy {
             version,
+            blocks,
+            ..self
+        }
+        .changed()
+    }
+
+    /// After a change no store knows it yet.
+    fn changed(self) -> Self {
+        Policy {
+            plain: self.mode == Mode::Enforce && !self.count_denied && self.blocks.is_none(),
             number: Number::default(),
             ..self
         }
@@ -296,6 +355,25 @@ impl Policy {
         matches!(self.counted(), Some(Counted::Concurrency(_)))
     }
 
+    /// What follows a denial, if anything does.
+    pub fn penalty(&self) -> Option<Penalty> {
+        let blocks = self.blocks.as_ref()?.counted_blocks()?;
+        Some(blocks.penalty())
+    }
+
+    /// The policy that its penalty's blocks are counted under.
+    pub(crate) fn blocks(&self) -> Option<&Arc<Policy>> {
+        self.blocks.as_ref()
+    }
+
+    /// What it counts, if that is the blocks of a penalty.
+    pub(crate) fn counted_blocks(&self) -> Option<Blocks> {
+        match self.counted() {
+            Some(Counted::Blocks(blocks)) => Some(*blocks),
+            _ => None,
+        }
+    }
+
     /// The version of the rule set it came with.
     pub fn version(&self) -> u64 {
         self.version
@@ -322,6 +400,7 @@ impl Policy {
             name: Arc::clone(&self.name),
             quota,
             custom,
+            blocks: self.counted_blocks(),
             version: self.version,
         }
     }
@@ -360,6 +439,7 @@ impl Policy {
                 },
             ) => match (a, b) {
                 (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
+                (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
                 _ => qa == qb,
             },
             _ => false,

@@ -6,27 +6,33 @@
 //! payload = 2 hash:u8 seed:u64 seed:u64 sample:u64   how fingerprints are made; the first record
 //!         | 0 id:u32 version:u64 name quota          a policy; text is length:u32 bytes
 //!         | 1 { state }                              states of policies that came before
+//!         | 3 id:u32 version:u64 name weight:u64 block:u64 block_max:u64 quiet:u64 factor:u32
+//!                                                    the policy of a penalty's blocks; times in microseconds
 //! state   = id:u32 fingerprint:u64 (0 a:u64 b:u64 | 1 count:u32 { at:u64 units:u64 })
 //! ```
 //!
-//! Keys themselves are not in it. Policies with an algorithm of one's own are not saved: the file could not say what
+//! A file of version 2 has no penalties, and is read as well. Keys themselves are not in it. Policies with an algorithm of one's own are not saved: the file could not say what
 //! their states mean. The file holds the secret that keys are hashed with.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::algorithm::{Entry, INTEGER_MAX, State};
 use crate::decide::Stored;
 use crate::memory::{KeyHash, MemoryBuilder, MemoryStore};
+use crate::penalty::Penalty;
 use crate::policy::Policy;
-use crate::time::Micros;
+use crate::time::{Micros, micros};
 
 const MAGIC: &[u8; 8] = b"tollgate";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
+const OLDEST_VERSION: u16 = 2;
 const POLICY: u8 = 0;
 const STATES: u8 = 1;
 const HASH: u8 = 2;
+const BLOCKS: u8 = 3;
 /// A record of states is written when it is this long.
 const RECORD_BYTES: usize = 4 << 10;
 /// The longest record: one of states, with a log of the greatest length at its end.
@@ -74,19 +80,16 @@ impl MemoryStore {
         let mut kept: Vec<Arc<Policy>> = Vec::new();
         let mut states = vec![STATES];
         self.try_for_each(|fingerprint, stored| {
-            let Some(quota) = stored.policy.quota() else {
-                return Ok(());
-            };
             let id = match ids.get(&Arc::as_ptr(&stored.policy)) {
                 Some(id) => *id,
                 None => {
                     let id = kept.len() as u32;
+                    let Some(payload) = policy_payload(id, &stored.policy) else {
+                        return Ok(());
+                    };
                     ids.insert(Arc::as_ptr(&stored.policy), id);
                     kept.push(Arc::clone(&stored.policy));
-                    put_record(
-                        &mut out,
-                        &policy_payload(id, &stored.policy, &quota.to_string()),
-                    )?;
+                    put_record(&mut out, &payload)?;
                     id
                 }
             };
@@ -121,8 +124,9 @@ impl MemoryBuilder {
         }
         let mut version = [0; 2];
         let whole_version = read_up_to(&mut from, &mut version)? == version.len();
-        if whole_version && u16::from_le_bytes(version) != VERSION {
-            return Err(SnapshotError::Version(u16::from_le_bytes(version)));
+        let version = u16::from_le_bytes(version);
+        if whole_version && !(OLDEST_VERSION..=VERSION).contains(&version) {
+            return Err(SnapshotError::Version(version));
         }
         let mut restored = Restored::default();
         let mut record = Vec::new();
@@ -172,6 +176,11 @@ fn read_record(
             policies.insert(id, policy);
             Some(0)
         }
+        [BLOCKS] => {
+            let (id, policy) = read_blocks(&mut input)?;
+            policies.insert(id, policy);
+            Some(0)
+        }
         [STATES] => {
             let mut states = 0;
             while !input.0.is_empty() {
@@ -205,12 +214,34 @@ fn read_hash(input: &mut Input<'_>) -> Option<(KeyHash, [u64; 2], u64)> {
     Some((kind, [input.u64()?, input.u64()?], input.u64()?))
 }
 
-fn policy_payload(id: u32, policy: &Policy, quota: &str) -> Vec<u8> {
-    let mut payload = vec![POLICY];
+/// `None` for a policy whose states the file could not explain.
+fn policy_payload(id: u32, policy: &Policy) -> Option<Vec<u8>> {
+    match (policy.counted_blocks(), policy.quota()) {
+        (Some(blocks), _) => {
+            let mut payload = payload_of(BLOCKS, id, policy);
+            let penalty = blocks.penalty();
+            let times = [penalty.block(), penalty.block_max(), penalty.quiet()].map(micros);
+            for number in [blocks.weight()].into_iter().chain(times) {
+                payload.extend_from_slice(&number.to_le_bytes());
+            }
+            payload.extend_from_slice(&penalty.factor().to_le_bytes());
+            Some(payload)
+        }
+        (None, Some(quota)) => {
+            let mut payload = payload_of(POLICY, id, policy);
+            put_bytes(&mut payload, quota.to_string().as_bytes());
+            Some(payload)
+        }
+        (None, None) => None,
+    }
+}
+
+/// What the payloads of policies begin with.
+fn payload_of(kind: u8, id: u32, policy: &Policy) -> Vec<u8> {
+    let mut payload = vec![kind];
     payload.extend_from_slice(&id.to_le_bytes());
     payload.extend_from_slice(&policy.version().to_le_bytes());
     put_bytes(&mut payload, policy.name().as_bytes());
-    put_bytes(&mut payload, quota.as_bytes());
     payload
 }
 
@@ -296,6 +327,19 @@ fn read_policy(input: &mut Input<'_>) -> Option<(u32, Arc<Policy>)> {
     let name = std::str::from_utf8(input.bytes()?).ok()?;
     let quota = std::str::from_utf8(input.bytes()?).ok()?;
     let policy = Policy::new(name, quota.parse().ok()?).ok()?;
+    Some((id, Arc::new(policy.with_version(version))))
+}
+
+fn read_blocks(input: &mut Input<'_>) -> Option<(u32, Arc<Policy>)> {
+    let (id, version) = (input.u32()?, input.u64()?);
+    let name = std::str::from_utf8(input.bytes()?).ok()?;
+    let weight = input.u64()?;
+    let mut time = || Some(Duration::from_micros(input.u64()?));
+    let (block, block_max, quiet) = (time()?, time()?, time()?);
+    let penalty = Penalty::new(block)
+        .growing(input.u32()?, block_max)
+        .forgiven_after(quiet);
+    let policy = Policy::of_blocks(name, penalty, weight).ok()?;
     Some((id, Arc::new(policy.with_version(version))))
 }
 

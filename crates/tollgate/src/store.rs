@@ -141,9 +141,9 @@ pub trait Store: Send + Sync {
         until: Micros,
     ) -> Answer<Result<(Micros, Receipt), Decision>>;
 
-    /// Forgets what `key` has used under `policy`, and tells whether there was anything to forget.
+    /// Forgets what `key` has used under `policy`, and its block, and tells whether there was anything to forget.
     fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>>;
 
-    /// Forgets what every key has used under `policy`.
+    /// Forgets what every key has used under `policy`, and all blocks.
     fn reset_all(&self, policy: &Policy) -> Answer<Result<(), StoreError>>;
 }

@@ -10,6 +10,7 @@ mod hourly_module;
 mod life;
 mod pages;
 mod parallel;
+mod penalty;
 mod per_api_key;
 mod proxy;
 mod random_number;

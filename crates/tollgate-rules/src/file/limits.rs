@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use tollgate::{AlgorithmKind, Mode, Policy, Quota};
 
+use super::penalty;
 use crate::key::{KeyPart, KeySpec};
 use crate::limit::{Exempt, Limit, MissingKey};
 use crate::read::{At, Source, Table, Value, nearest};
@@ -98,6 +99,9 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
             "needs `quotas`, like `quotas = [\"5 per minute\"]`",
         ),
     };
+    let penalty = table
+        .value("penalty")
+        .and_then(|value| penalty::written(&value));
     table.finish();
     let (key, quotas) = (key?, quotas?);
     let mut policies = Vec::new();
@@ -118,9 +122,8 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         };
         match Policy::new(&format!("{name}.{window}"), quota) {
             Ok(policy) => {
-                policies.push(Arc::new(
-                    policy.with_mode(mode).counting_denied(count_denied),
-                ));
+                let policy = policy.with_mode(mode).counting_denied(count_denied);
+                policies.extend(penalty::punish(source, penalty.as_ref(), policy).map(Arc::new));
                 windows.push(window);
             }
             Err(error) => source.complain(span, error.to_string()),

@@ -2,6 +2,7 @@
 
 mod known_limits;
 mod limits;
+mod penalty;
 mod routes;
 mod server;
 

@@ -181,6 +181,52 @@ fn a_limit_that_is_off_decides_nothing_and_one_in_shadow_only_watches() {
 }
 
 #[test]
+fn a_penalty_holds_for_each_quota_of_its_limit_and_fills_in_what_is_not_said() {
+    let secs = std::time::Duration::from_secs;
+    for (written, told) in [
+        ("{ block = \"1 minute\" }", (60, 1, 60, 60)),
+        ("{ block = \"1m\", factor = 1 }", (60, 1, 60, 60)),
+        (
+            "{ block = \"minute\", block_max = \"1 hour\" }",
+            (60, 2, 3_600, 3_600),
+        ),
+        (
+            "{ block = \"90 s\", factor = 3, block_max = \"1 hour\", quiet = \"1 day\" }",
+            (90, 3, 3_600, 86_400),
+        ),
+    ] {
+        let rules = rules(&format!(
+            "[limits.a]\nkey = \"global\"\nmode = \"shadow\"\nquotas = [\"5 per minute\", \"9 per hour token-bucket\"]\n\
+             penalty = {written}\n[[routes]]\nmatch = \"GET /\"\nlimits = [\"a\", \"5 per second\"]\n{RESPOND}"
+        ));
+        let policies = &rules.limit("a").unwrap().policies;
+        assert_eq!(policies.len(), 2);
+        for policy in policies {
+            let penalty = policy.penalty().unwrap();
+            let (block, factor, block_max, quiet) = told;
+            assert_eq!(
+                (
+                    penalty.block(),
+                    penalty.factor(),
+                    penalty.block_max(),
+                    penalty.quiet()
+                ),
+                (secs(block), factor, secs(block_max), secs(quiet)),
+                "{written}"
+            );
+            assert_eq!(policy.mode(), Mode::Shadow);
+        }
+        assert_eq!(rules.limits[1].policies[0].penalty(), None);
+    }
+    let section = rules(&format!(
+        "[limits.a]\nkey = \"global\"\nquotas = \"5/m\"\n[limits.a.penalty]\nblock = \"7 s\"\n{}",
+        crate::ROUTE
+    ));
+    let penalty = section.limit("a").unwrap().policies[0].penalty().unwrap();
+    assert_eq!(penalty.block(), secs(7));
+}
+
+#[test]
 fn exemptions_hold_for_networks_and_for_users_by_name_in_any_case() {
     let rules = rules(&format!(
         "[limits.a]\nkey = \"client-ip\"\nquotas = [\"5/m\"]\n\

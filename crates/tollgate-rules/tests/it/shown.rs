@@ -127,3 +127,56 @@ fn a_line_that_ends_like_on_windows_is_shown_without_its_carriage_return() {
     let shown = printed(&complaints(&text));
     assert!(shown.contains("2 | listen = 5\n"), "{shown:?}");
 }
+
+#[test]
+fn a_penalty_that_is_wrong_is_shown_where_it_is() {
+    let text = format!(
+        "\
+[limits.a]
+key = \"client-ip\"
+quotas = [\"5 per minute\"]
+penalty = {{ block = \"1 minit\", block_max = \"0 hours\", quite = \"1 day\" }}
+
+[limits.b]
+key = \"client-ip\"
+quotas = [\"5 per minute\", \"unlimited\"]
+penalty = {{ block = \"1 hour\" }}
+
+[limits.c]
+key = \"client-ip\"
+quotas = [\"5 per minute\"]
+penalty = {{ block = \"1 hour\", block_max = \"1 minute\" }}
+{ROUTE}"
+    );
+    let expected = "\
+error: expected a unit of time (microsecond to century), found `minit` (did you mean `minute`?)
+ --> tollgate.toml:4:24
+  |
+4 | penalty = { block = \"1 minit\", block_max = \"0 hours\", quite = \"1 day\" }
+  |                        ^^^^^
+error: a period of 0 is no period
+ --> tollgate.toml:4:45
+  |
+4 | penalty = { block = \"1 minit\", block_max = \"0 hours\", quite = \"1 day\" }
+  |                                             ^
+error: unknown key `quite` in `penalty`
+ --> tollgate.toml:4:55
+  |
+4 | penalty = { block = \"1 minit\", block_max = \"0 hours\", quite = \"1 day\" }
+  |                                                       ^^^^^
+  = help: did you mean `quiet`?
+error: `deny` and `unlimited` have no penalty: no denial of theirs ever ends
+ --> tollgate.toml:9:11
+  |
+9 | penalty = { block = \"1 hour\" }
+  |           ^^^^^^^^^^^^^^^^^^^^
+  = help: leave it out, or write the other quotas into a limit of their own
+error: the longest block is shorter than the first
+  --> tollgate.toml:14:43
+   |
+14 | penalty = { block = \"1 hour\", block_max = \"1 minute\" }
+   |                                           ^^^^^^^^^^
+   = help: `block_max` is at least as long as `block`
+";
+    assert_eq!(printed(&complaints(&text)), expected);
+}

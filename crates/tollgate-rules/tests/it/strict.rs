@@ -155,6 +155,77 @@ fn a_value_of_the_wrong_type_is_refused_with_the_type_that_is_expected_and_the_o
 }
 
 #[test]
+fn a_penalty_says_what_is_missing_and_what_its_values_can_be() {
+    let penalty = |table: &str| {
+        let body = format!("key = \"client-ip\"\nquotas = [\"5 per minute\"]\npenalty = {table}");
+        complaint(&limit(&body))
+    };
+    for (table, message, help) in [
+        (
+            "{ block_max = \"1 hour\" }",
+            "a penalty needs a `block`: how long a key is held off",
+            "like `penalty = { block = \"1 minute\" }`",
+        ),
+        (
+            "{ block = \"1 minute\", factor = 2 }",
+            "`factor` needs a `block_max`: how long a block can become",
+            "like `block_max = \"1 hour\"`",
+        ),
+        (
+            "{ block = \"1 minute\", factor = 0, block_max = \"1 hour\" }",
+            "`factor` must be between 1 and 4294967295",
+            "",
+        ),
+        (
+            "{ block = \"1 minute\", factor = 1.5, block_max = \"1 hour\" }",
+            "`factor` must be a whole number, found float",
+            "",
+        ),
+        (
+            "{ block = 60 }",
+            "`block` must be a string, found integer",
+            "",
+        ),
+        (
+            "{ block = \"0 seconds\" }",
+            "a period of 0 is no period",
+            "",
+        ),
+        (
+            "{ block = \"1.5 minutes\" }",
+            "`1.5` is not a whole, positive number (write `90 seconds` for a minute and a half)",
+            "",
+        ),
+        (
+            "{ block = \"1 minute 5\" }",
+            "expected the end, found `5`",
+            "",
+        ),
+        (
+            "{ block = \"1 century\" }",
+            "the longest block and the quiet time together are longer than a century",
+            "",
+        ),
+        (
+            "{ block = \"1 minute\", quiet = \"2 centuries\" }",
+            "the period is longer than a century",
+            "",
+        ),
+        (
+            "\"1 minute\"",
+            "`penalty` must be a table, found string",
+            "",
+        ),
+    ] {
+        assert_eq!(
+            penalty(table),
+            (message.to_owned(), help.to_owned()),
+            "{table}"
+        );
+    }
+}
+
+#[test]
 fn a_number_out_of_its_range_is_refused_and_every_way_to_write_one_within_is_read() {
     let body_bytes_max = |value: &str| {
         format!("[server]\nheader_bytes_max = 8192\nbody_bytes_max = {value}\n{ROUTE}")

@@ -65,7 +65,7 @@ pub struct MemoryStore {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStats {
-    /// Keys with a state that still means something. In a large store, estimated from a part of it.
+    /// Keys with a state that still means something, and blocks of keys. In a large store, estimated from a part of it.
     pub keys: u64,
     /// Bytes in use by them, estimated. Memory once taken is kept, at most the bound.
     pub bytes: u64,
@@ -124,21 +124,23 @@ impl MemoryStore {
     #[cold]
     #[inline(never)]
     fn decide_together(&self, checks: &[Check<'_>], now: Micros) -> Decision {
-        let mut held = self.hold(checks);
-        let mut slots = self.load(checks, &held, now);
+        let cells = decide::cells(checks);
+        let mut held = self.hold(&cells);
+        let mut slots = self.load(&cells, &held, now);
         let decision = decide::decide(checks, &mut slots, now);
-        let room = self.make_room(checks, &mut held, &slots, now);
+        let room = self.make_room(&cells, &mut held, &slots, now);
         if !room && self.on_full == OnFull::Closed && decision.is_allowed() {
             return Decision::refused(Reason::StoreFull, now);
         }
-        self.keep(checks, &mut held, slots, now);
+        self.keep(&cells, &mut held, slots, now);
         decision
     }
 
     /// Decides as [`decide`](MemoryStore::decide) would, charging and writing nothing.
     pub fn peek(&self, checks: &Checks<'_>, now: Micros) -> Decision {
-        let held = self.hold(checks);
-        decide::peek(checks, &self.load(checks, &held, now), now)
+        let cells = decide::cells(checks);
+        let held = self.hold(&cells);
+        decide::peek(checks, &self.load(&cells, &held, now), now)
     }
 
     /// Gives back what the charges of `receipt` still hold, and tells how many units that were.
@@ -172,31 +174,35 @@ impl MemoryStore {
         now: Micros,
         until: Micros,
     ) -> Result<(Micros, Receipt), Decision> {
-        let mut held = self.hold(checks);
-        let mut slots = self.load(checks, &held, now);
+        let cells = decide::cells(checks);
+        let mut held = self.hold(&cells);
+        let mut slots = self.load(&cells, &held, now);
         let reserved = decide::reserve(checks, &mut slots, now, until)?;
-        let room = self.make_room(checks, &mut held, &slots, now);
+        let room = self.make_room(&cells, &mut held, &slots, now);
         if !room && self.on_full == OnFull::Closed {
             return Err(Decision::refused(Reason::StoreFull, now));
         }
-        self.keep(checks, &mut held, slots, now);
+        self.keep(&cells, &mut held, slots, now);
         Ok(reserved)
     }
 
-    /// Forgets what `key` has used under `policy`, and tells whether there was anything.
+    /// Forgets what `key` has used under `policy`, and its block, and tells whether there was anything.
     pub fn reset(&self, policy: &Policy, key: &[u8]) -> bool {
-        let key = self.hasher.fingerprint(policy, key);
+        let found = self.hasher.fingerprint(policy, key);
         let held = self
-            .find(policy, key)
-            .and_then(|cell| table::hold(cell, key));
-        held.is_some_and(|held| {
+            .find(policy, found)
+            .and_then(|cell| table::hold(cell, found));
+        let any = held.is_some_and(|held| {
             let any = held.stamp() != 0;
-            self.forget(key, held.words);
+            self.forget(found, held.words);
             any
-        })
+        });
+        // After its units, so that no denial begins a block in between.
+        let block = policy.blocks();
+        block.is_some_and(|blocks| self.reset(blocks, key)) | any
     }
 
-    /// Forgets what every key has used under `policy`.
+    /// Forgets what every key has used under `policy`, and all blocks.
     pub fn reset_all(&self, policy: &Policy) {
         let numbers = self.registry.named(policy.name());
         for cell in self.slots.used().chain(self.lines.used()) {
@@ -206,6 +212,9 @@ impl MemoryStore {
             {
                 self.forget(key, cell);
             }
+        }
+        if let Some(blocks) = policy.blocks() {
+            self.reset_all(blocks);
         }
     }
 

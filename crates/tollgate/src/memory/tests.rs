@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::table::Words;
 use super::*;
+use crate::penalty::Penalty;
 use crate::policy::Mode;
 
 fn policy(quota: &str) -> Arc<Policy> {
@@ -105,6 +106,80 @@ fn a_request_that_is_denied_evicts_nobody() {
         assert!(!store.decide(&checks, Micros(1)).is_allowed());
     }
     assert_eq!(store.stats(Micros(0)).live_evictions, 0);
+}
+
+/// An hour of block after a denial, and five units an hour.
+fn punished() -> Arc<Policy> {
+    let policy = Policy::new("p", "5 per hour token-bucket".parse().unwrap()).unwrap();
+    let penalty = Penalty::new(std::time::Duration::from_secs(3_600));
+    Arc::new(policy.with_penalty(penalty).unwrap())
+}
+
+#[test]
+fn a_flood_of_lighter_keys_does_not_wash_out_a_block() {
+    let (store, policy) = (small(OnFull::Open), punished());
+    let blocked = |now| {
+        let key = |offender| format!("offender-{offender}");
+        let decide = |key: String| charge(&store, &policy, &key, 1, now);
+        let decisions = (0..100).map(key).map(decide);
+        decisions
+            .filter(|decision| decision.standings()[0].is_blocked())
+            .count()
+    };
+    for offender in 0..100 {
+        let key = format!("offender-{offender}");
+        assert!(charge(&store, &policy, &key, 5, 1_000_000).is_allowed());
+    }
+    assert_eq!(blocked(1_000_000), 100);
+    for key in 0..flood("token") {
+        assert!(charge(&store, &policy, &format!("flood-{key}"), 3, 1_000_001).is_allowed());
+    }
+    let stats = store.stats(Micros::from_secs(1_000_001));
+    assert!(stats.newcomers_without_room > 0, "{stats:?}");
+    assert_eq!(blocked(1_000_002), 100);
+    // Four of the five units are back; the block is not over.
+    assert_eq!(blocked(1_003_000), 100);
+}
+
+#[test]
+fn a_block_that_finds_no_room_is_lost_and_counted() {
+    let (store, policy) = (small(OnFull::Closed), punished());
+    let flood: Vec<String> = (0..flood("token")).map(|key| key.to_string()).collect();
+    let takes = |key: &&String| charge(&store, &policy, key, 5, 1_000_000).is_allowed();
+    let found: Vec<&String> = flood.iter().filter(takes).collect();
+    let found = &found[found.len().saturating_sub(20_000)..];
+    let before = store.stats(Micros(0)).newcomers_without_room;
+    assert!(before > 0, "the store did not fill");
+    let denied = |key: &&&String| !charge(&store, &policy, key, 5, 1_000_001).is_allowed();
+    assert_eq!(
+        found.iter().filter(denied).count(),
+        found.len(),
+        "all are denied"
+    );
+    let lost = found
+        .iter()
+        .filter(|key| !charge(&store, &policy, key, 0, 1_000_002).standings()[0].is_blocked());
+    let lost = lost.count() as u64;
+    let stats = store.stats(Micros(0));
+    assert!(lost > 0, "every block found a place");
+    assert_eq!(stats.newcomers_without_room, before + lost);
+    assert_eq!(stats.live_evictions, 0, "nobody lighter was there");
+}
+
+#[test]
+fn numbers_of_policies_with_penalties_are_used_again() {
+    let store = MemoryStore::builder().max_memory(0).build();
+    let penalty = Penalty::new(std::time::Duration::from_secs(1));
+    for version in 0..200 {
+        let policy = Policy::new("p", "1/s".parse().unwrap()).unwrap();
+        let policy = Arc::new(policy.with_penalty(penalty).unwrap().with_version(version));
+        for _ in 0..2 {
+            let _ = charge(&store, &policy, "ann", 1, 1_000 + 10 * version);
+        }
+    }
+    let kept = store.registry.named("p").len() + store.registry.named("p penalty").len();
+    assert!(kept < 20, "{kept} numbers are taken");
+    assert!(!store.registry.named("p penalty").is_empty());
 }
 
 #[test]
@@ -250,4 +325,23 @@ fn a_shadow_policy_without_room_refuses_nobody() {
         assert!(charge(&store, &shadow, &key.to_string(), 1, 0).is_allowed());
     }
     assert!(store.stats(Micros(0)).newcomers_without_room > 0);
+}
+
+#[test]
+fn a_shadow_policy_whose_block_finds_no_room_refuses_nobody() {
+    let (store, full) = (small(OnFull::Closed), policy("5 per hour token-bucket"));
+    for key in 0..2 * flood("token") {
+        let _ = charge(&store, &full, &key.to_string(), 5, 0);
+    }
+    let shadow = Policy::new("watch", "1 per hour".parse().unwrap()).unwrap();
+    let penalty = Penalty::new(std::time::Duration::from_secs(60));
+    let shadow = shadow.with_penalty(penalty).unwrap();
+    let shadow = Arc::new(shadow.with_mode(Mode::Shadow));
+    let lost = store.stats(Micros(0)).newcomers_without_room;
+    for key in 0..1_000 {
+        for _ in 0..2 {
+            assert!(charge(&store, &shadow, &key.to_string(), 1, 0).is_allowed());
+        }
+    }
+    assert!(store.stats(Micros(0)).newcomers_without_room > lost);
 }

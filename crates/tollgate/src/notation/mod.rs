@@ -15,6 +15,7 @@ mod reader;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::time::Duration;
 
 use reader::Reader;
 
@@ -173,27 +174,53 @@ fn quota(reader: &mut Reader<'_>, default: AlgorithmKind) -> Result<Quota, Notat
         }
         _ => {}
     }
-    let (limit, limit_span) = reader.number("a number of requests, like `5 per minute`")?;
+    let (limit, limit_span) = reader.number(
+        "a number of requests, like `5 per minute`",
+        Some("write `1 per 2 seconds` for half a unit per second"),
+    )?;
     if reader.eat_word("concurrent") {
         let lease = if reader.eat_word("for") {
             length_of_time(reader)?.0
         } else {
             LEASE_MICROS
         };
-        return Quota::concurrent(limit, std::time::Duration::from_micros(lease))
+        return Quota::concurrent(limit, Duration::from_micros(lease))
             .map_err(|error| NotationError::new(limit_span, error.to_string()));
     }
     reader.expect_per()?;
     let (period, count_and_unit) = length_of_time(reader)?;
-    let quota = Quota::new(limit, std::time::Duration::from_micros(period))
+    let quota = Quota::new(limit, Duration::from_micros(period))
         .map_err(|error| NotationError::new(limit_span, error.to_string()))?;
     modifiers(reader, quota, count_and_unit, default)
+}
+
+/// Parses a length of time, `[count] unit`: `"10 minutes"`, `"1h"`. At least a microsecond, at most a century.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::notation::parse_duration;
+///
+/// assert_eq!(parse_duration("90 seconds")?, Duration::from_secs(90));
+/// assert_eq!(parse_duration("1 day")?, Duration::from_secs(86_400));
+/// # Ok::<(), tollgate::NotationError>(())
+/// ```
+///
+/// # Errors
+/// Says where the text is wrong, what was expected, and what was probably meant.
+pub fn parse_duration(text: &str) -> Result<Duration, NotationError> {
+    let mut reader = Reader::new(text)?;
+    let (micros, _) = length_of_time(&mut reader)?;
+    reader.expect_end()?;
+    Ok(Duration::from_micros(micros))
 }
 
 /// `[count] unit`: in microseconds, and as it is written.
 fn length_of_time(reader: &mut Reader<'_>) -> Result<(u64, (u64, usize)), NotationError> {
     let (count, count_span) = if reader.at_number() {
-        reader.number("a number")?
+        reader.number(
+            "a number",
+            Some("write `90 seconds` for a minute and a half"),
+        )?
     } else {
         (1, reader.span_here())
     };
@@ -232,7 +259,7 @@ fn modifiers(
                 if let Some(error) = twice(burst.is_some()) {
                     return Err(error);
                 }
-                burst = Some(reader.number("the size of the burst, like `burst 20`")?);
+                burst = Some(reader.number("the size of the burst, like `burst 20`", None)?);
             }
             "calendar" => {
                 if let Some(error) = twice(zone.is_some()) {

@@ -16,7 +16,7 @@ impl<'a> Reader<'a> {
         if text.len() > TEXT_BYTES_MAX {
             return Err(NotationError::new(
                 0..0,
-                format!("a quota is at most {TEXT_BYTES_MAX} bytes long"),
+                format!("the text is at most {TEXT_BYTES_MAX} bytes long"),
             ));
         }
         if let Some((at, odd)) = text
@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
             .find(|(_, c)| !(c.is_ascii_graphic() || *c == ' ' || *c == '\t'))
         {
             let message = format!(
-                "unexpected character U+{:04X}: quotas are written in ASCII",
+                "unexpected character U+{:04X}: the notation is written in ASCII",
                 u32::from(odd)
             );
             return Err(NotationError::new(at..at + odd.len_utf8(), message));
@@ -80,7 +80,12 @@ impl<'a> Reader<'a> {
             .starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
     }
 
-    pub(super) fn number(&mut self, expected: &str) -> Result<(u64, Range<usize>), NotationError> {
+    /// A whole number; `instead` says what to write for one with a fraction.
+    pub(super) fn number(
+        &mut self,
+        expected: &str,
+        instead: Option<&str>,
+    ) -> Result<(u64, Range<usize>), NotationError> {
         if !self.at_number() {
             return Err(self.unexpected(expected));
         }
@@ -95,10 +100,9 @@ impl<'a> Reader<'a> {
         {
             let error =
                 NotationError::new(span, format!("`{digits}` is not a whole, positive number"));
-            return Err(if digits.contains('.') {
-                error.help("write `1 per 2 seconds` for half a unit per second")
-            } else {
-                error
+            return Err(match instead.filter(|_| digits.contains('.')) {
+                Some(instead) => error.help(instead),
+                None => error,
             });
         }
         let plain: String = digits.chars().filter(char::is_ascii_digit).collect();

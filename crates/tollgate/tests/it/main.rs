@@ -4,6 +4,7 @@
 mod algorithms;
 mod in_advance;
 mod limiter;
+mod penalties;
 mod snapshot;
 
 mod memory_store {

@@ -1,7 +1,7 @@
 //! States survive a restart, and a damaged file costs only what it damaged.
 
 use std::sync::Arc;
-use tollgate::{Limiter, MemoryStore, Micros, Quota, Restored, SnapshotError};
+use tollgate::{Limiter, MemoryStore, Micros, Penalty, Policy, Quota, Restored, SnapshotError};
 
 fn limiter(store: &Arc<MemoryStore>) -> Limiter {
     let quotas = Quota::parse_list(
@@ -65,6 +65,60 @@ fn a_quota_changed_between_two_runs_keeps_what_was_used() {
         make(&restarted, "10/m").peek_at("ann", at(10)).remaining(),
         6
     );
+}
+
+#[test]
+fn a_snapshot_keeps_blocks() {
+    let minute = std::time::Duration::from_secs(60);
+    let penalty = Penalty::new(minute)
+        .growing(3, 600 * minute)
+        .forgiven_after(1_000 * minute);
+    let limiter = |store: &Arc<MemoryStore>| {
+        let policy = |name: &str, quota: &str| {
+            let policy = Policy::new(name, quota.parse().unwrap()).unwrap();
+            policy.with_penalty(penalty).unwrap().with_version(7)
+        };
+        Limiter::builder()
+            .store(Arc::clone(store))
+            .policy(policy(&"long".repeat(32), "1/s"))
+            .policy(policy("other", "2/s fixed-window"))
+            .build()
+            .unwrap()
+    };
+    let running = Arc::new(MemoryStore::new());
+    let before = limiter(&running);
+    for (call, user) in [(0, "ann"), (0, "ann"), (60, "ann"), (60, "ann"), (0, "bob")] {
+        let _ = before.check_at(user, at(call));
+    }
+    let mut file = Vec::new();
+    running.save(&mut file).unwrap();
+    let (restarted, restored) = MemoryStore::builder().restore(&file[..], at(60)).unwrap();
+    assert!(!restored.torn, "{restored:?}");
+    let after = limiter(&Arc::new(restarted));
+    let blocked = after.peek_at("ann", at(70));
+    assert!(blocked.standings()[0].is_blocked());
+    assert_eq!(blocked.retry_after_secs(), Some(170));
+    for call in (70..2_000).step_by(7) {
+        for user in ["ann", "bob", "cy"] {
+            assert_eq!(
+                before.check_at(user, at(call)),
+                after.check_at(user, at(call)),
+                "{user} at {call}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_from_before_there_were_penalties_is_read() {
+    let running = Arc::new(MemoryStore::new());
+    let _ = limiter(&running).check_at("ann", at(0));
+    let mut file = Vec::new();
+    running.save(&mut file).unwrap();
+    file[8] = 2;
+    let (restarted, restored) = restore(&file).unwrap();
+    assert!(restored.states == 4 && !restored.torn, "{restored:?}");
+    assert_eq!(limiter(&restarted).peek_at("ann", at(1)).remaining(), 4);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tollgate_testkit::random::scaled;
 
 use super::*;
 use crate::algorithm::{Charge, INTEGER_MAX, State};
+use crate::penalty::Penalty;
 
 const KEYS: u64 = 5;
 const STEPS: u64 = 200;
@@ -32,6 +33,27 @@ beside_step! {
     concurrency ["2 concurrent", "9 concurrent for 7 us", "16384 concurrent for 1 hour", "5 concurrent for 1 century"];
 }
 
+#[test]
+fn penalties() {
+    let century = 100 * 365 * DAY;
+    let penalties = [
+        (1, 1, 1, 0),
+        (7, 2, 100, 9),
+        (60_000_000, 2, 3_600_000_000, DAY),
+        (1_000_000, 10, DAY, 1_000),
+        (DAY, 3, century / 2, century / 2),
+    ];
+    let blocks = |(number, (block, factor, block_max, quiet))| {
+        let time = std::time::Duration::from_micros;
+        let penalty = Penalty::new(time(block))
+            .growing(factor, time(block_max))
+            .forgiven_after(time(quiet));
+        Policy::of_blocks(&format!("p{number} penalty"), penalty, 1 + number).unwrap()
+    };
+    let policies: Vec<Policy> = (0_u64..).zip(penalties).map(blocks).collect();
+    states_are_those_of_step(&policies);
+}
+
 /// What a key has under a policy by the definition alone.
 struct Plain {
     policy: Arc<Policy>,
@@ -44,15 +66,23 @@ struct Plain {
 type Charged = (usize, u64, Receipt, Charge);
 
 fn states_in_the_store_are_those_of_step(quotas: &[&str]) {
+    let named = |(index, quota): (usize, &&str)| {
+        Policy::new(&format!("p{index}"), quota.parse().unwrap()).unwrap()
+    };
+    let policies: Vec<Policy> = quotas.iter().enumerate().map(named).collect();
+    states_are_those_of_step(&policies);
+}
+
+fn states_are_those_of_step(policies: &[Policy]) {
     let mut random = Random::new();
     for _ in 0..scaled(120) {
         let store = MemoryStore::builder().max_memory(0).build();
-        let mut plain: Vec<Plain> = quotas.iter().enumerate().map(named).collect();
+        let mut plain: Vec<Plain> = policies.iter().map(Plain::new).collect();
         let mut charged: Vec<Charged> = Vec::new();
         let mut now = *random.pick(&[0, 1, 366 * DAY, START, INTEGER_MAX - DAY]);
         let mut readings: Vec<Micros> = Vec::new();
         for _ in 0..STEPS {
-            let mut chosen = random.below(quotas.len() as u64) as usize;
+            let mut chosen = random.below(policies.len() as u64) as usize;
             let mut key = random.below(KEYS);
             now = moved(&mut random, now, plain[chosen].policy.window());
             readings.push(Micros(now));
@@ -77,6 +107,14 @@ fn states_in_the_store_are_those_of_step(quotas: &[&str]) {
 }
 
 impl Plain {
+    fn new(policy: &Policy) -> Self {
+        Plain {
+            policy: Arc::new(policy.clone()),
+            states: HashMap::new(),
+            seen: HashMap::new(),
+        }
+    }
+
     /// The state of `key` is in the store, or it was void at a reading since, and another key has its cell.
     fn is_in(&mut self, store: &MemoryStore, key: u64, readings: &[Micros]) {
         let algorithm = self.policy.algorithm().unwrap();
@@ -91,18 +129,15 @@ impl Plain {
         if stored.is_none() && self.states.get(&key).is_some_and(was_void) {
             self.states.remove(&key);
         }
-        let quota = self.policy.quota().unwrap();
+        let quota = said(&self.policy);
         assert_eq!(stored.as_ref(), self.states.get(&key), "{quota}");
     }
 }
 
-fn named((index, quota): (usize, &&str)) -> Plain {
-    let policy = Policy::new(&format!("p{index}"), quota.parse().unwrap()).unwrap();
-    Plain {
-        policy: Arc::new(policy),
-        states: HashMap::new(),
-        seen: HashMap::new(),
-    }
+/// What a failure names.
+fn said(policy: &Policy) -> String {
+    let quota = policy.quota();
+    quota.map_or_else(|| policy.name().to_owned(), |quota| quota.to_string())
 }
 
 /// Mostly onward, by nothing, a tick, or parts of the policy's window; now and then back.
@@ -143,7 +178,7 @@ fn decide(
     cost: u64,
 ) -> Option<(Receipt, Charge)> {
     let Plain { policy, states, .. } = plain;
-    let quota = policy.quota().unwrap();
+    let quota = said(policy);
     let algorithm = policy.algorithm().unwrap();
     let was_absent = !states.contains_key(&key);
     let stepped = algorithm.step(states.get(&key).cloned(), now, cost);
@@ -181,7 +216,7 @@ fn refund(store: &MemoryStore, plain: &mut [Plain], charged: Charged, now: Micro
         states.extend(left.map(|left| (key, left)));
         units
     });
-    assert_eq!(given_back, expected, "{} at {now}", policy.quota().unwrap());
+    assert_eq!(given_back, expected, "{} at {now}", said(policy));
 }
 
 /// What the store holds.
