@@ -54,6 +54,7 @@ test: tools-test ## everything that is promised, at a size that ends in minutes
 	$(CARGO) test --locked --workspace --doc
 	$(CARGO) nextest run --locked --workspace
 	$(MODELS) -- --quiet models
+	cd bench && $(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets -- -D warnings && $(CARGO) test --locked --quiet
 	node --test tests/browser/pages.test.mjs
 	$(CARGO) build --locked --release -p tollgate-cli
 	scripts/check-release target/release/tollgate

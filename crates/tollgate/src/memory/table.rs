@@ -293,7 +293,7 @@ impl<const CELL: usize> Table<CELL> {
     /// The fingerprint of the key that `cell` has `head` for.
     pub(super) fn fingerprint(&self, cell: &Words, head: u64) -> Option<Fingerprint> {
         let from_start = cell.as_ptr().addr() - self.words.as_ptr().addr();
-        let line = (from_start / 8 - self.first) / LINE_WORDS;
+        let line = (from_start / size_of::<AtomicU64>() - self.first) / LINE_WORDS;
         Fingerprint::recover(head >> TAG_SHIFT, line, Self::WINDOW_HOMES, self.homes)
     }
 
