@@ -36,6 +36,8 @@ macro_rules! store_conformance {
             a_shorter_penalty_shortens_a_block
             numbers_of_a_penalty_that_change_without_a_version_are_told_apart a_penalty_that_is_taken_away_counts_no_more
             a_block_and_a_clock_that_goes_back a_block_of_a_century_is_no_overflow
+            a_blocked_key_that_comes_back_as_told_passes_though_the_clock_went_back
+            a_charge_by_an_earlier_reading_leaves_what_it_says
             a_hundred_parallel_denials_begin_one_block);
     };
     (@each $make:expr; $($promise:ident)*) => {
@@ -662,8 +664,25 @@ pub fn an_instant_beyond_all_time_is_no_overflow(store: &dyn Store) {
     }
 }
 
+/// A window of the other kind on the clock: the charge moves the instant from which the state is void.
+pub fn a_charge_by_an_earlier_reading_leaves_what_it_says(store: &dyn Store) {
+    let p = [policy("p", "10 per minute sliding-counter")];
+    assert!(take(store, &p, 5, 30.0).is_allowed());
+    let given_back = take(store, &p, 1, 60.0).receipt().unwrap();
+    wait(store.refund(&checks(&p, "ann", 1), &given_back, at(60.0))).unwrap();
+    for back in [-30.0, -59.0, -61.0, -90.0, -119.0, -120.0, -121.0, -180.0] {
+        let charged = take(store, &p, 1, back);
+        assert_eq!(
+            peek(store, &p, 1, back).remaining(),
+            charged.remaining(),
+            "{back}"
+        );
+    }
+}
+
 pub fn deny_refuses_and_unlimited_passes(store: &dyn Store) {
     let deny = take(store, &[policy("d", "deny")], 0, 0.0);
+    assert_eq!(deny.standings()[0].retry_after(), None);
     assert!(matches!(deny.verdict(), Verdict::Refused { .. }));
     assert_eq!((deny.remaining(), deny.retry_after()), (0, None));
     let both = take(store, &[policy("d", "deny"), policy("one", "1/m")], 1, 0.0);

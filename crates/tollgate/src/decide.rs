@@ -18,6 +18,9 @@ use crate::time::Micros;
 /// The latest instant that is decided at, in the year 2255: a later reading is taken for it, so that nothing overflows.
 pub(crate) const LATEST: Micros = Micros(INTEGER_MAX);
 
+/// What an algorithm of one's own reports is taken to be no later than this, and no earlier than now.
+const FAR: Micros = Micros(u64::MAX / 2);
+
 /// A state with the policy that it was made under.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -47,7 +50,9 @@ pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -
         .iter()
         .zip(slots.iter())
         .zip(&penalties)
-        .map(|((check, slot), penalty)| penalty.hold_off(check, ask(check, slot.as_ref(), now)))
+        .map(|((check, slot), penalty)| {
+            penalty.hold_off(check, slot.as_ref(), ask(check, slot.as_ref(), now))
+        })
         .collect();
     let allowed = all_pass(checks, &asked);
 
@@ -68,7 +73,7 @@ pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -
         } else {
             outcome
         };
-        let outcome = penalty.punish(check, outcome, allowed, now);
+        let outcome = penalty.punish(check, slot.as_ref(), outcome, allowed, now);
         standings.push(standing(check, slot.as_ref(), penalty, now, outcome, mark));
     }
     Decision::of(standings, now)
@@ -118,34 +123,24 @@ pub fn peek(checks: &[Check<'_>], slots: &[Option<Stored>], now: Micros) -> Deci
 /// What [`peek`] says; without `punished`, as it would be if a denial began no block.
 fn look(checks: &[Check<'_>], slots: &[Option<Stored>], now: Micros, punished: bool) -> Decision {
     let now = now.min(LATEST);
-    let (slots, blocks) = slots.split_at(checks.len().min(slots.len()));
-    let mut blocks: SmallVec<[Option<Stored>; 2]> = blocks.iter().cloned().collect();
-    let cells = checks.iter().filter_map(penalties::cell_of);
-    cells
-        .zip(&mut blocks)
-        .for_each(|(cell, block)| migrate(&cell, block, now));
-    let mut penalties = penalties::beside(checks, &mut blocks, now);
+    let mut slots: SmallVec<[Option<Stored>; 2]> = slots.iter().cloned().collect();
+    let slots = &mut slots[..];
+    migrate_all(checks, slots, now);
+    let (slots, blocks) = slots.split_at_mut(checks.len().min(slots.len()));
+    let mut penalties = penalties::beside(checks, blocks, now);
     let mut outcomes: SmallVec<[Outcome; 2]> = SmallVec::new();
     let mut standings: SmallVec<[Standing; 2]> = SmallVec::new();
-    for ((check, slot), penalty) in checks.iter().zip(slots).zip(&penalties) {
-        let mut moved = None;
-        let slot = match slot {
-            Some(stored) if moves(check, stored) => {
-                moved.clone_from(slot);
-                migrate(check, &mut moved, now);
-                moved.as_ref()
-            }
-            slot => slot.as_ref(),
-        };
-        let outcome = penalty.hold_off(check, ask(check, slot, now));
+    for ((check, slot), penalty) in checks.iter().zip(&*slots).zip(&penalties) {
+        let slot = slot.as_ref();
+        let outcome = penalty.hold_off(check, slot, ask(check, slot, now));
         outcomes.push(outcome);
         standings.push(standing(check, slot, penalty, now, outcome, None));
     }
     if punished {
         let allowed = all_pass(checks, &outcomes);
-        let each = checks.iter().zip(&mut penalties).zip(outcomes);
-        for (((check, penalty), outcome), standing) in each.zip(&mut standings) {
-            let outcome = penalty.punish(check, outcome, allowed, now);
+        let each = checks.iter().zip(&*slots).zip(&mut penalties).zip(outcomes);
+        for ((((check, slot), penalty), outcome), standing) in each.zip(&mut standings) {
+            let outcome = penalty.punish(check, slot.as_ref(), outcome, allowed, now);
             *standing = standing.told(outcome, now);
         }
     }
@@ -379,7 +374,9 @@ fn ask(check: &Check<'_>, slot: Option<&Stored>, now: Micros) -> Outcome {
         Rule::Counted { .. } if check.cost == 0 => Outcome::Pass,
         Rule::Counted { .. } => match facts(check, slot, now).fits_at {
             Some(at) if at <= now => Outcome::Pass,
-            Some(fits_at) => Outcome::Deny { fits_at },
+            Some(fits_at) => Outcome::Deny {
+                fits_at: fits_at.min(FAR),
+            },
             None => Outcome::Never,
         },
     }
@@ -415,13 +412,12 @@ fn standing(
         Rule::Deny => (0, 0),
         _ => (policy.capacity().unwrap_or(u64::MAX), facts.remaining),
     };
-    // An algorithm of one's own may still report what is past.
     let outlook = Outlook {
         remaining,
-        grows_at: facts.grows_at.map(|at| at.max(now)),
-        void_at: facts.void_at.max(now),
+        grows_at: facts.grows_at.map(|at| at.clamp(now, FAR)),
+        void_at: facts.void_at.clamp(now, FAR),
     };
-    let outlook = penalty.over(check, slot, now, outlook);
+    let outlook = penalty.over(check, slot, outlook);
     let charge = charge.unwrap_or_default();
     let blocked = penalty.until.is_some();
     Standing::new(limit, outcome, outlook, now, charge).marked(is_shadow(check), blocked)

@@ -1,5 +1,6 @@
 //! What is decided, and every policy's standing at that instant.
 
+use std::fmt;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -58,7 +59,7 @@ pub(crate) enum Outcome {
 }
 
 /// A wait, in microseconds, or one of three words that stand in its place. So a standing is written in few steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Wait(u64);
 
 impl Wait {
@@ -87,6 +88,17 @@ impl Wait {
 
     fn duration(self) -> Option<Duration> {
         (self.0 < Wait::REFUSED.0).then(|| Duration::from_micros(self.0))
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Wait::NONE => f.write_str("none"),
+            Wait::NEVER => f.write_str("never"),
+            Wait::REFUSED => f.write_str("refused"),
+            Wait(micros) => Duration::from_micros(micros).fmt(f),
+        }
     }
 }
 

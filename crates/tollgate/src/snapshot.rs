@@ -33,6 +33,8 @@ const POLICY: u8 = 0;
 const STATES: u8 = 1;
 const HASH: u8 = 2;
 const BLOCKS: u8 = 3;
+/// What an instant of a state and its counts are at most: two refills of 2^53 ticks ahead of the latest reading.
+const SMALL_MAX: u64 = 3 * INTEGER_MAX;
 /// A record of states is written when it is this long.
 const RECORD_BYTES: usize = 4 << 10;
 /// The longest record: one of states, with a log of the greatest length at its end.
@@ -93,7 +95,9 @@ impl MemoryStore {
                     id
                 }
             };
-            put_state(&mut states, id, fingerprint, &stored.state);
+            if is_small(&stored.state) {
+                put_state(&mut states, id, fingerprint, &stored.state);
+            }
             if states.len() >= RECORD_BYTES {
                 put_record(&mut out, &states)?;
                 states.truncate(1);
@@ -245,6 +249,16 @@ fn payload_of(kind: u8, id: u32, policy: &Policy) -> Vec<u8> {
     payload
 }
 
+/// Whether a state can be read back. One that is void and of other numbers than its policy's may not be.
+fn is_small(state: &State) -> bool {
+    match state {
+        State::Pair(a, _) => *a <= SMALL_MAX,
+        State::Log(entries) => entries
+            .iter()
+            .all(|entry| entry.at <= SMALL_MAX && entry.units <= SMALL_MAX),
+    }
+}
+
 fn put_state(payload: &mut Vec<u8>, id: u32, fingerprint: u64, state: &State) {
     payload.extend_from_slice(&id.to_le_bytes());
     payload.extend_from_slice(&fingerprint.to_le_bytes());
@@ -381,7 +395,7 @@ impl<'a> Input<'a> {
 
     /// A number that is an instant or a count.
     fn small(&mut self) -> Option<u64> {
-        self.u64().filter(|number| *number <= 2 * INTEGER_MAX)
+        self.u64().filter(|number| *number <= SMALL_MAX)
     }
 
     fn bytes(&mut self) -> Option<&'a [u8]> {

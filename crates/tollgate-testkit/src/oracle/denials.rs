@@ -68,7 +68,6 @@ impl Denials {
     /// Whether a block means anything at `now`: it is not forgiven, and not further ahead than a clock that was put back
     /// explains.
     fn counts(&self, block: Block, now: u64) -> bool {
-        let ahead_max = 2 * (self.block_max + self.quiet);
-        now < block.forgiven_at && block.forgiven_at - now <= ahead_max
+        now < block.forgiven_at && block.end <= now + 2 * self.block_max
     }
 }

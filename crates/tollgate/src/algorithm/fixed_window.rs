@@ -25,7 +25,8 @@ impl FixedWindow {
     #[inline]
     fn open(&self, state: Option<&Pair>, now: Micros) -> Option<(u64, u64)> {
         let &(start, used) = state?;
-        live_until(start + self.period, now, self.period).map(|_| (start, used))
+        let end = start.wrapping_add(self.period);
+        live_until(end, now, self.period).map(|_| (start, used))
     }
 }
 
@@ -99,7 +100,7 @@ impl FixedSize for FixedWindow {
 
     #[inline]
     fn expand(&self, compact: Compact) -> Pair {
-        (compact.until - self.period, compact.rest)
+        (compact.until.wrapping_sub(self.period), compact.rest)
     }
 }
 

@@ -321,6 +321,7 @@ pub(crate) struct Compact {
 pub(crate) trait FixedSize: Counting<State = Pair> {
     /// `None` for a state that does not fit.
     fn compact(&self, state: Pair) -> Option<Compact>;
+    /// The state. What is void may be of other numbers than these; it may wrap, and is void all the same.
     fn expand(&self, compact: Compact) -> Pair;
 }
 

@@ -1,6 +1,6 @@
 //! `penalty`: the blocks that follow denials. It stands beside a policy, and no quota is counted by it.
 
-use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
+use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair};
 use crate::penalty::Penalty;
 use crate::time::Micros;
 
@@ -33,13 +33,16 @@ impl Blocks {
     }
 
     fn void_at(&self, end: u64) -> u64 {
-        end.saturating_add(self.penalty.quiet_micros())
+        end.wrapping_add(self.penalty.quiet_micros())
     }
 
-    /// The last block, unless it is forgiven.
+    /// The last block, unless it is forgiven, or its end is more than two of the longest ahead: that was begun by a clock
+    /// which has been put back.
     fn remembered(&self, state: Option<&Pair>, now: Micros) -> Option<Pair> {
         let &(end, row) = state?;
-        live_until(self.void_at(end), now, self.full_refill_micros()).map(|_| (end, row))
+        let ahead = end.saturating_sub(now.0);
+        let live = self.void_at(end) > now.0 && ahead <= 2 * self.penalty.block_max_micros();
+        live.then_some((end, row))
     }
 
     /// The end of the block that `now` is in.
@@ -116,7 +119,7 @@ impl FixedSize for Blocks {
     }
 
     fn expand(&self, compact: Compact) -> Pair {
-        let end = compact.until - self.penalty.quiet_micros();
+        let end = compact.until.wrapping_sub(self.penalty.quiet_micros());
         (end, compact.rest)
     }
 }

@@ -73,8 +73,9 @@ impl SlidingCounter {
     fn windows_moved(&self, known: Windows, now: Micros) -> (Windows, u64) {
         let period = self.period.get();
         let windows = if known.current > 0 { 2 } else { 1 };
-        let end = known.index.saturating_add(windows).saturating_mul(period);
-        if live_until(end, now, 2 * period).is_none() {
+        let after = |windows| known.index.saturating_add(windows).saturating_mul(period);
+        // Too far ahead is judged alike whether its own window has units or not: a charge must not make a state void.
+        if after(windows) <= now.0 || live_until(after(2), now, 2 * period).is_none() {
             return (self.no_windows(now), now.0);
         }
         if now.0 < known.index * period {
@@ -269,6 +270,6 @@ impl FixedSize for SlidingCounter {
             true => (0, hidden),
             false => self.radix.divide(hidden),
         };
-        (end - 2, previous << COUNT_BITS | current)
+        (end.wrapping_sub(2), previous << COUNT_BITS | current)
     }
 }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Stored, charge, facts, is_shadow};
+use super::{Stored, ask, charge, facts, is_shadow};
 use crate::algorithm::Outlook;
 use crate::decision::Outcome;
 use crate::store::Check;
@@ -57,12 +57,21 @@ impl Beside<'_, '_> {
 
     /// The policy's own outcome, unless a block stands in its way. What costs nothing passes through a block, and what
     /// can never pass is not told to wait.
-    pub(super) fn hold_off(&self, check: &Check<'_>, outcome: Outcome) -> Outcome {
+    pub(super) fn hold_off(
+        &self,
+        check: &Check<'_>,
+        slot: Option<&Stored>,
+        outcome: Outcome,
+    ) -> Outcome {
         match (outcome, self.until) {
-            (Outcome::Pass, Some(until)) if check.cost > 0 => Outcome::Deny { fits_at: until },
-            (Outcome::Deny { fits_at }, Some(until)) => Outcome::Deny {
-                fits_at: fits_at.max(until),
-            },
+            (Outcome::Pass | Outcome::Deny { .. }, Some(until)) if check.cost > 0 => {
+                // The policy is asked at the end of the block: if the clock has gone back, it may know more by then.
+                let fits_at = match ask(check, slot, until) {
+                    Outcome::Deny { fits_at } => fits_at,
+                    _ => until,
+                };
+                Outcome::Deny { fits_at }
+            }
             (outcome, _) => outcome,
         }
     }
@@ -72,6 +81,7 @@ impl Beside<'_, '_> {
     pub(super) fn punish(
         &mut self,
         check: &Check<'_>,
+        slot: Option<&Stored>,
         outcome: Outcome,
         allowed: bool,
         now: Micros,
@@ -79,12 +89,12 @@ impl Beside<'_, '_> {
         let denied = matches!(outcome, Outcome::Deny { .. }) && self.until.is_none();
         if denied
             && (allowed || !is_shadow(check))
-            && let Some((cell, slot)) = &mut self.cell
+            && let Some((cell, block)) = &mut self.cell
         {
-            charge(cell, slot, now, 1);
+            charge(cell, block, now, 1);
             self.read(now);
         }
-        self.hold_off(check, outcome)
+        self.hold_off(check, slot, outcome)
     }
 
     /// How the policy's state goes on, as far as the penalty lets it count.
@@ -92,7 +102,6 @@ impl Beside<'_, '_> {
         &self,
         check: &Check<'_>,
         slot: Option<&Stored>,
-        now: Micros,
         outlook: Outlook,
     ) -> Outlook {
         let void_at = outlook.void_at.max(self.void_at);
@@ -102,7 +111,7 @@ impl Beside<'_, '_> {
         let one = Check { cost: 1, ..*check };
         Outlook {
             remaining: 0,
-            grows_at: facts(&one, slot, now).fits_at.max(Some(until)),
+            grows_at: facts(&one, slot, until).fits_at.max(Some(until)),
             void_at,
         }
     }

@@ -124,12 +124,12 @@ impl Limiter {
         let (keys, now) = (keys.as_ref(), self.clock.now());
         match &self.policies[..] {
             [policy] if keys.iter().all(|key| key.as_ref().len() <= KEY_BYTES_MAX) => {
-                let batch = keys.iter().map(|key| Check {
+                let check = |place: usize| Check {
                     policy,
-                    key: key.as_ref(),
+                    key: keys[place].as_ref(),
                     cost: 1,
-                });
-                self.store.decide_batch(batch, now, decisions);
+                };
+                self.store.decide_each(keys.len(), check, now, decisions);
             }
             _ => decisions.extend(keys.iter().map(|key| self.check_cost_at(key, 1, now))),
         }

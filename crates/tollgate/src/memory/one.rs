@@ -28,16 +28,24 @@ impl MemoryStore {
     }
 
     /// Decides several checks, each by itself: as [`decide`](MemoryStore::decide) one after the other would, but the
-    /// memory of all of them is on its way before the first is decided.
-    pub fn decide_batch<'c>(
+    /// memory of all of them is on its way before the first is decided. Decisions are added to those that are there.
+    pub fn decide_batch(&self, checks: &[Check<'_>], now: Micros, decisions: &mut Vec<Decision>) {
+        self.decide_each(checks.len(), |place| checks[place], now, decisions);
+    }
+
+    /// As [`decide_batch`](MemoryStore::decide_batch), on checks that are made when they are needed: twice each.
+    pub(crate) fn decide_each<'c>(
         &self,
-        batch: impl IntoIterator<Item = Check<'c>, IntoIter: Clone>,
+        count: usize,
+        check: impl Fn(usize) -> Check<'c>,
         now: Micros,
         decisions: &mut Vec<Decision>,
     ) {
-        let mut batch = batch.into_iter();
-        loop {
-            let keyed = |check: Check<'c>| {
+        decisions.reserve(count);
+        for first in (0..count).step_by(AHEAD) {
+            let places = first..count.min(first + AHEAD);
+            let keyed = |place| {
+                let check = check(place);
                 let key = self.hasher.fingerprint(check.policy, check.key);
                 cpu::prefetch(match states::is_fixed_size(check.policy) {
                     true => self.slots.home(key),
@@ -45,14 +53,9 @@ impl MemoryStore {
                 });
                 key
             };
-            let ahead: SmallVec<[Fingerprint; AHEAD]> =
-                batch.clone().take(AHEAD).map(keyed).collect();
-            if ahead.is_empty() {
-                return;
-            }
-            decisions.reserve(ahead.len());
-            for (key, check) in ahead.into_iter().zip(&mut batch) {
-                self.decide_keyed(&check, key, now, |decision| decisions.push(decision));
+            let keys: SmallVec<[Fingerprint; AHEAD]> = places.clone().map(keyed).collect();
+            for (key, place) in keys.into_iter().zip(places) {
+                self.decide_keyed(&check(place), key, now, |decision| decisions.push(decision));
             }
         }
     }
@@ -161,12 +164,12 @@ impl MemoryStore {
         head: u64,
         now: Micros,
     ) -> Decision {
-        let base = self.base.load(Ordering::Relaxed);
         cpu::prefetch(self.lines.behind_home(key));
         if let Some(held) = self.lines.hold_as(key, head) {
             if let Some(allowed) = self.decide_few(algorithm, check, &held, now) {
                 return allowed;
             }
+            let base = self.base.load(Ordering::Relaxed);
             let Some(log) = states::read_log(held.words, base) else {
                 match self.decide_long(algorithm, check, key, &held, now) {
                     Some(decision) => return decision,

@@ -112,7 +112,7 @@ impl Known {
             held: Arc::default(),
             unheld_since: None,
         };
-        let number = match self.free(now) {
+        let number = match self.free(policy.name(), now) {
             Some(index) => {
                 self.numbers.remove(&self.entries[index].policy.meaning());
                 self.entries[index] = entry;
@@ -130,8 +130,10 @@ impl Known {
     }
 
     /// An entry that nobody has held for so long that all states under it are void. Where every number is given away, a
-    /// day is long enough: what counted by such an entry has been gone for that long.
-    fn free(&mut self, now: Micros) -> Option<usize> {
+    /// day is long enough: what counted by such an entry has been gone for that long. Else one of the same `name` is
+    /// spared, for its cells would be taken for those of the new policy, under whose numbers a state that is kept beside
+    /// the table may not be void.
+    fn free(&mut self, name: &str, now: Micros) -> Option<usize> {
         let full = self.entries.len() >= POLICIES_MAX;
         let looks = if full { POLICIES_MAX } else { LOOKS };
         for _ in 0..looks.min(self.entries.len()) {
@@ -146,7 +148,8 @@ impl Known {
             let lasts = algorithm.map_or(0, |algorithm| algorithm.full_refill_micros());
             let void = lasts.saturating_mul(2);
             let wait = if full { void.min(DAY_MICROS) } else { void };
-            if now.0 > since.0.saturating_add(wait) {
+            let spared = !full && entry.policy.name() == name;
+            if now.0 > since.0.saturating_add(wait) && !spared {
                 return Some(self.hand);
             }
         }
@@ -159,7 +162,11 @@ mod tests {
     use super::*;
 
     fn policy(quota: &str) -> Arc<Policy> {
-        Arc::new(Policy::new("p", quota.parse().unwrap()).unwrap())
+        named("p", quota)
+    }
+
+    fn named(name: &str, quota: &str) -> Arc<Policy> {
+        Arc::new(Policy::new(name, quota.parse().unwrap()).unwrap())
     }
 
     #[test]
@@ -188,7 +195,9 @@ mod tests {
         let later = |quota: &str, at| registry.number(&policy(quota), Micros::from_secs(at));
         assert_ne!(later("7/m", 1), number, "its states may still count");
         assert_ne!(later("8/m", 119), number);
-        assert_eq!(later("9/m", 200), number);
+        assert_ne!(later("9/m", 200), number, "its cells have this name");
+        let another = named("q", "9/m");
+        assert_eq!(registry.number(&another, Micros::from_secs(200)), number);
         assert!(registry.known(&kept).is_some());
     }
 

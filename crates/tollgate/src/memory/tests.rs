@@ -1,5 +1,7 @@
 mod beside_step;
 #[cfg(not(loom))]
+mod reused;
+#[cfg(not(loom))]
 mod stress;
 
 use std::sync::Arc;

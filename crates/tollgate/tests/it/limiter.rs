@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use tollgate::algorithm::{Denied, Facts};
 use tollgate::{
-    AlgorithmKind, Limiter, LimiterBuilder, ManualClock, Micros, Mode, Policy, PolicyError, Quota,
-    Verdict,
+    Algorithm, AlgorithmKind, Check, Checks, Decision, Limiter, LimiterBuilder, ManualClock,
+    MemoryStore, Micros, Mode, Policy, PolicyError, Quota, State, Verdict,
 };
 
 fn hourly() -> Limiter {
@@ -217,4 +218,100 @@ fn shadow_is_a_mode_of_a_policy() {
     assert!(limiter.check("ann").is_allowed());
     let second = limiter.check("ann");
     assert!(second.is_allowed() && second.standings()[0].is_violated());
+}
+
+#[test]
+fn a_batch_decides_what_its_checks_one_after_another_would() {
+    let policy = |name: &str, quota: &str| {
+        let policy = Policy::new(name, quota.parse().unwrap()).unwrap();
+        Arc::new(policy.with_mode(if name == "watch" {
+            Mode::Shadow
+        } else {
+            Mode::Enforce
+        }))
+    };
+    let policies = [
+        policy("bucket", "3 per minute token-bucket"),
+        policy("window", "3 per minute"),
+        policy("counter", "3 per minute sliding-counter"),
+        policy("slots", "2 concurrent"),
+        policy("none", "deny"),
+        policy("watch", "1 per minute"),
+    ];
+    let keys: Vec<String> = (0..7).map(|key| "k".repeat(1 + 4 * key)).collect();
+    let (together, alone) = (MemoryStore::new(), MemoryStore::new());
+    let mut decisions = Vec::new();
+    for (round, count) in [0, 1, 15, 16, 17, 100, 1].into_iter().enumerate() {
+        let checks: Vec<Check<'_>> = (0..count)
+            .map(|place| Check {
+                policy: &policies[place * 5 % policies.len()],
+                key: keys[place * 3 % keys.len()].as_bytes(),
+                cost: [1, 1, 0, 2, 4][place % 5],
+            })
+            .collect();
+        let now = at(round as f64 * 13.0);
+        decisions.clear();
+        together.decide_batch(&checks, now, &mut decisions);
+        let one_by_one: Vec<Decision> = checks
+            .iter()
+            .map(|check| {
+                let policy = Arc::new(Policy::clone(check.policy));
+                let mut checks = Checks::new();
+                checks
+                    .push(Check {
+                        policy: &policy,
+                        ..*check
+                    })
+                    .unwrap();
+                alone.decide(&checks, now)
+            })
+            .collect();
+        assert_eq!(decisions, one_by_one);
+    }
+}
+
+#[test]
+fn what_an_algorithm_of_ones_own_says_of_no_time_is_a_denial() {
+    let policy = Policy::custom("far", Arc::new(Far)).unwrap();
+    let limiter = Limiter::builder().policy(policy).build().unwrap();
+    for now in 0..5 {
+        let verdict = limiter.check_at("ann", Micros(now)).verdict();
+        assert!(
+            matches!(verdict, Verdict::Deny { .. }),
+            "{verdict:?} at {now}"
+        );
+    }
+}
+
+/// Denies until the end of all time.
+#[derive(Debug)]
+struct Far;
+
+impl Algorithm for Far {
+    fn name(&self) -> &'static str {
+        "far"
+    }
+
+    fn capacity(&self) -> u64 {
+        1
+    }
+
+    fn full_refill_micros(&self) -> u64 {
+        1
+    }
+
+    fn step(&self, _: Option<State>, _: Micros, _: u64) -> Result<State, Denied> {
+        let fits_at = Some(Micros(u64::MAX));
+        Err(Denied { fits_at })
+    }
+
+    fn facts(&self, _: Option<&State>, _: Micros, _: u64) -> Facts {
+        Facts {
+            used: 1,
+            remaining: 0,
+            fits_at: Some(Micros(u64::MAX)),
+            grows_at: Some(Micros(u64::MAX)),
+            void_at: Micros(u64::MAX),
+        }
+    }
 }

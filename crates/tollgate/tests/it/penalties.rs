@@ -117,11 +117,15 @@ impl Line {
         (made, seen.standings()[0])
     }
 
-    /// The policy with its penalty.
+    /// The policy with its penalty: at the end of a block it is asked for itself.
     fn made(&self, twin: &MemoryStore, now: u64, cost: u64) -> Made {
         match (self.own(twin, now, cost).0, self.until(now)) {
-            (Made::Pass, Some(until)) if cost > 0 => Made::Deny(until),
-            (Made::Deny(fits), Some(until)) => Made::Deny(fits.max(until)),
+            (Made::Pass | Made::Deny(_), Some(until)) if cost > 0 => {
+                match self.own(twin, until, cost).0 {
+                    Made::Deny(fits) => Made::Deny(fits),
+                    _ => Made::Deny(until),
+                }
+            }
             (made, _) => made,
         }
     }
@@ -130,10 +134,12 @@ impl Line {
     fn agrees(&self, twin: &MemoryStore, now: u64, standing: &Standing) {
         let (_, own) = self.own(twin, now, 0);
         let until = self.until(now);
-        let grows_at = match (until, self.own(twin, now, 1).0) {
-            (None, _) => own.grows_after(),
-            (Some(until), Made::Deny(fits)) => Some(Duration::from_micros(until.max(fits) - now)),
-            (Some(until), _) => Some(Duration::from_micros(until - now)),
+        let grows_at = match until {
+            None => own.grows_after(),
+            Some(_) => match self.made(twin, now, 1) {
+                Made::Deny(fits) => Some(Duration::from_micros(fits - now)),
+                _ => unreachable!("a block lets nothing pass"),
+            },
         };
         let last = self.denials.as_ref().and_then(|denials| denials.last(now));
         let forgiven = Duration::from_micros(last.map_or(0, |block| block.forgiven_at - now));
@@ -445,10 +451,14 @@ fn an_algorithm_of_ones_own_can_have_a_penalty() {
     let store = MemoryStore::new();
     let decide = |now| store.decide(&one(&policy, 1), Micros::from_secs(now));
     assert!(decide(1_001).is_allowed());
-    assert_eq!(decide(1_002).retry_after_secs(), Some(10));
+    assert_eq!(
+        decide(1_002).retry_after_secs(),
+        Some(11),
+        "the block ends in an even second"
+    );
     assert_eq!(
         decide(1_003).retry_after_secs(),
-        Some(9),
+        Some(10),
         "odd, and blocked"
     );
     assert!(decide(1_013).is_allowed());
