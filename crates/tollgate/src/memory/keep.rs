@@ -25,16 +25,14 @@ impl MemoryStore {
         now: Micros,
     ) -> SmallVec<[Option<Stored>; 2]> {
         let states = self.states(now);
-        let since_base = now.0.saturating_sub(states.base);
         let load = |(check, place): (&Check<'_>, &Place<'_>)| {
             let held = place.held.as_ref()?;
             let number = table::index_of(held.head);
             let policy = match self.registry.known(check.policy) {
                 Some(known) if known == number => Arc::clone(check.policy),
-                // The number may have been another policy's since, or be; then what the cell holds is void.
-                _ => self.registry.policy(number).filter(|policy| {
-                    policy.name() == check.policy.name() && !held.is_void(since_base)
-                })?,
+                // The number may be another policy's since. Then what the cell holds is void.
+                _ => (self.registry.policy(number))
+                    .filter(|policy| policy.name() == check.policy.name())?,
             };
             let state = states.read(place.key, held.words, &policy)?;
             Some(Stored { policy, state })

@@ -63,12 +63,6 @@ pub(super) fn rest(stamp: u64) -> u16 {
     stamp as u16
 }
 
-/// Whether a cell's time has passed at `now`.
-fn is_void(stamp: u64, now: u64) -> bool {
-    // The latest instant that a stamp can tell stands for all later ones.
-    until(stamp) <= now.min(UNTIL_MAX - 1)
-}
-
 /// A table of cells of `CELL` words.
 pub(super) struct Table<const CELL: usize> {
     words: Box<[AtomicU64]>,
@@ -95,11 +89,6 @@ impl Held<'_> {
     #[inline]
     pub(super) fn stamp(&self) -> u64 {
         self.words[1].load(Ordering::Relaxed)
-    }
-
-    /// Whether the cell's time has passed at `now`.
-    pub(super) fn is_void(&self, now: u64) -> bool {
-        is_void(self.stamp(), now)
     }
 }
 
@@ -265,7 +254,8 @@ impl<const CELL: usize> Table<CELL> {
         units_of: impl Fn(&Words, u64) -> u64,
     ) -> Option<Claim<'_>> {
         let used = |cell: &Words, head: u64| match cell[1].load(Ordering::Relaxed) {
-            stamp if is_void(stamp, now) => 0,
+            // The latest instant that a stamp can tell stands for all later ones.
+            stamp if until(stamp) <= now.min(UNTIL_MAX - 1) => 0,
             stamp => units_of(cell, head).max(u64::from(until(stamp) > now)),
         };
         for _ in 0..CLAIM_TRIES {
