@@ -667,18 +667,18 @@ pub fn an_instant_beyond_all_time_is_no_overflow(store: &dyn Store) {
 /// A charge moves the instant from which the state is void, but not so far that it is void at once.
 pub fn a_charge_by_an_earlier_reading_leaves_what_it_says(store: &dyn Store) {
     let p = [policy("p", "10 per minute sliding-counter")];
-    // Windows end at 20, 80 and 140.
+    // Windows end at 620, 680 and 740.
     for (key, back) in [
-        ("a", 20.0),
-        ("b", -39.0),
-        ("c", -41.0),
-        ("d", -70.0),
-        ("e", -101.0),
+        ("a", 620.0),
+        ("b", 561.0),
+        ("c", 559.0),
+        ("d", 530.0),
+        ("e", 499.0),
     ] {
         let (five, one) = (checks(&p, key, 5), checks(&p, key, 1));
-        assert!(wait(store.decide(&five, at(50.0))).is_allowed());
-        let given_back = wait(store.decide(&one, at(80.0))).receipt().unwrap();
-        wait(store.refund(&one, &given_back, at(80.0))).unwrap();
+        assert!(wait(store.decide(&five, at(650.0))).is_allowed());
+        let given_back = wait(store.decide(&one, at(680.0))).receipt().unwrap();
+        wait(store.refund(&one, &given_back, at(680.0))).unwrap();
         let charged = wait(store.decide(&one, at(back)));
         let left = wait(store.peek(&one, at(back)));
         assert_eq!(left.remaining(), charged.remaining(), "{back}");
