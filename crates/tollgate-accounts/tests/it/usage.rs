@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sqlx::{AnyPool, Row};
+use sqlx::Row;
 use tollgate_accounts::{Credential, Identity, Outcome, UsageEvent};
 
-use crate::fixture::Fixture;
+use super::fixture::Fixture;
 
 impl Fixture {
     async fn new_key(&self, name: &str) -> Arc<Identity> {
@@ -39,8 +39,7 @@ impl Fixture {
 
     /// (key, user, minute, allowed, denied, failed)
     async fn rows(&self) -> Vec<(String, String, i64, i64, i64, i64)> {
-        let url = format!("sqlite://{}", self.dir.path().join("tollgate.db").display());
-        let pool = AnyPool::connect(&url).await.expect("a database");
+        let pool = self.place.pool().await;
         let sql = r#"SELECT * FROM "usage" ORDER BY bucket_start, key_id"#;
         let rows = sqlx::query(sql).fetch_all(&pool).await.expect("rows");
         let row = |row: &sqlx::any::AnyRow| {
@@ -117,11 +116,7 @@ async fn what_could_not_be_written_is_written_the_next_time() {
     let (fixture, _) = Fixture::with_ann().await;
     let key = fixture.new_key("ci").await;
     fixture.record(&key, Outcome::Allowed);
-    let url = format!(
-        "sqlite://{}",
-        fixture.dir.path().join("tollgate.db").display()
-    );
-    let pool = AnyPool::connect(&url).await.unwrap();
+    let pool = fixture.place.pool().await;
     let rename = r#"ALTER TABLE "usage" RENAME TO mislaid"#;
     sqlx::query(rename).execute(&pool).await.unwrap();
     assert!(fixture.accounts.usage().flush().await.is_err());
