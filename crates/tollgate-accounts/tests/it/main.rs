@@ -16,6 +16,8 @@ mod sqlite {
     mod fixture;
     mod key_lifetime;
     mod keys;
+    mod names;
+    mod races;
     mod sessions;
     mod sign_up;
     mod sqlite_file;
@@ -31,6 +33,9 @@ mod postgres {
     mod fixture;
     mod key_lifetime;
     mod keys;
+    mod names;
+    mod races;
+    mod server;
     mod sessions;
     mod sign_up;
     mod usage;
@@ -45,6 +50,9 @@ mod mariadb {
     mod fixture;
     mod key_lifetime;
     mod keys;
+    mod names;
+    mod races;
+    mod server;
     mod sessions;
     mod sign_up;
     mod usage;
