@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::process::{Done, eventually, free_address, run};
+use crate::process::{eventually, free_address, run};
 
 const USER: &str = "tollgate";
 
@@ -42,8 +42,19 @@ impl Database {
             name: format!("t_{}", id.trim().replace('-', "")),
         };
         let Database { name, .. } = &database;
-        engine.tell(address, &format!("CREATE DATABASE {name}"));
+        engine.tell(address, None, &format!("CREATE DATABASE {name}"));
         database
+    }
+
+    /// What the server's own client answers to a statement, one line a row, with tabs between columns. A table may be
+    /// called `u.TABLE`, because `usage` alone is a word of MySQL's.
+    pub fn ask(&self, statement: &str) -> String {
+        let statement = match self.engine {
+            Engine::Postgres => statement.replace("u.", "public."),
+            Engine::MariaDb => statement.replace("u.", &format!("{}.", self.name)),
+        };
+        let answer = self.engine.tell(self.address, Some(&self.name), &statement);
+        answer.trim_end().to_owned()
     }
 
     /// How accounts find it, with user and password.
@@ -65,7 +76,7 @@ impl Drop for Database {
         };
         let statement = format!("DROP DATABASE {}{force}", self.name);
         if !std::thread::panicking() {
-            self.engine.tell(self.address, &statement);
+            self.engine.tell(self.address, None, &statement);
         }
     }
 }
@@ -126,14 +137,15 @@ impl Engine {
     }
 
     /// Has the server's own client run a statement.
-    fn tell(self, address: SocketAddr, statement: &str) {
+    fn tell(self, address: SocketAddr, database: Option<&str>, statement: &str) -> String {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let command = match self {
             Engine::Postgres => {
                 let mut command = Command::new("psql");
                 command
                     .env("PGPASSWORD", PASSWORD)
-                    .args(["-X", "-q", "-w", "-d", "postgres", "-U", USER])
+                    .args(["-X", "-q", "-w", "-A", "-t", "-F", "\t", "-U", USER])
+                    .args(["-d", database.unwrap_or("postgres")])
                     .args(["-h", &host, "-p", &port, "-c", statement]);
                 command
             }
@@ -141,13 +153,15 @@ impl Engine {
                 let mut command = Command::new("mariadb");
                 command
                     .env("MYSQL_PWD", PASSWORD)
-                    .args(["--no-defaults", "-u", USER])
-                    .args(["-h", &host, "-P", &port, "-e", statement]);
+                    .args(["--no-defaults", "-N", "-B", "-u", USER])
+                    .args(["-h", &host, "-P", &port, "-e", statement])
+                    .args(database);
                 command
             }
         };
-        let Done { code, stderr, .. } = run(command, "");
-        assert_eq!(code, 0, "{statement}: {stderr}");
+        let done = run(command, "");
+        assert_eq!(done.code, 0, "{statement}: {}", done.stderr);
+        done.stdout
     }
 }
 
