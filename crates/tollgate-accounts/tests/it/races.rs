@@ -12,21 +12,22 @@ use super::fixture::{Fixture, PASSWORD};
 impl Fixture {
     /// Keys of ann that this process knows from memory.
     pub(crate) async fn known_keys(&self, count: usize) -> Vec<NewKey> {
-        let ann = self.accounts.user_by_name("ann").await.unwrap().unwrap();
+        let ann = self.accounts.user_by_name("ann").await;
+        let ann = ann.expect("an answer").expect("ann");
         let mut keys = Vec::new();
         for _ in 0..count {
             let key = self.accounts.create_key(&ann.id, "", None, None).await;
-            keys.push(key.unwrap());
+            keys.push(key.expect("a key"));
         }
-        self.accounts.poll_changes().await.unwrap();
+        self.accounts.poll_changes().await.expect("an answer");
         for key in &keys {
             let known = self.identify(Credential::ApiKey(key.secret.expose()));
-            known.await.unwrap();
+            known.await.expect("known");
         }
         keys
     }
 
-    /// Which of these keys this process would let pass from memory.
+    /// How many of these keys this process would let pass from memory.
     pub(crate) fn believed(&self, keys: &[NewKey]) -> usize {
         let is_known = |key: &&NewKey| {
             let lookup = self.lookup(Credential::ApiKey(key.secret.expose()));

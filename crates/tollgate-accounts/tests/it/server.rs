@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Row};
 use tollgate::{ManualClock, Micros};
-use tollgate_accounts::{Accounts, Credential, KeyError, OpenError, Outcome, UsageEvent};
+use tollgate_accounts::{Accounts, Credential, KeyError, NewKey, OpenError, Outcome, UsageEvent};
 use tollgate_testkit::database::{Engine, PASSWORD};
 
 use super::ENGINE;
@@ -24,7 +24,7 @@ async fn run(place: &Place, statement: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
         .execute(&pool)
         .await
-        .unwrap();
+        .expect("a statement");
     pool.close().await;
 }
 
@@ -42,11 +42,12 @@ async fn a_change_with_a_smaller_number_that_is_committed_later_is_not_missed() 
             SET @slept = IF(NEW.subject = 'KEY', SLEEP(1), 0)",
     );
     run(&fixture.place, &trigger.replace("KEY", slow.as_str())).await;
-    let revoke = async |key: usize| {
-        let (process, id) = (fixture.other_process().await, keys[key].id.clone());
+    let [one, two] = [fixture.other_process().await, fixture.other_process().await];
+    let revoke = |process: Accounts, key: &NewKey| {
+        let id = key.id.clone();
         tokio::spawn(async move { process.revoke_key(None, &id).await.unwrap() })
     };
-    let first = revoke(0).await;
+    let first = revoke(one, &keys[0]);
     let pool = fixture.place.pool().await;
     let sleeping = said(
         "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
@@ -59,7 +60,7 @@ async fn a_change_with_a_smaller_number_that_is_committed_later_is_not_missed() 
     while !is_sleeping().await {
         assert!(!first.is_finished(), "the slow change was too fast");
     }
-    let second = revoke(1).await;
+    let second = revoke(two, &keys[1]);
     while !(first.is_finished() && second.is_finished()) {
         fixture.accounts.poll_changes().await.unwrap();
         tokio::task::yield_now().await;
