@@ -67,10 +67,14 @@ async fn a_minute_of_one_key_on_one_route_is_one_row_however_often_it_is_flushed
     fixture.record(&key, Outcome::Denied);
     fixture.record(&key, Outcome::Failed);
     fixture.accounts.usage().flush().await.unwrap();
+    for outcome in [Outcome::Allowed, Outcome::Denied, Outcome::Failed] {
+        fixture.record(&key, outcome);
+    }
+    fixture.accounts.usage().flush().await.unwrap();
     let minute = 999_960_000_000;
     assert_eq!(
         fixture.rows().await,
-        [(id, ann.id.to_string(), minute, 2, 1, 1)]
+        [(id, ann.id.to_string(), minute, 3, 2, 2)]
     );
     fixture.advance_secs(60);
     fixture.record(&key, Outcome::Allowed);
