@@ -83,7 +83,12 @@ async fn run(
     let found = connection.list_applied_migrations(table).await;
     let found = found.unwrap_or_default();
     let is_there = |version| found.iter().any(|applied| applied.version == version);
-    migrator.run(&mut *connection).await?;
+    let known = migrator.iter().map(|one| (one.version, &one.checksum));
+    let applied = found.iter().map(|one| (one.version, &one.checksum));
+    // Where all is done nothing is asked for, so that a user who may not make tables can open them.
+    if !known.eq(applied) || connection.dirty_version(table).await?.is_some() {
+        migrator.run(&mut *connection).await?;
+    }
     let fresh = migrator
         .iter()
         .filter(|migration| !is_there(migration.version));

@@ -163,6 +163,37 @@ async fn usage_that_stood_in_anothers_way_is_written_again_at_once() {
 }
 
 #[tokio::test]
+async fn once_the_tables_are_there_a_user_who_may_only_read_and_write_is_enough() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let url = fixture.place.url();
+    let name = url.rsplit('/').next().unwrap();
+    let user = format!("u{}", &name[..20]);
+    let make = said(
+        "CREATE ROLE WHO LOGIN PASSWORD 'pw'; REVOKE CREATE ON SCHEMA public FROM public;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO WHO",
+        "CREATE USER WHO@'127.0.0.1' IDENTIFIED BY 'pw';
+        GRANT SELECT, INSERT, UPDATE, DELETE ON WHERE.* TO WHO@'127.0.0.1'",
+    );
+    let make = make.replace("WHO", &user).replace("WHERE", name);
+    run(&fixture.place, &make).await;
+    let mut settings = fixture.place.settings();
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (_, server) = rest.split_once('@').unwrap();
+    settings.url = format!("{scheme}://{user}:pw@{server}");
+    let clock = fixture.clock.clone();
+    let accounts = Accounts::open(settings, clock).await.unwrap();
+    accounts.sign_up("bob", "correct horse").await.unwrap();
+    accounts.poll_changes().await.unwrap();
+    accounts.close().await;
+    let drop = said(
+        "DROP OWNED BY WHO; DROP ROLE WHO",
+        "DROP USER WHO@'127.0.0.1'",
+    );
+    let drop = drop.replace("WHO", &user);
+    run(&fixture.place, &drop).await;
+}
+
+#[tokio::test]
 async fn a_password_in_a_url_is_in_no_error_and_no_debug_form() {
     let place = Place::new();
     let right = place.settings();
