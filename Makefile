@@ -83,7 +83,7 @@ tools-run:
 	@scripts/install-tools cc
 
 tools-test: $(VENV)/installed tests/browser/node_modules
-	@scripts/install-tools cc curl chromium nextest
+	@scripts/install-tools cc curl chromium postgres mariadb nextest
 
 $(VENV)/installed: examples/random-number/fastapi/requirements.txt
 	@scripts/install-tools python3-venv

@@ -1,16 +1,16 @@
 //! The accounts of one gateway: opening them, and the loop by which they hear of changes made elsewhere.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Any, Transaction};
 use tokio::sync::Mutex;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tollgate::{Clock, Micros};
 
 use crate::changes::{self, Change};
-use crate::database::{self, Database, sql, stored};
+use crate::database::{self, Database, Tx, stored};
 use crate::directory::Directory;
 use crate::error::{OpenError, Unavailable};
 use crate::password::Passwords;
@@ -21,6 +21,9 @@ use crate::usage::Usage;
 
 /// How often other processes' changes are read.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// How long one reading of them may take: a network that swallows everything gives no error.
+const FOLLOW_MAX: Duration = Duration::from_secs(10);
 
 /// How long changes may stay unread before nobody is believed from memory any more.
 const UNREAD_MAX: Duration = Duration::from_secs(300);
@@ -95,7 +98,10 @@ impl Accounts {
         let mut failing = false;
         loop {
             ticks.tick().await;
-            let result = self.poll_changes().await;
+            let result = match timeout(FOLLOW_MAX, self.poll_changes()).await {
+                Ok(result) => result,
+                Err(elapsed) => Err(io::Error::from(elapsed).into()),
+            };
             match &result {
                 Err(error) if !failing => {
                     tracing::warn!(
@@ -155,12 +161,14 @@ impl Accounts {
 
     async fn prune(&self, now: Micros) -> sqlx::Result<()> {
         let kept_since = Micros(now.0.saturating_sub(micros(CHANGES_KEPT)));
-        changes::prune(&self.0.db, kept_since).await?;
-        sql("DELETE FROM sessions WHERE expires_at <= $1")
+        let mut transaction = self.0.db.begin_change().await?;
+        changes::prune(&mut transaction, kept_since).await?;
+        transaction
+            .sql("DELETE FROM sessions WHERE expires_at <= $1")
             .bind(stored(now))
-            .execute(self.0.db.pool())
+            .execute(&mut *transaction)
             .await?;
-        Ok(())
+        transaction.commit().await
     }
 }
 
@@ -169,7 +177,7 @@ impl Inner {
     /// dropped in between, the next poll does it.
     pub(crate) async fn commit(
         &self,
-        mut transaction: Transaction<'static, Any>,
+        mut transaction: Tx,
         change: Change,
         now: Micros,
     ) -> sqlx::Result<()> {

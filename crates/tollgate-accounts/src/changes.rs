@@ -1,9 +1,8 @@
 //! The log by which processes on one database hear of each other's changes.
 
-use sqlx::{Any, Transaction};
 use tollgate::Micros;
 
-use crate::database::{Columns, Database, sql, stored};
+use crate::database::{Columns, Database, Tx, stored};
 use crate::id::{KeyId, SessionId, UserId};
 use crate::liveness::Subject;
 
@@ -89,12 +88,9 @@ impl Change {
         }
     }
 
-    pub(crate) async fn append(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        now: Micros,
-    ) -> sqlx::Result<()> {
-        sql("INSERT INTO changes (at, kind, subject) VALUES ($1, $2, $3)")
+    pub(crate) async fn append(&self, transaction: &mut Tx, now: Micros) -> sqlx::Result<()> {
+        transaction
+            .sql("INSERT INTO changes (at, kind, subject) VALUES ($1, $2, $3)")
             .bind(stored(now))
             .bind(self.kind())
             .bind(self.subject().to_owned())
@@ -116,14 +112,16 @@ pub(crate) struct Heard {
 
 /// The number of the newest row.
 pub(crate) async fn newest(db: &Database) -> sqlx::Result<i64> {
-    let row = sql("SELECT COALESCE(MAX(seq), 0) AS newest FROM changes")
+    let row = db
+        .sql("SELECT COALESCE(MAX(seq), 0) AS newest FROM changes")
         .fetch_one(db.pool())
         .await?;
     sqlx::Row::try_get(&row, "newest")
 }
 
 pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
-    let rows = sql("SELECT seq, kind, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+    let rows = db
+        .sql("SELECT seq, kind, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
         .bind(last)
         .bind(ROWS_MAX as i64)
         .fetch_all(db.pool())
@@ -145,10 +143,11 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
 }
 
 /// Drops rows that every process has read long ago.
-pub(crate) async fn prune(db: &Database, older_than: Micros) -> sqlx::Result<()> {
-    sql("DELETE FROM changes WHERE at < $1")
+pub(crate) async fn prune(transaction: &mut Tx, older_than: Micros) -> sqlx::Result<()> {
+    transaction
+        .sql("DELETE FROM changes WHERE at < $1")
         .bind(stored(older_than))
-        .execute(db.pool())
+        .execute(&mut **transaction)
         .await?;
     Ok(())
 }

@@ -5,33 +5,33 @@
 
 mod dialect;
 mod location;
+mod migrate;
 
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyRow, install_default_drivers};
+use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, ConnectOptions, Connection, Executor, Row, Transaction};
-use tokio::time::sleep;
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
+    Transaction,
+};
 use tollgate::Micros;
 
 use crate::error::OpenError;
 use dialect::Dialect;
 use location::Location;
-pub(crate) use location::make_dir;
+pub use location::check_url;
+pub(crate) use location::{make_dir, without_secrets};
+pub use migrate::{Migrated, migrate};
 
 /// How many statements run at the same time.
 const CONNECTIONS_MAX: u32 = 8;
 
 /// How long a caller waits for a connection before the database counts as unavailable.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
-
-/// Another process that prepares the database at the same moment can make an attempt fail; a later one finds its
-/// work done.
-const ATTEMPTS: usize = 4;
-
-/// The pause between attempts.
-const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
@@ -40,15 +40,11 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the database, makes it when it is missing, and brings its tables up to date.
+    /// Opens the database, makes it when it is a missing file, and brings its tables up to date.
     pub(crate) async fn open(url: &str, data_dir: &Path) -> Result<Self, OpenError> {
-        install_default_drivers();
         let location = Location::parse(url, data_dir)?;
-        location.prepare()?;
-        let options: AnyConnectOptions = location.url().parse()?;
-        let options = options.disable_statement_logging();
         let dialect = location.dialect();
-        attempt(|| probe(&options, dialect)).await?;
+        migrate::prepare(&location).await?;
         let pool = pool_options(&location)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
@@ -56,16 +52,35 @@ impl Database {
                     Ok(())
                 })
             })
-            .connect_with(options)
+            .connect_with(location.options()?.disable_statement_logging())
             .await?;
-        let migrator = dialect.migrator();
-        attempt(|| migrator.run(&pool)).await?;
+        if location.is_memory() {
+            // What was prepared was gone with its connection.
+            dialect.migrator().run(&pool).await?;
+        }
         Ok(Self { pool, dialect })
     }
 
     /// Begins a transaction that may write from its first statement on.
-    pub(crate) async fn begin(&self) -> sqlx::Result<Transaction<'static, Any>> {
-        self.pool.begin_with(self.dialect.begin()).await
+    pub(crate) async fn begin(&self) -> sqlx::Result<Tx> {
+        let inner = self.pool.begin_with(self.dialect.begin()).await?;
+        let dialect = self.dialect;
+        Ok(Tx { inner, dialect })
+    }
+
+    /// Begins a transaction that changes accounts. In all processes together one of them runs at a time: what it reads
+    /// stays true until it ends, and rows of `changes` are committed in the order of their numbers.
+    pub(crate) async fn begin_change(&self) -> sqlx::Result<Tx> {
+        let mut transaction = self.begin().await?;
+        if let Some(lock) = self.dialect.lock_changes() {
+            sqlx::query(lock).fetch_one(&mut *transaction).await?;
+        }
+        Ok(transaction)
+    }
+
+    /// A statement, ready for its values.
+    pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+        query(self.dialect, statement)
     }
 
     /// Where statements outside a transaction go.
@@ -83,9 +98,49 @@ impl Database {
     }
 }
 
-/// A statement, ready for its values.
-pub(crate) fn sql(statement: &'static str) -> Query<'static, Any, AnyArguments> {
-    sqlx::query(statement)
+/// A transaction; dropped, it is undone.
+pub(crate) struct Tx {
+    inner: Transaction<'static, Any>,
+    dialect: Dialect,
+}
+
+impl Tx {
+    /// A statement, ready for its values.
+    pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+        query(self.dialect, statement)
+    }
+
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        self.inner.commit().await
+    }
+}
+
+impl Deref for Tx {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.inner
+    }
+}
+
+fn query(dialect: Dialect, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+    match dialect.say(statement) {
+        Cow::Borrowed(statement) => sqlx::query(statement),
+        Cow::Owned(statement) => sqlx::query(AssertSqlSafe(statement)),
+    }
+}
+
+/// Whether a transaction failed only because it and another stood in each other's way.
+pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    // Serialization failure, which MySQL says of a deadlock too; deadlock.
+    matches!(code.as_deref(), Some("40001" | "40P01"))
 }
 
 /// An instant as the database stores it.
@@ -145,24 +200,6 @@ fn pool_options(location: &Location) -> AnyPoolOptions {
     }
 }
 
-/// A pool that cannot connect only says, after a while, that it timed out; one connection says why, at once.
-async fn probe(options: &AnyConnectOptions, dialect: Dialect) -> sqlx::Result<()> {
-    let mut connection = options.connect().await?;
-    connection.execute(dialect.on_connect()).await?;
-    connection.execute(dialect.on_open()).await?;
-    connection.close().await
-}
-
-async fn attempt<T, E>(action: impl AsyncFn() -> Result<T, E>) -> Result<T, E> {
-    for _ in 1..ATTEMPTS {
-        if let Ok(done) = action().await {
-            return Ok(done);
-        }
-        sleep(PAUSE).await;
-    }
-    action().await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,10 +218,11 @@ mod tests {
                 ("PRAGMA synchronous", 2),
                 ("PRAGMA foreign_keys", 1),
             ] {
-                let row = sql(pragma).fetch_one(&mut **connection).await.unwrap();
+                let row = db.sql(pragma).fetch_one(&mut **connection).await.unwrap();
                 assert_eq!(row.try_get::<i64, _>(0).unwrap(), expected, "{pragma}");
             }
-            let row = sql("PRAGMA journal_mode")
+            let row = db
+                .sql("PRAGMA journal_mode")
                 .fetch_one(&mut **connection)
                 .await
                 .unwrap();

@@ -20,6 +20,12 @@ pub struct Invalid {
     pub reason: String,
 }
 
+impl From<io::Error> for Unavailable {
+    fn from(error: io::Error) -> Self {
+        Self(error.into())
+    }
+}
+
 impl Invalid {
     pub(crate) fn new(field: &'static str, reason: impl Into<String>) -> Self {
         Self {
@@ -37,10 +43,12 @@ pub(crate) struct Busy;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The URL names no database that this build speaks to.
-    #[error("accounts url `{url}`: {reason}; write sqlite:FILE or sqlite::memory:")]
+    /// The URL names no database.
+    #[error(
+        "accounts url `{url}`: {reason}; write sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE"
+    )]
     Url {
-        /// The URL up to its first `:` when the rest could hold a password.
+        /// Only the scheme where the rest could hold a password.
         url: String,
         /// What is wrong with it.
         reason: &'static str,

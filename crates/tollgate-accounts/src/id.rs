@@ -56,3 +56,11 @@ id! {
     /// An API key; not the key itself.
     KeyId
 }
+
+impl KeyId {
+    /// Whether it is one that a key could have. Others need not be looked for, and databases differ in what they make
+    /// of blanks at the end and of a character 0.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.0.len() == 32 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}

@@ -9,7 +9,7 @@ use tollgate::{Micros, Quota};
 
 use crate::accounts::Accounts;
 use crate::changes::Change;
-use crate::database::{sql, stored};
+use crate::database::stored;
 use crate::error::{Invalid, KeyError, Unavailable};
 use crate::id::{KeyId, UserId};
 use crate::own_quota;
@@ -44,7 +44,7 @@ impl Accounts {
             own_quota::policy(quota.clone())
                 .map_err(|error| Invalid::new("quota", error.to_string()))?;
         }
-        let mut transaction = inner.db.begin().await?;
+        let mut transaction = inner.db.begin_change().await?;
         require_user(&mut transaction, user).await?;
         require_room(&mut transaction, user, None, now).await?;
         let draft = Draft {
@@ -63,14 +63,17 @@ impl Accounts {
 
     /// The keys of one user, the newest first, revoked and expired ones included.
     pub async fn list_keys(&self, user: &UserId) -> Result<Vec<KeySummary>, Unavailable> {
-        let rows = sql(
-            "SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id
+        let rows = self
+            .inner()
+            .db
+            .sql(
+                "SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id
             WHERE k.user_id = $1 ORDER BY k.created_at DESC, k.id LIMIT $2",
-        )
-        .bind(user.to_string())
-        .bind(LISTED_MAX)
-        .fetch_all(self.inner().db.pool())
-        .await?;
+            )
+            .bind(user.to_string())
+            .bind(LISTED_MAX)
+            .fetch_all(self.inner().db.pool())
+            .await?;
         Ok(rows
             .iter()
             .map(KeySummary::read)
@@ -79,13 +82,16 @@ impl Accounts {
 
     /// The keys of all users, the newest first, at most 10,000.
     pub async fn list_all_keys(&self) -> Result<Vec<KeySummary>, Unavailable> {
-        let rows = sql(
-            "SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id
+        let rows = self
+            .inner()
+            .db
+            .sql(
+                "SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id
             ORDER BY k.created_at DESC, k.id LIMIT $1",
-        )
-        .bind(LISTED_MAX)
-        .fetch_all(self.inner().db.pool())
-        .await?;
+            )
+            .bind(LISTED_MAX)
+            .fetch_all(self.inner().db.pool())
+            .await?;
         Ok(rows
             .iter()
             .map(KeySummary::read)
@@ -96,9 +102,10 @@ impl Accounts {
     pub async fn revoke_key(&self, owner: Option<&UserId>, key: &KeyId) -> Result<(), KeyError> {
         let inner = self.inner();
         let now = inner.clock.now();
-        let mut transaction = inner.db.begin().await?;
+        let mut transaction = inner.db.begin_change().await?;
         find(&mut transaction, owner, key).await?;
-        sql("UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE id = $2")
+        transaction
+            .sql("UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE id = $2")
             .bind(stored(now))
             .bind(key.to_string())
             .execute(&mut *transaction)
@@ -118,14 +125,15 @@ impl Accounts {
     ) -> Result<NewKey, KeyError> {
         let inner = self.inner();
         let now = inner.clock.now();
-        let mut transaction = inner.db.begin().await?;
+        let mut transaction = inner.db.begin_change().await?;
         let old = find(&mut transaction, owner, key).await?;
         if !old.is_live(now) {
             return Err(KeyError::NotLive);
         }
         require_room(&mut transaction, &old.user, Some(key), now).await?;
         let end = now + grace;
-        sql("UPDATE api_keys SET expires_at = $1 WHERE id = $2")
+        transaction
+            .sql("UPDATE api_keys SET expires_at = $1 WHERE id = $2")
             .bind(stored(old.expires_at.map_or(end, |before| before.min(end))))
             .bind(key.to_string())
             .execute(&mut *transaction)

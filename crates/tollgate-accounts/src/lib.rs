@@ -34,6 +34,7 @@ mod users;
 pub use accounts::Accounts;
 pub use api_key::PREFIX as API_KEY_PREFIX;
 pub use credential::Credential;
+pub use database::{Migrated, check_url, migrate};
 pub use directory::{Directory, Lookup, Question};
 pub use error::{Invalid, KeyError, LogInError, OpenError, SignUpError, Unavailable, UserError};
 pub use id::{KeyId, SessionId, UserId};

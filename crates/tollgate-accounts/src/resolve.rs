@@ -7,7 +7,7 @@ use tollgate::{Micros, Policy};
 
 use crate::accounts::Accounts;
 use crate::credential::Credential;
-use crate::database::{Columns, sql};
+use crate::database::Columns;
 use crate::directory::{About, Lookup, Question};
 use crate::error::Unavailable;
 use crate::id::{SessionId, UserId};
@@ -61,26 +61,26 @@ impl Accounts {
     }
 
     async fn find(&self, question: &Question) -> Result<Option<Identity>, Unavailable> {
-        let pool = self.inner().db.pool();
+        let db = &self.inner().db;
         let statement = match &question.about {
-            About::SessionSecret => sql(
+            About::SessionSecret => db.sql(
                 "SELECT s.id, s.user_id, s.expires_at, u.name FROM sessions s JOIN users u ON u.id = s.user_id
                 WHERE s.token_hash = $1 AND u.disabled_at IS NULL",
             )
             .bind(question.digest.to_hex()),
-            About::Token { session, user, .. } => sql(
+            About::Token { session, user, .. } => db.sql(
                 "SELECT s.id, s.user_id, s.expires_at, u.name FROM sessions s JOIN users u ON u.id = s.user_id
                 WHERE s.id = $1 AND s.user_id = $2 AND u.disabled_at IS NULL",
             )
             .bind(session.to_string())
             .bind(user.to_string()),
-            About::ApiKey => sql(
+            About::ApiKey => db.sql(
                 "SELECT k.id, k.user_id, k.expires_at, k.quota, u.name FROM api_keys k JOIN users u ON u.id = k.user_id
                 WHERE k.secret_hash = $1 AND k.revoked_at IS NULL AND u.disabled_at IS NULL",
             )
             .bind(question.digest.to_hex()),
         };
-        let row = statement.fetch_optional(pool).await?;
+        let row = statement.fetch_optional(db.pool()).await?;
         let identity = row.map(|row| match &question.about {
             About::SessionSecret => of_session(&row, Via::Session, Micros(u64::MAX)),
             About::Token { expires_at, .. } => of_session(&row, Via::Token, *expires_at),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::accounts::Accounts;
 use crate::changes::Change;
-use crate::database::{Columns, sql, stored};
+use crate::database::{Columns, stored};
 use crate::digest::Digest;
 use crate::error::{LogInError, Unavailable};
 use crate::id::{SessionId, UserId};
@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::random;
 use crate::secret::Secret;
 use crate::token::Token;
-use crate::users::{User, folded};
+use crate::users::{User, can_be_looked_for, folded};
 
 /// What somebody gets who logs in: a session for the cookie, and a token that lives no longer.
 #[derive(Clone, Debug)]
@@ -33,10 +33,16 @@ impl Accounts {
     /// Lets somebody in. Whatever is wrong, the answer and the time it takes are the same.
     pub async fn log_in(&self, name: &str, password: &str) -> Result<LogIn, LogInError> {
         let inner = self.inner();
-        let row = sql("SELECT id, name, created_at, disabled_at, password_hash FROM users WHERE name_folded = $1")
-            .bind(folded(name))
-            .fetch_optional(inner.db.pool())
-            .await?;
+        let row = if can_be_looked_for(name) {
+            inner
+                .db
+                .sql("SELECT id, name, created_at, disabled_at, password_hash FROM users WHERE name_folded = $1")
+                .bind(folded(name))
+                .fetch_optional(inner.db.pool())
+                .await?
+        } else {
+            None
+        };
         let found = match &row {
             Some(row) => Some((User::read(row)?, row.text("password_hash")?)),
             None => None,
@@ -54,8 +60,9 @@ impl Accounts {
     /// Ends one session, and with it its tokens.
     pub async fn log_out(&self, session: &SessionId) -> Result<(), Unavailable> {
         let inner = self.inner();
-        let mut transaction = inner.db.begin().await?;
-        sql("DELETE FROM sessions WHERE id = $1")
+        let mut transaction = inner.db.begin_change().await?;
+        transaction
+            .sql("DELETE FROM sessions WHERE id = $1")
             .bind(session.to_string())
             .execute(&mut *transaction)
             .await?;
@@ -67,8 +74,9 @@ impl Accounts {
     /// Ends all sessions of a user; API keys stay.
     pub async fn log_out_everywhere(&self, user: &UserId) -> Result<(), Unavailable> {
         let inner = self.inner();
-        let mut transaction = inner.db.begin().await?;
-        sql("DELETE FROM sessions WHERE user_id = $1")
+        let mut transaction = inner.db.begin_change().await?;
+        transaction
+            .sql("DELETE FROM sessions WHERE user_id = $1")
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
@@ -101,9 +109,9 @@ impl Accounts {
         let now = inner.clock.now();
         let ttl = inner.settings.session_ttl;
         let (session, secret) = (SessionId::fresh(), random::session_secret());
-        let mut transaction = inner.db.begin().await?;
+        let mut transaction = inner.db.begin_change().await?;
         // The user may have been disabled, or the password changed, while it was being verified.
-        let inserted = sql("INSERT INTO sessions (id, token_hash, user_id, created_at, expires_at)
+        let inserted = transaction.sql("INSERT INTO sessions (id, token_hash, user_id, created_at, expires_at)
             SELECT $1, $2, id, $3, $4 FROM users WHERE id = $5 AND password_hash = $6 AND disabled_at IS NULL")
             .bind(session.to_string())
             .bind(Digest::of(&secret).to_hex())
@@ -150,7 +158,10 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Micros::from_secs(1)));
         let accounts = Accounts::open(settings, clock).await.unwrap();
         let user = accounts.sign_up("ann", "password").await.unwrap();
-        let row = sql("SELECT password_hash FROM users")
+        let row = accounts
+            .inner()
+            .db
+            .sql("SELECT password_hash FROM users")
             .fetch_one(accounts.inner().db.pool())
             .await
             .unwrap();

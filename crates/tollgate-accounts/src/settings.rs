@@ -1,13 +1,17 @@
 //! What an operator may choose about accounts.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::database::without_secrets;
+
 /// How accounts are kept; start from [`Settings::new`] and change what differs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
-    /// `sqlite:FILE` (a relative file is below [`data_dir`](Self::data_dir)) or `sqlite::memory:`.
+    /// `sqlite:FILE` (a relative file is below [`data_dir`](Self::data_dir)), `sqlite::memory:`,
+    /// `postgres://USER:PASSWORD@HOST/DATABASE` or `mysql://USER:PASSWORD@HOST/DATABASE`.
     pub url: String,
     /// Where `token.secret` and a relative database file live; created when missing.
     pub data_dir: PathBuf,
@@ -38,6 +42,19 @@ impl Settings {
             credentials_cached_max: 100_000,
             cost: HashCost::default(),
         }
+    }
+}
+
+/// Without what the URL may hold of a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("url", &without_secrets(&self.url))
+            .field("data_dir", &self.data_dir)
+            .field("session_ttl", &self.session_ttl)
+            .field("token_ttl", &self.token_ttl)
+            .field("cost", &self.cost)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,7 @@ use tollgate::Micros;
 
 use crate::accounts::Accounts;
 use crate::changes::Change;
-use crate::database::{Columns, sql, stored};
+use crate::database::{Columns, stored};
 use crate::error::{Invalid, SignUpError, Unavailable, UserError};
 use crate::id::UserId;
 
@@ -58,18 +58,19 @@ impl Accounts {
             created_at: inner.clock.now(),
             disabled_at: None,
         };
-        let mut transaction = inner.db.begin().await?;
-        let inserted = sql(
-            "INSERT INTO users (id, name, name_folded, password_hash, created_at)
+        let mut transaction = inner.db.begin_change().await?;
+        let inserted = transaction
+            .sql(
+                "INSERT INTO users (id, name, name_folded, password_hash, created_at)
             VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(user.id.to_string())
-        .bind(user.name.clone())
-        .bind(folded(name))
-        .bind(password_hash)
-        .bind(stored(user.created_at))
-        .execute(&mut *transaction)
-        .await;
+            )
+            .bind(user.id.to_string())
+            .bind(user.name.clone())
+            .bind(folded(name))
+            .bind(password_hash)
+            .bind(stored(user.created_at))
+            .execute(&mut *transaction)
+            .await;
         match inserted {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
                 return Err(SignUpError::Taken);
@@ -83,18 +84,27 @@ impl Accounts {
 
     /// All users by name, the first 10,000.
     pub async fn list_users(&self) -> Result<Vec<User>, Unavailable> {
-        let rows = sql(
-            "SELECT id, name, created_at, disabled_at FROM users ORDER BY name_folded LIMIT $1",
-        )
-        .bind(LISTED_MAX)
-        .fetch_all(self.inner().db.pool())
-        .await?;
+        let rows = self
+            .inner()
+            .db
+            .sql(
+                "SELECT id, name, created_at, disabled_at FROM users ORDER BY name_folded LIMIT $1",
+            )
+            .bind(LISTED_MAX)
+            .fetch_all(self.inner().db.pool())
+            .await?;
         Ok(rows.iter().map(User::read).collect::<sqlx::Result<_>>()?)
     }
 
     /// The user of this name, in any case.
     pub async fn user_by_name(&self, name: &str) -> Result<Option<User>, Unavailable> {
-        let row = sql("SELECT id, name, created_at, disabled_at FROM users WHERE name_folded = $1")
+        if !can_be_looked_for(name) {
+            return Ok(None);
+        }
+        let row = self
+            .inner()
+            .db
+            .sql("SELECT id, name, created_at, disabled_at FROM users WHERE name_folded = $1")
             .bind(folded(name))
             .fetch_optional(self.inner().db.pool())
             .await?;
@@ -111,13 +121,15 @@ impl Accounts {
             .ok_or(UserError::NoSuchUser)?
             .id;
         let hash = inner.passwords.hash(password).await?;
-        let mut transaction = inner.db.begin().await?;
-        sql("UPDATE users SET password_hash = $1 WHERE id = $2")
+        let mut transaction = inner.db.begin_change().await?;
+        transaction
+            .sql("UPDATE users SET password_hash = $1 WHERE id = $2")
             .bind(hash)
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
-        sql("DELETE FROM sessions WHERE user_id = $1")
+        transaction
+            .sql("DELETE FROM sessions WHERE user_id = $1")
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
@@ -140,13 +152,15 @@ impl Accounts {
             .await?
             .ok_or(UserError::NoSuchUser)?
             .id;
-        let mut transaction = inner.db.begin().await?;
-        sql("UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2")
+        let mut transaction = inner.db.begin_change().await?;
+        transaction
+            .sql("UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2")
             .bind(stored(now))
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
-        sql("DELETE FROM sessions WHERE user_id = $1")
+        transaction
+            .sql("DELETE FROM sessions WHERE user_id = $1")
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
@@ -164,8 +178,9 @@ impl Accounts {
             .await?
             .ok_or(UserError::NoSuchUser)?
             .id;
-        let mut transaction = inner.db.begin().await?;
-        sql("UPDATE users SET disabled_at = NULL WHERE id = $1")
+        let mut transaction = inner.db.begin_change().await?;
+        transaction
+            .sql("UPDATE users SET disabled_at = NULL WHERE id = $1")
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
@@ -184,6 +199,12 @@ impl Accounts {
 /// Two names that differ only in case are one name.
 pub(crate) fn folded(name: &str) -> String {
     name.to_lowercase()
+}
+
+/// Nobody has a name that is refused at sign-up, and databases differ in what they make of blanks at its end or of a
+/// character 0.
+pub(crate) fn can_be_looked_for(name: &str) -> bool {
+    check_name(name).is_ok()
 }
 
 fn check_name(name: &str) -> Result<(), Invalid> {

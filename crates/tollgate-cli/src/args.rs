@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::failure::Failure;
 use crate::presets::Preset;
 
 const EXAMPLES: &str = "\
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     User(UserArgs),
     /// API keys: make, list, revoke, rotate.
     Key(KeyArgs),
+    /// Bring the tables of the accounts up to date, as `serve` does at its start, and say what was done.
+    Migrate(AccountsArgs),
     /// Counters of a running gateway: show or reset.
     Limit(LimitArgs),
     /// Start the number API alone, with its documentation at /docs.
@@ -89,9 +92,27 @@ pub(crate) struct DataArgs {
 pub(crate) struct AccountsArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
-    /// The database, instead of `sqlite:tollgate.db` in the data directory.
-    #[arg(long, global = true, env = "TOLLGATE_ACCOUNTS", value_name = "URL")]
+    /// The database, instead of `sqlite:tollgate.db` in the data directory: `sqlite:FILE`, or `postgres:` or `mysql:` and
+    /// `//USER:PASSWORD@HOST/DATABASE`. Other users of this machine can read flags, but not the environment.
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLGATE_ACCOUNTS",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub(crate) accounts: Option<String>,
+}
+
+impl AccountsArgs {
+    /// Complains about a URL that names no database.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let url = self.accounts.as_deref();
+        let checked = url.map(tollgate_accounts::check_url).transpose();
+        checked
+            .map(drop)
+            .map_err(|error| Failure::Usage(format!("--accounts or TOLLGATE_ACCOUNTS: {error}")))
+    }
 }
 
 #[derive(clap::Args)]

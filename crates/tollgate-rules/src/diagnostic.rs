@@ -99,7 +99,7 @@ fn without_password(mut text: String) -> String {
     let Some(authority) = text.find("://").map(|scheme| scheme + 3) else {
         return text;
     };
-    let end = text[authority..].find(['/', '?', '#', '"', ' ']);
+    let end = text[authority..].find(['"', ' ']);
     let end = end.map_or(text.len(), |length| authority + length);
     let (Some(at), Some(colon)) = (
         text[authority..end].rfind('@').map(|at| authority + at),

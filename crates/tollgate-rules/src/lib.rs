@@ -19,6 +19,7 @@ pub use limit::{Exempt, Limit, MissingKey};
 pub use route::{Action, Auth, Builtin, Head, Respond, Route, StatusMap, Upstream};
 pub use route_table::{Found, RouteTable};
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,9 +101,9 @@ pub struct Counters {
 }
 
 /// Accounts and how they are protected.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Accounts {
-    /// The database.
+    /// The database; a password may be in it.
     pub url: String,
     /// How long a session lives.
     pub session_ttl: Duration,
@@ -112,6 +113,18 @@ pub struct Accounts {
     pub password_chars_min: usize,
     /// The limits that protect accounts themselves.
     pub protection: Protection,
+}
+
+/// Without the URL.
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("session_ttl", &self.session_ttl)
+            .field("token_ttl", &self.token_ttl)
+            .field("password_chars_min", &self.password_chars_min)
+            .field("protection", &self.protection)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Limits on guessing, decided by the engine before anything is hashed or looked up.

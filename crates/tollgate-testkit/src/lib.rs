@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod conformance;
+pub mod database;
 pub mod gateway;
 pub mod oracle;
 pub mod process;

@@ -6,32 +6,49 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use sqlx::any::AnyConnectOptions;
+
 use super::dialect::Dialect;
 use crate::error::OpenError;
+use crate::secret::Secret;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Location {
     SqliteMemory,
     SqliteFile(PathBuf),
+    /// The URL may hold a password.
+    Server(Dialect, Secret),
 }
 
 impl Location {
     pub(super) fn parse(url: &str, data_dir: &Path) -> Result<Self, OpenError> {
-        let Some((scheme, rest)) = url.split_once(':') else {
-            return Err(refused(url, "it has no scheme"));
+        let refused = |reason| {
+            Err(OpenError::Url {
+                url: without_secrets(url),
+                reason,
+            })
         };
-        if scheme != "sqlite" {
-            // What follows another scheme may hold a password, so it is not repeated.
-            return Err(refused(
-                &format!("{scheme}:"),
-                "this build speaks to SQLite only",
-            ));
+        let Some((scheme, rest)) = url.split_once(':') else {
+            return refused("it has no scheme");
+        };
+        let dialect = match scheme {
+            "sqlite" => Dialect::Sqlite,
+            "postgres" | "postgresql" => Dialect::Postgres,
+            "mysql" | "mariadb" => Dialect::MySql,
+            _ => return refused("there is no such database"),
+        };
+        if dialect != Dialect::Sqlite {
+            return match names_a_database(url) {
+                Ok(true) => Ok(Self::Server(dialect, Secret::new(url.to_owned()))),
+                Ok(false) => refused("it names no database"),
+                Err(_) => refused("it is no URL"),
+            };
         }
         let path = rest.strip_prefix("//").unwrap_or(rest);
         match path {
             ":memory:" => Ok(Self::SqliteMemory),
-            "" => Err(refused(url, "it names no file")),
-            _ if path.contains('?') => Err(refused(url, "it takes no parameters")),
+            "" => refused("it names no file"),
+            _ if path.contains('?') => refused("it takes no parameters"),
             _ => Ok(Self::SqliteFile(data_dir.join(path))),
         }
     }
@@ -39,6 +56,7 @@ impl Location {
     pub(super) fn dialect(&self) -> Dialect {
         match self {
             Self::SqliteMemory | Self::SqliteFile(_) => Dialect::Sqlite,
+            Self::Server(dialect, _) => *dialect,
         }
     }
 
@@ -68,13 +86,34 @@ impl Location {
         }
     }
 
-    /// The form that the driver understands.
-    pub(super) fn url(&self) -> String {
+    /// What the driver connects with.
+    pub(super) fn options(&self) -> sqlx::Result<AnyConnectOptions> {
         match self {
-            Self::SqliteMemory => "sqlite::memory:".into(),
-            Self::SqliteFile(path) => format!("sqlite://{}?mode=rw", percent_encoded(path)),
+            Self::SqliteMemory => "sqlite::memory:".parse(),
+            Self::SqliteFile(path) => format!("sqlite://{}?mode=rw", percent_encoded(path)).parse(),
+            Self::Server(_, url) => url.expose().parse(),
         }
     }
+}
+
+/// Whether a URL names a database; nothing is connected to.
+pub fn check_url(url: &str) -> Result<(), OpenError> {
+    Location::parse(url, Path::new("")).map(drop)
+}
+
+/// An accounts URL as it may be shown: of a server only the scheme.
+pub(crate) fn without_secrets(url: &str) -> String {
+    match url.split_once(':') {
+        Some((scheme, _)) if scheme != "sqlite" => format!("{scheme}:"),
+        _ => url.to_owned(),
+    }
+}
+
+fn names_a_database(url: &str) -> sqlx::Result<bool> {
+    let options: AnyConnectOptions = url.parse()?;
+    let url = options.database_url;
+    let name = url.path().strip_prefix('/').unwrap_or_default();
+    Ok(!url.cannot_be_a_base() && !name.is_empty() && !name.contains('/'))
 }
 
 /// Makes a directory and its parents, for their owner only.
@@ -87,13 +126,6 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), OpenError> {
             path: path.to_owned(),
             source,
         })
-}
-
-fn refused(url: &str, reason: &'static str) -> OpenError {
-    OpenError::Url {
-        url: url.to_owned(),
-        reason,
-    }
 }
 
 fn percent_encoded(path: &Path) -> String {
@@ -126,20 +158,63 @@ mod tests {
     }
 
     #[test]
-    fn another_url_is_refused_without_repeating_its_password() {
-        let error = parse("postgres://ann:hunter2@db/x").unwrap_err();
-        assert_eq!(
-            error,
-            "accounts url `postgres:`: this build speaks to SQLite only; write sqlite:FILE or sqlite::memory:"
-        );
-        for url in ["tollgate.db", "sqlite:", "sqlite:a.db?mode=ro"] {
-            assert!(parse(url).is_err(), "{url}");
+    fn a_server_is_known_by_its_scheme_and_needs_the_name_of_a_database() {
+        for (url, dialect) in [
+            ("postgres://h/x", Dialect::Postgres),
+            (
+                "postgresql://ann:pw@[::1]:5433/x?sslmode=require",
+                Dialect::Postgres,
+            ),
+            ("postgres:///x?host=/run/postgresql", Dialect::Postgres),
+            ("mysql://ann@h/x", Dialect::MySql),
+            ("mariadb://ann:a%40b@h:3307/x", Dialect::MySql),
+        ] {
+            let location = parse(url).unwrap();
+            assert_eq!(location.dialect(), dialect, "{url}");
+            assert!(location.options().is_ok(), "{url}");
         }
+        for url in ["postgres://h", "mysql://h/", "mysql://h/a/b", "mysql:x"] {
+            let error = parse(url).unwrap_err();
+            assert!(error.contains("it names no database"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_repeating_its_password() {
+        let ways = "write sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE";
+        for (url, shown, reason) in [
+            (
+                "oracle://ann:hunter2@db/x",
+                "oracle:",
+                "there is no such database",
+            ),
+            ("mysql://ann:hunter2@db", "mysql:", "it names no database"),
+            (
+                "postgres://ann:hunter2@db:port/x",
+                "postgres:",
+                "it is no URL",
+            ),
+            ("tollgate.db", "tollgate.db", "it has no scheme"),
+            ("sqlite:", "sqlite:", "it names no file"),
+            (
+                "sqlite:a.db?mode=ro",
+                "sqlite:a.db?mode=ro",
+                "it takes no parameters",
+            ),
+        ] {
+            let error = parse(url).unwrap_err();
+            assert_eq!(error, format!("accounts url `{shown}`: {reason}; {ways}"));
+        }
+        let location = parse("mysql://ann:hunter2@db/x").unwrap();
+        assert!(!format!("{location:?}").contains("hunter2"));
     }
 
     #[test]
     fn a_path_with_special_characters_survives_the_url() {
         let location = Location::SqliteFile("/tmp/a b?#%.db".into());
-        assert_eq!(location.url(), "sqlite:///tmp/a%20b%3F%23%25.db?mode=rw");
+        assert_eq!(
+            location.options().unwrap().database_url.as_str(),
+            "sqlite:///tmp/a%20b%3F%23%25.db?mode=rw"
+        );
     }
 }

@@ -1,12 +1,11 @@
 //! Statements about single keys, inside a transaction.
 
-use sqlx::{Any, Transaction};
 use tollgate::{Micros, Quota};
 
 use super::LIVE_KEYS_MAX;
 use super::summary::{KeySummary, NewKey};
 use crate::api_key;
-use crate::database::{Columns, sql, stored};
+use crate::database::{Columns, Tx, stored};
 use crate::digest::Digest;
 use crate::error::KeyError;
 use crate::id::{KeyId, UserId};
@@ -20,8 +19,6 @@ pub(super) struct Draft<'a> {
     pub(super) rotated_from: Option<&'a KeyId>,
 }
 
-type Tx = Transaction<'static, Any>;
-
 pub(super) async fn insert(
     transaction: &mut Tx,
     draft: Draft<'_>,
@@ -33,7 +30,7 @@ pub(super) async fn insert(
         hint: api_key::hint(&secret),
         secret,
     };
-    sql("INSERT INTO api_keys (id, user_id, name, hint, secret_hash, quota, created_at, expires_at, rotated_from)
+    transaction.sql("INSERT INTO api_keys (id, user_id, name, hint, secret_hash, quota, created_at, expires_at, rotated_from)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
         .bind(key.id.to_string())
         .bind(draft.user.to_string())
@@ -55,7 +52,10 @@ pub(super) async fn find(
     owner: Option<&UserId>,
     key: &KeyId,
 ) -> Result<KeySummary, KeyError> {
-    let row = sql("SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id = $1")
+    if !key.is_well_formed() {
+        return Err(KeyError::NoSuchKey);
+    }
+    let row = transaction.sql("SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id = $1")
         .bind(key.to_string())
         .fetch_optional(&mut **transaction)
         .await?;
@@ -66,7 +66,8 @@ pub(super) async fn find(
 }
 
 pub(super) async fn require_user(transaction: &mut Tx, user: &UserId) -> Result<(), KeyError> {
-    let row = sql("SELECT id FROM users WHERE id = $1")
+    let row = transaction
+        .sql("SELECT id FROM users WHERE id = $1")
         .bind(user.to_string())
         .fetch_optional(&mut **transaction)
         .await?;
@@ -80,7 +81,7 @@ pub(super) async fn require_room(
     but: Option<&KeyId>,
     now: Micros,
 ) -> Result<(), KeyError> {
-    let row = sql("SELECT COUNT(*) AS live FROM api_keys
+    let row = transaction.sql("SELECT COUNT(*) AS live FROM api_keys
         WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)")
         .bind(user.to_string())
         .bind(but.map_or_else(String::new, KeyId::to_string))

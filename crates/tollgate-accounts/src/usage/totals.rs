@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use tollgate::Micros;
 
 use super::Usage;
-use crate::database::{Columns, sql};
+use crate::database::Columns;
 use crate::error::Unavailable;
 use crate::id::{KeyId, UserId};
 
@@ -37,8 +37,10 @@ pub struct KeyTotal {
 impl Usage {
     /// All keys, the most recently used first, at most 10,000. What is not flushed yet is not in it.
     pub async fn key_totals(&self) -> Result<Vec<KeyTotal>, Unavailable> {
-        let rows = sql(
-            r#"SELECT k.id, k.name, k.hint, k.user_id, u.name AS user_name, k.last_used_at,
+        let rows = self
+            .db
+            .sql(
+                r#"SELECT k.id, k.name, k.hint, k.user_id, u.name AS user_name, k.last_used_at,
                 CAST(COALESCE(SUM(c.allowed), 0) AS BIGINT) AS allowed,
                 CAST(COALESCE(SUM(c.denied), 0) AS BIGINT) AS denied,
                 CAST(COALESCE(SUM(c.failed), 0) AS BIGINT) AS failed
@@ -48,10 +50,10 @@ impl Usage {
             GROUP BY k.id, k.name, k.hint, k.user_id, u.name, k.last_used_at
             ORDER BY COALESCE(k.last_used_at, 0) DESC, k.id
             LIMIT $1"#,
-        )
-        .bind(LISTED_MAX)
-        .fetch_all(self.db.pool())
-        .await?;
+            )
+            .bind(LISTED_MAX)
+            .fetch_all(self.db.pool())
+            .await?;
         Ok(rows
             .iter()
             .map(KeyTotal::read)

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::{AnyPool, Row};
+use sqlx::Row;
 use tollgate_accounts::{Credential, Lookup};
 
-use crate::fixture::{Fixture, identify};
+use super::fixture::{Fixture, identify};
 
 #[tokio::test]
 async fn a_key_revoked_by_another_process_is_dead_after_one_poll() {
@@ -41,7 +41,7 @@ async fn every_way_of_ending_a_session_elsewhere_is_heard_of() {
             "log out" => command.log_out(&log_in.session).await.unwrap(),
             "log out everywhere" => command.log_out_everywhere(&ann.id).await.unwrap(),
             "password" => command
-                .set_password("ann", crate::fixture::PASSWORD)
+                .set_password("ann", super::fixture::PASSWORD)
                 .await
                 .unwrap(),
             _ => command.disable_user("ann").await.unwrap(),
@@ -103,11 +103,7 @@ async fn when_changes_cannot_be_read_for_five_minutes_nobody_is_believed_from_me
 async fn old_changes_and_expired_sessions_are_deleted() {
     let (fixture, _) = Fixture::with_ann().await;
     fixture.log_in().await;
-    let url = format!(
-        "sqlite://{}",
-        fixture.dir.path().join("tollgate.db").display()
-    );
-    let pool = AnyPool::connect(&url).await.unwrap();
+    let pool = fixture.place.pool().await;
     let rows = async || {
         let sql = "SELECT (SELECT COUNT(*) FROM changes) AS changes, (SELECT COUNT(*) FROM sessions) AS sessions";
         let row = sqlx::query(sql).fetch_one(&pool).await.unwrap();
@@ -129,11 +125,7 @@ async fn a_change_of_an_unknown_kind_makes_everybody_be_read_again() {
     let log_in = fixture.log_in().await;
     let session = Credential::Session(log_in.session_secret.expose());
     fixture.identify(session).await.unwrap();
-    let url = format!(
-        "sqlite://{}",
-        fixture.dir.path().join("tollgate.db").display()
-    );
-    let newer = AnyPool::connect(&url).await.unwrap();
+    let newer = fixture.place.pool().await;
     let sql = "INSERT INTO changes (at, kind, subject) VALUES (0, 'plan-changed', 'x')";
     sqlx::query(sql).execute(&newer).await.unwrap();
     fixture.accounts.poll_changes().await.unwrap();

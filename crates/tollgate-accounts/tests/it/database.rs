@@ -1,14 +1,13 @@
-//! What is on disk: made private, kept through restarts, and missed politely when it is gone.
+//! What is in the database: kept through restarts, and missed politely when it is gone.
 
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use tollgate::{ManualClock, Micros};
 use tollgate_accounts::{
-    Accounts, Credential, KeyError, LogInError, OpenError, SignUpError, UserError,
+    Accounts, Credential, KeyError, LogInError, OpenError, SignUpError, UserError, migrate,
 };
 
-use crate::fixture::{Fixture, PASSWORD, identify, settings};
+use super::fixture::{Fixture, PASSWORD, Place, identify};
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_the_process_vanished() {
@@ -32,22 +31,6 @@ async fn what_was_acknowledged_is_there_after_the_process_vanished() {
             identify(&restarted, credential).await.is_some(),
             "{credential:?}"
         );
-    }
-}
-
-#[tokio::test]
-async fn database_and_secret_are_for_their_owner_only_and_missing_directories_are_made() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(&dir);
-    settings.data_dir = dir.path().join("not/yet");
-    settings.url = "sqlite:below/tollgate.db".into();
-    let clock = Arc::new(ManualClock::new(Micros::from_secs(1)));
-    let accounts = Accounts::open(settings, clock).await.unwrap();
-    accounts.sign_up("ann", PASSWORD).await.unwrap();
-    for file in ["below/tollgate.db", "below/tollgate.db-wal", "token.secret"] {
-        let path = dir.path().join("not/yet").join(file);
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{file}");
     }
 }
 
@@ -84,26 +67,10 @@ async fn a_database_that_is_gone_is_said_to_be_unavailable() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_or_a_url_of_another_kind_does_not_open() {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::new(Micros::from_secs(1)));
-    std::fs::write(dir.path().join("tollgate.db"), "x".repeat(8192)).unwrap();
-    let no_database = Accounts::open(settings(&dir), clock.clone()).await;
-    let OpenError::Database(reason) = no_database.unwrap_err() else {
-        panic!("the reason comes from the database");
-    };
-    assert!(reason.to_string().contains("not a database"), "{reason}");
-    let mut other = settings(&dir);
-    other.url = "mysql://ann:hunter2@db/x".into();
-    let error = Accounts::open(other, clock).await.unwrap_err().to_string();
-    assert!(error.starts_with("accounts url `mysql:`"), "{error}");
-}
-
-#[tokio::test]
 async fn two_processes_that_start_together_on_nothing_both_open() {
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let clock = Arc::new(ManualClock::new(Micros::from_secs(1)));
-    let open = || Accounts::open(settings(&dir), clock.clone());
+    let open = || Accounts::open(place.settings(), clock.clone());
     let (first, second) = tokio::join!(open(), open());
     let (first, second) = (first.unwrap(), second.unwrap());
     first.sign_up("ann", PASSWORD).await.unwrap();
@@ -113,4 +80,34 @@ async fn two_processes_that_start_together_on_nothing_both_open() {
         identify(&first, token).await.is_some(),
         "both sign with one secret"
     );
+}
+
+#[tokio::test]
+async fn tables_are_brought_up_to_date_once_and_what_was_done_is_said() {
+    let place = Place::new();
+    let (url, dir) = (place.url(), place.dir.path());
+    let first = migrate(&url, dir).await.unwrap();
+    assert_eq!(first.applied.first().map(String::as_str), Some("1 init"));
+    let again = migrate(&url, dir).await.unwrap();
+    assert!(again.applied.is_empty(), "{again:?}");
+    assert_eq!(again.version, first.version);
+    let clock = Arc::new(ManualClock::new(Micros::from_secs(1)));
+    let accounts = Accounts::open(place.settings(), clock).await.unwrap();
+    accounts.sign_up("ann", PASSWORD).await.unwrap();
+    accounts.close().await;
+    assert!(migrate(&url, dir).await.unwrap().applied.is_empty());
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_version_are_left_alone() {
+    let fixture = Fixture::new().await;
+    let newer = fixture.place.pool().await;
+    sqlx::query("UPDATE _sqlx_migrations SET version = 999")
+        .execute(&newer)
+        .await
+        .unwrap();
+    let clock = Arc::new(ManualClock::new(Micros::from_secs(1)));
+    let opened = Accounts::open(fixture.place.settings(), clock).await;
+    let error = opened.unwrap_err();
+    assert!(matches!(error, OpenError::Migrate(_)), "{error:?}");
 }

@@ -1,35 +1,109 @@
-//! Accounts on a file in a directory of their own.
+//! Accounts on a database of their own, in a directory of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::{AnyPool, Executor, Row};
 use tempfile::TempDir;
 use tollgate::{Clock, ManualClock, Micros};
 use tollgate_accounts::{Accounts, Credential, HashCost, Identity, LogIn, Lookup, Settings, User};
+use tollgate_testkit::database::Database;
+
+use super::ENGINE;
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
 pub(crate) struct Fixture {
     pub(crate) accounts: Accounts,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) place: Place,
+}
+
+/// Where everything is.
+pub(crate) struct Place {
     pub(crate) dir: TempDir,
+    server: Option<Database>,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            server: ENGINE.map(Database::new),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match &self.server {
+            Some(database) => database.url(),
+            None => format!("sqlite://{}", self.dir.path().join("tollgate.db").display()),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let mut settings = Settings::new(self.url(), self.dir.path());
+        settings.cost = HashCost {
+            memory_kib: 8,
+            passes: 1,
+            lanes: 1,
+        };
+        settings
+    }
+
+    /// The database beside the accounts. Names in `"` are names in MySQL as well.
+    pub(crate) async fn pool(&self) -> AnyPool {
+        install_default_drivers();
+        let url = self.url();
+        let options = AnyPoolOptions::new().after_connect(move |connection, _| {
+            Box::pin(async move {
+                if connection.backend_name() == "MySQL" {
+                    connection.execute("SET sql_mode = 'ANSI_QUOTES'").await?;
+                }
+                Ok(())
+            })
+        });
+        options.connect(&url).await.expect("a database")
+    }
+}
+
+impl Place {
+    /// Every text of every table about accounts.
+    pub(crate) async fn rows(&self) -> String {
+        let pool = self.pool().await;
+        let mut texts = String::new();
+        for statement in [
+            "SELECT * FROM users",
+            "SELECT * FROM sessions",
+            "SELECT * FROM api_keys",
+            "SELECT * FROM changes",
+        ] {
+            let rows = sqlx::query(statement).fetch_all(&pool).await.expect("rows");
+            for row in &rows {
+                let columns = 0..row.columns().len();
+                let text = |column| row.try_get::<String, _>(column).ok();
+                texts.extend(columns.filter_map(text).map(|text| text + "\n"));
+            }
+        }
+        texts
+    }
 }
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let place = Place::new();
         let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
-        let accounts = open(&dir, clock.clone()).await;
+        let accounts = open(&place, clock.clone()).await;
         Self {
             accounts,
             clock,
-            dir,
+            place,
         }
     }
 
     /// A second process on the same data.
     pub(crate) async fn other_process(&self) -> Accounts {
-        open(&self.dir, self.clock.clone()).await
+        open(&self.place, self.clock.clone()).await
     }
 
     pub(crate) async fn with_ann() -> (Self, User) {
@@ -76,18 +150,8 @@ pub(crate) async fn identify(
         .expect("a database that answers")
 }
 
-pub(crate) fn settings(dir: &TempDir) -> Settings {
-    let mut settings = Settings::new("sqlite:tollgate.db", dir.path());
-    settings.cost = HashCost {
-        memory_kib: 8,
-        passes: 1,
-        lanes: 1,
-    };
-    settings
-}
-
-async fn open(dir: &TempDir, clock: Arc<ManualClock>) -> Accounts {
-    Accounts::open(settings(dir), clock)
+async fn open(place: &Place, clock: Arc<ManualClock>) -> Accounts {
+    Accounts::open(place.settings(), clock)
         .await
         .expect("accounts that open")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate::Quota;
 use tollgate_accounts::{Credential, KeyError, KeyId, LIVE_KEYS_MAX};
 
-use crate::fixture::{Fixture, PASSWORD};
+use super::fixture::{Fixture, PASSWORD};
 
 #[tokio::test]
 async fn a_revoked_key_is_dead_at_once_and_revoking_twice_is_no_error() {

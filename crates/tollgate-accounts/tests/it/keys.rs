@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate::Quota;
 use tollgate_accounts::{API_KEY_PREFIX, Credential, KeyError, Lookup, UserId, Via};
 
-use crate::fixture::{Fixture, PASSWORD};
+use super::fixture::{Fixture, PASSWORD};
 
 #[tokio::test]
 async fn a_new_key_is_known_as_its_owner_with_its_own_quota() {
@@ -61,19 +61,23 @@ async fn the_database_holds_no_secret() {
         .await
         .unwrap();
     let log_in = fixture.log_in().await;
+    let secrets = [
+        key.secret.expose(),
+        log_in.session_secret.expose(),
+        log_in.token.token.expose(),
+        PASSWORD,
+    ];
+    let rows = fixture.place.rows().await;
+    assert!(rows.contains("ann") && rows.contains(log_in.session.as_str()));
+    for secret in secrets {
+        assert!(!rows.contains(secret), "{rows}");
+    }
     fixture.accounts.close().await;
-    for file in std::fs::read_dir(fixture.dir.path()).unwrap() {
+    for file in std::fs::read_dir(fixture.place.dir.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        for secret in [
-            key.secret.expose(),
-            log_in.session_secret.expose(),
-            PASSWORD,
-        ] {
-            assert!(
-                !bytes
-                    .windows(secret.len())
-                    .any(|window| window == secret.as_bytes())
-            );
+        for secret in secrets {
+            let mut windows = bytes.windows(secret.len());
+            assert!(!windows.any(|window| window == secret.as_bytes()));
         }
     }
 }

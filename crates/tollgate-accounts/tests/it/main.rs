@@ -1,10 +1,59 @@
-//! The promises of accounts, kept against a real database file and a clock that tests move by hand.
+//! The promises of accounts, kept against real databases and a clock that tests move by hand. Each of the three runs the
+//! same tests; `nextest run mariadb::` runs one of them alone.
+#![expect(
+    clippy::duplicate_mod,
+    reason = "one suite, compiled once for each database"
+)]
 
-mod changes;
-mod database;
-mod fixture;
-mod key_lifetime;
-mod keys;
-mod sessions;
-mod sign_up;
-mod usage;
+use tollgate_testkit::database::Engine;
+
+#[path = "."]
+mod sqlite {
+    const ENGINE: Option<super::Engine> = None;
+
+    mod changes;
+    mod database;
+    mod fixture;
+    mod key_lifetime;
+    mod keys;
+    mod names;
+    mod races;
+    mod sessions;
+    mod sign_up;
+    mod sqlite_file;
+    mod usage;
+}
+
+#[path = "."]
+mod postgres {
+    const ENGINE: Option<super::Engine> = Some(super::Engine::Postgres);
+
+    mod changes;
+    mod database;
+    mod fixture;
+    mod key_lifetime;
+    mod keys;
+    mod names;
+    mod races;
+    mod server;
+    mod sessions;
+    mod sign_up;
+    mod usage;
+}
+
+#[path = "."]
+mod mariadb {
+    const ENGINE: Option<super::Engine> = Some(super::Engine::MariaDb);
+
+    mod changes;
+    mod database;
+    mod fixture;
+    mod key_lifetime;
+    mod keys;
+    mod names;
+    mod races;
+    mod server;
+    mod sessions;
+    mod sign_up;
+    mod usage;
+}

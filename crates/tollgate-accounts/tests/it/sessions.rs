@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_accounts::{Credential, LogInError, Lookup, UserId, Via};
 
-use crate::fixture::{Fixture, PASSWORD};
+use super::fixture::{Fixture, PASSWORD};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, LogInError>) -> String {
     let error = result.expect_err("no log-in");

@@ -2,7 +2,7 @@
 
 use tollgate_accounts::{SignUpError, UserError};
 
-use crate::fixture::{Fixture, PASSWORD};
+use super::fixture::{Fixture, PASSWORD};
 
 #[tokio::test]
 async fn a_new_user_has_a_random_id_and_the_name_as_given() {

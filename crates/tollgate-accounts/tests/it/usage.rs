@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sqlx::{AnyPool, Row};
+use sqlx::Row;
 use tollgate_accounts::{Credential, Identity, Outcome, UsageEvent};
 
-use crate::fixture::Fixture;
+use super::fixture::Fixture;
 
 impl Fixture {
     async fn new_key(&self, name: &str) -> Arc<Identity> {
@@ -39,8 +39,7 @@ impl Fixture {
 
     /// (key, user, minute, allowed, denied, failed)
     async fn rows(&self) -> Vec<(String, String, i64, i64, i64, i64)> {
-        let url = format!("sqlite://{}", self.dir.path().join("tollgate.db").display());
-        let pool = AnyPool::connect(&url).await.expect("a database");
+        let pool = self.place.pool().await;
         let sql = r#"SELECT * FROM "usage" ORDER BY bucket_start, key_id"#;
         let rows = sqlx::query(sql).fetch_all(&pool).await.expect("rows");
         let row = |row: &sqlx::any::AnyRow| {
@@ -68,10 +67,14 @@ async fn a_minute_of_one_key_on_one_route_is_one_row_however_often_it_is_flushed
     fixture.record(&key, Outcome::Denied);
     fixture.record(&key, Outcome::Failed);
     fixture.accounts.usage().flush().await.unwrap();
+    for outcome in [Outcome::Allowed, Outcome::Denied, Outcome::Failed] {
+        fixture.record(&key, outcome);
+    }
+    fixture.accounts.usage().flush().await.unwrap();
     let minute = 999_960_000_000;
     assert_eq!(
         fixture.rows().await,
-        [(id, ann.id.to_string(), minute, 2, 1, 1)]
+        [(id, ann.id.to_string(), minute, 3, 2, 2)]
     );
     fixture.advance_secs(60);
     fixture.record(&key, Outcome::Allowed);
@@ -117,11 +120,7 @@ async fn what_could_not_be_written_is_written_the_next_time() {
     let (fixture, _) = Fixture::with_ann().await;
     let key = fixture.new_key("ci").await;
     fixture.record(&key, Outcome::Allowed);
-    let url = format!(
-        "sqlite://{}",
-        fixture.dir.path().join("tollgate.db").display()
-    );
-    let pool = AnyPool::connect(&url).await.unwrap();
+    let pool = fixture.place.pool().await;
     let rename = r#"ALTER TABLE "usage" RENAME TO mislaid"#;
     sqlx::query(rename).execute(&pool).await.unwrap();
     assert!(fixture.accounts.usage().flush().await.is_err());

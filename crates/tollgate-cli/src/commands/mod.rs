@@ -5,11 +5,13 @@ pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod limit;
+pub(crate) mod migrate;
 pub(crate) mod user;
 pub(crate) mod validate;
 
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
 use tollgate::SystemClock;
 use tollgate_accounts::Accounts;
 
@@ -21,15 +23,8 @@ fn with_accounts<T>(
     args: &AccountsArgs,
     work: impl AsyncFnOnce(&Accounts) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Failure::because("cannot start", &error))?;
-    runtime.block_on(async {
-        let url = args
-            .accounts
-            .clone()
-            .unwrap_or_else(|| "sqlite:tollgate.db".to_owned());
+    let url = accounts_url(args)?;
+    runtime()?.block_on(async {
         let settings = tollgate_accounts::Settings::new(url, &args.data.data);
         let accounts = Accounts::open(settings, Arc::new(SystemClock::new())).await;
         let accounts =
@@ -38,4 +33,17 @@ fn with_accounts<T>(
         accounts.close().await;
         done
     })
+}
+
+/// The database that the flags ask for.
+fn accounts_url(args: &AccountsArgs) -> Result<String, Failure> {
+    args.check()?;
+    let usual = || "sqlite:tollgate.db".to_owned();
+    Ok(args.accounts.clone().unwrap_or_else(usual))
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Failure::because("cannot start", &error))
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tollgate_accounts::Accounts;
+use tollgate_accounts::{Accounts, SignUpError};
 use tollgate_gateway::page::Links;
 
 use crate::failure::Failure;
@@ -61,10 +61,12 @@ async fn demo_key(accounts: &Accounts) -> Result<Option<String>, Failure> {
     let mut password = [0; 32];
     aws_lc_rs::rand::fill(&mut password).map_err(|error| failed(&error))?;
     let password: String = password.iter().map(|byte| format!("{byte:02x}")).collect();
-    let user = accounts
-        .sign_up(DEMO_USER, &password)
-        .await
-        .map_err(|error| failed(&error))?;
+    let user = match accounts.sign_up(DEMO_USER, &password).await {
+        Ok(user) => user,
+        // Another gateway on the same database was first.
+        Err(SignUpError::Taken) => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+    };
     let key = accounts
         .create_key(&user.id, "demo", None, None)
         .await

@@ -44,6 +44,7 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     if let Some(listen) = args.listen {
         chosen.rules.server.listen = listen;
     }
+    args.accounts.check()?;
     if let Some(url) = &args.accounts.accounts {
         chosen.rules.accounts.url.clone_from(url);
     }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod databases;
 mod fastapi;
 mod faults;
 mod hello_by_ip;

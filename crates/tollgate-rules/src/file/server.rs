@@ -11,6 +11,7 @@ use crate::{Accounts, CookieSecure, Counters, Fields, LegacyFields, Protection, 
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+const DATABASES: &str = "write `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DATABASE` or `mysql://USER:PASSWORD@HOST/DATABASE`";
 const YEAR_S: u64 = 365 * 86_400;
 
 type MaybeTable<'s, 't> = Option<Table<'s, 't>>;
@@ -104,11 +105,11 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
     let mut reader = Settings(table);
     let url = reader.value("url").and_then(|value| {
         let url = value.string()?;
-        if !url.value.starts_with("sqlite:") {
+        if !names_a_database(&url.value) {
             value.source().complain_with(
                 url.span,
                 format!("accounts cannot live in `{}`", url.value),
-                Some("this version keeps them in SQLite, like `sqlite:tollgate.db`".to_owned()),
+                Some(DATABASES.to_owned()),
             );
         }
         Some(url.value)
@@ -136,6 +137,18 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
     };
     reader.finish();
     accounts
+}
+
+/// Of a file what follows the scheme is its name; a server's URL also has a database.
+fn names_a_database(url: &str) -> bool {
+    match url.split_once(':') {
+        Some(("sqlite", file)) => !file.is_empty(),
+        Some(("postgres" | "postgresql" | "mysql" | "mariadb", rest)) => rest
+            .strip_prefix("//")
+            .and_then(|rest| rest.split_once('/'))
+            .is_some_and(|(_, database)| !database.is_empty()),
+        _ => false,
+    }
 }
 
 pub(super) fn fields(table: MaybeTable<'_, '_>) -> Fields {

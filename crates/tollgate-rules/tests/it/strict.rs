@@ -657,15 +657,43 @@ fn places_where_state_could_live_but_cannot_yet_are_refused_and_repeat_no_passwo
     let (message, help) = complaint(&format!("[counters]\nurl = \"redis://h:1\"\n{ROUTE}"));
     assert_eq!(message, "counters cannot live in `redis://h:1`");
     assert!(help.contains("memory:"), "{help}");
-    let text = format!("[accounts]\nurl = \"postgres://ann:s3cr3t@h:5432/db\"\n{ROUTE}");
-    let errors = complaints(&text);
-    assert_eq!(
-        errors[0].message(),
-        "accounts cannot live in `postgres://ann:******@h:5432/db`"
-    );
-    let shown = crate::printed(&errors);
-    assert!(shown.contains("sqlite:"), "{shown}");
-    assert!(!shown.contains("s3cr3t"), "{shown}");
+    for (url, shown) in [
+        (
+            "oracle://ann:s3cr3t@h:1521/db",
+            "oracle://ann:******@h:1521/db",
+        ),
+        ("mysql://ann:s3cr3t@h", "mysql://ann:******@h"),
+        ("oracle://ann:s3cr3t/x@h", "oracle://ann:********@h"),
+        ("postgres:db", "postgres:db"),
+        ("sqlite:", "sqlite:"),
+        ("tollgate.db", "tollgate.db"),
+    ] {
+        let errors = complaints(&format!("[accounts]\nurl = \"{url}\"\n{ROUTE}"));
+        let message = format!("accounts cannot live in `{shown}`");
+        assert_eq!((errors[0].message(), errors[0].line()), (&*message, 2));
+        let shown = crate::printed(&errors);
+        for way in ["sqlite:FILE", "postgres://", "mysql://"] {
+            assert!(shown.contains(way), "{shown}");
+        }
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
+#[test]
+fn accounts_live_in_any_of_three_databases_and_no_debug_form_shows_the_password() {
+    for url in [
+        "sqlite:a.db",
+        "sqlite::memory:",
+        "postgres://ann:s3cr3t@h/db",
+        "postgresql:///db?host=/run/postgresql",
+        "mysql://ann:s3cr3t@h:3306/db",
+        "mariadb://ann:s3cr3t@h/db",
+    ] {
+        let text = format!("[accounts]\nurl = \"{url}\"\n{ROUTE}");
+        let rules = read(&text).unwrap();
+        assert_eq!(rules.accounts.url, url);
+        assert!(!format!("{rules:?}").contains("s3cr3t"));
+    }
 }
 
 #[test]

@@ -1,0 +1,174 @@
+//! PostgreSQL and MariaDB from Debian's packages: one server for all tests of a run, a database for each test.
+
+use std::fs::{File, OpenOptions};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::process::{eventually, free_address, run};
+
+const USER: &str = "tollgate";
+
+/// Full of what has a meaning in URLs; `scripts/test-database` gives the user the same.
+pub const PASSWORD: &str = "p@ss:w/rd";
+const PASSWORD_IN_URL: &str = "p%40ss%3Aw%2Frd";
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgres,
+    /// MariaDB, which stands for MySQL too.
+    MariaDb,
+}
+
+/// An empty database of a server that runs, for one test.
+#[derive(Debug)]
+pub struct Database {
+    engine: Engine,
+    address: SocketAddr,
+    name: String,
+}
+
+impl Database {
+    /// A new one.
+    pub fn new(engine: Engine) -> Self {
+        let address = engine.server();
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap();
+        let database = Database {
+            engine,
+            address,
+            name: format!("t_{}", id.trim().replace('-', "")),
+        };
+        let Database { name, .. } = &database;
+        engine.tell(address, None, &format!("CREATE DATABASE {name}"));
+        database
+    }
+
+    /// What the server's own client answers to a statement, one line a row, with tabs between columns. A table may be
+    /// called `u.TABLE`, because `usage` alone is a word of MySQL's.
+    pub fn ask(&self, statement: &str) -> String {
+        let statement = match self.engine {
+            Engine::Postgres => statement.replace("u.", "public."),
+            Engine::MariaDb => statement.replace("u.", &format!("{}.", self.name)),
+        };
+        let answer = self.engine.tell(self.address, Some(&self.name), &statement);
+        answer.trim_end().to_owned()
+    }
+
+    /// How accounts find it, with user and password.
+    pub fn url(&self) -> String {
+        let scheme = match self.engine {
+            Engine::Postgres => "postgres",
+            Engine::MariaDb => "mysql",
+        };
+        let Database { address, name, .. } = self;
+        format!("{scheme}://{USER}:{PASSWORD_IN_URL}@{address}/{name}")
+    }
+}
+
+impl Drop for Database {
+    /// MariaDB's are small and go with the server; dropping one would wait for connections that the test still has.
+    fn drop(&mut self) {
+        if self.engine == Engine::Postgres && !std::thread::panicking() {
+            let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+            self.engine.tell(self.address, None, &statement);
+        }
+    }
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Engine::Postgres => "postgres",
+            Engine::MariaDb => "mariadb",
+        }
+    }
+
+    /// The server, started if nobody has yet. It runs at least until this process ends.
+    fn server(self) -> SocketAddr {
+        static POSTGRES: OnceLock<(File, SocketAddr)> = OnceLock::new();
+        static MARIADB: OnceLock<(File, SocketAddr)> = OnceLock::new();
+        let server = match self {
+            Engine::Postgres => &POSTGRES,
+            Engine::MariaDb => &MARIADB,
+        };
+        server.get_or_init(|| self.find_or_start()).1
+    }
+
+    /// The lock goes with the process, however it ends; when nobody has it any more, the server ends.
+    fn find_or_start(self) -> (File, SocketAddr) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let dir = root.join("target/test-databases").join(self.name());
+        std::fs::create_dir_all(&dir).unwrap();
+        let users = lock_file(&dir.join("users.lock"));
+        users.lock_shared().unwrap();
+        let starting = lock_file(&dir.join("starting.lock"));
+        starting.lock().unwrap();
+        let running = running(&dir);
+        let address = running.unwrap_or_else(|| self.start(&root, &dir));
+        (users, address)
+    }
+
+    fn start(self, root: &Path, dir: &Path) -> SocketAddr {
+        let _ = std::fs::remove_file(dir.join("port"));
+        let log = File::create(dir.join("log")).unwrap();
+        // A session of its own: what interrupts the tests does not reach it, so that it can clean up.
+        let mut script = Command::new("setsid")
+            .arg(root.join("scripts/test-database"))
+            .args([self.name(), &free_address().port().to_string()])
+            .arg(dir.canonicalize().unwrap())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        eventually("the database server", || {
+            if script.try_wait().unwrap().is_some() {
+                let log = std::fs::read_to_string(dir.join("log")).unwrap();
+                panic!("the test server {} did not start:\n{log}", self.name());
+            }
+            running(dir)
+        })
+    }
+
+    /// Has the server's own client run a statement.
+    fn tell(self, address: SocketAddr, database: Option<&str>, statement: &str) -> String {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let command = match self {
+            Engine::Postgres => {
+                let mut command = Command::new("psql");
+                command
+                    .env("PGPASSWORD", PASSWORD)
+                    .args(["-X", "-q", "-w", "-A", "-t", "-F", "\t", "-U", USER])
+                    .args(["-d", database.unwrap_or("postgres")])
+                    .args(["-h", &host, "-p", &port, "-c", statement]);
+                command
+            }
+            Engine::MariaDb => {
+                let mut command = Command::new("mariadb");
+                command
+                    .env("MYSQL_PWD", PASSWORD)
+                    .args(["--no-defaults", "-N", "-B", "-u", USER])
+                    .args(["-h", &host, "-P", &port, "-e", statement])
+                    .args(database);
+                command
+            }
+        };
+        let done = run(command, "");
+        assert_eq!(done.code, 0, "{statement}: {}", done.stderr);
+        done.stdout
+    }
+}
+
+fn lock_file(path: &PathBuf) -> File {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).open(path).unwrap()
+}
+
+fn running(dir: &Path) -> Option<SocketAddr> {
+    let port = std::fs::read_to_string(dir.join("port")).ok()?;
+    let address = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().ok()?));
+    TcpStream::connect(address).is_ok().then_some(address)
+}
