@@ -158,7 +158,11 @@ impl Metrics {
             "Open connections",
             metrics.connections.clone(),
         );
-        registry.register("store_keys", "Keys in the store", metrics.keys.clone());
+        registry.register(
+            "store_keys",
+            "Keys in the store, in a large one estimated from a sample: few may read as none",
+            metrics.keys.clone(),
+        );
         registry.register_with_unit(
             "store_memory",
             "Memory of the store, estimated",

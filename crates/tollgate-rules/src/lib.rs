@@ -174,6 +174,16 @@ impl RuleSet {
         file::parse(name, text, overrides)
     }
 
+    /// Limits that no route charges: most often one was meant to.
+    pub fn unused_limits(&self) -> impl Iterator<Item = &Limit> {
+        let charged = |limit: &Arc<Limit>| {
+            let mut routes = self.routes.routes().iter();
+            routes.any(|route| route.limits.iter().any(|used| used.name == limit.name))
+        };
+        let unused = self.limits.iter().filter(move |limit| !charged(limit));
+        unused.map(|limit| &**limit)
+    }
+
     /// The limit of this name.
     pub fn limit(&self, name: &str) -> Option<&Arc<Limit>> {
         self.limits.iter().find(|limit| limit.name == name)

@@ -13,5 +13,11 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
         rules.routes.routes().len(),
         rules.limits.len()
     );
+    for limit in rules.unused_limits() {
+        eprintln!(
+            "warning: no route charges the limit `{}`: name it in `limits` of a route or of [defaults]",
+            limit.name
+        );
+    }
     Ok(())
 }

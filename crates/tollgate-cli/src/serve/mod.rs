@@ -44,6 +44,9 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let mut signals =
         Signals::listen().map_err(|error| Failure::because("cannot start", &error))?;
     let rules = Arc::new(chosen.rules);
+    for limit in rules.unused_limits() {
+        tracing::warn!(limit = %limit.name, "no route charges this limit");
+    }
     let data = DataDir::lock(&args.accounts.data.data)?;
     let (clock, held) = clock::choose(&args);
     let store = MemoryStore::builder()

@@ -76,6 +76,19 @@ fn a_right_file_is_valid_and_a_wrong_one_shows_every_mistake_and_exits_with_2() 
 }
 
 #[test]
+fn a_limit_that_no_route_charges_is_pointed_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "[limits.used]\nkey = \"client-ip\"\nquotas = [\"5 per minute\"]\n\
+                [limits.forgotten]\nkey = \"client-ip\"\nquotas = [\"5 per minute\"]\n\
+                [[routes]]\nmatch = \"GET /\"\nlimits = [\"used\"]\nrespond = { text = \"x\" }\n";
+    std::fs::write(directory.path().join("rules.toml"), text).unwrap();
+    let done = tollgate(directory.path(), &["validate", "rules.toml"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stderr.contains("`forgotten`"), "{}", done.stderr);
+    assert!(!done.stderr.contains("`used`"), "{}", done.stderr);
+}
+
+#[test]
 fn what_is_no_rules_file_is_refused_and_never_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
