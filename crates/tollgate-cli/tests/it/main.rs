@@ -18,3 +18,4 @@ mod random_number;
 mod scenarios;
 mod support;
 mod upstream_leg;
+mod who_asks;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollgate::{Decision, Micros, Mode, Penalty, Policy, Store, Verdict};
 
-use super::{at, checks, denied, passes, peek, remaining, secs, take, wait};
+use super::steps::{at, checks, denied, passes, peek, remaining, secs, take, wait};
 
 /// Algorithms that deny the second of two requests at one instant, for a minute at most.
 const ONE_A_MINUTE: [(&str, &str); 5] = [
@@ -274,7 +274,7 @@ pub fn a_turn_waits_for_the_end_of_a_block(store: &dyn Store) {
     let [watching] = punished("watch", "4/m token-bucket", Penalty::new(secs(20.0)));
     let watching = Arc::unwrap_or_clone(watching).with_mode(Mode::Shadow);
     let q = [
-        super::policy("live", "9/m token-bucket"),
+        super::steps::policy("live", "9/m token-bucket"),
         Arc::new(watching),
     ];
     (0..5).for_each(|_| passes(store, &q, 0.0));
@@ -327,7 +327,7 @@ pub fn refunds_leave_a_block_alone(store: &dyn Store) {
 pub fn what_cannot_be_denied_for_a_time_begins_no_block(store: &dyn Store) {
     let p = punished("p", "2/m", growing());
     assert_eq!(take(store, &p, 3, 0.0).verdict(), Verdict::Never { max: 2 });
-    let refused = [Arc::clone(&p[0]), super::policy("d", "deny")];
+    let refused = [Arc::clone(&p[0]), super::steps::policy("d", "deny")];
     assert!(matches!(
         take(store, &refused, 1, 0.0).verdict(),
         Verdict::Refused { .. }
