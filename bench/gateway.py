@@ -267,21 +267,30 @@ def soak(args, bench):
     return all(met)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=12, help="the first is dropped (default 12)")
-    parser.add_argument("--seconds", type=int, default=3, help="of each run (default 3)")
-    parser.add_argument("--denied", action="store_true", help="measure refusals instead")
-    parser.add_argument("--soak", action="store_true", help="count what passes, and look for leaks")
-    parser.add_argument("--soak-seconds", type=int, default=30)
-    parser.add_argument("--units", type=int, default=100_000, help="that --soak allows (default 100000)")
+def arguments(description, rounds, seconds, more=lambda parser: None):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"the first is dropped (default {rounds})")
+    parser.add_argument("--seconds", type=int, default=seconds, help=f"of each run (default {seconds})")
     parser.add_argument("--tollgate", default=str(ROOT / "target" / "release" / "tollgate"), help="the binary")
     parser.add_argument("--commit", help="what the binary was built from (default: what is checked out)")
+    more(parser)
     args = parser.parse_args()
     if args.rounds < 2 or (os.cpu_count() or 1) < 2:
         parser.error("at least two rounds and two cores are needed")
     args.commit = args.commit or subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True,
                                                 capture_output=True).stdout.strip() or "unknown"
+    return args
+
+
+def modes(parser):
+    parser.add_argument("--denied", action="store_true", help="measure refusals instead")
+    parser.add_argument("--soak", action="store_true", help="count what passes, and look for leaks")
+    parser.add_argument("--soak-seconds", type=int, default=30)
+    parser.add_argument("--units", type=int, default=100_000, help="that --soak allows (default 100000)")
+
+
+def main():
+    args = arguments(__doc__, rounds=12, seconds=3, more=modes)
     quotas = [("token-bucket", "token-bucket", "1000000 per second", "/limit"),
               ("sliding-window", "sliding-window", "2000 per second", "/limit/sliding"),
               ("denied", "sliding-window", "10 per second", "/denied"),

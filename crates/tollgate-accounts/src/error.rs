@@ -72,6 +72,12 @@ pub enum OpenError {
     /// The cost of hashing is outside what Argon2 allows.
     #[error("password hashing cost: {0}")]
     Cost(String),
+    /// The system gives no threads to hash passwords on.
+    #[error("cannot start threads for hashing")]
+    Threads {
+        /// Why.
+        source: io::Error,
+    },
     /// The database could not be opened.
     #[error("cannot open the accounts database")]
     Database(#[from] sqlx::Error),

@@ -1,30 +1,23 @@
 //! Passwords: what is acceptable, and Argon2id off the async threads, a few at a time.
 
-use std::sync::Arc;
-
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use crate::error::{Busy, Invalid, OpenError};
+use crate::hashing::Hashing;
 use crate::random;
 use crate::settings::{HashCost, Settings};
 
 /// The longest password that is hashed; longer ones are refused, never cut.
 pub(crate) const BYTES_MAX: usize = 1024;
 
-/// How many callers wait for their turn; whoever comes then is told to come back.
-const WAITING_MAX: usize = 64;
-
 pub(crate) struct Passwords {
     hasher: Argon2<'static>,
     chars_min: usize,
     /// Verified in place of the hash that an unknown user does not have: same cost, never right.
     decoy: String,
-    queue: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
+    hashing: Hashing,
 }
 
 impl Passwords {
@@ -36,13 +29,13 @@ impl Passwords {
         } = settings.cost;
         let params = Params::new(memory_kib, passes, lanes, None)
             .map_err(|error| OpenError::Cost(error.to_string()))?;
-        let concurrency = settings.hashing_concurrency.max(1);
+        let hashing = Hashing::start(settings.hashing_concurrency.max(1))
+            .map_err(|source| OpenError::Threads { source })?;
         Ok(Self {
             hasher: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             chars_min: settings.password_chars_min,
             decoy: decoy(settings.cost),
-            queue: Arc::new(Semaphore::new(concurrency + WAITING_MAX)),
-            turns: Arc::new(Semaphore::new(concurrency)),
+            hashing,
         })
     }
 
@@ -63,7 +56,8 @@ impl Passwords {
         let hasher = self.hasher.clone();
         let password = password.to_owned();
         let hashed = self
-            .in_turn(move || hasher.hash_password(password.as_bytes()))
+            .hashing
+            .run(move || hasher.hash_password(password.as_bytes()))
             .await?;
         hashed.map(|hash| hash.to_string()).map_err(|_| Busy)
     }
@@ -76,28 +70,13 @@ impl Passwords {
         let hasher = self.hasher.clone();
         let password = password.to_owned();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
-        self.in_turn(move || {
-            hasher
-                .verify_password(password.as_bytes(), hash.as_str())
-                .is_ok()
-        })
-        .await
-    }
-
-    /// Runs on a thread for blocking work. The places are given back when that thread is done, even if the caller
-    /// has gone away meanwhile.
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Busy> {
-        let place = self.queue.clone().try_acquire_owned().map_err(|_| Busy)?;
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Busy)?;
-        let done = spawn_blocking(move || {
-            let result = work();
-            drop((turn, place));
-            result
-        });
-        done.await.map_err(|_| Busy)
+        self.hashing
+            .run(move || {
+                hasher
+                    .verify_password(password.as_bytes(), hash.as_str())
+                    .is_ok()
+            })
+            .await
     }
 }
 
@@ -115,6 +94,7 @@ fn decoy(cost: HashCost) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hashing::WAITING_MAX;
 
     fn passwords() -> Passwords {
         let mut settings = Settings::new("sqlite::memory:", "");
@@ -154,7 +134,8 @@ mod tests {
         assert!(passwords.decoy.starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
         assert!(!passwords.verify("anything", None).await.unwrap());
         let _all = passwords
-            .queue
+            .hashing
+            .places()
             .acquire_many(1 + WAITING_MAX as u32)
             .await
             .unwrap();
@@ -167,14 +148,14 @@ mod tests {
     #[tokio::test]
     async fn whoever_finds_the_queue_full_is_told_so_at_once() {
         let passwords = passwords();
-        let turn = passwords.turns.acquire().await.unwrap();
         let places = passwords
-            .queue
+            .hashing
+            .places()
             .acquire_many(1 + WAITING_MAX as u32)
             .await
             .unwrap();
         assert!(passwords.hash("password").await.is_err());
-        drop((turn, places));
+        drop(places);
         assert!(passwords.hash("password").await.is_ok());
     }
 

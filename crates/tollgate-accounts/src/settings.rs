@@ -38,7 +38,7 @@ impl Settings {
             session_ttl: Duration::from_secs(24 * 3600),
             token_ttl: Duration::from_secs(3600),
             password_chars_min: 8,
-            hashing_concurrency: available_parallelism().map_or(1, usize::from),
+            hashing_concurrency: available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             credentials_cached_max: 100_000,
             cost: HashCost::default(),
         }

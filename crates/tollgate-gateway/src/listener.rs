@@ -121,6 +121,9 @@ async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receive
                         connection::serve(worker, stream, peer, stop).await;
                         drop(place);
                     });
+                    // A thousand that come at once are taken one by one, and those who are here already have their
+                    // turn in between.
+                    tokio::task::yield_now().await;
                 }
             }
         }
