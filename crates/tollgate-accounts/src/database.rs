@@ -52,7 +52,11 @@ impl Database {
         migrate::prepare(&self.location).await?;
         if self.location.is_memory() {
             // What was prepared was gone with its connection.
-            self.dialect().migrator().run(self.pool.sqlx()).await?;
+            let mut connection = self.pool.sqlx().acquire().await?;
+            let migrator = self.dialect().migrator();
+            migrator
+                .run_direct(None, &mut *connection, false)
+                .await?;
         }
         Ok(())
     }

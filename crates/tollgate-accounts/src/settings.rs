@@ -56,6 +56,7 @@ impl fmt::Debug for Settings {
             .field("data_dir", &self.data_dir)
             .field("session_ttl", &self.session_ttl)
             .field("token_ttl", &self.token_ttl)
+            .field("offline_ttl", &self.offline_ttl)
             .field("cost", &self.cost)
             .finish_non_exhaustive()
     }

@@ -57,13 +57,23 @@ impl Database {
         answer.trim_end().to_owned()
     }
 
+    /// Where its server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// How accounts find it, with user and password.
     pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// The same where its server seems to be elsewhere.
+    pub fn url_at(&self, address: SocketAddr) -> String {
         let scheme = match self.engine {
             Engine::Postgres => "postgres",
             Engine::MariaDb => "mysql",
         };
-        let Database { address, name, .. } = self;
+        let name = &self.name;
         format!("{scheme}://{USER}:{PASSWORD_IN_URL}@{address}/{name}")
     }
 }

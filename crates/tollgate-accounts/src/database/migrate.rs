@@ -107,7 +107,9 @@ async fn run(
     // Where all is done nothing is asked for, so that a user who may not make tables can open them.
     let dirty = timeout(LOOK_MAX, connection.dirty_version(table)).await;
     if !known.eq(applied) || dirty.map_err(too_late)??.is_some() {
-        let changes = timeout(CHANGES_MAX, migrator.run(&mut *connection)).await;
+        // `run` is the same for whoever can lend a connection, and for that reason cannot be spawned.
+        let changes = migrator.run_direct(None, connection, false);
+        let changes = timeout(CHANGES_MAX, changes).await;
         changes.map_err(too_late)??;
     }
     let fresh = migrator
