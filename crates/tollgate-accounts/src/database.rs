@@ -28,8 +28,8 @@ use location::Location;
 pub use location::check_url;
 pub(crate) use location::{make_dir, without_secrets};
 pub use migrate::{Migrated, migrate};
-pub(crate) use pool::Pool;
 use pool::Kind;
+pub(crate) use pool::Pool;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
@@ -54,9 +54,7 @@ impl Database {
             // What was prepared was gone with its connection.
             let mut connection = self.pool.sqlx().acquire().await?;
             let migrator = self.dialect().migrator();
-            migrator
-                .run_direct(None, &mut *connection, false)
-                .await?;
+            migrator.run_direct(None, &mut *connection, false).await?;
         }
         Ok(())
     }
@@ -100,7 +98,7 @@ impl Database {
         Ok(transaction)
     }
 
-/// A statement, ready for its values.
+    /// A statement, ready for its values.
     pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
         query(self.dialect(), statement)
     }
@@ -213,10 +211,8 @@ mod tests {
         let db = Database::new("sqlite:a.db", dir.path()).unwrap();
         db.prepare().await.unwrap();
         db.set_reachable(true);
-        let (mut first, mut second) = (
-            db.pool.lend().await.unwrap(),
-            db.pool.lend().await.unwrap(),
-        );
+        let (mut first, mut second) =
+            (db.pool.lend().await.unwrap(), db.pool.lend().await.unwrap());
         for connection in [&mut first, &mut second] {
             for (pragma, expected) in [
                 ("PRAGMA busy_timeout", 3000),

@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn attempts_to_reach_a_database_come_more_and_more_rarely_and_never_rarer_than_every_five_seconds()
-    {
+     {
         let mut pauses = Pauses::default();
         for whole in [1, 2, 4, 5, 5, 5].map(Duration::from_secs) {
             let pause = pauses.next(false);

@@ -266,9 +266,7 @@ mod tests {
         assert!(TcpStream::connect(relay.address()).is_err());
         relay.heal();
         assert!(!says_back(&mut before));
-        assert!(says_back(
-            &mut TcpStream::connect(relay.address()).unwrap()
-        ));
+        assert!(says_back(&mut TcpStream::connect(relay.address()).unwrap()));
     }
 
     #[test]

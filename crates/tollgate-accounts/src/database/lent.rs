@@ -102,8 +102,8 @@ impl<'c> Executor<'c> for &'c mut Lent {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let steps = stream::once(self.all(query))
-            .map_ok(|steps| stream::iter(steps.into_iter().map(Ok)));
+        let steps =
+            stream::once(self.all(query)).map_ok(|steps| stream::iter(steps.into_iter().map(Ok)));
         steps.try_flatten().boxed()
     }
 

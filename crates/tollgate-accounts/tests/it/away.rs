@@ -114,11 +114,7 @@ async fn what_was_revoked_while_the_server_was_away_ends_with_the_first_reading(
         .unwrap();
     let [revoked, kept] = [&keys[0], &keys[1]].map(|key| key.secret.expose());
     for key in [revoked, kept] {
-        assert!(
-            identify(&accounts, Credential::ApiKey(key))
-                .await
-                .is_some()
-        );
+        assert!(identify(&accounts, Credential::ApiKey(key)).await.is_some());
     }
     relay.cut();
     assert!(accounts.poll_changes().await.unwrap_err().is_away());
@@ -149,11 +145,7 @@ async fn a_server_that_took_over_without_the_newest_changes_makes_everybody_be_r
     relay.heal();
     accounts.poll_changes().await.unwrap();
     assert!(!is_known(&accounts, key, &fixture.clock));
-    assert!(
-        identify(&accounts, Credential::ApiKey(key))
-            .await
-            .is_some()
-    );
+    assert!(identify(&accounts, Credential::ApiKey(key)).await.is_some());
 }
 
 #[tokio::test]

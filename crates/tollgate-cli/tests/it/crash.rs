@@ -1,15 +1,19 @@
-//! The gateway is killed in the middle of its work: what it acknowledged is there afterwards, and nothing half-made.
+//! The gateway, or its database server, is killed in the middle of its work: what was acknowledged is there afterwards, and
+//! nothing half-made.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::json;
 use tollgate_testkit::Random;
-use tollgate_testkit::client::Call;
-use tollgate_testkit::database::{Database, Engine};
+use tollgate_testkit::client::{Answer, Call};
+use tollgate_testkit::database::{Database, Engine, OwnServer};
 use tollgate_testkit::gateway::{DataDir, Gateway, Launch};
+use tollgate_testkit::process::eventually;
 use tollgate_testkit::random::scaled;
 
 use crate::support::{credentials, launch};
@@ -54,36 +58,78 @@ enum Said {
     Key(String),
 }
 
-/// Signs up under one name after the other, and makes two keys each, until the gateway is gone.
-fn newcomer(to: SocketAddr, names: String, said: Sender<Said>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        for number in 0.. {
-            let name = format!("{names}-{number}");
-            if join(to, &name, &said).is_none() {
-                return;
-            }
+/// The most names of one newcomer, so that a test ends whatever happens.
+const NAMES_MAX: usize = 200;
+
+/// Those who sign up under one name after the other, and make two keys each, until the gateway is gone, or its database,
+/// or they are told that it is over.
+struct Newcomers {
+    threads: Vec<JoinHandle<()>>,
+    heard: Receiver<Said>,
+    over: Arc<AtomicBool>,
+}
+
+impl Newcomers {
+    fn start(gateway: &Gateway, round: u64) -> Self {
+        let (said, heard) = channel();
+        let (to, over) = (gateway.address(), Arc::new(AtomicBool::new(false)));
+        let thread = |number| {
+            let (said, over) = (said.clone(), Arc::clone(&over));
+            std::thread::spawn(move || {
+                let names = (0..NAMES_MAX).map(|name| format!("{round}-{number}-{name}"));
+                for name in names.take_while(|_| !over.load(Ordering::Acquire)) {
+                    if join(to, &name, &said).is_none() {
+                        return;
+                    }
+                }
+            })
+        };
+        let threads = (0..NEWCOMERS).map(thread).collect();
+        Newcomers {
+            threads,
+            heard,
+            over,
         }
-    })
+    }
+
+    /// What else they were told until they had all ended; nothing of it was wrong.
+    fn end(self) -> Vec<Said> {
+        self.over.store(true, Ordering::Release);
+        let rest = self.heard.iter().collect();
+        for thread in self.threads {
+            thread.join().expect("a newcomer was told nothing wrong");
+        }
+        rest
+    }
 }
 
 fn join(to: SocketAddr, name: &str, said: &Sender<Said>) -> Option<()> {
     said.send(Said::Asked(name.to_owned())).unwrap();
     let signed_up = Call::post("/signup").json(&credentials(name)).try_send(to);
     let signed_up = signed_up.ok()?;
-    assert_eq!(signed_up.status, 201, "{}", signed_up.text());
+    acknowledged(&signed_up, 201)?;
     said.send(Said::SignedUp(name.to_owned())).unwrap();
     let logged_in = Call::post("/login").json(&credentials(name)).try_send(to);
     let logged_in = logged_in.ok()?;
-    assert_eq!(logged_in.status, 200, "{}", logged_in.text());
+    acknowledged(&logged_in, 200)?;
     let cookie = format!("session={}", logged_in.cookie("session").unwrap().0);
     for _ in 0..2 {
         let create = Call::post("/keys").field("cookie", &cookie);
         let create = create.json(&json!({ "action": "create", "name": "laptop" }));
         let made = create.try_send(to).ok()?;
-        assert_eq!(made.status, 201, "{}", made.text());
+        acknowledged(&made, 201)?;
         let secret = made.json()["secret"].as_str().unwrap().to_owned();
         said.send(Said::Key(secret)).unwrap();
     }
+    Some(())
+}
+
+/// Nothing, where the database could not be reached.
+fn acknowledged(answer: &Answer, status: u16) -> Option<()> {
+    if answer.status == 503 {
+        return None;
+    }
+    assert_eq!(answer.status, status, "{}", answer.text());
     Some(())
 }
 
@@ -92,18 +138,10 @@ fn killed_again_and_again(rounds: u64, launch: impl Fn(&DataDir) -> Launch) {
     let (mut random, data) = (Random::new(), DataDir::new());
     for round in 0..rounds {
         let mut gateway = launch(&data).start();
-        let (said, heard) = channel();
-        let names = |number| format!("round-{round}-{number}");
-        let newcomers: Vec<_> = (0..NEWCOMERS)
-            .map(|number| newcomer(gateway.address(), names(number), said.clone()))
-            .collect();
-        drop(said);
-        let told = told_until_some_moment(&heard, &mut random);
+        let newcomers = Newcomers::start(&gateway, round);
+        let mut told = told_until_some_moment(&newcomers.heard, &mut random);
         gateway.process().kill();
-        let told: Vec<Said> = told.into_iter().chain(heard).collect();
-        for newcomer in newcomers {
-            newcomer.join().expect("a newcomer was told nothing wrong");
-        }
+        told.extend(newcomers.end());
         let again = launch(&data).start();
         look(&again, told);
         again.stop();
@@ -167,9 +205,39 @@ fn killed_on(engine: Engine) {
     ];
     for (table, kind) in rows {
         let made = database.ask(&format!("SELECT COUNT(*) FROM {table}"));
-        let told = database.ask(&format!("SELECT COUNT(*) FROM changes WHERE kind = '{kind}'"));
+        let told = database.ask(&format!(
+            "SELECT COUNT(*) FROM changes WHERE kind = '{kind}'"
+        ));
         assert_eq!(made, told, "{table}");
     }
+}
+
+fn server_killed(engine: Engine) {
+    let server = OwnServer::new(engine);
+    let (database, mut random) = (Database::on(&server), Random::new());
+    let launch = launch().rules(RULES);
+    let gateway = launch.option("--accounts", database.url()).start();
+    for round in 0..scaled(2) {
+        let newcomers = Newcomers::start(&gateway, round);
+        let mut told = told_until_some_moment(&newcomers.heard, &mut random);
+        server.kill();
+        told.extend(newcomers.end());
+        eventually("the gateway to be whole again", || {
+            let log_in = Call::post("/login").json(&credentials("nobody"));
+            (gateway.call(&log_in).status == 401).then_some(())
+        });
+        look(&gateway, told);
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_half_made_when_postgresql_is_killed() {
+    server_killed(Engine::Postgres);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_half_made_when_mariadb_is_killed() {
+    server_killed(Engine::MariaDb);
 }
 
 #[test]
