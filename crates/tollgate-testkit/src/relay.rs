@@ -97,6 +97,19 @@ impl Relay {
     /// Carries everything again. A connection of which bytes were swallowed is reset, as by a machine on the way that has
     /// forgotten it.
     pub fn heal(&self) {
+        self.heal_for_newcomers();
+        self.shared.network().links.retain(|link| {
+            let is_whole = !link.is_broken.load(Ordering::Acquire);
+            if !is_whole {
+                link.reset();
+            }
+            is_whole
+        });
+    }
+
+    /// Carries new connections, and those of which nothing was swallowed; the others stay silent, as behind a machine that
+    /// has forgotten them and says nothing.
+    pub fn heal_for_newcomers(&self) {
         self.change(State::Whole);
         let listens = || TcpStream::connect(self.address).is_ok();
         assert!(crate::process::within(Duration::from_secs(10), listens));
@@ -106,11 +119,7 @@ impl Relay {
         let mut network = self.shared.network();
         network.state = state;
         network.links.retain(|link| {
-            let stays = match state {
-                State::Whole => !link.is_broken.load(Ordering::Acquire),
-                State::Frozen => true,
-                State::Cut | State::Gone => false,
-            };
+            let stays = matches!(state, State::Whole | State::Frozen);
             if !stays {
                 link.reset();
             }
@@ -194,9 +203,9 @@ impl Shared {
                 break;
             }
         }
-        // Nobody is told of an end through a network that is frozen.
+        // Nobody is told of an end through a network that is frozen, nor by what has been forgotten.
         let mut network = self.network();
-        if network.state == State::Frozen {
+        if network.state == State::Frozen || link.is_broken.load(Ordering::Acquire) {
             link.is_broken.store(true, Ordering::Release);
         } else {
             network.links.retain(|other| !std::ptr::eq(&**other, link));
