@@ -1,38 +1,22 @@
-//! The accounts of one gateway: opening them, and the loop by which they hear of changes made elsewhere.
+//! The accounts of one gateway: opening them, also while their database is away.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{MissedTickBehavior, interval, timeout};
 use tollgate::{Clock, Micros};
 
-use crate::changes::{self, Change};
-use crate::database::{self, Database, Tx, stored};
+use crate::changes::Change;
+use crate::database::{self, Database, Tx};
 use crate::directory::Directory;
-use crate::error::{OpenError, Unavailable};
+use crate::error::OpenError;
+use crate::follow::{Place, Reach};
 use crate::password::Passwords;
 use crate::settings::Settings;
 use crate::token::Tokens;
 use crate::token_secret;
 use crate::usage::Usage;
-
-/// How often other processes' changes are read.
-const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-
-/// How long one reading of them may take: a network that swallows everything gives no error.
-const FOLLOW_MAX: Duration = Duration::from_secs(10);
-
-/// How long changes may stay unread before nobody is believed from memory any more.
-const UNREAD_MAX: Duration = Duration::from_secs(300);
-
-/// How long changes are kept; far longer than [`UNREAD_MAX`], so that nobody who still believes misses one.
-const CHANGES_KEPT: Duration = Duration::from_secs(3600);
-
-/// How often what is past is deleted: old changes, expired sessions.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// Users, sessions, API keys, tokens and usage over one database. Cheap to clone.
 #[derive(Clone)]
@@ -46,33 +30,55 @@ pub(crate) struct Inner {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) directory: Directory,
     usage: Usage,
-    place: Mutex<Place>,
-}
-
-/// How far the log of changes has been read.
-struct Place {
-    last: i64,
-    read_at: Micros,
-    pruned_at: Micros,
+    /// `None` until the database has been reached for the first time.
+    pub(crate) place: Mutex<Option<Place>>,
+    pub(crate) reach: Reach,
 }
 
 impl Accounts {
     /// Opens the accounts, and makes database, tables and token secret when they are missing.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let accounts = Self::unopened(settings, clock)?;
+        let mut place = accounts.0.place.lock().await;
+        *place = Some(accounts.reach_first().await?);
+        drop(place);
+        Ok(accounts)
+    }
+
+    /// As [`open`](Self::open), but a server that is away for now is no error: it is said in the log, and
+    /// [`follow_changes`](Self::follow_changes) opens it as soon as it can be reached. Until then every call that needs
+    /// it fails at once.
+    ///
+    /// # Errors
+    /// What waiting does not mend: a wrong password, no such database, newer tables, a file that cannot be opened.
+    pub async fn open_or_wait(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let accounts = Self::unopened(settings, clock)?;
+        let mut place = accounts.0.place.lock().await;
+        match accounts.reach_first().await {
+            Ok(first) => *place = Some(first),
+            Err(error) if accounts.0.db.is_server() && error.is_away() => {
+                accounts.note_away(&error.into());
+            }
+            Err(error) => return Err(error),
+        }
+        drop(place);
+        Ok(accounts)
+    }
+
+    fn unopened(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         database::make_dir(&settings.data_dir)?;
         let secret = token_secret::read_or_make(&settings.data_dir)?;
         let tokens = Arc::new(Tokens::new(&secret, settings.token_ttl));
         let passwords = Passwords::new(&settings)?;
-        let db = Database::open(&settings.url, &settings.data_dir).await?;
-        let place = Place {
-            last: changes::newest(&db).await?,
-            read_at: clock.now(),
-            pruned_at: Micros(0),
-        };
+        let db = Database::new(&settings.url, &settings.data_dir)?;
         Ok(Self(Arc::new(Inner {
             directory: Directory::new(settings.credentials_cached_max, tokens.clone()),
             usage: Usage::new(db.clone()),
-            place: Mutex::new(place),
+            place: Mutex::new(None),
+            reach: Reach::new(clock.now()),
             db,
             clock,
             settings,
@@ -91,58 +97,14 @@ impl Accounts {
         &self.0.usage
     }
 
-    /// Reads other processes' changes every second, for ever; the caller spawns it.
-    pub async fn follow_changes(&self) {
-        let mut ticks = interval(FOLLOW_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failing = false;
-        loop {
-            ticks.tick().await;
-            let result = match timeout(FOLLOW_MAX, self.poll_changes()).await {
-                Ok(result) => result,
-                Err(elapsed) => Err(io::Error::from(elapsed).into()),
-            };
-            match &result {
-                Err(error) if !failing => {
-                    tracing::warn!(
-                        error = error as &dyn std::error::Error,
-                        "cannot read changes of accounts"
-                    );
-                }
-                Ok(()) if failing => tracing::info!("changes of accounts are read again"),
-                _ => {}
-            }
-            failing = result.is_err();
-        }
+    /// For how long the database has been away, `None` while it answers: since changes were last read.
+    pub fn away_for(&self) -> Option<Duration> {
+        self.0.reach.is_away().then(|| self.unread_for())
     }
 
-    /// One step of [`follow_changes`](Self::follow_changes): afterwards every change committed before is in effect
-    /// here.
-    ///
-    /// # Errors
-    /// When the database does not answer. After five minutes of that nobody is believed from memory.
-    pub async fn poll_changes(&self) -> Result<(), Unavailable> {
-        let now = self.0.clock.now();
-        let mut place = self.0.place.lock().await;
-        if now.since(place.read_at) > UNREAD_MAX {
-            self.0.directory.forget_all();
-        }
-        let mut more = true;
-        while more {
-            let heard = changes::after(&self.0.db, place.last).await?;
-            if heard.not_understood {
-                self.0.directory.forget_all();
-            }
-            self.0.directory.end(&heard.ends);
-            place.last = heard.last;
-            more = heard.more;
-        }
-        place.read_at = now;
-        if now.since(place.pruned_at) >= PRUNE_EVERY {
-            self.prune(now).await?;
-            place.pruned_at = now;
-        }
-        Ok(())
+    /// How long ago changes that other processes make were last read, or, if never, since the start.
+    pub fn unread_for(&self) -> Duration {
+        self.0.reach.unread_for(self.0.clock.now())
     }
 
     /// Closes the database; every later call that needs it fails. Flush [`usage`](Self::usage) first.
@@ -157,18 +119,6 @@ impl Accounts {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
-    }
-
-    async fn prune(&self, now: Micros) -> sqlx::Result<()> {
-        let kept_since = Micros(now.0.saturating_sub(micros(CHANGES_KEPT)));
-        let mut transaction = self.0.db.begin_change().await?;
-        changes::prune(&mut transaction, kept_since).await?;
-        transaction
-            .sql("DELETE FROM sessions WHERE expires_at <= $1")
-            .bind(stored(now))
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await
     }
 }
 
@@ -186,10 +136,6 @@ impl Inner {
         self.directory.end(&change.ends());
         Ok(())
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Accounts {

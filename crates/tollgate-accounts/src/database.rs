@@ -3,76 +3,96 @@
 //! Statements are written once for all databases: `$1, $2, ...` each used once and in order, ids as text, instants as
 //! integers of microseconds. What cannot be written alike is in [`dialect`].
 
+mod away;
 mod dialect;
+mod lent;
 mod location;
 mod migrate;
+mod pool;
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
-    Transaction,
-};
+use sqlx::{Any, AssertSqlSafe, Row};
 use tollgate::Micros;
 
 use crate::error::OpenError;
+pub(crate) use away::{is_away, is_away_from_migration};
 use dialect::Dialect;
+use lent::Lent;
 use location::Location;
 pub use location::check_url;
 pub(crate) use location::{make_dir, without_secrets};
 pub use migrate::{Migrated, migrate};
-
-/// How many statements run at the same time.
-const CONNECTIONS_MAX: u32 = 8;
-
-/// How long a caller waits for a connection before the database counts as unavailable.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
+use pool::Kind;
+pub(crate) use pool::Pool;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
-    pool: AnyPool,
-    dialect: Dialect,
+    pool: Pool,
+    location: Arc<Location>,
 }
 
 impl Database {
-    /// Opens the database, makes it when it is a missing file, and brings its tables up to date.
-    pub(crate) async fn open(url: &str, data_dir: &Path) -> Result<Self, OpenError> {
-        let location = Location::parse(url, data_dir)?;
-        let dialect = location.dialect();
-        migrate::prepare(&location).await?;
-        let pool = pool_options(&location)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    connection.execute(dialect.on_connect()).await?;
-                    Ok(())
-                })
-            })
-            .connect_with(location.options()?.disable_statement_logging())
-            .await?;
-        if location.is_memory() {
+    /// Says where the database is; nobody gets to it before [`prepare`](Self::prepare) and
+    /// [`set_reachable`](Self::set_reachable).
+    pub(crate) fn new(url: &str, data_dir: &Path) -> Result<Self, OpenError> {
+        let location = Arc::new(Location::parse(url, data_dir)?);
+        migrate::install_drivers();
+        let pool = Pool::new(&location)?;
+        Ok(Self { pool, location })
+    }
+
+    /// Makes the database when it is a missing file, and brings its tables up to date.
+    pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
+        migrate::prepare(&self.location).await?;
+        if self.location.is_memory() {
             // What was prepared was gone with its connection.
-            dialect.migrator().run(&pool).await?;
+            let mut connection = self.pool.sqlx().acquire().await?;
+            let migrator = self.dialect().migrator();
+            migrator.run_direct(None, &mut *connection, false).await?;
         }
-        Ok(Self { pool, dialect })
+        Ok(())
+    }
+
+    /// Whether it can be away at all.
+    pub(crate) fn is_server(&self) -> bool {
+        self.pool.kind() == Kind::Server
+    }
+
+    /// Whether statements are let through. While a server is away they fail at once, instead of each waiting for it.
+    pub(crate) fn set_reachable(&self, reachable: bool) {
+        self.pool.set_open(reachable);
+    }
+
+    /// The same database for the one who finds out whether it can be reached.
+    pub(crate) fn for_probing(&self) -> Self {
+        Self {
+            pool: self.pool.without_gate(),
+            location: self.location.clone(),
+        }
     }
 
     /// Begins a transaction that may write from its first statement on.
     pub(crate) async fn begin(&self) -> sqlx::Result<Tx> {
-        let inner = self.pool.begin_with(self.dialect.begin()).await?;
-        let dialect = self.dialect;
-        Ok(Tx { inner, dialect })
+        let dialect = self.dialect();
+        let mut connection = self.pool.lend().await?;
+        connection.begin(dialect.begin()).await?;
+        Ok(Tx {
+            connection,
+            dialect,
+        })
     }
 
     /// Begins a transaction that changes accounts. In all processes together one of them runs at a time: what it reads
     /// stays true until it ends, and rows of `changes` are committed in the order of their numbers.
     pub(crate) async fn begin_change(&self) -> sqlx::Result<Tx> {
         let mut transaction = self.begin().await?;
-        if let Some(lock) = self.dialect.lock_changes() {
+        if let Some(lock) = self.dialect().lock_changes() {
             sqlx::query(lock).fetch_one(&mut *transaction).await?;
         }
         Ok(transaction)
@@ -80,16 +100,16 @@ impl Database {
 
     /// A statement, ready for its values.
     pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
-        query(self.dialect, statement)
+        query(self.dialect(), statement)
     }
 
     /// Where statements outside a transaction go.
-    pub(crate) fn pool(&self) -> &AnyPool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
-        self.dialect
+        self.location.dialect()
     }
 
     /// After this every call fails as if the database had gone away.
@@ -100,7 +120,7 @@ impl Database {
 
 /// A transaction; dropped, it is undone.
 pub(crate) struct Tx {
-    inner: Transaction<'static, Any>,
+    connection: Lent,
     dialect: Dialect,
 }
 
@@ -110,22 +130,22 @@ impl Tx {
         query(self.dialect, statement)
     }
 
-    pub(crate) async fn commit(self) -> sqlx::Result<()> {
-        self.inner.commit().await
+    pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
+        self.connection.commit().await
     }
 }
 
 impl Deref for Tx {
-    type Target = AnyConnection;
+    type Target = Lent;
 
-    fn deref(&self) -> &AnyConnection {
-        &self.inner
+    fn deref(&self) -> &Lent {
+        &self.connection
     }
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.inner
+    fn deref_mut(&mut self) -> &mut Lent {
+        &mut self.connection
     }
 }
 
@@ -181,25 +201,6 @@ impl Columns for AnyRow {
     }
 }
 
-fn pool_options(location: &Location) -> AnyPoolOptions {
-    // A commit that fails, on a full disk say, is rolled back by the database itself, which the driver does not notice:
-    // it would refuse every later transaction on this connection.
-    let options = AnyPoolOptions::new()
-        .acquire_timeout(CONNECT_MAX)
-        .after_release(|connection, _| {
-            Box::pin(async move { Ok(!connection.is_in_transaction()) })
-        });
-    if location.is_memory() {
-        // Each connection would be a database of its own, gone when it closes.
-        options
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-    } else {
-        options.max_connections(CONNECTIONS_MAX)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,23 +208,23 @@ mod tests {
     #[tokio::test]
     async fn every_connection_waits_for_others_and_flushes_what_it_acknowledges() {
         let dir = tempfile::tempdir().unwrap();
-        let db = Database::open("sqlite:a.db", dir.path()).await.unwrap();
-        let (mut first, mut second) = (
-            db.pool.acquire().await.unwrap(),
-            db.pool.acquire().await.unwrap(),
-        );
+        let db = Database::new("sqlite:a.db", dir.path()).unwrap();
+        db.prepare().await.unwrap();
+        db.set_reachable(true);
+        let (mut first, mut second) =
+            (db.pool.lend().await.unwrap(), db.pool.lend().await.unwrap());
         for connection in [&mut first, &mut second] {
             for (pragma, expected) in [
                 ("PRAGMA busy_timeout", 3000),
                 ("PRAGMA synchronous", 2),
                 ("PRAGMA foreign_keys", 1),
             ] {
-                let row = db.sql(pragma).fetch_one(&mut **connection).await.unwrap();
+                let row = db.sql(pragma).fetch_one(&mut *connection).await.unwrap();
                 assert_eq!(row.try_get::<i64, _>(0).unwrap(), expected, "{pragma}");
             }
             let row = db
                 .sql("PRAGMA journal_mode")
-                .fetch_one(&mut **connection)
+                .fetch_one(&mut *connection)
                 .await
                 .unwrap();
             assert_eq!(row.try_get::<String, _>(0).unwrap(), "wal");

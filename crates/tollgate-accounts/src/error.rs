@@ -5,10 +5,31 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::database::{is_away, is_away_from_migration};
+
 /// The accounts database did not answer. Transient: the same call may succeed later.
 #[derive(Debug, Error)]
 #[error("the accounts database is unavailable")]
 pub struct Unavailable(#[from] sqlx::Error);
+
+impl Unavailable {
+    /// Whether the database as a whole is away, which the log says once for all such errors, and not at odds with what
+    /// was asked of it.
+    pub fn is_away(&self) -> bool {
+        is_away(&self.0)
+    }
+}
+
+/// What was to be opened did not answer.
+impl From<OpenError> for Unavailable {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Database(error) => Self(error),
+            OpenError::Migrate(error) => Self(error.into()),
+            other => io::Error::other(other).into(),
+        }
+    }
+}
 
 /// A value that was refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -84,6 +105,17 @@ pub enum OpenError {
     /// The tables could not be brought up to date, or belong to a newer version.
     #[error("cannot bring the accounts database up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl OpenError {
+    /// Whether a server cannot be reached for now, so that waiting may mend it.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Database(error) => is_away(error),
+            Self::Migrate(error) => is_away_from_migration(error),
+            _ => false,
+        }
+    }
 }
 
 /// An account was not made.

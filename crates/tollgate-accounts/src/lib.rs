@@ -15,6 +15,7 @@ mod database;
 mod digest;
 mod directory;
 mod error;
+mod follow;
 mod hashing;
 mod id;
 mod identity;

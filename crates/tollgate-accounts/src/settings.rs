@@ -19,6 +19,8 @@ pub struct Settings {
     pub session_ttl: Duration,
     /// How long a token lives; never longer than the session it belongs to.
     pub token_ttl: Duration,
+    /// How long those who are known already are believed while the database cannot be reached; at most half an hour.
+    pub offline_ttl: Duration,
     /// The fewest characters of a new password.
     pub password_chars_min: usize,
     /// How many passwords are hashed at the same time.
@@ -30,13 +32,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: sessions of 24 h, tokens of 1 h, passwords of 8 characters, 100,000 credentials remembered.
+    /// The defaults: sessions of 24 h, tokens of 1 h, 5 minutes without the database, passwords of 8 characters, 100,000 credentials remembered.
     pub fn new(url: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             url: url.into(),
             data_dir: data_dir.into(),
             session_ttl: Duration::from_secs(24 * 3600),
             token_ttl: Duration::from_secs(3600),
+            offline_ttl: Duration::from_secs(300),
             password_chars_min: 8,
             hashing_concurrency: available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             credentials_cached_max: 100_000,
@@ -53,6 +56,7 @@ impl fmt::Debug for Settings {
             .field("data_dir", &self.data_dir)
             .field("session_ttl", &self.session_ttl)
             .field("token_ttl", &self.token_ttl)
+            .field("offline_ttl", &self.offline_ttl)
             .field("cost", &self.cost)
             .finish_non_exhaustive()
     }

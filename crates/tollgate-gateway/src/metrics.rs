@@ -83,6 +83,29 @@ pub struct Metrics {
     live_evictions: Gauge<u64, AtomicU64>,
     newcomers_without_room: Gauge<u64, AtomicU64>,
     usage_dropped: Gauge<u64, AtomicU64>,
+    accounts_up: Gauge<u64, AtomicU64>,
+    accounts_changes_unread: Gauge<f64, AtomicU64>,
+}
+
+/// What the accounts have to say about themselves. The default is that of a gateway without accounts: nothing is amiss.
+#[derive(Debug, Clone, Copy)]
+pub struct OfAccounts {
+    /// Requests whose usage found no room.
+    pub usage_dropped: u64,
+    /// Whether the database answers.
+    pub is_up: bool,
+    /// How long ago changes made by others were last read.
+    pub changes_unread_for: Duration,
+}
+
+impl Default for OfAccounts {
+    fn default() -> Self {
+        OfAccounts {
+            usage_dropped: 0,
+            is_up: true,
+            changes_unread_for: Duration::ZERO,
+        }
+    }
 }
 
 struct OfRoute {
@@ -143,6 +166,8 @@ impl Metrics {
             live_evictions: Gauge::default(),
             newcomers_without_room: Gauge::default(),
             usage_dropped: Gauge::default(),
+            accounts_up: Gauge::default(),
+            accounts_changes_unread: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests by route and how they ended", requests);
@@ -184,18 +209,32 @@ impl Metrics {
             "Requests whose usage found no room",
             metrics.usage_dropped.clone(),
         );
+        registry.register(
+            "accounts_up",
+            "Whether the accounts database answers, 1 or 0; 1 where there are no accounts",
+            metrics.accounts_up.clone(),
+        );
+        registry.register_with_unit(
+            "accounts_changes_unread",
+            "How long ago changes of accounts that others make were last read",
+            Unit::Seconds,
+            metrics.accounts_changes_unread.clone(),
+        );
         metrics
     }
 
     /// All metrics as text.
-    pub fn encode(&self, store: &MemoryStore, now: Micros, usage_dropped: u64) -> String {
+    pub fn encode(&self, store: &MemoryStore, now: Micros, accounts: &OfAccounts) -> String {
         let stats = store.stats(now);
         self.keys.set(stats.keys);
         self.bytes.set(stats.bytes);
         self.live_evictions.set(stats.live_evictions);
         self.newcomers_without_room
             .set(stats.newcomers_without_room);
-        self.usage_dropped.set(usage_dropped);
+        self.usage_dropped.set(accounts.usage_dropped);
+        self.accounts_up.set(u64::from(accounts.is_up));
+        let unread_for = accounts.changes_unread_for.as_secs_f64();
+        self.accounts_changes_unread.set(unread_for);
         let mut encoded = String::new();
         // Writing into a string does not fail.
         let _ = text::encode(&mut encoded, &self.registry);

@@ -109,6 +109,8 @@ pub struct Accounts {
     pub session_ttl: Duration,
     /// How long a token lives.
     pub token_ttl: Duration,
+    /// How long those who are known already are believed while the database cannot be reached.
+    pub offline_ttl: Duration,
     /// The shortest password.
     pub password_chars_min: usize,
     /// The limits that protect accounts themselves.
@@ -121,6 +123,7 @@ impl fmt::Debug for Accounts {
         f.debug_struct("Accounts")
             .field("session_ttl", &self.session_ttl)
             .field("token_ttl", &self.token_ttl)
+            .field("offline_ttl", &self.offline_ttl)
             .field("password_chars_min", &self.password_chars_min)
             .field("protection", &self.protection)
             .finish_non_exhaustive()

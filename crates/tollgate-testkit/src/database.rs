@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
 use crate::process::{eventually, free_address, run};
 
 const USER: &str = "tollgate";
@@ -34,7 +37,15 @@ pub struct Database {
 impl Database {
     /// A new one.
     pub fn new(engine: Engine) -> Self {
-        let address = engine.server();
+        Self::at(engine, engine.server())
+    }
+
+    /// A new one on a server that will be killed.
+    pub fn on(server: &OwnServer) -> Self {
+        Self::at(server.engine, server.address)
+    }
+
+    fn at(engine: Engine, address: SocketAddr) -> Self {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap();
         let database = Database {
             engine,
@@ -57,13 +68,23 @@ impl Database {
         answer.trim_end().to_owned()
     }
 
+    /// Where its server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// How accounts find it, with user and password.
     pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// The same where its server seems to be elsewhere.
+    pub fn url_at(&self, address: SocketAddr) -> String {
         let scheme = match self.engine {
             Engine::Postgres => "postgres",
             Engine::MariaDb => "mysql",
         };
-        let Database { address, name, .. } = self;
+        let name = &self.name;
         format!("{scheme}://{USER}:{PASSWORD_IN_URL}@{address}/{name}")
     }
 }
@@ -75,6 +96,43 @@ impl Drop for Database {
             let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
             self.engine.tell(self.address, None, &statement);
         }
+    }
+}
+
+/// A server for one test, which may kill it: it is started again on the same data. It ends with the test.
+#[derive(Debug)]
+pub struct OwnServer {
+    engine: Engine,
+    address: SocketAddr,
+    dir: TempDir,
+    _users: File,
+}
+
+impl OwnServer {
+    /// A new one.
+    pub fn new(engine: Engine) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let users = lock_file(&dir.path().join("users.lock"));
+        users.lock_shared().unwrap();
+        let address = engine.start(dir.path(), &["killed"]);
+        OwnServer {
+            engine,
+            address,
+            dir,
+            _users: users,
+        }
+    }
+
+    /// Ends the server's process at once: SIGKILL; and waits until another one has been started.
+    pub fn kill(&self) {
+        let number = || {
+            let text = std::fs::read_to_string(self.dir.path().join("pid")).unwrap();
+            text.trim().parse().ok()
+        };
+        let killed = number();
+        let pid = Pid::from_raw(killed.unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        eventually("another server", || number().filter(|_| number() != killed));
     }
 }
 
@@ -99,26 +157,26 @@ impl Engine {
 
     /// The lock goes with the process, however it ends; when nobody has it any more, the server ends.
     fn find_or_start(self) -> (File, SocketAddr) {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let dir = root.join("target/test-databases").join(self.name());
+        let dir = root().join("target/test-databases").join(self.name());
         std::fs::create_dir_all(&dir).unwrap();
         let users = lock_file(&dir.join("users.lock"));
         users.lock_shared().unwrap();
         let starting = lock_file(&dir.join("starting.lock"));
         starting.lock().unwrap();
         let running = running(&dir);
-        let address = running.unwrap_or_else(|| self.start(&root, &dir));
+        let address = running.unwrap_or_else(|| self.start(&dir, &[]));
         (users, address)
     }
 
-    fn start(self, root: &Path, dir: &Path) -> SocketAddr {
+    fn start(self, dir: &Path, options: &[&str]) -> SocketAddr {
         let _ = std::fs::remove_file(dir.join("port"));
         let log = File::create(dir.join("log")).unwrap();
         // A session of its own: what interrupts the tests does not reach it, so that it can clean up.
         let mut script = Command::new("setsid")
-            .arg(root.join("scripts/test-database"))
+            .arg(root().join("scripts/test-database"))
             .args([self.name(), &free_address().port().to_string()])
             .arg(dir.canonicalize().unwrap())
+            .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -160,6 +218,11 @@ impl Engine {
         assert_eq!(done.code, 0, "{statement}: {}", done.stderr);
         done.stdout
     }
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn lock_file(path: &PathBuf) -> File {

@@ -1,15 +1,17 @@
 //! Bringing the tables up to date.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, install_default_drivers};
+use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AnyConnection, ConnectOptions, Connection, Executor};
-use tokio::time::sleep;
+use tokio::time::{error::Elapsed, sleep, timeout};
 
 use super::Columns;
 use super::dialect::Dialect;
+use super::lent::in_time;
 use super::location::{Location, make_dir};
 use crate::error::OpenError;
 
@@ -21,6 +23,18 @@ const LOCKED: &str = "another process has been bringing the tables up to date fo
 
 /// The pause between attempts.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a server may take to let somebody in.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// How long it may take to say which changes have been made.
+const LOOK_MAX: Duration = Duration::from_secs(10);
+
+/// How long another process may be waited for; the server itself ends the wait after a minute.
+const LOCK_MAX: Duration = Duration::from_secs(70);
+
+/// How long the changes may take. Large tables take a while, and a server that vanished says nothing.
+const CHANGES_MAX: Duration = Duration::from_secs(3600);
 
 /// What has been done to bring the tables up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +55,7 @@ pub async fn migrate(url: &str, data_dir: &Path) -> Result<Migrated, OpenError> 
 /// Whatever goes wrong, the connection is closed, and with it ends the lock that keeps other processes from doing the
 /// same: a pool would keep both.
 pub(super) async fn prepare(location: &Location) -> Result<Migrated, OpenError> {
-    install_default_drivers();
+    install_drivers();
     location.prepare()?;
     let (options, dialect) = (location.options()?, location.dialect());
     if dialect.opens_alone() {
@@ -55,22 +69,27 @@ pub(super) async fn prepare(location: &Location) -> Result<Migrated, OpenError> 
     attempt(&options, dialect).await
 }
 
+pub(super) fn install_drivers() {
+    sqlx::any::install_default_drivers();
+}
+
 /// A pool that cannot connect only says, after a while, that it timed out; one connection says why, at once.
 async fn attempt(options: &AnyConnectOptions, dialect: Dialect) -> Result<Migrated, OpenError> {
     let options = options.clone().disable_statement_logging();
-    let mut connection = options.connect().await?;
-    connection.execute(dialect.on_connect()).await?;
+    let mut connection = in_time(CONNECT_MAX, options.connect()).await?;
+    in_time(LOOK_MAX, connection.execute(dialect.on_connect())).await?;
     if let Some(statement) = dialect.on_open() {
-        connection.execute(statement).await?;
+        in_time(LOOK_MAX, connection.execute(statement)).await?;
     }
     if let Some(lock) = dialect.lock_tables() {
-        let answer = sqlx::query(lock).fetch_one(&mut connection).await?;
-        if answer.count("locked")? != 1 {
-            return Err(sqlx::Error::Protocol(LOCKED.to_owned()).into());
+        let asked = sqlx::query(lock).fetch_one(&mut connection);
+        if in_time(LOCK_MAX, asked).await?.count("locked")? != 1 {
+            return Err(sqlx::Error::Io(io::Error::new(ErrorKind::TimedOut, LOCKED)).into());
         }
     }
     let migrated = run(&mut connection, &dialect.migrator()).await?;
-    connection.close().await?;
+    // What was done is done, whether the server hears the farewell or not.
+    let _ = timeout(CONNECT_MAX, connection.close()).await;
     Ok(migrated)
 }
 
@@ -80,14 +99,18 @@ async fn run(
 ) -> Result<Migrated, MigrateError> {
     let table = &migrator.table_name;
     // An error means that there is no such table yet; any other comes back below.
-    let found = connection.list_applied_migrations(table).await;
-    let found = found.unwrap_or_default();
+    let found = timeout(LOOK_MAX, connection.list_applied_migrations(table)).await;
+    let found = found.map_err(too_late)?.unwrap_or_default();
     let is_there = |version| found.iter().any(|applied| applied.version == version);
     let known = migrator.iter().map(|one| (one.version, &one.checksum));
     let applied = found.iter().map(|one| (one.version, &one.checksum));
     // Where all is done nothing is asked for, so that a user who may not make tables can open them.
-    if !known.eq(applied) || connection.dirty_version(table).await?.is_some() {
-        migrator.run(&mut *connection).await?;
+    let dirty = timeout(LOOK_MAX, connection.dirty_version(table)).await;
+    if !known.eq(applied) || dirty.map_err(too_late)??.is_some() {
+        // `run` is the same for whoever can lend a connection, and for that reason cannot be spawned.
+        let changes = migrator.run_direct(None, connection, false);
+        let changes = timeout(CHANGES_MAX, changes).await;
+        changes.map_err(too_late)??;
     }
     let fresh = migrator
         .iter()
@@ -98,4 +121,8 @@ async fn run(
             .collect(),
         version: migrator.iter().map(|one| one.version).max().unwrap_or(0),
     })
+}
+
+fn too_late(elapsed: Elapsed) -> MigrateError {
+    MigrateError::Execute(io::Error::from(elapsed).into())
 }

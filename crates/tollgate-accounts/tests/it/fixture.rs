@@ -23,7 +23,7 @@ pub(crate) struct Fixture {
 /// Where everything is.
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
-    server: Option<Database>,
+    pub(crate) server: Option<Database>,
 }
 
 impl Place {

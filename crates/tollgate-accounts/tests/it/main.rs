@@ -28,6 +28,7 @@ mod sqlite {
 mod postgres {
     const ENGINE: Option<super::Engine> = Some(super::Engine::Postgres);
 
+    mod away;
     mod changes;
     mod database;
     mod fixture;
@@ -45,6 +46,7 @@ mod postgres {
 mod mariadb {
     const ENGINE: Option<super::Engine> = Some(super::Engine::MariaDb);
 
+    mod away;
     mod changes;
     mod database;
     mod fixture;

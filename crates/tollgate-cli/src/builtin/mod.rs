@@ -124,12 +124,15 @@ fn account(call: &BuiltinCall) -> Result<&Identity, Refusal> {
     account.ok_or_else(Refusal::no_credentials)
 }
 
-/// The database's silence is logged here, once; the client only learns that trying again may help.
-fn unreachable(error: &Unavailable) -> Refusal {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "accounts cannot be reached"
-    );
+/// The client only learns that trying again may help. A database that is away is logged once for all, by those who follow
+/// its changes; what else it does not do is logged here.
+pub(crate) fn unreachable(error: &Unavailable) -> Refusal {
+    if !error.is_away() {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the accounts database does not do what it should"
+        );
+    }
     Refusal::unavailable("Accounts cannot be reached at the moment.")
 }
 

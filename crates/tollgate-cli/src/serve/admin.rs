@@ -18,6 +18,7 @@ use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Clock, ManualClock, MemoryStore};
 use tollgate_accounts::Accounts;
 use tollgate_gateway::Gateway;
+use tollgate_gateway::metrics::OfAccounts;
 use tollgate_gateway::page::Window;
 use tollgate_rules::{KeyPart, Limit, RuleSet};
 
@@ -99,21 +100,32 @@ fn public(admin: Arc<Admin>) -> Router {
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    match *admin.stopping.borrow() {
-        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
-        false => "ready\n".into_response(),
+    if *admin.stopping.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    // A database that all gateways share must not take all of them out of a load balancer at once: whoever is known goes
+    // on, and so does what is open to everybody.
+    match admin.accounts.as_ref().and_then(Accounts::away_for) {
+        Some(away) => {
+            let seconds = away.as_secs();
+            format!("degraded: accounts database unreachable for {seconds} s\n").into_response()
+        }
+        None => "ready\n".into_response(),
     }
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let dropped = admin
-        .accounts
-        .as_ref()
-        .map_or(0, |accounts| accounts.usage().dropped());
-    let text = admin
-        .gateway
-        .metrics()
-        .encode(&admin.store, admin.clock.now(), dropped);
+    let accounts = admin.accounts.as_ref();
+    let of_accounts = accounts.map(|accounts| OfAccounts {
+        usage_dropped: accounts.usage().dropped(),
+        is_up: accounts.away_for().is_none(),
+        changes_unread_for: accounts.unread_for(),
+    });
+    let text = admin.gateway.metrics().encode(
+        &admin.store,
+        admin.clock.now(),
+        &of_accounts.unwrap_or_default(),
+    );
     (
         [(
             http::header::CONTENT_TYPE,

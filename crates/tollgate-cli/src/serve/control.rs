@@ -6,10 +6,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tollgate::{Clock, MemoryStore, PolicyError};
 use tollgate_accounts::Accounts;
 use tollgate_gateway::builtin::Call;
-use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::RuleSet;
 
-use crate::builtin::Builtins;
+use crate::builtin::{Builtins, unreachable};
 
 /// Calls that are worked on at the same time.
 const CALLS_AT_ONCE_MAX: usize = 256;
@@ -60,10 +59,8 @@ async fn answer_calls(
                     let _ = call.reply.send(answer);
                 }
                 Call::Identify { question, reply } => {
-                    let known = accounts.resolve(&question).await.map_err(|error| {
-                        tracing::warn!(%error, "a credential cannot be looked up");
-                        Refusal::unavailable("Accounts cannot be reached.")
-                    });
+                    let known = accounts.resolve(&question).await;
+                    let known = known.map_err(|error| unreachable(&error));
                     let _ = reply.send(known);
                 }
             }

@@ -32,10 +32,13 @@ pub(super) async fn greet(
         println!("  curl {base}/see_remaining_limits -H \"Authorization: Bearer $TOKEN\"");
     }
     if let (Some((path, field)), Some(accounts)) = (preset.and_then(Preset::demo_request), accounts)
-        && let Some(key) = demo_key(accounts).await?
     {
-        println!("A demo key was made for you; it is shown this once:");
-        println!("  curl -i {base}{path} -H '{field}{key}'");
+        if accounts.away_for().is_some() {
+            println!("No demo key was made: the accounts database cannot be reached.");
+        } else if let Some(key) = demo_key(accounts).await? {
+            println!("A demo key was made for you; it is shown this once:");
+            println!("  curl -i {base}{path} -H '{field}{key}'");
+        }
     }
     if preset == Some(Preset::HelloByIp) {
         println!("  curl {base}/get-auth-token");

@@ -121,7 +121,8 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Accounts are opened when a route asks who somebody is, or is a part of the gateway.
+/// Accounts are opened when a route asks who somebody is, or is a part of the gateway. A server that is away for now is
+/// waited for while the gateway runs.
 async fn open_accounts(
     rules: &RuleSet,
     data: &DataDir,
@@ -135,8 +136,9 @@ async fn open_accounts(
     let mut settings = tollgate_accounts::Settings::new(&rules.accounts.url, data.path());
     settings.session_ttl = rules.accounts.session_ttl;
     settings.token_ttl = rules.accounts.token_ttl;
+    settings.offline_ttl = rules.accounts.offline_ttl;
     settings.password_chars_min = rules.accounts.password_chars_min;
-    let accounts = Accounts::open(settings, Arc::clone(clock)).await;
+    let accounts = Accounts::open_or_wait(settings, Arc::clone(clock)).await;
     accounts
         .map(Some)
         .map_err(|error| Failure::because("the accounts cannot be opened", &error))

@@ -1,8 +1,10 @@
 //! The binary as its users meet it: over sockets, with a clock that the test holds.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod away;
 mod bad_input;
 mod commands;
+mod crash;
 mod databases;
 mod fastapi;
 mod faults;

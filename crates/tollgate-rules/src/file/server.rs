@@ -132,6 +132,7 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
         url: url.unwrap_or_else(|| "sqlite:tollgate.db".to_owned()),
         session_ttl: reader.seconds("session_ttl_s", YEAR_S, 86_400),
         token_ttl: reader.seconds("token_ttl_s", YEAR_S, 3_600),
+        offline_ttl: reader.seconds("offline_ttl_s", 1_800, 300),
         password_chars_min: reader.number("password_chars_min", 1, 128, 8) as usize,
         protection: quotas,
     };

@@ -1,0 +1,165 @@
+//! Connections to the database, kept between statements, and the gate in front of them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::any::{AnyPoolOptions, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
+use sqlx::{Any, AnyPool, ConnectOptions, Connection, Either, Execute, Executor, SqlStr};
+use tokio::time::timeout;
+
+use super::lent::{BoxFuture, Lent, in_time};
+use super::location::Location;
+
+/// How many statements run at the same time.
+const CONNECTIONS_MAX: u32 = 8;
+
+/// How long a caller waits for a connection before the database counts as unavailable.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// How long a kept connection may take to say that it is still one. Less than [`CONNECT_MAX`], so that there is time
+/// left for a new one.
+const STILL_THERE_MAX: Duration = Duration::from_secs(1);
+
+/// How long closing all connections may take; what a silent server keeps from closing is closed with the process.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Where statements outside a transaction go. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    pool: AnyPool,
+    kind: Kind,
+    /// Shared by all clones; `None` for the one who finds out whether it may be opened.
+    gate: Option<Arc<AtomicBool>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Gone with its one connection.
+    Memory,
+    File,
+    Server,
+}
+
+impl Pool {
+    /// Connects to nothing yet, and is closed to everybody until [`set_open`](Self::set_open).
+    pub(super) fn new(location: &Location) -> sqlx::Result<Self> {
+        let kind = match location {
+            Location::SqliteMemory => Kind::Memory,
+            Location::SqliteFile(_) => Kind::File,
+            Location::Server(..) => Kind::Server,
+        };
+        let on_connect = location.dialect().on_connect();
+        let pool = options_of(kind)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    connection.execute(on_connect).await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(location.options()?.disable_statement_logging());
+        Ok(Self {
+            pool,
+            kind,
+            gate: Some(Arc::default()),
+        })
+    }
+
+    /// Whether statements are let through. While a server is away nobody waits for it, but for the one who asks whether
+    /// it has come back.
+    pub(super) fn set_open(&self, open: bool) {
+        if let Some(gate) = &self.gate {
+            gate.store(open, Ordering::Release);
+        }
+    }
+
+    /// The same connections, whether the gate is open or not.
+    pub(super) fn without_gate(&self) -> Self {
+        Self {
+            gate: None,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn sqlx(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    pub(super) async fn close(&self) {
+        let _ = timeout(CLOSE_MAX, self.pool.close()).await;
+    }
+
+    /// A connection; dropped, it goes back.
+    pub(super) async fn lend(&self) -> sqlx::Result<Lent> {
+        let is_open = |gate: &Arc<AtomicBool>| gate.load(Ordering::Acquire);
+        if !self.gate.as_ref().is_none_or(is_open) {
+            let away = "it could not be reached when it was last tried";
+            return Err(io::Error::new(io::ErrorKind::NotConnected, away).into());
+        }
+        Ok(Lent::new(self.pool.acquire().await?, self.kind))
+    }
+}
+
+impl<'p> Executor<'p> for &'p Pool {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, sqlx::Result<Either<AnyQueryResult, AnyRow>>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let work = async move { self.lend().await?.all(query).await };
+        let steps = stream::once(work).map_ok(|steps| stream::iter(steps.into_iter().map(Ok)));
+        steps.try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Option<AnyRow>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        Box::pin(async move { self.lend().await?.fetch_optional(query).await })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, AnyStatement>
+    where
+        'p: 'e,
+    {
+        Box::pin(async move { self.lend().await?.prepare_with(sql, parameters).await })
+    }
+}
+
+fn options_of(kind: Kind) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new().acquire_timeout(CONNECT_MAX);
+    match kind {
+        // Each connection would be a database of its own, gone when it closes.
+        Kind::Memory => options
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None),
+        Kind::File => options.max_connections(CONNECTIONS_MAX),
+        Kind::Server => options
+            .max_connections(CONNECTIONS_MAX)
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| {
+                Box::pin(async move {
+                    // Where it is not, a new one is made in its place.
+                    Ok(in_time(STILL_THERE_MAX, connection.ping()).await.is_ok())
+                })
+            }),
+    }
+}

@@ -1,0 +1,251 @@
+//! Following the database: reaching it for the first time, hearing of changes that other processes make, and noticing when
+//! it is away and when it is back.
+
+use std::error::Error;
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tollgate::Micros;
+
+use crate::accounts::Accounts;
+use crate::changes;
+use crate::database::stored;
+use crate::error::{OpenError, Unavailable};
+use crate::random;
+
+/// How often other processes' changes are read.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// How long one reading of them may take: a network that swallows everything gives no error.
+const FOLLOW_MAX: Duration = Duration::from_secs(3);
+
+/// The longest pause between attempts to reach a database that has been away since the start.
+const REACH_EVERY_MAX: Duration = Duration::from_secs(5);
+
+/// How long changes are kept: longer than anybody may believe what it knows without reading them, which is half an hour
+/// at most ([`Settings::offline_ttl`](crate::Settings::offline_ttl)).
+const CHANGES_KEPT: Duration = Duration::from_secs(3600);
+
+/// How often what is past is deleted: old changes, expired sessions.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How far the log of changes has been read.
+pub(crate) struct Place {
+    last: i64,
+    pruned_at: Micros,
+}
+
+/// Whether the last reading of changes succeeded, and when one last did.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    read_at: AtomicU64,
+    /// What the log has said since; nothing while all is well.
+    said: AtomicU8,
+}
+
+/// The database does not answer.
+const AWAY: u8 = 1;
+/// It answers with an error, which waiting does not mend.
+const BROKEN: u8 = 2;
+
+impl Reach {
+    pub(crate) fn new(now: Micros) -> Self {
+        Self {
+            read_at: AtomicU64::new(now.0),
+            said: AtomicU8::new(0),
+        }
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.said.load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn unread_for(&self, now: Micros) -> Duration {
+        now.since(Micros(self.read_at.load(Ordering::Acquire)))
+    }
+}
+
+impl Accounts {
+    /// Reads other processes' changes every second, for ever; the caller spawns it. Says once in the log that the
+    /// database has gone away, and once that it is back.
+    pub async fn follow_changes(&self) {
+        let mut pauses = Pauses::default();
+        loop {
+            let _ = self.poll_changes().await;
+            let was_opened = self.inner().place.lock().await.is_some();
+            sleep(pauses.next(was_opened)).await;
+        }
+    }
+
+    /// One step of [`follow_changes`](Self::follow_changes): afterwards every change committed before is in effect
+    /// here. A database that was away at the start is opened.
+    ///
+    /// # Errors
+    /// When the database does not answer. After [`offline_ttl`](crate::Settings::offline_ttl) of that nobody is believed
+    /// from memory.
+    pub async fn poll_changes(&self) -> Result<(), Unavailable> {
+        let now = self.inner().clock.now();
+        let mut place = self.inner().place.lock().await;
+        let Some(place) = &mut *place else {
+            return match self.reach_first().await {
+                Ok(first) => {
+                    *place = Some(first);
+                    Ok(())
+                }
+                Err(error) => {
+                    let error = error.into();
+                    self.note_away(&error);
+                    Err(error)
+                }
+            };
+        };
+        if self.inner().reach.unread_for(now) > self.inner().settings.offline_ttl {
+            self.inner().directory.forget_all();
+        }
+        let heard = timeout(FOLLOW_MAX, self.hear(place)).await;
+        let heard = heard.unwrap_or_else(|elapsed| Err(io::Error::from(elapsed).into()));
+        if let Err(error) = heard {
+            let error = error.into();
+            self.note_away(&error);
+            return Err(error);
+        }
+        self.note_back(now);
+        if now.since(place.pruned_at) >= PRUNE_EVERY {
+            place.pruned_at = now;
+            if let Err(error) = self.prune(now).await {
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "old changes and sessions cannot be deleted"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the tables up to date and notes how far the log of changes has come. Only then is anybody let through, so
+    /// that nobody is believed from memory whose end could have been missed.
+    pub(crate) async fn reach_first(&self) -> Result<Place, OpenError> {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        inner.db.prepare().await?;
+        let last = changes::newest(&inner.db.for_probing()).await?;
+        inner.directory.forget_all();
+        self.note_back(now);
+        Ok(Place {
+            last,
+            pruned_at: Micros(0),
+        })
+    }
+
+    async fn hear(&self, place: &mut Place) -> sqlx::Result<()> {
+        let inner = self.inner();
+        let db = inner.db.for_probing();
+        if inner.reach.is_away() {
+            let newest = changes::newest(&db).await?;
+            if newest < place.last {
+                // Another server has taken over that had not heard the last of it: numbers will be used again.
+                inner.directory.forget_all();
+                place.last = newest;
+            }
+        }
+        let mut more = true;
+        while more {
+            let heard = changes::after(&db, place.last).await?;
+            if heard.not_understood {
+                inner.directory.forget_all();
+            }
+            inner.directory.end(&heard.ends);
+            place.last = heard.last;
+            more = heard.more;
+        }
+        Ok(())
+    }
+
+    /// Closes the way to a server that cannot be reached, and says so, once.
+    pub(crate) fn note_away(&self, error: &Unavailable) {
+        let inner = self.inner();
+        if inner.db.is_server() && error.is_away() {
+            inner.db.set_reachable(false);
+        }
+        let known_go_on_for_s = inner.settings.offline_ttl.as_secs();
+        let said = |what| inner.reach.said.fetch_or(what, Ordering::AcqRel) & what != 0;
+        let error_and_cause = error as &dyn Error;
+        match error.is_away() {
+            true if !said(AWAY) => tracing::warn!(
+                error = error_and_cause,
+                known_go_on_for_s,
+                "the accounts database cannot be reached"
+            ),
+            false if !said(BROKEN) => tracing::error!(
+                error = error_and_cause,
+                known_go_on_for_s,
+                "the accounts database cannot be used"
+            ),
+            _ => {}
+        }
+    }
+
+    fn note_back(&self, now: Micros) {
+        let inner = self.inner();
+        let away_for_s = inner.reach.unread_for(now).as_secs();
+        inner.reach.read_at.store(now.0, Ordering::Release);
+        inner.db.set_reachable(true);
+        if inner.reach.said.swap(0, Ordering::AcqRel) != 0 {
+            tracing::info!(away_for_s, "the accounts database is reached again");
+        }
+    }
+
+    async fn prune(&self, now: Micros) -> sqlx::Result<()> {
+        let kept_since = Micros(now.0.saturating_sub(micros(CHANGES_KEPT)));
+        let mut transaction = self.inner().db.begin_change().await?;
+        changes::prune(&mut transaction, kept_since).await?;
+        transaction
+            .sql("DELETE FROM sessions WHERE expires_at <= $1")
+            .bind(stored(now))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+}
+
+/// How long to wait before the next attempt.
+#[derive(Default)]
+struct Pauses {
+    failed: u32,
+}
+
+impl Pauses {
+    /// While a database has been away since the start pauses grow, and their second half is left to chance: many gateways
+    /// that wait for one server must not all come at once. Who has been let in once only reads a row, every second.
+    fn next(&mut self, was_opened: bool) -> Duration {
+        if was_opened {
+            return FOLLOW_EVERY;
+        }
+        let whole = (FOLLOW_EVERY * (1 << self.failed.min(3))).min(REACH_EVERY_MAX);
+        self.failed += 1;
+        let [chance] = random::bytes::<1>();
+        whole / 2 + whole * u32::from(chance) / 512
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_to_reach_a_database_come_more_and_more_rarely_and_never_rarer_than_every_five_seconds()
+     {
+        let mut pauses = Pauses::default();
+        for whole in [1, 2, 4, 5, 5, 5].map(Duration::from_secs) {
+            let pause = pauses.next(false);
+            assert!((whole / 2..=whole).contains(&pause), "{pause:?}");
+        }
+        assert_eq!(pauses.next(true), FOLLOW_EVERY);
+    }
+}
