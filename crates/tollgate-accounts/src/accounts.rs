@@ -9,10 +9,12 @@ use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tollgate::{Clock, Micros};
 
+use crate::audit::{self, Actor};
 use crate::changes::{self, Change};
 use crate::database::{self, Database, Tx, stored};
 use crate::directory::Directory;
 use crate::error::{OpenError, Unavailable};
+use crate::overrides::{Noted, Shared};
 use crate::password::Passwords;
 use crate::settings::Settings;
 use crate::token::Tokens;
@@ -34,9 +36,10 @@ const CHANGES_KEPT: Duration = Duration::from_secs(3600);
 /// How often what is past is deleted: old changes, expired sessions.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
-/// Users, sessions, API keys, tokens and usage over one database. Cheap to clone.
+/// Users, sessions, API keys, tokens, plans and usage over one database. Cheap to clone. Changes are logged as those of
+/// its actor.
 #[derive(Clone)]
-pub struct Accounts(Arc<Inner>);
+pub struct Accounts(pub(crate) Arc<Inner>, pub(crate) Actor);
 
 pub(crate) struct Inner {
     pub(crate) db: Database,
@@ -45,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) directory: Directory,
+    pub(crate) shared: Shared,
+    pub(crate) noted: Noted,
     usage: Usage,
     place: Mutex<Place>,
 }
@@ -69,7 +74,9 @@ impl Accounts {
             read_at: clock.now(),
             pruned_at: Micros(0),
         };
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
+            shared: Shared::default(),
+            noted: Noted::default(),
             directory: Directory::new(settings.credentials_cached_max, tokens.clone()),
             usage: Usage::new(db.clone()),
             place: Mutex::new(place),
@@ -78,7 +85,10 @@ impl Accounts {
             settings,
             passwords,
             tokens,
-        })))
+        });
+        // After the place in the changes: what is changed meanwhile is heard of.
+        inner.read_shared().await?;
+        Ok(Self(inner, Actor::Local))
     }
 
     /// Who presents a credential, from memory: for the data plane.
@@ -134,6 +144,9 @@ impl Accounts {
                 self.0.directory.forget_all();
             }
             self.0.directory.end(&heard.ends);
+            if heard.shared || heard.not_understood {
+                self.0.read_shared().await?;
+            }
             place.last = heard.last;
             more = heard.more;
         }
@@ -168,13 +181,16 @@ impl Accounts {
             .bind(stored(now))
             .execute(&mut *transaction)
             .await?;
+        let audit_kept = micros(self.0.settings.audit_kept);
+        let kept_since = Micros(now.0.saturating_sub(audit_kept));
+        audit::prune(&mut transaction, kept_since).await?;
         transaction.commit().await
     }
 }
 
 impl Inner {
-    /// Commits with the row that tells other processes, then ends what this one holds in memory. If the caller is
-    /// dropped in between, the next poll does it.
+    /// Commits with the row that tells other processes, then ends what this one holds in memory, or reads it anew. If
+    /// the caller is dropped in between, or the database is gone by then, the next poll does it.
     pub(crate) async fn commit(
         &self,
         mut transaction: Tx,
@@ -184,6 +200,11 @@ impl Inner {
         change.append(&mut transaction, now).await?;
         transaction.commit().await?;
         self.directory.end(&change.ends());
+        if change.is_shared()
+            && let Err(error) = self.read_shared().await
+        {
+            tracing::warn!(%error, "changed quotas take effect when the database answers again");
+        }
         Ok(())
     }
 }
