@@ -10,7 +10,7 @@ use tollgate::{Micros, Quota};
 use crate::accounts::Accounts;
 use crate::audit::{About, Action};
 use crate::changes::Change;
-use crate::database::stored;
+use crate::database::{Columns, stored};
 use crate::error::{Invalid, KeyError, Unavailable};
 use crate::id::{KeyId, UserId};
 use crate::own_quota;
@@ -102,6 +102,21 @@ impl Accounts {
             .iter()
             .map(KeySummary::read)
             .collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Whose key this is; `None` when there is no such key.
+    pub async fn owner_of(&self, key: &KeyId) -> Result<Option<UserId>, Unavailable> {
+        if !key.is_well_formed() {
+            return Ok(None);
+        }
+        let db = &self.inner().db;
+        let row = db
+            .sql("SELECT user_id FROM api_keys WHERE id = $1")
+            .bind(key.to_string())
+            .fetch_optional(db.pool())
+            .await?;
+        let user = row.map(|row| row.text("user_id")).transpose()?;
+        Ok(user.map(UserId::from))
     }
 
     /// Ends a key at once. `owner` is who asks, or `None` for an administrator; revoking twice is no error.

@@ -35,7 +35,7 @@ impl Builtins {
         };
         let own = identity.map_or(&[][..], |who| &who.own);
         let standings =
-            self.standings(&call.of, &subject, own)
+            self.standings(&call.of, &subject, own, identity.map(|who| &who.terms))
                 .map_err(|reason| match identity {
                     None => Refusal::no_credentials(),
                     Some(_) => Refusal::limited(Vec::new(), Decision::refused(reason, self.now())),

@@ -7,6 +7,7 @@ mod counters;
 mod data_dir;
 mod demos;
 mod first_run;
+pub(crate) mod limits;
 pub(crate) mod rules;
 pub(crate) mod signals;
 
@@ -123,7 +124,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
 
 /// Accounts are opened when a route asks who somebody is, or is a part of the gateway.
 async fn open_accounts(
-    rules: &RuleSet,
+    rules: &Arc<RuleSet>,
     data: &DataDir,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Accounts>, Failure> {
@@ -136,6 +137,8 @@ async fn open_accounts(
     settings.session_ttl = rules.accounts.session_ttl;
     settings.token_ttl = rules.accounts.token_ttl;
     settings.password_chars_min = rules.accounts.password_chars_min;
+    settings.audit_kept = rules.accounts.audit_kept;
+    settings.limits = Arc::new(limits::LimitsOf(Arc::clone(rules)));
     let accounts = Accounts::open(settings, Arc::clone(clock)).await;
     accounts
         .map(Some)
