@@ -253,5 +253,12 @@ macro_rules! from_busy {
     )*};
 }
 
-from_database!(SignUpError, LogInError, UserError, KeyError, PlanError, OverrideError);
+from_database!(
+    SignUpError,
+    LogInError,
+    UserError,
+    KeyError,
+    PlanError,
+    OverrideError
+);
 from_busy!(SignUpError, LogInError, UserError);

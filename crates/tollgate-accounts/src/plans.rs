@@ -116,10 +116,7 @@ impl Accounts {
             .bind(PLANS_MAX as i64)
             .fetch_all(db.pool())
             .await?;
-        let mut plans: Vec<Plan> = rows
-            .iter()
-            .map(Plan::read)
-            .collect::<sqlx::Result<_>>()?;
+        let mut plans: Vec<Plan> = rows.iter().map(Plan::read).collect::<sqlx::Result<_>>()?;
         let rows = db
             .sql("SELECT subject, limit_name, quotas FROM overrides WHERE scope = 'plan' LIMIT $1")
             .bind((PLANS_MAX * OVERRIDES_MAX) as i64)
@@ -197,7 +194,8 @@ fn check_name(name: &str) -> Result<(), Invalid> {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    let reason = "of a plan has letters, digits, `-` and `_`, begins with a letter, and is at most 64 long";
+    let reason =
+        "of a plan has letters, digits, `-` and `_`, begins with a letter, and is at most 64 long";
     in_order
         .then_some(())
         .ok_or_else(|| Invalid::new("name", reason))

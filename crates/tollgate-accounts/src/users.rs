@@ -100,8 +100,14 @@ impl Accounts {
         };
         let detail = format!("{role} {}", user.name);
         let about = About::user(&user.id);
-        self.log(&mut transaction, Action::UserCreated, &about, &detail, user.created_at)
-            .await?;
+        self.log(
+            &mut transaction,
+            Action::UserCreated,
+            &about,
+            &detail,
+            user.created_at,
+        )
+        .await?;
         let change = Change::UserCreated(user.id.clone());
         inner.commit(transaction, change, user.created_at).await?;
         Ok(user)

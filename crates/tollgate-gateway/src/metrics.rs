@@ -231,12 +231,17 @@ impl Metrics {
             let Some(outcome) = outcome(decision, standing) else {
                 continue;
             };
-            let known = route.policies().position(|known| known.name() == policy.name());
+            let known = route
+                .policies()
+                .position(|known| known.name() == policy.name());
             if let Some(place) = known {
                 self.routes[route.index].policies[place][outcome].inc();
                 continue;
             }
-            let limit = policy.name().rsplit_once('.').map_or("", |(limit, _)| limit);
+            let limit = policy
+                .name()
+                .rsplit_once('.')
+                .map_or("", |(limit, _)| limit);
             if route.limits.iter().any(|charged| charged.name == limit) {
                 let labels = DecisionLabels {
                     policy: format!("{limit}.other"),

@@ -17,9 +17,7 @@ pub use diagnostic::Diagnostic;
 pub use file::{LONGEST_FILE_BYTES, Overrides};
 pub use key::{KeyPart, KeySpec, Subject};
 pub use limit::{Exempt, Limit, MissingKey};
-pub use route::{
-    Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream,
-};
+pub use route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream};
 pub use route_table::{Found, RouteTable};
 pub use terms::Terms;
 

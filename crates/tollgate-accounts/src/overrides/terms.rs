@@ -87,11 +87,7 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn terms_of(
-        &self,
-        user: &UserId,
-        key: Option<&KeyId>,
-    ) -> Result<Terms, Unavailable> {
+    pub async fn terms_of(&self, user: &UserId, key: Option<&KeyId>) -> Result<Terms, Unavailable> {
         let inner = self.inner();
         let row = inner
             .db

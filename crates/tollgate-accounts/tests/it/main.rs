@@ -11,13 +11,17 @@ use tollgate_testkit::database::Engine;
 mod sqlite {
     const ENGINE: Option<super::Engine> = None;
 
+    mod audit;
     mod changes;
     mod database;
     mod fixture;
     mod key_lifetime;
     mod keys;
     mod names;
+    mod overrides;
+    mod plans;
     mod races;
+    mod roles;
     mod sessions;
     mod sign_up;
     mod sqlite_file;
@@ -28,13 +32,17 @@ mod sqlite {
 mod postgres {
     const ENGINE: Option<super::Engine> = Some(super::Engine::Postgres);
 
+    mod audit;
     mod changes;
     mod database;
     mod fixture;
     mod key_lifetime;
     mod keys;
     mod names;
+    mod overrides;
+    mod plans;
     mod races;
+    mod roles;
     mod server;
     mod sessions;
     mod sign_up;
@@ -45,13 +53,17 @@ mod postgres {
 mod mariadb {
     const ENGINE: Option<super::Engine> = Some(super::Engine::MariaDb);
 
+    mod audit;
     mod changes;
     mod database;
     mod fixture;
     mod key_lifetime;
     mod keys;
     mod names;
+    mod overrides;
+    mod plans;
     mod races;
+    mod roles;
     mod server;
     mod sessions;
     mod sign_up;

@@ -146,7 +146,10 @@ mod tests {
         let mut limits = site.builtins.rules.limits.clone();
         // A limit that is named twice is one limit.
         limits.extend(limits.clone());
-        let standings = site.builtins.standings(&limits, &subject, own, None).unwrap();
+        let standings = site
+            .builtins
+            .standings(&limits, &subject, own, None)
+            .unwrap();
         let mut names: Vec<String> = standings
             .windows
             .into_iter()

@@ -10,7 +10,9 @@ use crate::key::KeyPart;
 use crate::limit::{Limit, MissingKey};
 use crate::path;
 use crate::read::{At, Source, Table, Value};
-use crate::route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream};
+use crate::route::{
+    Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream,
+};
 use crate::route_table::RouteTable;
 
 const METHODS: [Method; 7] = [

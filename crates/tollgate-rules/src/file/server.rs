@@ -134,9 +134,7 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
         session_ttl: reader.seconds("session_ttl_s", YEAR_S, 86_400),
         token_ttl: reader.seconds("token_ttl_s", YEAR_S, 3_600),
         password_chars_min: reader.number("password_chars_min", 1, 128, 8) as usize,
-        audit_kept: Duration::from_secs(
-            DAY_S * reader.number("audit_kept_days", 1, 36_500, 365),
-        ),
+        audit_kept: Duration::from_secs(DAY_S * reader.number("audit_kept_days", 1, 36_500, 365)),
         protection: quotas,
     };
     reader.finish();
