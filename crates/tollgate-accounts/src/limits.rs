@@ -24,20 +24,3 @@ pub trait Limits: Send + Sync {
     /// Why it does not, for people.
     fn fits(&self, limit: &str, most: &HashMap<String, usize>) -> Result<(), String>;
 }
-
-/// No limits at all: for commands that know no rules.
-pub(crate) struct NoLimits;
-
-impl Limits for NoLimits {
-    fn is_by_caller(&self, _limit: &str) -> Option<bool> {
-        None
-    }
-
-    fn policies_of(&self, _limit: &str, _quotas: &str) -> Result<Vec<Arc<Policy>>, String> {
-        Ok(Vec::new())
-    }
-
-    fn fits(&self, _limit: &str, _most: &HashMap<String, usize>) -> Result<(), String> {
-        Ok(())
-    }
-}

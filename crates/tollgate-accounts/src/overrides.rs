@@ -170,10 +170,12 @@ impl Accounts {
     ) -> Result<(), OverrideError> {
         let inner = self.inner();
         let quotas = quotas.trim();
-        let limits = &inner.settings.limits;
-        let by_caller = limits.is_by_caller(limit);
-        if !by_caller.ok_or(OverrideError::NoSuchLimit)? && *scope != Scope::Everybody {
-            return Err(OverrideError::NotByCaller);
+        let limits = inner.settings.limits.as_ref();
+        let limits = limits.ok_or(OverrideError::NoSuchLimit)?;
+        match limits.is_by_caller(limit) {
+            None => return Err(OverrideError::NoSuchLimit),
+            Some(false) if *scope != Scope::Everybody => return Err(OverrideError::NotByCaller),
+            Some(_) => {}
         }
         let policies = limits
             .policies_of(limit, quotas)

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::database::without_secrets;
-use crate::limits::{Limits, NoLimits};
+use crate::limits::Limits;
 
 /// How accounts are kept; start from [`Settings::new`] and change what differs.
 #[derive(Clone)]
@@ -29,8 +29,8 @@ pub struct Settings {
     pub credentials_cached_max: usize,
     /// What hashing one password costs.
     pub cost: HashCost,
-    /// The limits that plans, users and keys can have other quotas for.
-    pub limits: Arc<dyn Limits>,
+    /// The limits that plans, users and keys can have other quotas for; `None` for a command, which knows no rules.
+    pub limits: Option<Arc<dyn Limits>>,
     /// How long the log of changes by administrators and users is kept.
     pub audit_kept: Duration,
 }
@@ -48,7 +48,7 @@ impl Settings {
             hashing_concurrency: available_parallelism().map_or(1, usize::from),
             credentials_cached_max: 100_000,
             cost: HashCost::default(),
-            limits: Arc::new(NoLimits),
+            limits: None,
             audit_kept: Duration::from_secs(365 * 24 * 3600),
         }
     }

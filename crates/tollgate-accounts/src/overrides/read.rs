@@ -43,7 +43,7 @@ impl Inner {
     }
 
     fn policies(&self, scope: &Scope, limit: &str, quotas: &str) -> Result<Policies, String> {
-        let limits = &self.settings.limits;
+        let limits = self.settings.limits.as_ref().ok_or("there are no rules")?;
         match limits.is_by_caller(limit) {
             None => Err("the rules have no such limit".to_owned()),
             Some(false) if *scope != Scope::Everybody => {

@@ -7,8 +7,8 @@ use tollgate_accounts::{Actor, AuditEntry, Role, Scope};
 use super::fixture::{Fixture, PASSWORD};
 
 async fn newest(fixture: &Fixture) -> AuditEntry {
-    let mut log = fixture.accounts.audit_log(None, 1).await.unwrap();
-    log.pop().unwrap()
+    let log = fixture.accounts.audit_log(None, 1).await;
+    log.expect("a log").pop().expect("an entry")
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ impl Place {
             passes: 1,
             lanes: 1,
         };
-        settings.limits = Arc::new(Known);
+        settings.limits = Some(Arc::new(Known));
         settings
     }
 

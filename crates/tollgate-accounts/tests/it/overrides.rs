@@ -13,16 +13,18 @@ const LIMIT: &str = "per-user";
 /// Ann on the plan `pro`, with a key.
 async fn on_a_plan() -> (Fixture, UserId, NewKey) {
     let (fixture, ann) = Fixture::with_ann().await;
-    fixture.accounts.create_plan("pro").await.unwrap();
-    fixture.accounts.set_plan("ann", Some("pro")).await.unwrap();
+    let made = fixture.accounts.create_plan("pro").await;
+    made.expect("a new plan");
+    let given = fixture.accounts.set_plan("ann", Some("pro")).await;
+    given.expect("a plan for ann");
     let key = fixture.accounts.create_key(&ann.id, "", None, None);
-    let key = key.await.unwrap();
+    let key = key.await.expect("a key");
     (fixture, ann.id, key)
 }
 
 async fn by_key(accounts: &Accounts, key: &NewKey) -> Arc<Identity> {
     let presented = Credential::ApiKey(key.secret.expose());
-    identify(accounts, presented).await.unwrap()
+    identify(accounts, presented).await.expect("a live key")
 }
 
 /// What holds for the key's next request.

@@ -138,7 +138,7 @@ async fn open_accounts(
     settings.token_ttl = rules.accounts.token_ttl;
     settings.password_chars_min = rules.accounts.password_chars_min;
     settings.audit_kept = rules.accounts.audit_kept;
-    settings.limits = Arc::new(limits::LimitsOf(Arc::clone(rules)));
+    settings.limits = Some(Arc::new(limits::LimitsOf(Arc::clone(rules))));
     let accounts = Accounts::open(settings, Arc::clone(clock)).await;
     accounts
         .map(Some)

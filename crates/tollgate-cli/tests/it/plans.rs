@@ -405,7 +405,7 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
         ),
         (
             &["limit", "set", "per-user", "1 per day", "--plan", ""],
-            &["must not be empty"],
+            &["no such plan"],
         ),
         (
             &["limit", "set", "per-user", "1 per day", "--key", "0123"],
@@ -429,6 +429,7 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
             &["limit", "show", "per-user", "ann", "--key", "x y/?"],
             &["no such key"],
         ),
+        (&["plan", "create", ""], &["must not be empty"]),
         (&["plan", "create", "my plan"], &["begins with a letter"]),
         (&["plan", "create", &long], &["at most 64"]),
         (&["plan", "delete", "gone"], &["no such plan"]),

@@ -21,14 +21,6 @@ pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new().route("/limits/{limit}", get(show).delete(reset))
 }
 
-/// Whose counters are meant.
-enum Whose {
-    /// Everybody's.
-    All,
-    /// Those of one key.
-    One(Counted),
-}
-
 /// One key of a limit, and what holds for it.
 struct Counted {
     key: CompositeKey,
@@ -44,7 +36,7 @@ async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Response> {
     let (limit, whose) = admin.whose(&name, query.as_deref()).await?;
-    let Whose::One(counted) = whose else {
+    let Some(counted) = whose else {
         return Err(answer::wrong(
             "name the key: one word for each of its parts",
         ));
@@ -81,22 +73,22 @@ async fn reset(
 ) -> Result<Response, Response> {
     let (limit, whose) = admin.whose(&name, query.as_deref()).await?;
     let described = match &whose {
-        Whose::All => "every key",
-        Whose::One(counted) => &counted.described,
+        None => "every key",
+        Some(counted) => &counted.described,
     };
     if let Some(accounts) = &admin.accounts {
         let logged = accounts.acting_as(actor).log_reset(&name, described).await;
         logged.map_err(|error| answer::unavailable(&error))?;
     }
     match whose {
-        Whose::One(counted) => {
+        Some(counted) => {
             let (in_force, key) = counted.in_force(&admin, limit);
             let had = in_force.policies().iter().fold(false, |had, policy| {
                 admin.store.reset(policy, key.as_ref()) | had
             });
             Ok((if had { "reset\n" } else { "nothing was used\n" }).into_response())
         }
-        Whose::All => {
+        None => {
             for policy in admin.every_policy(limit).await?.values() {
                 admin.store.reset_all(policy);
             }
@@ -116,12 +108,12 @@ impl Counted {
 
 impl Admin {
     /// The limit of this name, and whose counters the query means: by `key=` the words of its key, by `api-key=` a key
-    /// that may count apart from its user, by `all=true` everybody's.
+    /// that may count apart from its user; by `all=true` everybody's, which is `None`.
     async fn whose(
         &self,
         name: &str,
         query: Option<&str>,
-    ) -> Result<(&Arc<Limit>, Whose), Response> {
+    ) -> Result<(&Arc<Limit>, Option<Counted>), Response> {
         let limit = self.rules.limit(name);
         let limit = limit.ok_or_else(|| self.no_limit(name))?;
         let pairs: Vec<(String, String)> =
@@ -130,7 +122,7 @@ impl Admin {
             .iter()
             .any(|(name, value)| name == "all" && value == "true");
         if all {
-            return Ok((limit, Whose::All));
+            return Ok((limit, None));
         }
         let named = |wanted: &str| -> Vec<String> {
             let its = pairs.iter().filter(|(name, _)| name == wanted);
@@ -171,7 +163,7 @@ impl Admin {
         let described = described.join(" ");
         Ok((
             limit,
-            Whose::One(Counted {
+            Some(Counted {
                 key,
                 terms,
                 api_key,
