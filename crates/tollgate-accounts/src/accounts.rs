@@ -7,20 +7,23 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tollgate::{Clock, Micros};
 
+use crate::audit::Actor;
 use crate::changes::Change;
 use crate::database::{self, Database, Tx};
 use crate::directory::Directory;
 use crate::error::OpenError;
 use crate::follow::{Place, Reach};
+use crate::overrides::{Noted, Shared};
 use crate::password::Passwords;
 use crate::settings::Settings;
 use crate::token::Tokens;
 use crate::token_secret;
 use crate::usage::Usage;
 
-/// Users, sessions, API keys, tokens and usage over one database. Cheap to clone.
+/// Users, sessions, API keys, tokens, plans and usage over one database. Cheap to clone. Changes are logged as those of
+/// its actor.
 #[derive(Clone)]
-pub struct Accounts(Arc<Inner>);
+pub struct Accounts(pub(crate) Arc<Inner>, pub(crate) Actor);
 
 pub(crate) struct Inner {
     pub(crate) db: Database,
@@ -29,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) directory: Directory,
+    pub(crate) shared: Shared,
+    pub(crate) noted: Noted,
     usage: Usage,
     /// `None` until the database has been reached for the first time.
     pub(crate) place: Mutex<Option<Place>>,
@@ -74,7 +79,9 @@ impl Accounts {
         let tokens = Arc::new(Tokens::new(&secret, settings.token_ttl));
         let passwords = Passwords::new(&settings)?;
         let db = Database::new(&settings.url, &settings.data_dir)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
+            shared: Shared::default(),
+            noted: Noted::default(),
             directory: Directory::new(settings.credentials_cached_max, tokens.clone()),
             usage: Usage::new(db.clone()),
             place: Mutex::new(None),
@@ -84,7 +91,8 @@ impl Accounts {
             settings,
             passwords,
             tokens,
-        })))
+        });
+        Ok(Self(inner, Actor::Local))
     }
 
     /// Who presents a credential, from memory: for the data plane.
@@ -123,8 +131,8 @@ impl Accounts {
 }
 
 impl Inner {
-    /// Commits with the row that tells other processes, then ends what this one holds in memory. If the caller is
-    /// dropped in between, the next poll does it.
+    /// Commits with the row that tells other processes, then ends what this one holds in memory, or reads it anew. If
+    /// the caller is dropped in between, or the database is gone by then, the next poll does it.
     pub(crate) async fn commit(
         &self,
         mut transaction: Tx,
@@ -134,6 +142,11 @@ impl Inner {
         change.append(&mut transaction, now).await?;
         transaction.commit().await?;
         self.directory.end(&change.ends());
+        if change.is_shared()
+            && let Err(error) = self.read_shared(&self.db).await
+        {
+            tracing::warn!(%error, "changed quotas take effect when the database answers again");
+        }
         Ok(())
     }
 }

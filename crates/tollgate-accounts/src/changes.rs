@@ -9,7 +9,7 @@ use crate::liveness::Subject;
 /// How many rows one query reads.
 const ROWS_MAX: usize = 10_000;
 
-/// A change of users, sessions or keys; its row is written in the same transaction.
+/// A change of users, sessions, keys or quotas; its row is written in the same transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     UserCreated(UserId),
@@ -22,6 +22,12 @@ pub(crate) enum Change {
     KeyCreated(KeyId),
     KeyRotated(KeyId),
     KeyRevoked(KeyId),
+    /// Role, plan or quotas.
+    UserChanged(UserId),
+    /// Quotas.
+    KeyChanged(KeyId),
+    /// Quotas of this plan, or of everybody.
+    QuotasChanged(String),
 }
 
 impl Change {
@@ -37,6 +43,9 @@ impl Change {
             Self::KeyCreated(_) => "key-created",
             Self::KeyRotated(_) => "key-rotated",
             Self::KeyRevoked(_) => "key-revoked",
+            Self::UserChanged(_) => "user-changed",
+            Self::KeyChanged(_) => "key-changed",
+            Self::QuotasChanged(_) => "quotas-changed",
         }
     }
 
@@ -46,9 +55,14 @@ impl Change {
             | Self::UserDisabled(user)
             | Self::UserEnabled(user)
             | Self::PasswordChanged(user)
-            | Self::SessionsEnded(user) => user.as_str(),
+            | Self::SessionsEnded(user)
+            | Self::UserChanged(user) => user.as_str(),
             Self::SessionCreated(session) | Self::SessionEnded(session) => session.as_str(),
-            Self::KeyCreated(key) | Self::KeyRotated(key) | Self::KeyRevoked(key) => key.as_str(),
+            Self::KeyCreated(key)
+            | Self::KeyRotated(key)
+            | Self::KeyRevoked(key)
+            | Self::KeyChanged(key) => key.as_str(),
+            Self::QuotasChanged(plan) => plan,
         }
     }
 
@@ -65,14 +79,22 @@ impl Change {
             "key-created" => Self::KeyCreated(subject.into()),
             "key-rotated" => Self::KeyRotated(subject.into()),
             "key-revoked" => Self::KeyRevoked(subject.into()),
+            "user-changed" => Self::UserChanged(subject.into()),
+            "key-changed" => Self::KeyChanged(subject.into()),
+            "quotas-changed" => Self::QuotasChanged(subject),
             _ => return None,
         })
+    }
+
+    /// Whether what holds for everybody and for plans is to be read anew.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::QuotasChanged(_))
     }
 
     /// What must no longer be believed from memory. A rotated key is read again, with its new expiry.
     pub(crate) fn ends(&self) -> Vec<Subject> {
         match self {
-            Self::UserDisabled(user) => vec![
+            Self::UserDisabled(user) | Self::UserChanged(user) => vec![
                 Subject::SessionsOf(user.clone()),
                 Subject::KeysOf(user.clone()),
             ],
@@ -80,11 +102,14 @@ impl Change {
                 vec![Subject::SessionsOf(user.clone())]
             }
             Self::SessionEnded(session) => vec![Subject::Session(session.clone())],
-            Self::KeyRotated(key) | Self::KeyRevoked(key) => vec![Subject::Key(key.clone())],
+            Self::KeyRotated(key) | Self::KeyRevoked(key) | Self::KeyChanged(key) => {
+                vec![Subject::Key(key.clone())]
+            }
             Self::UserCreated(_)
             | Self::UserEnabled(_)
             | Self::SessionCreated(_)
-            | Self::KeyCreated(_) => Vec::new(),
+            | Self::KeyCreated(_)
+            | Self::QuotasChanged(_) => Vec::new(),
         }
     }
 
@@ -103,6 +128,8 @@ impl Change {
 /// What was read, and where to go on.
 pub(crate) struct Heard {
     pub(crate) ends: Vec<Subject>,
+    /// What holds for everybody and for plans is to be read anew.
+    pub(crate) shared: bool,
     /// Some row was of a kind that this version does not know.
     pub(crate) not_understood: bool,
     pub(crate) last: i64,
@@ -128,6 +155,7 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
         .await?;
     let mut heard = Heard {
         ends: Vec::new(),
+        shared: false,
         not_understood: false,
         last,
         more: rows.len() == ROWS_MAX,
@@ -135,7 +163,10 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
     for row in rows {
         heard.last = sqlx::Row::try_get(&row, "seq")?;
         match Change::read(&row.text("kind")?, row.text("subject")?) {
-            Some(change) => heard.ends.extend(change.ends()),
+            Some(change) => {
+                heard.shared |= change.is_shared();
+                heard.ends.extend(change.ends());
+            }
             None => heard.not_understood = true,
         }
     }
@@ -170,6 +201,9 @@ mod tests {
             Change::KeyCreated(id.clone().into()),
             Change::KeyRotated(id.clone().into()),
             Change::KeyRevoked(id.clone().into()),
+            Change::UserChanged(id.clone().into()),
+            Change::KeyChanged(id.clone().into()),
+            Change::QuotasChanged(id.clone()),
         ];
         for change in all {
             let read = Change::read(change.kind(), change.subject().to_owned()).unwrap();

@@ -35,7 +35,7 @@ impl From<OpenError> for Unavailable {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field}: {reason}")]
 pub struct Invalid {
-    /// `name`, `password`, `quota` or `expires_at`.
+    /// `name`, `password`, `quota`, `quotas`, `role` or `expires_at`.
     pub field: &'static str,
     /// What is wrong with it, for people.
     pub reason: String,
@@ -158,6 +158,9 @@ pub enum UserError {
     /// Nobody has this name.
     #[error("there is no such user")]
     NoSuchUser,
+    /// Without them nobody could administer over HTTP any more.
+    #[error("this is the last administrator")]
+    LastAdministrator,
     /// The new password is not acceptable.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -196,6 +199,77 @@ pub enum KeyError {
     Unavailable(#[from] Unavailable),
 }
 
+/// A plan was not made, given or deleted.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// There is no such plan.
+    #[error("there is no such plan")]
+    NoSuchPlan,
+    /// There is no such user.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// There is a plan of this name.
+    #[error("this plan exists already")]
+    Taken,
+    /// Users have the plan, so it cannot be deleted.
+    #[error("users who have this plan: {users}; give them another one first")]
+    InUse {
+        /// How many.
+        users: u64,
+    },
+    /// There are as many plans as there may be.
+    #[error("there may be at most {max} plans; delete one first")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// The name is not acceptable.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Quotas were not put in the place of a limit's.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OverrideError {
+    /// The rules have no limit of this name.
+    #[error("there is no such limit")]
+    NoSuchLimit,
+    /// There is no such plan.
+    #[error("there is no such plan")]
+    NoSuchPlan,
+    /// There is no such user.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// There is no such key.
+    #[error("there is no such key")]
+    NoSuchKey,
+    /// The limit's key tells neither users nor keys apart, so that nobody can have quotas of their own.
+    #[error(
+        "the key of this limit has neither `user` nor `api-key`, so that it can have other quotas only for everybody"
+    )]
+    NotByCaller,
+    /// There is nothing to take away.
+    #[error("no other quotas are set there")]
+    NotSet,
+    /// As many limits have other quotas as may have.
+    #[error("at most {max} limits can have other quotas there; unset one first")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// The quotas are not acceptable.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// Lets `?` carry a database error into a family through [`Unavailable`], and a full queue into `Busy`.
 macro_rules! from_database {
     ($($family:ident),*) => {$(
@@ -217,5 +291,12 @@ macro_rules! from_busy {
     )*};
 }
 
-from_database!(SignUpError, LogInError, UserError, KeyError);
+from_database!(
+    SignUpError,
+    LogInError,
+    UserError,
+    KeyError,
+    PlanError,
+    OverrideError
+);
 from_busy!(SignUpError, LogInError, UserError);

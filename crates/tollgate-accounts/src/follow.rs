@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use tollgate::Micros;
 
 use crate::accounts::Accounts;
+use crate::audit;
 use crate::changes;
 use crate::database::stored;
 use crate::error::{OpenError, Unavailable};
@@ -130,7 +131,10 @@ impl Accounts {
         let inner = self.inner();
         let now = inner.clock.now();
         inner.db.prepare().await?;
-        let last = changes::newest(&inner.db.for_probing()).await?;
+        let db = inner.db.for_probing();
+        let last = changes::newest(&db).await?;
+        // After the place in the changes: what is changed meanwhile is heard of.
+        inner.read_shared(&db).await?;
         inner.directory.forget_all();
         self.note_back(now);
         Ok(Place {
@@ -147,6 +151,7 @@ impl Accounts {
             if newest < place.last {
                 // Another server has taken over that had not heard the last of it: numbers will be used again.
                 inner.directory.forget_all();
+                inner.read_shared(&db).await?;
                 place.last = newest;
             }
         }
@@ -157,6 +162,9 @@ impl Accounts {
                 inner.directory.forget_all();
             }
             inner.directory.end(&heard.ends);
+            if heard.shared || heard.not_understood {
+                inner.read_shared(&db).await?;
+            }
             place.last = heard.last;
             more = heard.more;
         }
@@ -206,6 +214,9 @@ impl Accounts {
             .bind(stored(now))
             .execute(&mut *transaction)
             .await?;
+        let audit_kept = micros(self.inner().settings.audit_kept);
+        let kept_since = Micros(now.0.saturating_sub(audit_kept));
+        audit::prune(&mut transaction, kept_since).await?;
         transaction.commit().await
     }
 }

@@ -6,6 +6,8 @@ use tollgate::{Micros, Policy};
 
 use crate::id::{KeyId, SessionId, UserId};
 use crate::liveness::Alive;
+use crate::overrides::Terms;
+use crate::roles::Role;
 
 /// By what somebody was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +35,10 @@ pub struct Identity {
     pub key: Option<KeyId>,
     /// The key's own quota, named `own.<window>`, to be decided together with the route's.
     pub own: Vec<Arc<Policy>>,
+    /// Their plan, and quotas that they or their key have in the place of others.
+    pub terms: Terms,
+    /// What they may do beside using the API.
+    pub role: Role,
     /// The first instant at which the credential is no longer good.
     pub expires_at: Option<Micros>,
     pub(crate) alive: Alive,
@@ -42,6 +48,11 @@ impl Identity {
     /// Whether this is the holder of a guest token, behind whom there is no account.
     pub fn is_guest(&self) -> bool {
         self.name.is_none()
+    }
+
+    /// Whether they may manage everybody's accounts and limits.
+    pub fn is_administrator(&self) -> bool {
+        self.role == Role::Admin
     }
 
     /// Whether nothing has ended this identity: no log-out, revocation, disabling or change of password.
@@ -63,6 +74,8 @@ impl Identity {
             session: None,
             key: None,
             own: Vec::new(),
+            terms: Terms::default(),
+            role: Role::User,
             expires_at: Some(expires_at),
             alive: Alive::default(),
         }

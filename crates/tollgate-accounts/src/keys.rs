@@ -8,12 +8,14 @@ use std::time::Duration;
 use tollgate::{Micros, Quota};
 
 use crate::accounts::Accounts;
+use crate::audit::{About, Action};
 use crate::changes::Change;
-use crate::database::stored;
+use crate::database::{Columns, stored};
 use crate::error::{Invalid, KeyError, Unavailable};
 use crate::id::{KeyId, UserId};
 use crate::own_quota;
-use rows::{Draft, find, insert, require_room, require_user};
+use rows::{Draft, find, insert, require_room, require_user, take_over_quotas};
+pub(crate) use rows::{is_key, is_user};
 pub use summary::{KeySummary, NewKey};
 
 /// How many live keys one user may have; rotating leaves room for the old one beside them.
@@ -55,6 +57,10 @@ impl Accounts {
             rotated_from: None,
         };
         let key = insert(&mut transaction, draft, now).await?;
+        let about = About::key(&key.id, user);
+        let detail = format!("of user:{user}");
+        self.log(&mut transaction, Action::KeyCreated, &about, &detail, now)
+            .await?;
         inner
             .commit(transaction, Change::KeyCreated(key.id.clone()), now)
             .await?;
@@ -98,17 +104,36 @@ impl Accounts {
             .collect::<sqlx::Result<_>>()?)
     }
 
+    /// Whose key this is; `None` when there is no such key.
+    pub async fn owner_of(&self, key: &KeyId) -> Result<Option<UserId>, Unavailable> {
+        if !key.is_well_formed() {
+            return Ok(None);
+        }
+        let db = &self.inner().db;
+        let row = db
+            .sql("SELECT user_id FROM api_keys WHERE id = $1")
+            .bind(key.to_string())
+            .fetch_optional(db.pool())
+            .await?;
+        let user = row.map(|row| row.text("user_id")).transpose()?;
+        Ok(user.map(UserId::from))
+    }
+
     /// Ends a key at once. `owner` is who asks, or `None` for an administrator; revoking twice is no error.
     pub async fn revoke_key(&self, owner: Option<&UserId>, key: &KeyId) -> Result<(), KeyError> {
         let inner = self.inner();
         let now = inner.clock.now();
         let mut transaction = inner.db.begin_change().await?;
-        find(&mut transaction, owner, key).await?;
+        let user = find(&mut transaction, owner, key).await?.user;
         transaction
             .sql("UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE id = $2")
             .bind(stored(now))
             .bind(key.to_string())
             .execute(&mut *transaction)
+            .await?;
+        let about = About::key(key, &user);
+        let detail = format!("of user:{user}");
+        self.log(&mut transaction, Action::KeyRevoked, &about, &detail, now)
             .await?;
         inner
             .commit(transaction, Change::KeyRevoked(key.clone()), now)
@@ -116,7 +141,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes a key like this one in its place; the old one is good for `grace` longer, and never longer than before.
+    /// Makes a key like this one in its place, with the same quotas; the old one is good for `grace` longer, and never longer than before.
     pub async fn rotate_key(
         &self,
         owner: Option<&UserId>,
@@ -146,6 +171,11 @@ impl Accounts {
             rotated_from: Some(key),
         };
         let new = insert(&mut transaction, draft, now).await?;
+        take_over_quotas(&mut transaction, key, &new.id).await?;
+        let about = About::key(key, &old.user);
+        let detail = format!("of user:{}, now key:{}", old.user, new.id);
+        self.log(&mut transaction, Action::KeyRotated, &about, &detail, now)
+            .await?;
         Change::KeyCreated(new.id.clone())
             .append(&mut transaction, now)
             .await?;

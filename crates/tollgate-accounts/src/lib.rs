@@ -1,4 +1,4 @@
-//! Users, sessions, tokens, API keys and usage: who is asking, known without I/O on a request's path.
+//! Users, sessions, tokens, API keys, plans and usage: who is asking, known without I/O on a request's path.
 //!
 //! The way of a credential: [`Directory::lookup`] answers from memory, or hands out a [`Question`] that
 //! [`Accounts::resolve`] takes to the database, once. Every change is committed, then ends what the
@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api_key;
+mod audit;
 mod changes;
 mod credential;
 mod database;
@@ -20,11 +21,15 @@ mod hashing;
 mod id;
 mod identity;
 mod keys;
+mod limits;
 mod liveness;
+mod overrides;
 mod own_quota;
 mod password;
+mod plans;
 mod random;
 mod resolve;
+mod roles;
 mod secret;
 mod sessions;
 mod settings;
@@ -35,13 +40,21 @@ mod users;
 
 pub use accounts::Accounts;
 pub use api_key::PREFIX as API_KEY_PREFIX;
+pub use audit::{AUDIT_PAGE_MAX, Actor, AuditEntry};
 pub use credential::Credential;
 pub use database::{Migrated, check_url, migrate};
 pub use directory::{Directory, Lookup, Question};
-pub use error::{Invalid, KeyError, LogInError, OpenError, SignUpError, Unavailable, UserError};
+pub use error::{
+    Invalid, KeyError, LogInError, OpenError, OverrideError, PlanError, SignUpError, Unavailable,
+    UserError,
+};
 pub use id::{KeyId, SessionId, UserId};
 pub use identity::{Identity, Via};
 pub use keys::{KeySummary, LIVE_KEYS_MAX, NewKey};
+pub use limits::Limits;
+pub use overrides::{OVERRIDES_MAX, Overridden, Override, Scope, Terms, TermsOfKeys};
+pub use plans::{PLANS_MAX, Plan};
+pub use roles::Role;
 pub use secret::Secret;
 pub use sessions::LogIn;
 pub use settings::{HashCost, Settings};

@@ -13,7 +13,9 @@ use crate::error::Unavailable;
 use crate::id::{SessionId, UserId};
 use crate::identity::{Identity, Via};
 use crate::liveness::Alive;
+use crate::overrides::Terms;
 use crate::own_quota;
+use crate::roles::Role;
 
 /// How often a query is repeated because something ended while it ran.
 const ATTEMPTS: usize = 8;
@@ -22,7 +24,8 @@ impl Accounts {
     /// Asks the database who this is, and remembers the answer: a known credential until something ends it, an
     /// unknown one for a second.
     ///
-    /// One query; another only when a session or key has ended while it ran, so that an answer from before a log-out
+    /// One query, and a second for somebody with quotas of their own; more only when a session or key has ended while it
+    /// ran, so that an answer from before a log-out
     /// is never remembered after it.
     pub async fn resolve(&self, question: &Question) -> Result<Option<Arc<Identity>>, Unavailable> {
         let inner = self.inner();
@@ -64,29 +67,47 @@ impl Accounts {
         let db = &self.inner().db;
         let statement = match &question.about {
             About::SessionSecret => db.sql(
-                "SELECT s.id, s.user_id, s.expires_at, u.name FROM sessions s JOIN users u ON u.id = s.user_id
+                "SELECT s.id, s.user_id, s.expires_at, u.name, u.plan, u.role,
+                    (SELECT COUNT(*) FROM overrides o WHERE o.scope = 'user' AND o.subject = u.id) AS overrides
+                FROM sessions s JOIN users u ON u.id = s.user_id
                 WHERE s.token_hash = $1 AND u.disabled_at IS NULL",
             )
             .bind(question.digest.to_hex()),
             About::Token { session, user, .. } => db.sql(
-                "SELECT s.id, s.user_id, s.expires_at, u.name FROM sessions s JOIN users u ON u.id = s.user_id
+                "SELECT s.id, s.user_id, s.expires_at, u.name, u.plan, u.role,
+                    (SELECT COUNT(*) FROM overrides o WHERE o.scope = 'user' AND o.subject = u.id) AS overrides
+                FROM sessions s JOIN users u ON u.id = s.user_id
                 WHERE s.id = $1 AND s.user_id = $2 AND u.disabled_at IS NULL",
             )
             .bind(session.to_string())
             .bind(user.to_string()),
             About::ApiKey => db.sql(
-                "SELECT k.id, k.user_id, k.expires_at, k.quota, u.name FROM api_keys k JOIN users u ON u.id = k.user_id
+                "SELECT k.id, k.user_id, k.expires_at, k.quota, u.name, u.plan, u.role,
+                    (SELECT COUNT(*) FROM overrides o WHERE (o.scope = 'user' AND o.subject = u.id)
+                        OR (o.scope = 'key' AND o.subject = k.id)) AS overrides
+                FROM api_keys k JOIN users u ON u.id = k.user_id
                 WHERE k.secret_hash = $1 AND k.revoked_at IS NULL AND u.disabled_at IS NULL",
             )
             .bind(question.digest.to_hex()),
         };
         let row = statement.fetch_optional(db.pool()).await?;
-        let identity = row.map(|row| match &question.about {
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let mut identity = match &question.about {
             About::SessionSecret => of_session(&row, Via::Session, Micros(u64::MAX)),
             About::Token { expires_at, .. } => of_session(&row, Via::Token, *expires_at),
             About::ApiKey => of_key(&row),
-        });
-        Ok(identity.transpose()?)
+        }?;
+        if row.count("overrides")? > 0 {
+            let Identity { user, key, .. } = &identity;
+            let mut terms = identity.terms.clone();
+            self.inner()
+                .read_terms(&mut terms, user, key.as_ref())
+                .await?;
+            identity.terms = terms;
+        }
+        Ok(Some(identity))
     }
 }
 
@@ -98,6 +119,8 @@ fn of_session(row: &AnyRow, via: Via, expires_at: Micros) -> sqlx::Result<Identi
         session: Some(SessionId::from(row.text("id")?)),
         key: None,
         own: Vec::new(),
+        terms: Terms::on_plan(row.text_or_null("plan")?),
+        role: Role::read(&row.text("role")?),
         expires_at: Some(row.instant("expires_at")?.min(expires_at)),
         alive: Alive::default(),
     })
@@ -113,6 +136,8 @@ fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
         session: None,
         key: Some(row.text("id")?.into()),
         own: own.into_iter().map(Arc::new).collect(),
+        terms: Terms::on_plan(row.text_or_null("plan")?),
+        role: Role::read(&row.text("role")?),
         expires_at: row.instant_or_null("expires_at")?,
         alive: Alive::default(),
     })

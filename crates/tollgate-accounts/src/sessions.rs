@@ -36,7 +36,7 @@ impl Accounts {
         let row = if can_be_looked_for(name) {
             inner
                 .db
-                .sql("SELECT id, name, created_at, disabled_at, password_hash FROM users WHERE name_folded = $1")
+                .sql("SELECT id, name, created_at, disabled_at, role, plan, password_hash FROM users WHERE name_folded = $1")
                 .bind(folded(name))
                 .fetch_optional(inner.db.pool())
                 .await?

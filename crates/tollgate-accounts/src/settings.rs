@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::database::without_secrets;
+use crate::limits::Limits;
 
 /// How accounts are kept; start from [`Settings::new`] and change what differs.
 #[derive(Clone)]
@@ -29,10 +31,15 @@ pub struct Settings {
     pub credentials_cached_max: usize,
     /// What hashing one password costs.
     pub cost: HashCost,
+    /// The limits that plans, users and keys can have other quotas for; `None` for a command, which knows no rules.
+    pub limits: Option<Arc<dyn Limits>>,
+    /// How long the log of changes by administrators and users is kept.
+    pub audit_kept: Duration,
 }
 
 impl Settings {
-    /// The defaults: sessions of 24 h, tokens of 1 h, 5 minutes without the database, passwords of 8 characters, 100,000 credentials remembered.
+    /// The defaults: sessions of 24 h, tokens of 1 h, 5 minutes without the database, passwords of 8 characters, 100,000
+    /// credentials remembered, a log of changes of a year, and no limits.
     pub fn new(url: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             url: url.into(),
@@ -44,6 +51,8 @@ impl Settings {
             hashing_concurrency: available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             credentials_cached_max: 100_000,
             cost: HashCost::default(),
+            limits: None,
+            audit_kept: Duration::from_secs(365 * 24 * 3600),
         }
     }
 }

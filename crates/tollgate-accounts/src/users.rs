@@ -4,10 +4,12 @@ use sqlx::any::AnyRow;
 use tollgate::Micros;
 
 use crate::accounts::Accounts;
+use crate::audit::{About, Action};
 use crate::changes::Change;
 use crate::database::{Columns, stored};
 use crate::error::{Invalid, SignUpError, Unavailable, UserError};
 use crate::id::UserId;
+use crate::roles::Role;
 
 /// The longest name.
 const NAME_CHARS_MAX: usize = 64;
@@ -26,6 +28,10 @@ pub struct User {
     pub created_at: Micros,
     /// Since when they may not come in; `None` for everybody else.
     pub disabled_at: Option<Micros>,
+    /// What they may do beside using the API.
+    pub role: Role,
+    /// The name of their plan.
+    pub plan: Option<String>,
 }
 
 impl User {
@@ -35,6 +41,8 @@ impl User {
             name: row.text("name")?,
             created_at: row.instant("created_at")?,
             disabled_at: row.instant_or_null("disabled_at")?,
+            role: Role::read(&row.text("role")?),
+            plan: row.text_or_null("plan")?,
         })
     }
 }
@@ -45,6 +53,16 @@ impl Accounts {
     /// A name has 1 to 64 characters, no control characters and no blanks at its ends. A password has at least as
     /// many characters as the settings say and at most 1024 bytes, and is taken as it is.
     pub async fn sign_up(&self, name: &str, password: &str) -> Result<User, SignUpError> {
+        self.create_user(name, password, Role::User).await
+    }
+
+    /// As [`sign_up`](Self::sign_up), with a role.
+    pub async fn create_user(
+        &self,
+        name: &str,
+        password: &str,
+        role: Role,
+    ) -> Result<User, SignUpError> {
         let inner = self.inner();
         check_name(name)?;
         inner.passwords.check(password)?;
@@ -57,18 +75,21 @@ impl Accounts {
             name: name.to_owned(),
             created_at: inner.clock.now(),
             disabled_at: None,
+            role,
+            plan: None,
         };
         let mut transaction = inner.db.begin_change().await?;
         let inserted = transaction
             .sql(
-                "INSERT INTO users (id, name, name_folded, password_hash, created_at)
-            VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO users (id, name, name_folded, password_hash, created_at, role)
+            VALUES ($1, $2, $3, $4, $5, $6)",
             )
             .bind(user.id.to_string())
             .bind(user.name.clone())
             .bind(folded(name))
             .bind(password_hash)
             .bind(stored(user.created_at))
+            .bind(role.as_str())
             .execute(&mut *transaction)
             .await;
         match inserted {
@@ -77,6 +98,16 @@ impl Accounts {
             }
             inserted => inserted?,
         };
+        let detail = format!("{role} {}", user.name);
+        let about = About::user(&user.id);
+        self.log(
+            &mut transaction,
+            Action::UserCreated,
+            &about,
+            &detail,
+            user.created_at,
+        )
+        .await?;
         let change = Change::UserCreated(user.id.clone());
         inner.commit(transaction, change, user.created_at).await?;
         Ok(user)
@@ -88,7 +119,7 @@ impl Accounts {
             .inner()
             .db
             .sql(
-                "SELECT id, name, created_at, disabled_at FROM users ORDER BY name_folded LIMIT $1",
+                "SELECT id, name, created_at, disabled_at, role, plan FROM users ORDER BY name_folded LIMIT $1",
             )
             .bind(LISTED_MAX)
             .fetch_all(self.inner().db.pool())
@@ -104,7 +135,7 @@ impl Accounts {
         let row = self
             .inner()
             .db
-            .sql("SELECT id, name, created_at, disabled_at FROM users WHERE name_folded = $1")
+            .sql("SELECT id, name, created_at, disabled_at, role, plan FROM users WHERE name_folded = $1")
             .bind(folded(name))
             .fetch_optional(self.inner().db.pool())
             .await?;
@@ -133,17 +164,20 @@ impl Accounts {
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
+        let now = inner.clock.now();
+        let about = About::user(&user);
+        self.log(&mut transaction, Action::PasswordChanged, &about, "", now)
+            .await?;
         inner
-            .commit(
-                transaction,
-                Change::PasswordChanged(user),
-                inner.clock.now(),
-            )
+            .commit(transaction, Change::PasswordChanged(user), now)
             .await?;
         Ok(())
     }
 
     /// Keeps a user out: ends their sessions, and their API keys rest until the user is enabled again.
+    ///
+    /// # Errors
+    /// [`UserError::LastAdministrator`] when nobody else could administer any more, unless the actor is local.
     pub async fn disable_user(&self, name: &str) -> Result<(), UserError> {
         let inner = self.inner();
         let now = inner.clock.now();
@@ -153,6 +187,8 @@ impl Accounts {
             .ok_or(UserError::NoSuchUser)?
             .id;
         let mut transaction = inner.db.begin_change().await?;
+        self.spare_last_administrator(&mut transaction, &user)
+            .await?;
         transaction
             .sql("UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2")
             .bind(stored(now))
@@ -163,6 +199,9 @@ impl Accounts {
             .sql("DELETE FROM sessions WHERE user_id = $1")
             .bind(user.to_string())
             .execute(&mut *transaction)
+            .await?;
+        let about = About::user(&user);
+        self.log(&mut transaction, Action::UserDisabled, &about, "", now)
             .await?;
         inner
             .commit(transaction, Change::UserDisabled(user), now)
@@ -184,8 +223,12 @@ impl Accounts {
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
+        let now = inner.clock.now();
+        let about = About::user(&user);
+        self.log(&mut transaction, Action::UserEnabled, &about, "", now)
+            .await?;
         inner
-            .commit(transaction, Change::UserEnabled(user), inner.clock.now())
+            .commit(transaction, Change::UserEnabled(user), now)
             .await?;
         Ok(())
     }

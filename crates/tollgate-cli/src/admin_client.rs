@@ -1,12 +1,14 @@
 //! Asking a running gateway, over the admin socket in its data directory.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::serve::admin::SOCKET;
@@ -14,18 +16,66 @@ use crate::serve::admin::SOCKET;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// Sends one request, and waits for its answer.
+/// Has something done, and returns what is said of it. What cannot be meant is [`Failure::Usage`].
+pub(crate) fn done(
+    data: &Path,
+    method: Method,
+    target: &str,
+    body: Option<&Value>,
+) -> Result<String, Failure> {
+    match send(data, method, target, body)? {
+        (status, answer) if status.is_success() => Ok(answer),
+        // An empty name leads nowhere.
+        (StatusCode::NOT_FOUND, answer) if answer.is_empty() => {
+            Err(Failure::Usage("a name must not be empty".to_owned()))
+        }
+        (StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, answer) => {
+            Err(Failure::Usage(answer.trim_end().to_owned()))
+        }
+        (_, answer) => Err(Failure::Failed(answer.trim_end().to_owned())),
+    }
+}
+
+/// Reads an answer.
+pub(crate) fn json(answer: &str) -> Result<Value, Failure> {
+    serde_json::from_str(answer)
+        .map_err(|error| Failure::because("the gateway's answer cannot be read", &error))
+}
+
+/// A name as a segment of a path.
+pub(crate) fn segment(name: &str) -> String {
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => encoded.push(byte.into()),
+            // Writing into a string does not fail. Dots are encoded too: `..` is no name to leave a path by.
+            _ => drop(write!(encoded, "%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Sends one request without a body, and waits for its answer.
 pub(crate) fn ask(
     data: &Path,
     method: Method,
     target: &str,
+) -> Result<(StatusCode, String), Failure> {
+    send(data, method, target, None)
+}
+
+fn send(
+    data: &Path,
+    method: Method,
+    target: &str,
+    body: Option<&Value>,
 ) -> Result<(StatusCode, String), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::because("cannot start", &error))?;
     runtime.block_on(async {
-        let asked = tokio::time::timeout(TIMEOUT, exchange(data, method, target)).await;
+        let asked = tokio::time::timeout(TIMEOUT, exchange(data, method, target, body)).await;
         asked.map_err(|_| Failure::Failed("the gateway does not answer".to_owned()))?
     })
 }
@@ -34,6 +84,7 @@ async fn exchange(
     data: &Path,
     method: Method,
     target: &str,
+    body: Option<&Value>,
 ) -> Result<(StatusCode, String), Failure> {
     let socket = data.join(SOCKET);
     let stream = tokio::net::UnixStream::connect(&socket)
@@ -49,11 +100,13 @@ async fn exchange(
         .await
         .map_err(broken)?;
     tokio::spawn(connection);
+    let body = body.map(Value::to_string).unwrap_or_default();
     let request = Request::builder()
         .method(method)
         .uri(target)
         .header("host", "admin")
-        .body(Empty::<Bytes>::new());
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)));
     let request = request.map_err(|error| Failure::because("this cannot be asked", &error))?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();

@@ -1,5 +1,7 @@
 //! The command line. Every flag of `serve` can also be given as an environment variable.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 use crate::presets::Preset;
+pub(crate) use limits::{AuditArgs, LimitArgs, LimitCommand, PlanArgs, PlanCommand, ScopeArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,14 +55,18 @@ pub(crate) enum Command {
         /// The rules file.
         file: PathBuf,
     },
-    /// Users: make, list, disable, change a password.
+    /// Users: make, list, disable, change a password, give a role or a plan.
     User(UserArgs),
     /// API keys: make, list, revoke, rotate.
     Key(KeyArgs),
     /// Bring the tables of the accounts up to date, as `serve` does at its start, and say what was done.
     Migrate(AccountsArgs),
-    /// Counters of a running gateway: show or reset.
+    /// Limits of a running gateway: list, set other quotas; show or reset counters.
     Limit(LimitArgs),
+    /// Plans of a running gateway: make, list, delete, set their quotas.
+    Plan(PlanArgs),
+    /// What has been changed in a running gateway's accounts, and by whom.
+    Audit(AuditArgs),
     /// Start the number API alone, with its documentation at /docs.
     DemoApi {
         /// Where it listens.
@@ -166,9 +173,30 @@ pub(crate) enum UserCommand {
     Create {
         /// Their name.
         name: String,
+        /// Make them an administrator.
+        #[arg(long)]
+        admin: bool,
     },
     /// All users.
     List,
+    /// Make somebody an administrator, or an ordinary user.
+    Role {
+        /// Their name.
+        name: String,
+        /// `admin` or `user`.
+        role: tollgate_accounts::Role,
+    },
+    /// Give a user of a running gateway a plan, or none.
+    Plan {
+        /// Their name.
+        name: String,
+        /// The plan's name.
+        #[arg(required_unless_present = "none")]
+        plan: Option<String>,
+        /// No plan.
+        #[arg(long, conflicts_with = "plan")]
+        none: bool,
+    },
     /// Keep a user and all their keys out.
     Disable {
         /// Their name.
@@ -224,35 +252,5 @@ pub(crate) enum KeyCommand {
         /// How long the old one stays good.
         #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
         grace: u64,
-    },
-}
-
-#[derive(clap::Args)]
-pub(crate) struct LimitArgs {
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-    #[command(subcommand)]
-    pub(crate) command: LimitCommand,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum LimitCommand {
-    /// What a key has used and has left. Nothing is charged.
-    Show {
-        /// The limit's name.
-        limit: String,
-        /// The key, one word for each of its parts: a user's name, an address, a value.
-        key: Vec<String>,
-    },
-    /// Forget what a key has used, or what every key has.
-    Reset {
-        /// The limit's name.
-        limit: String,
-        /// The key, one word for each of its parts.
-        #[arg(required_unless_present = "all")]
-        key: Vec<String>,
-        /// Every key.
-        #[arg(long, conflicts_with = "key")]
-        all: bool,
     },
 }

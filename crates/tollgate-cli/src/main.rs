@@ -48,6 +48,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Key(args) => commands::key::run(args),
         Command::Migrate(args) => commands::migrate::run(&args),
         Command::Limit(args) => commands::limit::run(args),
+        Command::Plan(args) => commands::plan::run(args),
+        Command::Audit(args) => commands::audit::run(&args),
         Command::DemoApi { listen } => commands::demo_api::run(listen),
         Command::Health { data } => commands::health::run(&data),
     }

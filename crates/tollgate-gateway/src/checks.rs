@@ -9,6 +9,7 @@ use tollgate_accounts::Identity;
 use tollgate_rules::{Route, Subject};
 
 use crate::gateway::Gateway;
+use crate::in_force::InForce;
 use crate::refusal::Refusal;
 use crate::slots::Slots;
 
@@ -16,16 +17,18 @@ use crate::slots::Slots;
 pub(crate) struct Decided {
     pub(crate) policies: SmallVec<[Arc<Policy>; 2]>,
     pub(crate) decision: Decision,
-    /// Whether the policies begin with all of the route's: none of its limits spares the caller.
+    /// Whether the policies begin with those of all of the route's limits: none of them spares the caller.
     pub(crate) whole: bool,
     /// Whether they are just the route's, whose fields are prepared.
     pub(crate) usual: bool,
+    /// Whether others stand in the place of some of the route's.
+    pub(crate) overridden: bool,
     /// Slots that the request holds until its answer has gone.
     pub(crate) slots: Option<Slots>,
 }
 
 /// The policies of one limit and the key that they count under.
-type Keyed<'l> = (&'l [Arc<Policy>], CompositeKey);
+type Keyed<'l> = (InForce<'l>, CompositeKey);
 
 /// Whether a decision charges.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,10 +54,14 @@ impl Gateway {
         for limit in &route.limits {
             let refused = |reason| Refusal::limited(Vec::new(), Decision::refused(reason, now));
             if let Some(key) = limit.key_of(subject).map_err(refused)? {
-                keys.push((&limit.policies, key));
+                let terms = identity.map(|identity| &identity.terms);
+                let in_force = InForce::of(limit, self.accounts.as_ref(), terms);
+                let key = in_force.key(key, subject.api_key);
+                keys.push((in_force, key));
             }
         }
         let whole = keys.len() == route.limits.len();
+        let overridden = keys.iter().any(|(in_force, _)| in_force.is_overridden());
         // A key's own limit narrows what its user may do; usage of one key never costs another.
         if let Some((identity, key)) = identity
             .and_then(|identity| Some((identity, identity.key.as_ref()?)))
@@ -62,13 +69,13 @@ impl Gateway {
         {
             let mut own = CompositeKey::new();
             own.push(key.as_str().as_bytes());
-            keys.push((&identity.own, own));
+            keys.push((InForce::just(&identity.own), own));
         }
-        let usual = whole && keys.len() == route.limits.len();
+        let usual = whole && !overridden && keys.len() == route.limits.len();
         let mut checks = Checks::new();
         let mut policies = SmallVec::new();
-        for (limited, key) in &keys {
-            for policy in *limited {
+        for (in_force, key) in &keys {
+            for policy in in_force.policies() {
                 let refused = |reason| Refusal::limited(Vec::new(), Decision::refused(reason, now));
                 checks
                     .push(Check {
@@ -96,6 +103,7 @@ impl Gateway {
             decision,
             whole,
             usual,
+            overridden,
             slots,
         }))
     }

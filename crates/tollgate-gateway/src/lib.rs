@@ -16,6 +16,7 @@ mod cors;
 mod csrf;
 mod finish;
 pub mod gateway;
+pub mod in_force;
 pub mod listener;
 pub mod metrics;
 mod number_page;
@@ -26,4 +27,5 @@ mod slots;
 mod upstream;
 
 pub use gateway::{Gateway, Upstreams};
+pub use in_force::InForce;
 pub use listener::{BindError, Listeners};

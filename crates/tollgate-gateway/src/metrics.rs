@@ -1,5 +1,6 @@
 //! What is measured, in the Prometheus text format. Labels come from the rules file alone: never a key, a user or a path.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tollgate::{Decision, MemoryStore, Micros};
+use tollgate::{Decision, MemoryStore, Micros, Policy, Standing};
 use tollgate_rules::{Route, RuleSet};
 
 /// Upper bounds of the duration's buckets, in seconds.
@@ -54,6 +55,9 @@ const ENDINGS: [Ending; 5] = [
     Ending::Failed,
 ];
 
+/// How a decision was under one policy.
+const OUTCOMES: [&str; 3] = ["allowed", "denied", "shadow_denied"];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: String,
@@ -76,6 +80,7 @@ pub struct Metrics {
     registry: Registry,
     routes: Vec<OfRoute>,
     unrouted: OfRoute,
+    decisions: Family<DecisionLabels, Counter>,
     /// Connections that are open.
     pub connections: Gauge,
     keys: Gauge<u64, AtomicU64>,
@@ -111,7 +116,7 @@ impl Default for OfAccounts {
 struct OfRoute {
     endings: [Counter; ENDINGS.len()],
     duration: Histogram,
-    /// Allowed, denied, and denied by a policy that only watches, for each policy of the route.
+    /// One for each of [`OUTCOMES`], for each policy of the route.
     policies: Vec<[Counter; 3]>,
 }
 
@@ -135,7 +140,7 @@ impl Metrics {
             policies: policies
                 .iter()
                 .map(|policy| {
-                    ["allowed", "denied", "shadow_denied"].map(|outcome| {
+                    OUTCOMES.map(|outcome| {
                         decisions.get_or_create_owned(&DecisionLabels {
                             policy: (*policy).to_owned(),
                             outcome,
@@ -160,6 +165,7 @@ impl Metrics {
             registry: Registry::with_prefix("tollgate"),
             routes,
             unrouted,
+            decisions: decisions.clone(),
             connections: Gauge::default(),
             keys: Gauge::default(),
             bytes: Gauge::default(),
@@ -249,18 +255,48 @@ impl Metrics {
 
     /// Counts a decision on just the policies of the route.
     pub(crate) fn decision(&self, route: &Route, decision: &Decision) {
-        let denied = !decision.is_allowed();
-        for (counters, standing) in self.routes[route.index]
-            .policies
-            .iter()
-            .zip(decision.standings())
-        {
-            match (standing.is_violated(), standing.is_shadow()) {
-                (true, true) => counters[2].inc(),
-                (true, false) => counters[1].inc(),
-                (false, _) if !denied => counters[0].inc(),
-                (false, _) => 0,
-            };
+        let counters = self.routes[route.index].policies.iter();
+        for (counters, standing) in counters.zip(decision.standings()) {
+            if let Some(outcome) = outcome(decision, standing) {
+                counters[outcome].inc();
+            }
         }
+    }
+
+    /// Counts a decision on policies of which some stand in the place of the route's. Those of a name that the route
+    /// has count under it, others together as `LIMIT.other`: no label comes from elsewhere than the rules.
+    pub(crate) fn overridden(&self, route: &Route, policies: &[Arc<Policy>], decision: &Decision) {
+        for (policy, standing) in policies.iter().zip(decision.standings()) {
+            let Some(outcome) = outcome(decision, standing) else {
+                continue;
+            };
+            let known = route
+                .policies()
+                .position(|known| known.name() == policy.name());
+            if let Some(place) = known {
+                self.routes[route.index].policies[place][outcome].inc();
+                continue;
+            }
+            let limit = policy
+                .name()
+                .rsplit_once('.')
+                .map_or("", |(limit, _)| limit);
+            if route.limits.iter().any(|charged| charged.name == limit) {
+                let labels = DecisionLabels {
+                    policy: format!("{limit}.other"),
+                    outcome: OUTCOMES[outcome],
+                };
+                self.decisions.get_or_create(&labels).inc();
+            }
+        }
+    }
+}
+
+/// The place in [`OUTCOMES`] of what a decision was under one of its policies; `None` where only another one denied.
+fn outcome(decision: &Decision, standing: &Standing) -> Option<usize> {
+    match (standing.is_violated(), standing.is_shadow()) {
+        (true, true) => Some(2),
+        (true, false) => Some(1),
+        (false, _) => decision.is_allowed().then_some(0),
     }
 }

@@ -296,7 +296,12 @@ async fn admit(
         return Ok(());
     };
     if decided.whole && charge == Charge::Yes {
-        gateway.metrics.decision(route, &decided.decision);
+        match decided.overridden {
+            false => gateway.metrics.decision(route, &decided.decision),
+            true => gateway
+                .metrics
+                .overridden(route, &decided.policies, &decided.decision),
+        }
     }
     if !decided.decision.is_allowed() {
         return Err(Refusal::limited(

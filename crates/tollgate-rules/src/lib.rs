@@ -11,13 +11,15 @@ pub mod path;
 mod read;
 mod route;
 mod route_table;
+mod terms;
 
 pub use diagnostic::Diagnostic;
 pub use file::{LONGEST_FILE_BYTES, Overrides};
 pub use key::{KeyPart, KeySpec, Subject};
 pub use limit::{Exempt, Limit, MissingKey};
-pub use route::{Action, Auth, Builtin, Head, Respond, Route, StatusMap, Upstream};
+pub use route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream};
 pub use route_table::{Found, RouteTable};
+pub use terms::Terms;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -113,6 +115,8 @@ pub struct Accounts {
     pub offline_ttl: Duration,
     /// The shortest password.
     pub password_chars_min: usize,
+    /// How long the log of what administrators and users have changed is kept.
+    pub audit_kept: Duration,
     /// The limits that protect accounts themselves.
     pub protection: Protection,
 }

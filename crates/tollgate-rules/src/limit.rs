@@ -7,6 +7,7 @@ use tollgate::key::CompositeKey;
 use tollgate::{Mode, Policy, Reason};
 
 use crate::key::{KeySpec, Subject};
+use crate::terms::Terms;
 
 /// One key and one or more quotas.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Limit {
     pub missing: MissingKey,
     /// Who is not limited.
     pub exempt: Vec<Exempt>,
+    /// What holds for every quota, also for others in the place of these.
+    pub terms: Terms,
 }
 
 /// What happens to a request that carries nothing to limit it by.
@@ -103,6 +106,7 @@ mod tests {
             windows: Vec::new(),
             missing: MissingKey::Deny,
             exempt: Vec::new(),
+            terms: Terms::default(),
         };
         let headers = http::HeaderMap::new();
         limit.key_of(&Subject {

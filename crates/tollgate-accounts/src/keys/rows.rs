@@ -66,12 +66,48 @@ pub(super) async fn find(
 }
 
 pub(super) async fn require_user(transaction: &mut Tx, user: &UserId) -> Result<(), KeyError> {
+    let is_there = is_user(transaction, user).await?;
+    is_there.then_some(()).ok_or(KeyError::NoSuchUser)
+}
+
+pub(crate) async fn is_user(transaction: &mut Tx, user: &UserId) -> sqlx::Result<bool> {
     let row = transaction
         .sql("SELECT id FROM users WHERE id = $1")
         .bind(user.to_string())
         .fetch_optional(&mut **transaction)
         .await?;
-    row.map(|_| ()).ok_or(KeyError::NoSuchUser)
+    Ok(row.is_some())
+}
+
+pub(crate) async fn is_key(transaction: &mut Tx, key: &KeyId) -> sqlx::Result<bool> {
+    if !key.is_well_formed() {
+        return Ok(false);
+    }
+    let row = transaction
+        .sql("SELECT id FROM api_keys WHERE id = $1")
+        .bind(key.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// What an administrator gave to a key holds for the one in its place as well.
+pub(super) async fn take_over_quotas(
+    transaction: &mut Tx,
+    from: &KeyId,
+    to: &KeyId,
+) -> sqlx::Result<()> {
+    transaction
+        .sql(
+            "INSERT INTO overrides (scope, subject, limit_name, quotas, quota_count)
+            SELECT scope, $1, limit_name, quotas, quota_count FROM overrides
+            WHERE scope = 'key' AND subject = $2",
+        )
+        .bind(to.to_string())
+        .bind(from.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 /// Rotating does not count the key that is on its way out, so a user with all keys taken can still rotate.

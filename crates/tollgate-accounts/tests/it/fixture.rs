@@ -1,13 +1,16 @@
 //! Accounts on a database of their own, in a directory of their own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, Executor, Row};
 use tempfile::TempDir;
-use tollgate::{Clock, ManualClock, Micros};
-use tollgate_accounts::{Accounts, Credential, HashCost, Identity, LogIn, Lookup, Settings, User};
+use tollgate::{Clock, ManualClock, Micros, Policy, Quota};
+use tollgate_accounts::{
+    Accounts, Credential, HashCost, Identity, Limits, LogIn, Lookup, Settings, User,
+};
 use tollgate_testkit::database::Database;
 
 use super::ENGINE;
@@ -48,6 +51,7 @@ impl Place {
             passes: 1,
             lanes: 1,
         };
+        settings.limits = Some(Arc::new(Known));
         settings
     }
 
@@ -77,6 +81,9 @@ impl Place {
             "SELECT * FROM sessions",
             "SELECT * FROM api_keys",
             "SELECT * FROM changes",
+            "SELECT * FROM plans",
+            "SELECT * FROM overrides",
+            "SELECT * FROM audit",
         ] {
             let rows = sqlx::query(statement).fetch_all(&pool).await.expect("rows");
             for row in &rows {
@@ -87,6 +94,45 @@ impl Place {
         }
         texts
     }
+}
+
+/// The limits of these tests: any that begins with `per-`, of which `per-address` tells no callers apart. A route
+/// charges all of them together with room for three quotas.
+struct Known;
+
+impl Limits for Known {
+    fn is_by_caller(&self, limit: &str) -> Option<bool> {
+        limit.starts_with("per-").then_some(limit != "per-address")
+    }
+
+    fn policies_of(&self, limit: &str, quotas: &str) -> Result<Vec<Arc<Policy>>, String> {
+        let quotas = Quota::parse_list(quotas).map_err(|error| error.to_string())?;
+        let policy = |quota: Quota| {
+            let name = format!("{limit}.{}", quota.window_name());
+            Arc::new(Policy::new(&name, quota).expect("a policy"))
+        };
+        Ok(quotas.into_iter().map(policy).collect())
+    }
+
+    fn fits(&self, _limit: &str, most: &HashMap<String, usize>) -> Result<(), String> {
+        let most = most.values().copied().max().unwrap_or(0);
+        (most <= 3)
+            .then_some(())
+            .ok_or_else(|| "too many".to_owned())
+    }
+}
+
+/// What holds for somebody instead of the rules' quotas for `limit`, and whether it counts apart.
+pub(crate) fn in_force(
+    accounts: &Accounts,
+    limit: &str,
+    identity: Option<&Identity>,
+) -> Option<(String, bool)> {
+    let terms = identity.map(|identity| &identity.terms);
+    let overridden = accounts.overridden(limit, limit != "per-address", terms)?;
+    let quotas = overridden.policies.iter().map(|policy| policy.quota());
+    let quotas: Vec<String> = quotas.flatten().map(|quota| quota.to_string()).collect();
+    Some((quotas.join("; "), overridden.counts_apart))
 }
 
 impl Fixture {

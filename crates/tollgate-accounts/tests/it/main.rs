@@ -11,13 +11,17 @@ use tollgate_testkit::database::Engine;
 mod sqlite {
     const ENGINE: Option<super::Engine> = None;
 
+    mod audit;
     mod changes;
     mod database;
     mod fixture;
     mod key_lifetime;
     mod keys;
     mod names;
+    mod overrides;
+    mod plans;
     mod races;
+    mod roles;
     mod sessions;
     mod sign_up;
     mod sqlite_file;
@@ -28,6 +32,7 @@ mod sqlite {
 mod postgres {
     const ENGINE: Option<super::Engine> = Some(super::Engine::Postgres);
 
+    mod audit;
     mod away;
     mod changes;
     mod database;
@@ -35,7 +40,10 @@ mod postgres {
     mod key_lifetime;
     mod keys;
     mod names;
+    mod overrides;
+    mod plans;
     mod races;
+    mod roles;
     mod server;
     mod sessions;
     mod sign_up;
@@ -46,6 +54,7 @@ mod postgres {
 mod mariadb {
     const ENGINE: Option<super::Engine> = Some(super::Engine::MariaDb);
 
+    mod audit;
     mod away;
     mod changes;
     mod database;
@@ -53,7 +62,10 @@ mod mariadb {
     mod key_lifetime;
     mod keys;
     mod names;
+    mod overrides;
+    mod plans;
     mod races;
+    mod roles;
     mod server;
     mod sessions;
     mod sign_up;

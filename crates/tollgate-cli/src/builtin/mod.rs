@@ -20,7 +20,7 @@ mod signup;
 mod standings;
 #[cfg(test)]
 mod testing;
-mod time;
+pub(crate) mod time;
 mod token;
 mod turns;
 
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Response};
 use tollgate::{Clock, MemoryStore, Micros, PolicyError};
-use tollgate_accounts::{Accounts, Identity, Unavailable};
+use tollgate_accounts::{Accounts, Actor, Identity, Unavailable};
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::page::{Links, Site};
 use tollgate_gateway::refusal::Refusal;
@@ -67,7 +67,8 @@ impl Builtins {
             login_turns: Turns::new(),
             openapi: openapi::document(&rules).to_string().into(),
             rules,
-            accounts,
+            // Whoever calls a built-in changes what is their own.
+            accounts: accounts.acting_as(Actor::Owner),
             store,
             clock,
         })

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use tollgate::{Micros, Policy};
-use tollgate_accounts::{KeyId, KeyRate, KeySummary, KeyTotal, UserId};
+use tollgate_accounts::{KeyId, KeyRate, KeySummary, KeyTotal, Terms, UserId};
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{KeyPart, Limit, Subject};
@@ -83,8 +83,10 @@ impl Builtins {
             .filter(|limit| is_by_user(limit))
             .cloned()
             .collect();
+        let terms = self.accounts.terms_of_keys(user).await;
+        let terms = terms.map_err(|error| unreachable(&error))?;
         let in_use = |key: &KeySummary| {
-            let remaining = self.remaining_of(key, &limits, now);
+            let remaining = self.remaining_of(key, &limits, &terms.of(&key.user, &key.id), now);
             KeyInUse::new(key, totals.get(&key.id), rates.get(&key.id), remaining)
         };
         Ok(KeysInUse {
@@ -93,7 +95,13 @@ impl Builtins {
         })
     }
 
-    fn remaining_of(&self, key: &KeySummary, limits: &[Arc<Limit>], now: Micros) -> Option<u64> {
+    fn remaining_of(
+        &self,
+        key: &KeySummary,
+        limits: &[Arc<Limit>],
+        terms: &Terms,
+        now: Micros,
+    ) -> Option<u64> {
         if !key.is_live(now) {
             return Some(0);
         }
@@ -113,7 +121,8 @@ impl Builtins {
             .clone()
             .and_then(|quota| Policy::new(&format!("own.{}", quota.window_name()), quota).ok());
         let own: Vec<Arc<Policy>> = own.into_iter().map(Arc::new).collect();
-        self.standings(limits, &subject, &own).ok()?.available
+        let standings = self.standings(limits, &subject, &own, Some(terms));
+        standings.ok()?.available
     }
 }
 

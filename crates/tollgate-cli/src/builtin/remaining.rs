@@ -34,12 +34,12 @@ impl Builtins {
             route: call.request.uri().path(),
         };
         let own = identity.map_or(&[][..], |who| &who.own);
-        let standings =
-            self.standings(&call.of, &subject, own)
-                .map_err(|reason| match identity {
-                    None => Refusal::no_credentials(),
-                    Some(_) => Refusal::limited(Vec::new(), Decision::refused(reason, self.now())),
-                })?;
+        let standings = self
+            .standings(&call.of, &subject, own, identity.map(|who| &who.terms))
+            .map_err(|reason| match identity {
+                None => Refusal::no_credentials(),
+                Some(_) => Refusal::limited(Vec::new(), Decision::refused(reason, self.now())),
+            })?;
         let as_of = time::rfc3339(self.now());
         answer::json(
             StatusCode::OK,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tollgate::key::CompositeKey;
 use tollgate::store::CHECKS_MAX;
 use tollgate::{Check, Checks, Policy, Reason};
+use tollgate_accounts::Terms;
+use tollgate_gateway::InForce;
 use tollgate_gateway::page::Window;
 use tollgate_rules::{Limit, Subject};
 
@@ -18,13 +20,13 @@ pub(super) struct Standings {
 }
 
 /// One policy with the key that it counts the subject under.
-struct Line<'a> {
-    policy: &'a Arc<Policy>,
+struct Line {
+    policy: Arc<Policy>,
     key: CompositeKey,
 }
 
 impl Builtins {
-    /// Where `subject` stands under `limits`, and under its API key's `own` policies.
+    /// Where `subject`, for whom `terms` hold, stands under `limits`, and under its API key's `own` policies.
     ///
     /// # Errors
     /// When the subject lacks what one of the limits is keyed by.
@@ -33,6 +35,7 @@ impl Builtins {
         limits: &[Arc<Limit>],
         subject: &Subject<'_>,
         own: &[Arc<Policy>],
+        terms: Option<&Terms>,
     ) -> Result<Standings, Reason> {
         let mut lines = Vec::new();
         for (place, limit) in limits.iter().enumerate() {
@@ -45,8 +48,10 @@ impl Builtins {
             let Some(key) = key.filter(|_| !again) else {
                 continue;
             };
-            lines.extend(limit.policies.iter().map(|policy| Line {
-                policy,
+            let in_force = InForce::of(limit, Some(&self.accounts), terms);
+            let key = in_force.key(key, subject.api_key);
+            lines.extend(in_force.policies().iter().map(|policy| Line {
+                policy: Arc::clone(policy),
                 key: key.clone(),
             }));
         }
@@ -54,14 +59,14 @@ impl Builtins {
             let mut key = CompositeKey::new();
             key.push(id.as_bytes());
             lines.extend(own.iter().map(|policy| Line {
-                policy,
+                policy: Arc::clone(policy),
                 key: key.clone(),
             }));
         }
         self.peek(&lines)
     }
 
-    fn peek(&self, lines: &[Line<'_>]) -> Result<Standings, Reason> {
+    fn peek(&self, lines: &[Line]) -> Result<Standings, Reason> {
         let now = self.now();
         let all = policies_of(lines);
         let (mut windows, mut available) = (Vec::new(), u64::MAX);
@@ -69,7 +74,7 @@ impl Builtins {
             let mut checks = Checks::new();
             for line in some {
                 checks.push(Check {
-                    policy: line.policy,
+                    policy: &line.policy,
                     key: line.key.as_ref(),
                     cost: 1,
                 })?;
@@ -98,8 +103,8 @@ impl Builtins {
     }
 }
 
-fn policies_of(lines: &[Line<'_>]) -> Vec<Arc<Policy>> {
-    lines.iter().map(|line| Arc::clone(line.policy)).collect()
+fn policies_of(lines: &[Line]) -> Vec<Arc<Policy>> {
+    lines.iter().map(|line| Arc::clone(&line.policy)).collect()
 }
 
 #[cfg(test)]
@@ -141,7 +146,10 @@ mod tests {
         let mut limits = site.builtins.rules.limits.clone();
         // A limit that is named twice is one limit.
         limits.extend(limits.clone());
-        let standings = site.builtins.standings(&limits, &subject, own).unwrap();
+        let standings = site
+            .builtins
+            .standings(&limits, &subject, own, None)
+            .unwrap();
         let mut names: Vec<String> = standings
             .windows
             .into_iter()
@@ -212,7 +220,7 @@ mod tests {
         assert!(site.store.decide(&checks, site.builtins.now()).is_allowed());
         let standings = site
             .builtins
-            .standings(limits, &subject("/left"), &[])
+            .standings(limits, &subject("/left"), &[], None)
             .unwrap();
         assert_eq!(standings.available, Some(3));
     }

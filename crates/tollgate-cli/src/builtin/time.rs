@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use tollgate::Micros;
 
 /// RFC 3339, whole seconds: `2027-01-15T08:00:00Z`.
-pub(super) fn rfc3339(at: Micros) -> String {
+pub(crate) fn rfc3339(at: Micros) -> String {
     timestamp(at).to_string()
 }
 
 /// `2027-01-15 08:00 UTC`.
-pub(super) fn for_people(at: Micros) -> String {
+pub(crate) fn for_people(at: Micros) -> String {
     timestamp(at).strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 

@@ -1,11 +1,13 @@
 //! The commands beside `serve`, one file for each.
 
+pub(crate) mod audit;
 pub(crate) mod demo_api;
 pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod limit;
 pub(crate) mod migrate;
+pub(crate) mod plan;
 pub(crate) mod user;
 pub(crate) mod validate;
 

@@ -1,20 +1,39 @@
-//! `tollgate user`: making, listing, disabling users, and changing a password.
+//! `tollgate user`: making, listing, disabling users, changing a password, giving a role or a plan.
 
 use std::io::{BufRead, IsTerminal};
 
-use tollgate_accounts::{Accounts, SignUpError, UserError};
+use http::Method;
+use serde_json::json;
+use tollgate_accounts::{Accounts, Role, SignUpError, UserError};
 
 use super::with_accounts;
+use crate::admin_client::{self, segment};
 use crate::args::{UserArgs, UserCommand};
 use crate::failure::Failure;
 
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     match args.command {
-        UserCommand::Create { name } => {
+        UserCommand::Create { name, admin } => {
             let password = password()?;
+            let role = if admin { Role::Admin } else { Role::User };
             with_accounts(&args.accounts, async |accounts| {
-                create(accounts, &name, &password).await
+                create(accounts, &name, &password, role).await
             })
+        }
+        UserCommand::Role { name, role } => with_accounts(&args.accounts, async |accounts| {
+            let what = format!("{role} is now the role of");
+            done(accounts.set_role(&name, role).await, &what, &name)
+        }),
+        UserCommand::Plan { name, plan, .. } => {
+            let target = format!("/users/{}/plan", segment(&name));
+            let (method, body) = match plan {
+                Some(plan) => (Method::PUT, Some(json!({ "plan": plan }))),
+                None => (Method::DELETE, None),
+            };
+            let data = &args.accounts.data.data;
+            let answer = admin_client::done(data, method, &target, body.as_ref())?;
+            println!("{}", answer.trim_end());
+            Ok(())
         }
         UserCommand::Passwd { name } => {
             let password = password()?;
@@ -36,8 +55,13 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     }
 }
 
-async fn create(accounts: &Accounts, name: &str, password: &str) -> Result<(), Failure> {
-    match accounts.sign_up(name, password).await {
+async fn create(
+    accounts: &Accounts,
+    name: &str,
+    password: &str,
+    role: Role,
+) -> Result<(), Failure> {
+    match accounts.create_user(name, password, role).await {
         Ok(user) => {
             println!("made {} (id {})", user.name, user.id);
             Ok(())
@@ -58,7 +82,16 @@ async fn list(accounts: &Accounts) -> Result<(), Failure> {
         } else {
             "active"
         };
-        println!("{}  {:<8}  {}", user.id, state, user.name);
+        let plan = user.plan.map(|plan| format!("  plan {plan}"));
+        let role = (user.role == Role::Admin).then_some("  admin");
+        println!(
+            "{}  {:<8}  {}{}{}",
+            user.id,
+            state,
+            user.name,
+            role.unwrap_or_default(),
+            plan.unwrap_or_default()
+        );
     }
     Ok(())
 }

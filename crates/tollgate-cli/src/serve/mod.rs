@@ -7,6 +7,7 @@ mod counters;
 mod data_dir;
 mod demos;
 mod first_run;
+pub(crate) mod limits;
 pub(crate) mod rules;
 pub(crate) mod signals;
 
@@ -124,7 +125,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
 /// Accounts are opened when a route asks who somebody is, or is a part of the gateway. A server that is away for now is
 /// waited for while the gateway runs.
 async fn open_accounts(
-    rules: &RuleSet,
+    rules: &Arc<RuleSet>,
     data: &DataDir,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Accounts>, Failure> {
@@ -138,6 +139,8 @@ async fn open_accounts(
     settings.token_ttl = rules.accounts.token_ttl;
     settings.offline_ttl = rules.accounts.offline_ttl;
     settings.password_chars_min = rules.accounts.password_chars_min;
+    settings.audit_kept = rules.accounts.audit_kept;
+    settings.limits = Some(Arc::new(limits::LimitsOf(Arc::clone(rules))));
     let accounts = Accounts::open_or_wait(settings, Arc::clone(clock)).await;
     accounts
         .map(Some)

@@ -15,6 +15,7 @@ mod pages;
 mod parallel;
 mod penalty;
 mod per_api_key;
+mod plans;
 mod proxy;
 mod random_number;
 mod scenarios;

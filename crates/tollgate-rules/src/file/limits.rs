@@ -10,6 +10,7 @@ use super::penalty;
 use crate::key::{KeyPart, KeySpec};
 use crate::limit::{Exempt, Limit, MissingKey};
 use crate::read::{At, Source, Table, Value, nearest};
+use crate::terms::Terms;
 
 /// Parts of a key that have no parameter; the others are `header:NAME`, `cookie:NAME` and `query:NAME`.
 const PLAIN_PARTS: [&str; 5] = ["client-ip", "user", "api-key", "route", "global"];
@@ -103,6 +104,12 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         .value("penalty")
         .and_then(|value| penalty::written(&value));
     table.finish();
+    let terms = Terms {
+        algorithm,
+        mode: mode.unwrap_or(Some(Mode::Enforce)),
+        count_denied,
+        penalty: penalty.as_ref().map(penalty::Written::penalty),
+    };
     let (key, quotas) = (key?, quotas?);
     let mut policies = Vec::new();
     let mut windows: Vec<String> = Vec::new();
@@ -117,7 +124,7 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
             continue;
         }
         // A limit that is off keeps its name and its place, and decides nothing.
-        let Some(mode) = mode.unwrap_or(Some(Mode::Enforce)) else {
+        let Some(mode) = terms.mode else {
             continue;
         };
         match Policy::new(&format!("{name}.{window}"), quota) {
@@ -136,6 +143,7 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         windows,
         missing: missing.unwrap_or_default(),
         exempt,
+        terms,
     }))
 }
 
@@ -292,6 +300,10 @@ pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Opti
         windows: Vec::new(),
         missing: MissingKey::default(),
         exempt: Vec::new(),
+        terms: Terms {
+            mode: Some(Mode::Enforce),
+            ..Terms::default()
+        },
     };
     for quota in quotas {
         let window = quota.window_name();

@@ -17,6 +17,12 @@ pub(super) struct Written {
     span: Range<usize>,
 }
 
+impl Written {
+    pub(super) fn penalty(&self) -> Penalty {
+        self.penalty
+    }
+}
+
 /// `{ block = "1 minute", factor = 2, block_max = "1 hour", quiet = "1 day" }`, of which only `block` must be.
 pub(super) fn written(value: &Value<'_, '_>) -> Option<Written> {
     let source = value.source();

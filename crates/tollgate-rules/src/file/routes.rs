@@ -10,7 +10,9 @@ use crate::key::KeyPart;
 use crate::limit::{Limit, MissingKey};
 use crate::path;
 use crate::read::{At, Source, Table, Value};
-use crate::route::{Action, Auth, Builtin, Head, Respond, Route, StatusMap, Upstream};
+use crate::route::{
+    Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream,
+};
 use crate::route_table::RouteTable;
 
 const METHODS: [Method; 7] = [
@@ -25,9 +27,6 @@ const METHODS: [Method; 7] = [
 
 /// A limit and where it is asked for.
 type Placed = (Arc<Limit>, At<String>);
-
-/// One decision carries so many checks, of which an API key's own quota may be one.
-const POLICIES_MAX: usize = tollgate::store::CHECKS_MAX - 1;
 
 /// `[defaults]`: what routes have that say nothing else.
 #[derive(Default)]

@@ -12,7 +12,8 @@ use crate::{Accounts, CookieSecure, Counters, Fields, LegacyFields, Protection, 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const DATABASES: &str = "write `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DATABASE` or `mysql://USER:PASSWORD@HOST/DATABASE`";
-const YEAR_S: u64 = 365 * 86_400;
+const DAY_S: u64 = 86_400;
+const YEAR_S: u64 = 365 * DAY_S;
 
 type MaybeTable<'s, 't> = Option<Table<'s, 't>>;
 
@@ -134,6 +135,7 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
         token_ttl: reader.seconds("token_ttl_s", YEAR_S, 3_600),
         offline_ttl: reader.seconds("offline_ttl_s", 1_800, 300),
         password_chars_min: reader.number("password_chars_min", 1, 128, 8) as usize,
+        audit_kept: Duration::from_secs(DAY_S * reader.number("audit_kept_days", 1, 36_500, 365)),
         protection: quotas,
     };
     reader.finish();

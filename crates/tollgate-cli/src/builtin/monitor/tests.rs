@@ -119,7 +119,7 @@ async fn counts_are_those_of_the_whole_life_of_a_key() {
     }
     assert_eq!(
         site.builtins
-            .remaining_of(&keys[0], &[], Micros::from_secs(1)),
+            .remaining_of(&keys[0], &[], &Default::default(), Micros::from_secs(1)),
         Some(0)
     );
 }

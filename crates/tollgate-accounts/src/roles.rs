@@ -1,0 +1,105 @@
+//! What somebody may do beside using the API.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::accounts::Accounts;
+use crate::audit::{About, Action, Actor, changed};
+use crate::changes::Change;
+use crate::database::{Columns, Tx};
+use crate::error::{Invalid, UserError};
+use crate::id::UserId;
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Use the API, and manage their own account.
+    #[default]
+    User,
+    /// Manage everybody's accounts and limits as well.
+    Admin,
+}
+
+impl Role {
+    /// As it is written: `user` or `admin`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// A role that this version does not know gives no rights.
+    pub(crate) fn read(text: &str) -> Self {
+        text.parse().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "user" => Ok(Self::User),
+            "admin" => Ok(Self::Admin),
+            _ => Err(Invalid::new("role", "must be `user` or `admin`")),
+        }
+    }
+}
+
+impl Accounts {
+    /// Gives a user a role. Whoever is recognised from memory has it with the next request.
+    ///
+    /// # Errors
+    /// [`UserError::LastAdministrator`] when nobody else could administer any more, unless the actor is local.
+    pub async fn set_role(&self, name: &str, role: Role) -> Result<(), UserError> {
+        let inner = self.inner();
+        let user = self
+            .user_by_name(name)
+            .await?
+            .ok_or(UserError::NoSuchUser)?;
+        let now = inner.clock.now();
+        let mut transaction = inner.db.begin_change().await?;
+        if role != Role::Admin {
+            self.spare_last_administrator(&mut transaction, &user.id)
+                .await?;
+        }
+        transaction
+            .sql("UPDATE users SET role = $1 WHERE id = $2")
+            .bind(role.as_str())
+            .bind(user.id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        let detail = changed(Some(user.role.as_str()), Some(role.as_str()));
+        let about = About::user(&user.id);
+        self.log(&mut transaction, Action::RoleSet, &about, &detail, now)
+            .await?;
+        let change = Change::UserChanged(user.id.clone());
+        Ok(inner.commit(transaction, change, now).await?)
+    }
+
+    /// Fails if `user` is the only one who can administer over HTTP. Whoever has the machine may do without any.
+    pub(crate) async fn spare_last_administrator(
+        &self,
+        transaction: &mut Tx,
+        user: &UserId,
+    ) -> Result<(), UserError> {
+        if self.1 == Actor::Local {
+            return Ok(());
+        }
+        let rows = transaction
+            .sql("SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 2")
+            .fetch_all(&mut **transaction)
+            .await?;
+        match &rows[..] {
+            [only] if only.text("id")? == user.as_str() => Err(UserError::LastAdministrator),
+            _ => Ok(()),
+        }
+    }
+}

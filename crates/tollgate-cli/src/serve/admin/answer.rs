@@ -1,0 +1,68 @@
+//! What the admin side answers when something cannot be done: plain text for people, one line.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tollgate_accounts::{Accounts, Actor, Invalid, OverrideError, PlanError, Unavailable};
+
+use super::Admin;
+
+/// What was asked for cannot be read.
+pub(super) fn wrong(message: impl std::fmt::Display) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response()
+}
+
+/// What was asked for is not there.
+pub(super) fn missing(message: impl std::fmt::Display) -> Response {
+    (StatusCode::NOT_FOUND, format!("{message}\n")).into_response()
+}
+
+/// It cannot be done as things are.
+pub(super) fn conflict(message: impl std::fmt::Display) -> Response {
+    (StatusCode::CONFLICT, format!("{message}\n")).into_response()
+}
+
+/// The database does not answer. Why stands in the log, once.
+pub(super) fn unavailable(error: &Unavailable) -> Response {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "accounts cannot be reached"
+    );
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
+}
+
+pub(super) fn plan(error: &PlanError) -> Response {
+    match error {
+        PlanError::NoSuchPlan | PlanError::NoSuchUser => missing(error),
+        PlanError::Invalid(invalid) => refused(invalid),
+        PlanError::Unavailable(error) => unavailable(error),
+        _ => conflict(error),
+    }
+}
+
+pub(super) fn quotas(error: &OverrideError) -> Response {
+    match error {
+        OverrideError::NoSuchLimit
+        | OverrideError::NoSuchPlan
+        | OverrideError::NoSuchUser
+        | OverrideError::NoSuchKey
+        | OverrideError::NotSet => missing(error),
+        OverrideError::NotByCaller => wrong(error),
+        OverrideError::Invalid(invalid) => refused(invalid),
+        OverrideError::Unavailable(error) => unavailable(error),
+        _ => conflict(error),
+    }
+}
+
+fn refused(invalid: &Invalid) -> Response {
+    wrong(invalid)
+}
+
+impl Admin {
+    /// The accounts, whose changes are logged as this actor's.
+    pub(super) fn accounts_as(&self, actor: Actor) -> Result<Accounts, Response> {
+        let accounts = self.accounts.as_ref();
+        accounts
+            .map(|accounts| accounts.acting_as(actor))
+            .ok_or_else(|| missing("these rules have no accounts"))
+    }
+}

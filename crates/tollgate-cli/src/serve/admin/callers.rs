@@ -1,0 +1,121 @@
+//! Users and their keys: `/users`, `/users/{name}/plan`, `/users/{name}/limits/{limit}` and
+//! `/keys/{id}/limits/{limit}`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Extension, Json, Router};
+use serde_json::json;
+use tollgate_accounts::{Accounts, Actor, KeyId, Scope, User};
+
+use super::quotas::{self, Quotas};
+use super::{Admin, answer};
+use crate::builtin::time;
+
+pub(super) fn routes() -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/users", get(list))
+        .route("/users/{name}/plan", put(give_plan).delete(take_plan))
+        .route(
+            "/users/{name}/limits/{limit}",
+            put(set_of_user).delete(unset_of_user),
+        )
+        .route(
+            "/keys/{id}/limits/{limit}",
+            put(set_of_key).delete(unset_of_key),
+        )
+}
+
+/// The body that gives a plan.
+#[derive(serde::Deserialize)]
+struct PlanOf {
+    plan: String,
+}
+
+async fn list(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Response> {
+    let users = admin.accounts_as(actor)?.list_users().await;
+    let users = users.map_err(|error| answer::unavailable(&error))?;
+    let shown = |user: &User| {
+        json!({
+            "id": user.id.as_str(),
+            "name": user.name,
+            "role": user.role.as_str(),
+            "plan": user.plan,
+            "created_at": time::rfc3339(user.created_at),
+            "disabled_at": user.disabled_at.map(time::rfc3339),
+        })
+    };
+    let users: Vec<_> = users.iter().map(shown).collect();
+    Ok(Json(json!({ "users": users })).into_response())
+}
+
+async fn give_plan(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    Json(PlanOf { plan }): Json<PlanOf>,
+) -> Result<Response, Response> {
+    let given = admin.accounts_as(actor)?.set_plan(&name, Some(&plan)).await;
+    given.map_err(|error| answer::plan(&error))?;
+    Ok(format!("{name} has the plan {plan}\n").into_response())
+}
+
+async fn take_plan(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+) -> Result<Response, Response> {
+    let taken = admin.accounts_as(actor)?.set_plan(&name, None).await;
+    taken.map_err(|error| answer::plan(&error))?;
+    Ok(format!("{name} has no plan\n").into_response())
+}
+
+async fn set_of_user(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path((name, limit)): Path<(String, String)>,
+    Json(Quotas { quotas }): Json<Quotas>,
+) -> Result<Response, Response> {
+    let scope = user(&admin.accounts_as(actor.clone())?, &name).await?;
+    quotas::set(&admin, actor, &scope, &limit, &quotas).await
+}
+
+async fn unset_of_user(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path((name, limit)): Path<(String, String)>,
+) -> Result<Response, Response> {
+    let scope = user(&admin.accounts_as(actor.clone())?, &name).await?;
+    quotas::unset(&admin, actor, &scope, &limit).await
+}
+
+async fn set_of_key(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path((id, limit)): Path<(String, String)>,
+    Json(Quotas { quotas }): Json<Quotas>,
+) -> Result<Response, Response> {
+    let scope = Scope::Key(KeyId::from(id));
+    quotas::set(&admin, actor, &scope, &limit, &quotas).await
+}
+
+async fn unset_of_key(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path((id, limit)): Path<(String, String)>,
+) -> Result<Response, Response> {
+    let scope = Scope::Key(KeyId::from(id));
+    quotas::unset(&admin, actor, &scope, &limit).await
+}
+
+async fn user(accounts: &Accounts, name: &str) -> Result<Scope, Response> {
+    let user = accounts.user_by_name(name).await;
+    let user = user.map_err(|error| answer::unavailable(&error))?;
+    user.map(|user| Scope::User(user.id))
+        .ok_or_else(|| answer::missing(format_args!("there is no user `{name}`")))
+}

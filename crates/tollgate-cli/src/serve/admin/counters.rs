@@ -1,0 +1,232 @@
+//! Counters of a limit, shown and reset: `/limits/{limit}?key=WORD&…`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use serde_json::json;
+use tollgate::key::CompositeKey;
+use tollgate::{Check, Checks, Policy};
+use tollgate_accounts::{Actor, KeyId, Terms, UserId};
+use tollgate_gateway::InForce;
+use tollgate_gateway::page::Window;
+use tollgate_rules::{KeyPart, Limit};
+
+use super::{Admin, answer};
+
+pub(super) fn routes() -> Router<Arc<Admin>> {
+    Router::new().route("/limits/{limit}", get(show).delete(reset))
+}
+
+/// One key of a limit, and what holds for it.
+struct Counted {
+    key: CompositeKey,
+    terms: Terms,
+    api_key: Option<KeyId>,
+    /// For the log: without what a caller chose freely, which may be a secret.
+    described: String,
+}
+
+async fn show(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Response> {
+    let (limit, whose) = admin.whose(&name, query.as_deref()).await?;
+    let Some(counted) = whose else {
+        return Err(answer::wrong(
+            "name the key: one word for each of its parts",
+        ));
+    };
+    let (in_force, key) = counted.in_force(&admin, limit);
+    let mut checks = Checks::new();
+    for policy in in_force.policies() {
+        let check = Check {
+            policy,
+            key: key.as_ref(),
+            cost: 1,
+        };
+        checks.push(check).map_err(|reason| match reason {
+            tollgate::Reason::KeyTooLong => answer::wrong("the key is too long"),
+            _ => answer::conflict("these are more quotas than one decision holds"),
+        })?;
+    }
+    let decision = admin.store.peek(&checks, admin.clock.now());
+    let windows = Window::of(in_force.policies(), &decision).into_iter();
+    let windows: serde_json::Map<String, serde_json::Value> = windows
+        .map(|window| {
+            let standing = json!({ "limit": window.limit, "used": window.used, "remaining": window.remaining, "resets_in": window.resets_in });
+            (window.name, standing)
+        })
+        .collect();
+    Ok(Json(json!({ "limit": name, "windows": windows })).into_response())
+}
+
+async fn reset(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Response> {
+    let (limit, whose) = admin.whose(&name, query.as_deref()).await?;
+    let described = match &whose {
+        None => "every key",
+        Some(counted) => &counted.described,
+    };
+    if let Some(accounts) = &admin.accounts {
+        let logged = accounts.acting_as(actor).log_reset(&name, described).await;
+        logged.map_err(|error| answer::unavailable(&error))?;
+    }
+    match whose {
+        Some(counted) => {
+            let (in_force, key) = counted.in_force(&admin, limit);
+            let had = in_force.policies().iter().fold(false, |had, policy| {
+                admin.store.reset(policy, key.as_ref()) | had
+            });
+            Ok((if had { "reset\n" } else { "nothing was used\n" }).into_response())
+        }
+        None => {
+            for policy in admin.every_policy(limit).await?.values() {
+                admin.store.reset_all(policy);
+            }
+            Ok("reset for every key\n".into_response())
+        }
+    }
+}
+
+impl Counted {
+    fn in_force<'l>(&self, admin: &Admin, limit: &'l Limit) -> (InForce<'l>, CompositeKey) {
+        let in_force = InForce::of(limit, admin.accounts.as_ref(), Some(&self.terms));
+        let api_key = self.api_key.as_ref().map(KeyId::as_str);
+        let key = in_force.key(self.key.clone(), api_key);
+        (in_force, key)
+    }
+}
+
+impl Admin {
+    /// The limit of this name, and whose counters the query means: by `key=` the words of its key, by `api-key=` a key
+    /// that may count apart from its user; by `all=true` everybody's, which is `None`.
+    async fn whose(
+        &self,
+        name: &str,
+        query: Option<&str>,
+    ) -> Result<(&Arc<Limit>, Option<Counted>), Response> {
+        let limit = self.rules.limit(name);
+        let limit = limit.ok_or_else(|| self.no_limit(name))?;
+        let pairs: Vec<(String, String)> =
+            serde_urlencoded::from_str(query.unwrap_or_default()).map_err(answer::wrong)?;
+        let all = pairs
+            .iter()
+            .any(|(name, value)| name == "all" && value == "true");
+        if all {
+            return Ok((limit, None));
+        }
+        let named = |wanted: &str| -> Vec<String> {
+            let its = pairs.iter().filter(|(name, _)| name == wanted);
+            its.map(|(_, value)| value.clone()).collect()
+        };
+        let mut words = named("key");
+        let parts = limit.key.parts().iter();
+        let counted = parts.filter(|part| !matches!(part, KeyPart::Global));
+        let (mut user, mut api_key) = (None, named("api-key").pop());
+        let mut described = Vec::new();
+        for (part, word) in counted.zip(words.iter_mut()) {
+            match part {
+                KeyPart::User => {
+                    *word = self.user_id(word).await?;
+                    user = Some(UserId::from(word.as_str()));
+                    described.push(format!("user:{word}"));
+                }
+                KeyPart::ApiKey => {
+                    api_key = Some(word.clone());
+                    described.push(format!("key:{word}"));
+                }
+                KeyPart::ClientIp { .. } | KeyPart::Route => described.push(word.clone()),
+                part => described.push(part.to_string()),
+            }
+        }
+        let word_refs: Vec<&str> = words.iter().map(String::as_str).collect();
+        let key = limit.key.key_from_words(&word_refs).ok_or_else(|| {
+            answer::wrong(format_args!(
+                "`{name}` has a key of {} parts",
+                limit.key.parts().len()
+            ))
+        })?;
+        let api_key = api_key.map(KeyId::from);
+        let terms = self.terms(user.as_ref(), api_key.as_ref()).await?;
+        if let Some(key) = &api_key {
+            described.push(format!("by key:{key}"));
+        }
+        let described = described.join(" ");
+        Ok((
+            limit,
+            Some(Counted {
+                key,
+                terms,
+                api_key,
+                described,
+            }),
+        ))
+    }
+
+    /// What holds for a user, or the owner of a key.
+    async fn terms(
+        &self,
+        user: Option<&UserId>,
+        api_key: Option<&KeyId>,
+    ) -> Result<Terms, Response> {
+        // Behind a guest's token there is no account.
+        let user = user.filter(|user| !user.as_str().starts_with("guest-"));
+        let Some(accounts) = &self.accounts else {
+            return Ok(Terms::default());
+        };
+        let unavailable = |error| answer::unavailable(&error);
+        let owner = match api_key {
+            Some(key) => accounts.owner_of(key).await.map_err(unavailable)?,
+            None => None,
+        };
+        match (user, &owner, api_key) {
+            (_, None, Some(_)) => Err(answer::missing("there is no such key")),
+            (Some(user), Some(owner), _) if user != owner => {
+                Err(answer::wrong("this key is another user's"))
+            }
+            (None, None, None) => Ok(Terms::default()),
+            (Some(user), _, key) | (None, Some(user), key) => {
+                accounts.terms_of(user, key).await.map_err(unavailable)
+            }
+        }
+    }
+
+    /// Every policy that anybody may have under a limit, by its name.
+    async fn every_policy(&self, limit: &Limit) -> Result<HashMap<String, Arc<Policy>>, Response> {
+        let mut policies = limit.policies.clone();
+        if let Some(accounts) = &self.accounts {
+            let overrides = accounts.list_overrides(Some(&limit.name)).await;
+            let overrides = overrides.map_err(|error| answer::unavailable(&error))?;
+            let others = overrides.iter().map(|one| limit.policies_of(&one.quotas));
+            policies.extend(others.flatten().flatten());
+        }
+        let named = policies.into_iter();
+        Ok(named
+            .map(|policy| (policy.name().to_owned(), policy))
+            .collect())
+    }
+
+    /// A user's id by name; a guest is known by its subject alone.
+    async fn user_id(&self, name: &str) -> Result<String, Response> {
+        let Some(accounts) = self
+            .accounts
+            .as_ref()
+            .filter(|_| !name.starts_with("guest-"))
+        else {
+            return Ok(name.to_owned());
+        };
+        let user = accounts.user_by_name(name).await;
+        let user = user.map_err(|error| answer::unavailable(&error))?;
+        user.map(|user| user.id.to_string())
+            .ok_or_else(|| answer::missing(format_args!("there is no user `{name}`")))
+    }
+}

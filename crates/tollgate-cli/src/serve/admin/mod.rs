@@ -1,0 +1,180 @@
+//! The admin side: health, metrics, counters, plans and the log of changes, on a Unix socket in the data directory; of
+//! these, what everybody may know also on an address of its own.
+
+mod answer;
+mod audit;
+mod callers;
+mod counters;
+mod plans;
+mod quotas;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use serde_json::json;
+use tokio::sync::watch;
+use tollgate::{Clock, ManualClock, MemoryStore};
+use tollgate_accounts::{Accounts, Actor};
+use tollgate_gateway::Gateway;
+use tollgate_gateway::metrics::OfAccounts;
+use tollgate_rules::RuleSet;
+
+use super::MaybeBuiltins;
+use crate::failure::Failure;
+
+/// The socket's name in the data directory.
+pub(crate) const SOCKET: &str = "admin.sock";
+
+/// What the admin side answers from.
+pub(crate) struct Admin {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) accounts: Option<Accounts>,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) held: Option<Arc<ManualClock>>,
+    pub(super) builtins: MaybeBuiltins,
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// Starts answering. Whoever can open the socket is an administrator; the address knows health and metrics alone.
+pub(super) async fn start(
+    admin: Admin,
+    data: &Path,
+    address: Option<SocketAddr>,
+) -> Result<(), Failure> {
+    let admin = Arc::new(admin);
+    let socket = data.join(SOCKET);
+    let failed = |error: std::io::Error| {
+        Failure::because(
+            format!("the admin socket {} cannot be made", socket.display()),
+            &error,
+        )
+    };
+    // The data directory is locked: a socket that is there was left behind.
+    match std::fs::remove_file(&socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = tokio::net::UnixListener::bind(&socket).map_err(failed)?;
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let mut everything = public(Arc::clone(&admin))
+        .merge(management(Arc::clone(&admin)).layer(Extension(Actor::Local)))
+        .route(
+            "/monitor/keys",
+            get(monitor_keys).with_state(Arc::clone(&admin)),
+        );
+    if let Some(held) = &admin.held {
+        everything = everything.route(
+            "/clock/advance",
+            post(advance_clock).with_state(Arc::clone(held)),
+        );
+    }
+    tokio::spawn(async move { axum::serve(listener, everything).await });
+    if let Some(address) = address {
+        let listener = tokio::net::TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| {
+            Failure::because(format!("cannot listen on {address} for --admin"), &error)
+        })?;
+        let public = public(admin);
+        tokio::spawn(async move { axum::serve(listener, public).await });
+    }
+    Ok(())
+}
+
+/// What administrators see and change. Who they are is an [`Extension`] of type [`Actor`], and stands in the log.
+pub(crate) fn management(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .merge(counters::routes())
+        .merge(quotas::routes())
+        .merge(plans::routes())
+        .merge(callers::routes())
+        .merge(audit::routes())
+        .with_state(admin)
+}
+
+/// Health and metrics, which name no caller.
+fn public(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    if *admin.stopping.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    // A database that all gateways share must not take all of them out of a load balancer at once: whoever is known goes
+    // on, and so does what is open to everybody.
+    match admin.accounts.as_ref().and_then(Accounts::away_for) {
+        Some(away) => {
+            let seconds = away.as_secs();
+            format!("degraded: accounts database unreachable for {seconds} s\n").into_response()
+        }
+        None => "ready\n".into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let accounts = admin.accounts.as_ref();
+    let of_accounts = accounts.map(|accounts| OfAccounts {
+        usage_dropped: accounts.usage().dropped(),
+        is_up: accounts.away_for().is_none(),
+        changes_unread_for: accounts.unread_for(),
+    });
+    let text = admin.gateway.metrics().encode(
+        &admin.store,
+        admin.clock.now(),
+        &of_accounts.unwrap_or_default(),
+    );
+    (
+        [(
+            http::header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
+}
+
+async fn monitor_keys(State(admin): State<Arc<Admin>>) -> Response {
+    let Some(builtins) = &admin.builtins else {
+        return (StatusCode::NOT_FOUND, "these rules have no accounts\n").into_response();
+    };
+    match builtins.keys(None, &admin.rules.limits).await {
+        Ok(keys) => Json(keys).into_response(),
+        Err(refusal) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{}\n", refusal.detail()),
+        )
+            .into_response(),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Advance {
+    seconds: f64,
+}
+
+async fn advance_clock(
+    State(held): State<Arc<ManualClock>>,
+    Json(advance): Json<Advance>,
+) -> Response {
+    match Duration::try_from_secs_f64(advance.seconds) {
+        Ok(by) => {
+            held.advance(by);
+            Json(json!({ "now_us": held.now().0 })).into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    }
+}

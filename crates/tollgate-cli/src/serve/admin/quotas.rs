@@ -1,0 +1,143 @@
+//! Quotas in the place of those that the rules give to a limit: `/limits` and `/limits/{limit}/quotas`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Extension, Json, Router};
+use serde_json::{Value, json};
+use tollgate::Policy;
+use tollgate_accounts::{Actor, Override, OverrideError, Scope};
+use tollgate_gateway::InForce;
+use tollgate_rules::Limit;
+
+use super::{Admin, answer};
+
+pub(super) fn routes() -> Router<Arc<Admin>> {
+    Router::new().route("/limits", get(list)).route(
+        "/limits/{limit}/quotas",
+        put(set_of_everybody).delete(unset_of_everybody),
+    )
+}
+
+/// The body that sets quotas.
+#[derive(serde::Deserialize)]
+pub(super) struct Quotas {
+    /// In the notation, several with `;`.
+    pub(super) quotas: String,
+}
+
+async fn set_of_everybody(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path(limit): Path<String>,
+    Json(Quotas { quotas }): Json<Quotas>,
+) -> Result<Response, Response> {
+    set(&admin, actor, &Scope::Everybody, &limit, &quotas).await
+}
+
+async fn unset_of_everybody(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path(limit): Path<String>,
+) -> Result<Response, Response> {
+    unset(&admin, actor, &Scope::Everybody, &limit).await
+}
+
+/// Sets quotas for whomever `scope` says.
+pub(super) async fn set(
+    admin: &Admin,
+    actor: Actor,
+    scope: &Scope,
+    limit: &str,
+    quotas: &str,
+) -> Result<Response, Response> {
+    let accounts = admin.accounts_as(actor)?;
+    accounts
+        .set_quotas(scope, limit, quotas)
+        .await
+        .map_err(|error| match error {
+            OverrideError::NoSuchLimit => admin.no_limit(limit),
+            error => answer::quotas(&error),
+        })?;
+    Ok(format!("{limit} of {scope} is {}\n", quotas.trim()).into_response())
+}
+
+/// Takes quotas away from whomever `scope` says.
+pub(super) async fn unset(
+    admin: &Admin,
+    actor: Actor,
+    scope: &Scope,
+    limit: &str,
+) -> Result<Response, Response> {
+    let unset = admin.accounts_as(actor)?.unset_quotas(scope, limit).await;
+    unset.map_err(|error| answer::quotas(&error))?;
+    Ok(format!("{limit} of {scope} is what is more general\n").into_response())
+}
+
+/// Every limit of the rules with what stands in the place of its quotas, and what does so for limits that these rules
+/// do not have.
+async fn list(State(admin): State<Arc<Admin>>) -> Result<Response, Response> {
+    let overrides = match &admin.accounts {
+        Some(accounts) => accounts
+            .list_overrides(None)
+            .await
+            .map_err(|error| answer::unavailable(&error))?,
+        None => Vec::new(),
+    };
+    let of = |limit: &str| -> Vec<Value> {
+        let its = overrides.iter().filter(|one| one.limit == limit);
+        its.map(shown).collect()
+    };
+    let known = |limit: &Arc<Limit>| {
+        let in_force = InForce::of(limit, admin.accounts.as_ref(), None);
+        let parts = limit.key.parts().iter();
+        json!({
+            "limit": limit.name,
+            "key": parts.map(ToString::to_string).collect::<Vec<_>>(),
+            "rules": texts(&limit.policies),
+            "in_force": texts(in_force.policies()),
+            "overrides": of(&limit.name),
+        })
+    };
+    let mut limits: Vec<Value> = admin.rules.limits.iter().map(known).collect();
+    let mut unknown: Vec<&str> = overrides.iter().map(|one| one.limit.as_str()).collect();
+    unknown.dedup();
+    unknown.retain(|name| admin.rules.limit(name).is_none());
+    limits.extend(
+        unknown
+            .into_iter()
+            .map(|name| json!({ "limit": name, "key": null, "rules": [], "in_force": [], "overrides": of(name) })),
+    );
+    Ok(Json(json!({ "limits": limits })).into_response())
+}
+
+fn shown(one: &Override) -> Value {
+    json!({
+        "for": one.scope.to_string(),
+        "user": one.user_name,
+        "quotas": one.quotas,
+        "unusable": one.unusable,
+    })
+}
+
+fn texts(policies: &[Arc<Policy>]) -> Vec<String> {
+    let quotas = policies.iter().filter_map(|policy| policy.quota());
+    quotas.map(|quota| quota.to_string()).collect()
+}
+
+impl Admin {
+    /// There is no limit of this name, but perhaps one like it.
+    pub(super) fn no_limit(&self, name: &str) -> Response {
+        let names = self.rules.limits.iter().map(|limit| limit.name.as_str());
+        let names: Vec<&str> = names.collect();
+        let near = self.rules.nearest_limit(name);
+        let near = near.map(|near| format!(" (did you mean `{near}`?)"));
+        answer::missing(format_args!(
+            "there is no limit `{name}`{}; there are: {}",
+            near.unwrap_or_default(),
+            names.join(", ")
+        ))
+    }
+}

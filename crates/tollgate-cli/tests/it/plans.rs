@@ -1,0 +1,596 @@
+//! Quotas changed while the gateway runs: for everybody, by plan, by user and by key; and the log of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tollgate_testkit::client::{Answer, Call};
+use tollgate_testkit::database::{Database, Engine};
+use tollgate_testkit::gateway::Gateway;
+use tollgate_testkit::process::within;
+
+use crate::support::{
+    Key, QUOTA_EXCEEDED, join, launch, new_key, new_user, pick, preset, rate_limit, statuses,
+    window,
+};
+
+/// What an administrator's command prints.
+fn ok(gateway: &Gateway, args: &[&str]) -> String {
+    let done = gateway.command(args, "");
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+    done.stdout.trim().to_owned()
+}
+
+/// What it says when it cannot be meant.
+fn refused(gateway: &Gateway, args: &[&str]) -> String {
+    let done = gateway.command(args, "");
+    assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{args:?}");
+    done.stderr.trim().to_owned()
+}
+
+fn policies(answer: &Answer) -> &str {
+    answer.expect("ratelimit-policy")
+}
+
+/// How many of so many calls pass.
+fn passing(gateway: &Gateway, key: &Key, calls: usize) -> usize {
+    let answered = statuses(gateway, &key.get("/limit"), calls).into_iter();
+    answered.filter(|status| *status == 200).count()
+}
+
+fn ann(gateway: &Gateway) -> Key {
+    new_user(gateway, "ann");
+    new_key(gateway, "ann", &[])
+}
+
+#[test]
+fn a_changed_limit_is_met_by_the_next_request_and_keeps_what_was_used() {
+    let gateway = preset("per-api-key");
+    let key = ann(&gateway);
+    assert_eq!(passing(&gateway, &key, 4), 4);
+    let said = ok(&gateway, &["limit", "set", "per-user", "6 per second"]);
+    assert_eq!(said, "per-user of everybody is 6 per second");
+    let next = gateway.call(&key.get("/limit"));
+    assert_eq!(policies(&next), "\"per-user.second\";q=6;w=1");
+    assert_eq!(rate_limit(&next)["per-user.second"].0, 1);
+    assert_eq!(passing(&gateway, &key, 3), 1);
+    ok(
+        &gateway,
+        &["limit", "set", "per-user", "2 per second; 4 per minute"],
+    );
+    gateway.advance(1.0);
+    assert_eq!(passing(&gateway, &key, 3), 2);
+    gateway.advance(1.0);
+    let last = gateway.call(&key.get("/limit"));
+    let left = rate_limit(&last);
+    assert_eq!(
+        (left["per-user.second"].0, left["per-user.minute"].0),
+        (1, 1)
+    );
+    ok(&gateway, &["limit", "unset", "per-user"]);
+    gateway.advance(1.0);
+    assert_eq!(passing(&gateway, &key, 12), 10);
+}
+
+#[test]
+fn a_plan_gives_its_users_more_or_less_and_all_answers_say_so() {
+    let gateway = preset("random-number");
+    let [ann, bob] = ["ann", "bob"].map(|name| join(&gateway, name));
+    ok(&gateway, &["plan", "create", "pro"]);
+    let quotas = "8 per minute; 20 per day fixed-window";
+    ok(&gateway, &["plan", "set", "pro", "per-user", quotas]);
+    ok(&gateway, &["user", "plan", "ann", "pro"]);
+    for left in (0..8).rev() {
+        let answer = gateway.call(&ann.get("/call_api"));
+        assert_eq!(answer.status, 200);
+        let announced = rate_limit(&answer);
+        assert_eq!(announced["per-user.minute"].0, left);
+        assert_eq!(announced["per-user.day"].0, left + 12);
+        assert_eq!(
+            policies(&answer),
+            "\"per-user.minute\";q=8;w=60, \"per-user.day\";q=20;w=86400"
+        );
+        let remaining = gateway.call(&ann.get("/see_remaining_limits")).json();
+        assert_eq!(remaining["minute"], window(8, 8 - left, Some(60)));
+        assert_eq!(remaining["day"], window(20, 8 - left, Some(86_400)));
+        assert_eq!(remaining["available_now"], left);
+        assert!(remaining["hour"].is_null(), "{remaining}");
+    }
+    let denied = gateway.call(&ann.get("/call_api"));
+    assert_eq!((denied.status, denied.retry_after()), (403, Some(60)));
+    let body = denied.json();
+    assert_eq!(body["type"], QUOTA_EXCEEDED);
+    assert_eq!(body["violated-policies"], json!(["per-user.minute"]));
+    assert_eq!(
+        statuses(&gateway, &bob.get("/call_api"), 6)[4..],
+        [200, 403]
+    );
+
+    let shown = ok(&gateway, &["limit", "show", "per-user", "ann"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["windows"]["minute"], window(8, 8, Some(60)));
+
+    ok(
+        &gateway,
+        &["plan", "set", "pro", "per-user", "2 per minute"],
+    );
+    gateway.advance(60.0);
+    assert_eq!(
+        statuses(&gateway, &ann.get("/call_api"), 3),
+        [200, 200, 403]
+    );
+    ok(&gateway, &["user", "plan", "ann", "--none"]);
+    let back = gateway.call(&ann.get("/call_api"));
+    assert_eq!(rate_limit(&back).keys().count(), 2, "minute and hour again");
+}
+
+#[test]
+fn a_users_own_quotas_stand_before_their_plans() {
+    let gateway = preset("per-api-key");
+    let key = ann(&gateway);
+    ok(&gateway, &["plan", "create", "small"]);
+    ok(
+        &gateway,
+        &["plan", "set", "small", "per-user", "2 per second"],
+    );
+    ok(&gateway, &["user", "plan", "ANN", "small"]);
+    assert_eq!(passing(&gateway, &key, 4), 2);
+    ok(
+        &gateway,
+        &["limit", "set", "per-user", "unlimited", "--user", "ann"],
+    );
+    let free = gateway.call(&key.get("/limit"));
+    assert_eq!((free.status, free.field("ratelimit-policy")), (200, None));
+    assert_eq!(passing(&gateway, &key, 20), 20);
+    ok(
+        &gateway,
+        &["limit", "set", "per-user", "deny", "--user", "ann"],
+    );
+    assert_eq!(passing(&gateway, &key, 3), 0);
+    ok(&gateway, &["limit", "unset", "per-user", "--user", "ann"]);
+    gateway.advance(1.0);
+    assert_eq!(passing(&gateway, &key, 4), 2);
+}
+
+#[test]
+fn a_key_with_quotas_of_its_own_counts_apart_from_its_user() {
+    let gateway = preset("per-api-key");
+    let usual = ann(&gateway);
+    let large = new_key(&gateway, "ann", &[]);
+    let set = [
+        "limit",
+        "set",
+        "per-user",
+        "15 per second",
+        "--key",
+        &large.id,
+    ];
+    ok(&gateway, &set);
+    assert_eq!(passing(&gateway, &usual, 12), 10);
+    assert_eq!(passing(&gateway, &large, 16), 15);
+    let monitored = gateway.admin(&Call::get("/monitor/keys")).json();
+    let left = |key: &Key| {
+        let keys = monitored["keys"].as_array().unwrap();
+        let key = keys.iter().find(|shown| shown["id"] == *key.id);
+        key.unwrap()["remaining"].clone()
+    };
+    assert_eq!((left(&usual), left(&large)), (json!(0), json!(0)));
+    let show = |args: &[&str]| -> Value {
+        let shown = ok(
+            &gateway,
+            &[&["limit", "show", "per-user", "ann"], args].concat(),
+        );
+        serde_json::from_str::<Value>(&shown).unwrap()["windows"]["second"].clone()
+    };
+    assert_eq!(
+        pick(&show(&[]), &["limit", "used"]),
+        json!({ "limit": 10, "used": 10 })
+    );
+    let of_key = show(&["--key", &large.id]);
+    assert_eq!(
+        pick(&of_key, &["limit", "used"]),
+        json!({ "limit": 15, "used": 15 })
+    );
+    let reset = ["limit", "reset", "per-user", "ann", "--key", &large.id];
+    assert_eq!(ok(&gateway, &reset), "reset");
+    assert_eq!(passing(&gateway, &large, 16), 15);
+    assert_eq!(passing(&gateway, &usual, 1), 0);
+    let shrunk = [
+        "limit",
+        "set",
+        "per-user",
+        "1 per second",
+        "--key",
+        &large.id,
+    ];
+    ok(&gateway, &shrunk);
+    gateway.advance(1.0);
+    assert_eq!(passing(&gateway, &large, 3), 1);
+    assert_eq!(passing(&gateway, &usual, 12), 10);
+}
+
+#[test]
+fn quotas_survive_a_restart_and_are_met_by_the_first_request() {
+    let gateway = preset("per-api-key");
+    let key = ann(&gateway);
+    ok(&gateway, &["plan", "create", "pro"]);
+    ok(&gateway, &["plan", "set", "pro", "per-user", "3 per hour"]);
+    ok(&gateway, &["user", "plan", "ann", "pro"]);
+    assert_eq!(passing(&gateway, &key, 1), 1);
+    let data = gateway.data().clone();
+    assert!(gateway.stop().success());
+    let again = launch().preset("per-api-key").data(&data).start();
+    let first = again.call(&key.get("/limit"));
+    assert_eq!(rate_limit(&first)["per-user.hour"].0, 1);
+    assert_eq!(passing(&again, &key, 3), 1);
+}
+
+#[test]
+fn without_anybody_named_a_limit_by_address_changes_for_everybody() {
+    let gateway = preset("hello-by-ip");
+    let token = gateway.get("/get-auth-token").json();
+    let hello = Call::get("/").bearer(token["token"].as_str().unwrap());
+    assert_eq!(statuses(&gateway, &hello, 4), [200, 200, 200, 429]);
+    ok(
+        &gateway,
+        &["limit", "set", "per-address", "5 per 10 seconds"],
+    );
+    assert_eq!(statuses(&gateway, &hello, 3), [200, 200, 429]);
+    for scope in [["--user", "ann"], ["--plan", "pro"]] {
+        let set = ["limit", "set", "per-address", "9 per day"];
+        let said = refused(&gateway, &[&set[..], &scope].concat());
+        assert!(
+            said.contains("ann") || said.contains("neither `user` nor `api-key`"),
+            "{said}"
+        );
+    }
+}
+
+fn a_change_on_one_gateway_holds_on_the_other_within_two_seconds(engine: Engine) {
+    let database = Database::new(engine);
+    let start = || {
+        let launch = launch().preset("per-api-key");
+        launch.option("--accounts", database.url()).start()
+    };
+    let (one, two) = (start(), start());
+    let person = join(&one, "ann");
+    let create = Call::post("/keys").json(&json!({ "action": "create", "name": "laptop" }));
+    let made = one.call(&person.with_cookie(create)).json();
+    let key = Key {
+        id: made["id"].as_str().unwrap().to_owned(),
+        secret: made["secret"].as_str().unwrap().to_owned(),
+    };
+    for gateway in [&one, &two] {
+        assert_eq!(passing(gateway, &key, 1), 1);
+    }
+    ok(&one, &["plan", "create", "pro"]);
+    ok(&one, &["user", "plan", "ann", "pro"]);
+    let steps: [(&[&str], &str); 5] = [
+        (&["limit", "set", "per-user", "21 per second"], "q=21;"),
+        (
+            &["plan", "set", "pro", "per-user", "22 per second"],
+            "q=22;",
+        ),
+        (
+            &["limit", "set", "per-user", "23 per second", "--user", "ann"],
+            "q=23;",
+        ),
+        (
+            &[
+                "limit",
+                "set",
+                "per-user",
+                "24 per second",
+                "--key",
+                &key.id,
+            ],
+            "q=24;",
+        ),
+        (&["limit", "unset", "per-user", "--key", &key.id], "q=23;"),
+    ];
+    for (command, expected) in steps {
+        ok(&one, command);
+        one.advance(1.0);
+        let here = one.call(&key.get("/limit"));
+        assert!(policies(&here).contains(expected), "at once: {command:?}");
+        let heard = within(Duration::from_secs(2), || {
+            two.advance(1.0);
+            policies(&two.call(&key.get("/limit"))).contains(expected)
+        });
+        assert!(heard, "two seconds later: {command:?}");
+    }
+}
+
+#[test]
+fn a_change_beside_another_gateway_on_postgresql_holds_there_within_two_seconds() {
+    a_change_on_one_gateway_holds_on_the_other_within_two_seconds(Engine::Postgres);
+}
+
+#[test]
+fn a_change_beside_another_gateway_on_mariadb_holds_there_within_two_seconds() {
+    a_change_on_one_gateway_holds_on_the_other_within_two_seconds(Engine::MariaDb);
+}
+
+#[test]
+fn lists_show_what_the_rules_say_and_what_holds_instead() {
+    let gateway = preset("per-api-key");
+    let key = ann(&gateway);
+    ok(&gateway, &["plan", "create", "pro"]);
+    ok(
+        &gateway,
+        &[
+            "plan",
+            "set",
+            "pro",
+            "per-user",
+            "20 per second; 1000 per day",
+        ],
+    );
+    ok(&gateway, &["user", "plan", "ann", "pro"]);
+    ok(
+        &gateway,
+        &[
+            "limit",
+            "set",
+            "per-user",
+            "30 per second",
+            "--key",
+            &key.id,
+        ],
+    );
+    ok(&gateway, &["limit", "set", "per-user", "9 per second"]);
+    let listed = ok(&gateway, &["limit", "list"]);
+    let expected = format!(
+        "per-user  by user  10 per second\n  everybody  9 per second\n  key:{}  30 per second\n  \
+         plan:pro  20 per second; 1000 per day",
+        key.id
+    );
+    assert_eq!(listed, expected);
+    let limits = gateway.admin(&Call::get("/limits")).json();
+    assert_eq!(limits["limits"][0]["in_force"], json!(["9 per second"]));
+    let plans = ok(&gateway, &["plan", "list"]);
+    assert_eq!(
+        plans,
+        "pro  users: 1\n  per-user  20 per second; 1000 per day"
+    );
+    let users = gateway.admin(&Call::get("/users")).json();
+    let named = users["users"].as_array().unwrap().iter();
+    let mut anns = named.filter(|user| user["name"] == "ann");
+    let seen = pick(anns.next().unwrap(), &["role", "plan", "disabled_at"]);
+    assert_eq!(
+        seen,
+        json!({ "role": "user", "plan": "pro", "disabled_at": null })
+    );
+    assert_eq!(
+        ok(&gateway, &["limit", "reset", "per-user", "--all"]),
+        "reset for every key"
+    );
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_what_could_be() {
+    let gateway = preset("per-api-key");
+    let key = ann(&gateway);
+    ok(&gateway, &["plan", "create", "pro"]);
+    let long = "x".repeat(5_000);
+    for (args, parts) in [
+        (
+            &["limit", "set", "per-usr", "1 per day"][..],
+            &["`per-usr`", "did you mean `per-user`?"][..],
+        ),
+        (
+            &["limit", "set", "per-user", "1 per dy"],
+            &["quotas", "did you mean `day`?"],
+        ),
+        (&["limit", "set", "per-user", "0 per day"], &["deny"]),
+        (&["limit", "set", "per-user", &long], &["quotas"]),
+        (
+            &["limit", "set", &long, "1 per day"],
+            &["there is no limit"],
+        ),
+        (
+            &["limit", "set", "per-user", "1/s; 1/s"],
+            &["two quotas", "`second`"],
+        ),
+        (
+            &["limit", "set", "per-user", "1 per day", "--user", "nobody"],
+            &["no user `nobody`"],
+        ),
+        (
+            &["limit", "set", "per-user", "1 per day", "--plan", "gone"],
+            &["no such plan"],
+        ),
+        (
+            &["limit", "set", "per-user", "1 per day", "--plan", ".."],
+            &["no such plan"],
+        ),
+        (
+            &["limit", "set", "per-user", "1 per day", "--plan", ""],
+            &["no such plan"],
+        ),
+        (
+            &["limit", "set", "per-user", "1 per day", "--key", "0123"],
+            &["no such key"],
+        ),
+        (
+            &[
+                "limit",
+                "set",
+                "per-user",
+                "1 per day",
+                "--key",
+                &key.id,
+                "--plan",
+                "pro",
+            ],
+            &["cannot be used with"],
+        ),
+        (&["limit", "unset", "per-user"], &["no other quotas"]),
+        (
+            &["limit", "show", "per-user", "ann", "--key", "x y/?"],
+            &["no such key"],
+        ),
+        (&["plan", "create", ""], &["must not be empty"]),
+        (&["plan", "create", "my plan"], &["begins with a letter"]),
+        (&["plan", "create", &long], &["at most 64"]),
+        (&["plan", "delete", "gone"], &["no such plan"]),
+        (
+            &["plan", "set", "pro", "per-usr", "1 per day"],
+            &["did you mean `per-user`?"],
+        ),
+        (&["user", "plan", "nobody", "pro"], &["no such user"]),
+        (&["user", "plan", "ann", "gone"], &["no such plan"]),
+        (&["user", "plan", "ann"], &["<PLAN>"]),
+        (&["user", "role", "ann", "king"], &["`user` or `admin`"]),
+        (&["audit", "--limit", "0"], &["1..=1000"]),
+    ] {
+        let said = refused(&gateway, args);
+        for part in parts {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(said.len() < 6_000, "{said}");
+    }
+    let taken = gateway.command(&["plan", "create", "pro"], "");
+    assert_eq!(taken.code, 1, "{taken:?}");
+    ok(&gateway, &["user", "plan", "ann", "pro"]);
+    let in_use = gateway.command(&["plan", "delete", "pro"], "");
+    assert_eq!(in_use.code, 1, "{in_use:?}");
+    assert!(
+        in_use.stderr.contains("users who have this plan: 1"),
+        "{in_use:?}"
+    );
+    assert_eq!(passing(&gateway, &key, 11), 10, "nothing has changed");
+}
+
+/// A route that charges `a`, with so many quotas, and `b`.
+fn two_limits(quotas_of_a: usize) -> String {
+    let quotas: Vec<String> = (1..=quotas_of_a)
+        .map(|n| format!("\"90 per {n} hours\""))
+        .collect();
+    format!(
+        "[limits.a]\nkey = \"global\"\nquotas = [{}]\n[limits.b]\nkey = \"client-ip\"\nquotas = [\"90 per minute\"]\n\
+         [[routes]]\nmatch = \"GET /\"\nlimits = [\"a\", \"b\"]\nrespond = {{ text = \"x\" }}\n\
+         [[routes]]\nmatch = \"GET /login\"\nbuiltin = \"login\"\n",
+        quotas.join(", ")
+    )
+}
+
+#[test]
+fn quotas_that_no_decision_could_hold_are_refused_and_if_they_come_about_nothing_passes() {
+    let gateway = launch().rules(&two_limits(12)).start();
+    let four = "1 per second; 2 per minute; 3 per hour; 4 per day";
+    let said = refused(&gateway, &["limit", "set", "b", four]);
+    assert!(
+        said.contains("16 quotas") && said.contains("at most 15"),
+        "{said}"
+    );
+    ok(
+        &gateway,
+        &["limit", "set", "b", "2 per minute; 3 per hour; 4 per day"],
+    );
+    assert_eq!(gateway.get("/").status, 200);
+    let thirteen = "1/s; 2/m; 3/h; 4/d; 5/w; 6/mo; 7/y; 8/2s; 9/3s; 9/4s; 9/5s; 9/6s; 9/7s";
+    let said = refused(&gateway, &["limit", "set", "a", thirteen]);
+    assert!(
+        said.contains("16 quotas"),
+        "what others have counts: {said}"
+    );
+    let data = gateway.data().clone();
+    assert!(gateway.stop().success());
+    let tighter = launch().data(&data).rules(&two_limits(14)).start();
+    let answer = tighter.get("/");
+    assert_ne!(answer.status, 200, "{}", answer.text());
+    ok(&tighter, &["limit", "unset", "b"]);
+    assert_eq!(tighter.get("/").status, 200);
+}
+
+#[test]
+fn decisions_under_other_quotas_are_counted_without_new_words() {
+    let gateway = preset("per-api-key");
+    let key = ann(&gateway);
+    ok(
+        &gateway,
+        &[
+            "limit",
+            "set",
+            "per-user",
+            "1 per second; 9 per hour",
+            "--user",
+            "ann",
+        ],
+    );
+    assert_eq!(passing(&gateway, &key, 3), 1);
+    let metrics = gateway.admin(&Call::get("/metrics")).text();
+    for line in [
+        "tollgate_decisions_total{policy=\"per-user.second\",outcome=\"allowed\"} 1",
+        "tollgate_decisions_total{policy=\"per-user.second\",outcome=\"denied\"} 2",
+        "tollgate_decisions_total{policy=\"per-user.other\",outcome=\"allowed\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert!(!metrics.contains("per-user.hour"), "{metrics}");
+}
+
+#[test]
+fn who_changed_what_is_in_the_log_and_no_secret_is() {
+    let gateway = preset("per-api-key");
+    let person = join(&gateway, "ann");
+    let create = Call::post("/keys").json(&json!({ "action": "create", "name": "laptop" }));
+    let made = gateway.call(&person.with_cookie(create)).json();
+    let secret = made["secret"].as_str().unwrap();
+    ok(&gateway, &["plan", "create", "pro"]);
+    ok(
+        &gateway,
+        &["plan", "set", "pro", "per-user", "3 per second"],
+    );
+    ok(&gateway, &["user", "plan", "ann", "pro"]);
+    ok(&gateway, &["user", "role", "ann", "admin"]);
+    ok(&gateway, &["limit", "reset", "per-user", "ann"]);
+    let log = ok(&gateway, &["audit"]);
+    let lines: Vec<Vec<&str>> = log.lines().map(|line| line.split("  ").collect()).collect();
+    let told: Vec<(&str, &str)> = lines.iter().map(|line| (line[2], line[3])).collect();
+    let newest = [
+        ("local", "counters-reset"),
+        ("local", "role-set"),
+        ("local", "plan-given"),
+        ("local", "quotas-set"),
+        ("local", "plan-created"),
+        ("ann", "key-created"),
+        ("ann", "user-created"),
+    ];
+    assert_eq!(told[..7], newest);
+    assert!(lines[0][5].starts_with("user:"), "{log}");
+    assert_eq!(
+        lines[3][4..],
+        ["plan:pro", "per-user: none -> 3 per second"]
+    );
+    let page = ok(
+        &gateway,
+        &["audit", "--before", lines[4][0], "--limit", "1"],
+    );
+    assert!(
+        page.contains("key-created") && page.lines().count() == 1,
+        "{page}"
+    );
+    assert!(
+        !log.contains(secret) && !log.contains(&secret[3..20]),
+        "{log}"
+    );
+}
+
+#[test]
+fn an_administrator_can_be_made_at_once_and_shows_in_the_list() {
+    let gateway = preset("per-api-key");
+    let made = gateway.command(&["user", "create", "root", "--admin"], "a long password");
+    assert_eq!(made.code, 0, "{made:?}");
+    let listed = ok(&gateway, &["user", "list"]);
+    assert!(
+        listed.lines().any(|line| line.ends_with("root  admin")),
+        "{listed}"
+    );
+    ok(&gateway, &["user", "role", "root", "user"]);
+    let listed = ok(&gateway, &["user", "list"]);
+    assert!(
+        listed.lines().any(|line| line.ends_with("root")),
+        "{listed}"
+    );
+}
