@@ -6,6 +6,7 @@
 mod dialect;
 mod location;
 mod migrate;
+mod upsert;
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -21,11 +22,12 @@ use sqlx::{
 use tollgate::Micros;
 
 use crate::error::OpenError;
-use dialect::Dialect;
+pub(crate) use dialect::Dialect;
 use location::Location;
 pub use location::check_url;
 pub(crate) use location::{make_dir, without_secrets};
 pub use migrate::{Migrated, migrate};
+pub(crate) use upsert::Upsert;
 
 /// How many statements run at the same time.
 const CONNECTIONS_MAX: u32 = 8;
@@ -81,6 +83,11 @@ impl Database {
     /// A statement, ready for its values.
     pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
         query(self.dialect, statement)
+    }
+
+    /// A statement that was put together in this database's own words.
+    pub(crate) fn own_sql(&self, statement: String) -> Query<'static, Any, AnyArguments> {
+        sqlx::query(AssertSqlSafe(statement))
     }
 
     /// Where statements outside a transaction go.

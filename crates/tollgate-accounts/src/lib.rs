@@ -42,7 +42,10 @@ pub use identity::{Identity, Via};
 pub use keys::{KeySummary, LIVE_KEYS_MAX, NewKey};
 pub use secret::Secret;
 pub use sessions::LogIn;
-pub use settings::{HashCost, Settings};
+pub use settings::{HashCost, Settings, UsageKept};
 pub use token::Token;
-pub use usage::{KeyRate, KeyTotal, Outcome, Usage, UsageEvent};
+pub use usage::{
+    Asked, KeyRate, KeyTotal, Outcome, Step, USAGE_SECONDS, Usage, UsageCounts, UsageEvent,
+    UsagePoint,
+};
 pub use users::User;

@@ -1,5 +1,6 @@
 //! What is measured, in the Prometheus text format. Labels come from the rules file alone: never a key, a user or a path.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -7,15 +8,12 @@ use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tollgate::{Decision, MemoryStore, Micros};
 use tollgate_rules::{Route, RuleSet};
 
-/// Upper bounds of the duration's buckets, in seconds.
-const BUCKETS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
-];
+use crate::durations::Durations;
+use crate::live::{RouteTraffic, Traffic};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub enum Ending {
 
 impl Ending {
     /// As metrics and log lines write it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Ending::Allowed => "allowed",
             Ending::Denied => "denied",
@@ -46,7 +44,7 @@ impl Ending {
     }
 }
 
-const ENDINGS: [Ending; 5] = [
+pub(crate) const ENDINGS: [Ending; 5] = [
     Ending::Allowed,
     Ending::Denied,
     Ending::Unauthenticated,
@@ -71,6 +69,13 @@ struct DecisionLabels {
     outcome: &'static str,
 }
 
+impl OfRoute {
+    fn traffic(&self) -> Traffic {
+        let endings = std::array::from_fn(|ending| self.endings[ending].get());
+        Traffic::new(endings, self.duration.counts())
+    }
+}
+
 /// The metrics of a data plane. What a request touches is looked up once, at start.
 pub struct Metrics {
     registry: Registry,
@@ -86,8 +91,9 @@ pub struct Metrics {
 }
 
 struct OfRoute {
+    name: Arc<str>,
     endings: [Counter; ENDINGS.len()],
-    duration: Histogram,
+    duration: Durations,
     /// Allowed, denied, and denied by a policy that only watches, for each policy of the route.
     policies: Vec<[Counter; 3]>,
 }
@@ -96,18 +102,18 @@ impl Metrics {
     /// Metrics for the routes and policies of a rule set.
     pub fn new(rules: &RuleSet) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
-        let durations =
-            Family::<RouteLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let durations = Family::<RouteLabels, Durations>::default();
         let decisions = Family::<DecisionLabels, Counter>::default();
-        let of = |route: &str, policies: Vec<&str>| OfRoute {
+        let of = |route: &Arc<str>, policies: Vec<&str>| OfRoute {
+            name: Arc::clone(route),
             endings: ENDINGS.map(|ending| {
                 requests.get_or_create_owned(&RequestLabels {
-                    route: route.to_owned(),
+                    route: route.to_string(),
                     outcome: ending.name(),
                 })
             }),
             duration: durations.get_or_create_owned(&RouteLabels {
-                route: route.to_owned(),
+                route: route.to_string(),
             }),
             policies: policies
                 .iter()
@@ -132,7 +138,7 @@ impl Metrics {
                 )
             })
             .collect();
-        let unrouted = of("", Vec::new());
+        let unrouted = of(&Arc::from(""), Vec::new());
         let mut metrics = Metrics {
             registry: Registry::with_prefix("tollgate"),
             routes,
@@ -202,10 +208,28 @@ impl Metrics {
         encoded
     }
 
+    /// Everything that was counted since the start.
+    pub fn traffic(&self) -> Traffic {
+        let mut traffic = self.unrouted.traffic();
+        for route in &self.routes {
+            traffic.add(&route.traffic());
+        }
+        traffic
+    }
+
+    /// The same for each route, in the order of the rules; at last for requests that met none.
+    pub fn traffic_by_route(&self) -> impl Iterator<Item = RouteTraffic> {
+        let all = self.routes.iter().chain([&self.unrouted]);
+        all.map(|route| RouteTraffic {
+            route: Arc::clone(&route.name),
+            traffic: route.traffic(),
+        })
+    }
+
     pub(crate) fn request(&self, route: Option<&Route>, ending: Ending, took: Duration) {
         let of = route.map_or(&self.unrouted, |route| &self.routes[route.index]);
         of.endings[ending as usize].inc();
-        of.duration.observe(took.as_secs_f64());
+        of.duration.observe(took);
     }
 
     /// Counts a decision on just the policies of the route.
