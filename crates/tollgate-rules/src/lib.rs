@@ -111,6 +111,12 @@ pub struct Accounts {
     pub token_ttl: Duration,
     /// The shortest password.
     pub password_chars_min: usize,
+    /// How long usage by minutes is kept.
+    pub usage_minutes_ttl: Duration,
+    /// How long usage by hours is kept.
+    pub usage_hours_ttl: Duration,
+    /// How long usage by days is kept.
+    pub usage_days_ttl: Duration,
     /// The limits that protect accounts themselves.
     pub protection: Protection,
 }

@@ -39,7 +39,8 @@ impl Upsert {
         };
         let sum = |column: &&str| format!("{column} = {} + {}", old(column), new(column));
         let larger = dialect.larger();
-        let largest = |column: &&str| format!("{column} = {larger}({}, {})", old(column), new(column));
+        let largest =
+            |column: &&str| format!("{column} = {larger}({}, {})", old(column), new(column));
         let changes: Vec<String> = (self.summed.iter().map(sum))
             .chain(self.largest.iter().map(largest))
             .collect();

@@ -90,7 +90,12 @@ fn place(row: &Row) -> Place {
         user: row.who.user.clone(),
         route: match short {
             true => row.route.clone(),
-            false => row.route.chars().take(ROUTE_CHARS_MAX).collect::<String>().into(),
+            false => row
+                .route
+                .chars()
+                .take(ROUTE_CHARS_MAX)
+                .collect::<String>()
+                .into(),
         },
     }
 }

@@ -120,7 +120,9 @@ impl Shard {
 
     pub(super) fn seconds(&self, id: &str, from: u64, to: u64) -> Vec<(u64, UsageCounts)> {
         let caller = self.callers.get(id);
-        caller.map_or_else(Vec::new, |caller| caller.seconds.between(from, to).collect())
+        caller.map_or_else(Vec::new, |caller| {
+            caller.seconds.between(from, to).collect()
+        })
     }
 
     fn follow(&mut self, who: Who<&str>, now: Micros) {
@@ -144,7 +146,10 @@ impl Shard {
         if self.callers.len() < FOLLOWED_MAX {
             return;
         }
-        let oldest = self.callers.iter().min_by_key(|(_, caller)| caller.last_seen);
+        let oldest = self
+            .callers
+            .iter()
+            .min_by_key(|(_, caller)| caller.last_seen);
         let Some(id) = oldest.map(|(id, _)| id.clone()) else {
             return;
         };

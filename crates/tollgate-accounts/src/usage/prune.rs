@@ -21,7 +21,8 @@ impl Usage {
     /// When the database does not answer.
     pub async fn prune(&self, now: Micros) -> Result<(), Unavailable> {
         for step in Step::ALL {
-            let older_than = Micros(now.0.saturating_sub(micros(self.kept(step))));
+            // A step goes when all of it is old.
+            let older_than = step.start_of(Micros(now.0.saturating_sub(micros(self.kept(step)))));
             self.prune_rows(step.table(), "bucket_start < ", older_than)
                 .await?;
             // The names of tables and columns are ours; only values are values.

@@ -94,7 +94,10 @@ impl Usage {
             "SELECT bucket_start, {sums}MAX({LARGEST}) AS {LARGEST} FROM {}",
             step.table()
         );
-        for row in self.rows(&counts, "", asked, "bucket_start", (from, to)).await? {
+        for row in self
+            .rows(&counts, "", asked, "bucket_start", (from, to))
+            .await?
+        {
             let point = points.entry(row.instant("bucket_start")?).or_default();
             point.counts = UsageCounts::read(&row)?;
         }
@@ -103,7 +106,16 @@ impl Usage {
             self.sum("denied")
         );
         let of_step = format!("step_s = {} AND ", step.as_secs());
-        for row in self.rows(&denials, &of_step, asked, "bucket_start, policy", (from, to)).await? {
+        for row in self
+            .rows(
+                &denials,
+                &of_step,
+                asked,
+                "bucket_start, policy",
+                (from, to),
+            )
+            .await?
+        {
             let point = points.entry(row.instant("bucket_start")?).or_default();
             let denied_by = &mut point.denied_by;
             denied_by.insert(row.text("policy")?, row.count("denied")?);

@@ -39,7 +39,11 @@ impl Added {
 
     /// As many policies as a route and a key have, so a walk finds the one.
     pub(super) fn deny_by(&mut self, policy: &str, denied: u64) {
-        match self.denied_by.iter_mut().find(|(name, _)| **name == *policy) {
+        match self
+            .denied_by
+            .iter_mut()
+            .find(|(name, _)| **name == *policy)
+        {
             Some((_, count)) => *count += denied,
             None => self.denied_by.push((policy.into(), denied)),
         }

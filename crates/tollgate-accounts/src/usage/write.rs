@@ -49,7 +49,14 @@ pub(super) const LARGEST: &str = "latency_us_max";
 
 const DENIALS: Upsert = Upsert {
     table: "usage_denials",
-    keys: &["key_id", "user_id", "route", "policy", "step_s", "bucket_start"],
+    keys: &[
+        "key_id",
+        "user_id",
+        "route",
+        "policy",
+        "step_s",
+        "bucket_start",
+    ],
     summed: &["denied"],
     largest: &[],
 };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tollgate::Micros;
 
 /// RFC 3339, whole seconds: `2027-01-15T08:00:00Z`.
-pub(super) fn rfc3339(at: Micros) -> String {
+pub(crate) fn rfc3339(at: Micros) -> String {
     timestamp(at).to_string()
 }
 

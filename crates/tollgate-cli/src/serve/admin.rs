@@ -21,8 +21,9 @@ use tollgate_gateway::Gateway;
 use tollgate_gateway::page::Window;
 use tollgate_rules::{KeyPart, Limit, RuleSet};
 
-use super::MaybeBuiltins;
+use super::{MaybeBuiltins, admin_monitor};
 use crate::failure::Failure;
+use crate::monitor::Monitor;
 
 /// The socket's name in the data directory.
 pub(crate) const SOCKET: &str = "admin.sock";
@@ -36,6 +37,7 @@ pub(super) struct Admin {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) held: Option<Arc<ManualClock>>,
     pub(super) builtins: MaybeBuiltins,
+    pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -67,10 +69,7 @@ pub(super) async fn start(
                 .delete(reset_limit)
                 .with_state(Arc::clone(&admin)),
         )
-        .route(
-            "/monitor/keys",
-            get(monitor_keys).with_state(Arc::clone(&admin)),
-        );
+        .merge(admin_monitor::routes(&admin));
     if let Some(held) = &admin.held {
         everything = everything.route(
             "/clock/advance",
@@ -122,20 +121,6 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         text,
     )
         .into_response()
-}
-
-async fn monitor_keys(State(admin): State<Arc<Admin>>) -> Response {
-    let Some(builtins) = &admin.builtins else {
-        return (StatusCode::NOT_FOUND, "these rules have no accounts\n").into_response();
-    };
-    match builtins.keys(None, &admin.rules.limits).await {
-        Ok(keys) => Json(keys).into_response(),
-        Err(refusal) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{}\n", refusal.detail()),
-        )
-            .into_response(),
-    }
 }
 
 #[derive(serde::Deserialize)]

@@ -1,6 +1,7 @@
 //! `tollgate serve`: from flags to a gateway that runs, and to its end.
 
 pub(crate) mod admin;
+mod admin_monitor;
 mod clock;
 mod control;
 mod counters;
@@ -21,6 +22,7 @@ use tollgate_rules::{Action, RuleSet};
 use crate::args::ServeArgs;
 use crate::builtin::Builtins;
 use crate::failure::Failure;
+use crate::monitor::Monitor;
 use admin::Admin;
 use counters::Counters;
 use data_dir::DataDir;
@@ -69,14 +71,21 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     );
     let gateway = gateway.map_err(|error| Failure::because("cannot start", error.as_ref()))?;
 
+    let (stop, stopping) = watch::channel(false);
+    let monitor = Monitor::start(
+        Arc::clone(&gateway),
+        accounts.clone(),
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        stopping.clone(),
+    );
     let builtins = match &accounts {
         Some(accounts) => Some(
-            control::start(&rules, accounts, &store, &clock, waiting)
+            control::start(&rules, accounts, &store, &clock, &monitor, waiting)
                 .map_err(|error| Failure::because("cannot start", &error))?,
         ),
         None => None,
     };
-    let (stop, stopping) = watch::channel(false);
     let admin = Admin {
         gateway: Arc::clone(&gateway),
         rules: Arc::clone(&rules),
@@ -85,6 +94,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         clock,
         held,
         builtins,
+        monitor,
         stopping: stopping.clone(),
     };
     admin::start(admin, data.path(), args.admin).await?;
@@ -136,6 +146,11 @@ async fn open_accounts(
     settings.session_ttl = rules.accounts.session_ttl;
     settings.token_ttl = rules.accounts.token_ttl;
     settings.password_chars_min = rules.accounts.password_chars_min;
+    settings.usage_kept = tollgate_accounts::UsageKept {
+        minutes: rules.accounts.usage_minutes_ttl,
+        hours: rules.accounts.usage_hours_ttl,
+        days: rules.accounts.usage_days_ttl,
+    };
     let accounts = Accounts::open(settings, Arc::clone(clock)).await;
     accounts
         .map(Some)

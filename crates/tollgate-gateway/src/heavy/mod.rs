@@ -114,10 +114,13 @@ impl Heavy {
         for shard in &self.shards {
             let mut windows = lock(shard);
             windows.turn(window_of(now));
-            total += windows.running[share as usize].total() + windows.before[share as usize].total();
+            total +=
+                windows.running[share as usize].total() + windows.before[share as usize].total();
             hitters.extend(windows.hitters(share));
         }
-        hitters.sort_unstable_by_key(|hitter| std::cmp::Reverse((hitter.count, hitter.count - hitter.error)));
+        hitters.sort_unstable_by_key(|hitter| {
+            std::cmp::Reverse((hitter.count, hitter.count - hitter.error))
+        });
         hitters.truncate(limit);
         let first = window_of(now).saturating_sub(1);
         HeavyHitters {

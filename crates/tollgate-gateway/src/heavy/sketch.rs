@@ -90,7 +90,9 @@ mod tests {
         let mut truth = std::collections::HashMap::new();
         let mut random = 1_u64;
         for _ in 0..10_000 {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let item = match random >> 62 {
                 0 | 1 => random >> 40,
                 _ => (random >> 60) & 3,

@@ -51,15 +51,32 @@ fn the_heavy_ones_are_found_in_a_flood_of_a_million_others_and_memory_does_not_g
             panic!("{hitter:?}");
         };
         let came = came(u32::from(number));
-        assert!(came <= hitter.count && hitter.count - hitter.error <= came, "{hitter:?}: {came}");
+        assert!(
+            came <= hitter.count && hitter.count - hitter.error <= came,
+            "{hitter:?}: {came}"
+        );
         // What a shard counts divided by its places, with room for shards that are not alike.
-        assert!(hitter.error <= 2 * found.total / (SHARDS * PLACES) as u64, "{hitter:?}");
+        assert!(
+            hitter.error <= 2 * found.total / (SHARDS * PLACES) as u64,
+            "{hitter:?}"
+        );
         expected += came;
     }
-    assert_eq!(found.hitters.first().map(|hitter| &hitter.caller), Some(&address(10)));
-    assert_eq!((found.hitters.len(), expected), (10, (1..=10).map(came).sum()));
+    assert_eq!(
+        found.hitters.first().map(|hitter| &hitter.caller),
+        Some(&address(10))
+    );
+    assert_eq!(
+        (found.hitters.len(), expected),
+        (10, (1..=10).map(came).sum())
+    );
     assert_eq!(found.total, u64::from(OTHERS) + expected);
-    assert!(heavy.hitters(Share::Allowed, 10, Micros::from_secs(1_000)).hitters.is_empty());
+    assert!(
+        heavy
+            .hitters(Share::Allowed, 10, Micros::from_secs(1_000))
+            .hitters
+            .is_empty()
+    );
 }
 
 #[test]
@@ -78,14 +95,23 @@ fn two_windows_are_shown_and_what_is_older_is_forgotten() {
     assert_eq!(count(900), (600, vec![1]));
     assert_eq!(count(1_200), (900, Vec::new()));
     from(7, &heavy, Share::Allowed, 10);
-    assert_eq!(count(1_200).1, [1], "a clock that was set back loses nothing");
+    assert_eq!(
+        count(1_200).1,
+        [1],
+        "a clock that was set back loses nothing"
+    );
 }
 
 #[test]
 fn addresses_of_one_network_are_one_caller() {
     let heavy = Heavy::default();
     for address in ["2001:db8::1", "2001:db8::2"] {
-        heavy.count(None, address.parse().unwrap(), Share::Allowed, Micros::from_secs(1));
+        heavy.count(
+            None,
+            address.parse().unwrap(),
+            Share::Allowed,
+            Micros::from_secs(1),
+        );
     }
     let found = heavy.hitters(Share::Allowed, 10, Micros::from_secs(1));
     assert_eq!((found.hitters.len(), found.hitters[0].count), (1, 2));

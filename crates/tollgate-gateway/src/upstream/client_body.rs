@@ -23,11 +23,7 @@ pub(crate) struct ClientBody {
 
 impl ClientBody {
     /// The body, unless there is nothing to come.
-    pub(crate) fn new(
-        incoming: Incoming,
-        bytes_max: u64,
-        came: Option<&BytesIn>,
-    ) -> Option<Self> {
+    pub(crate) fn new(incoming: Incoming, bytes_max: u64, came: Option<&BytesIn>) -> Option<Self> {
         (!incoming.is_end_stream()).then(|| ClientBody {
             bytes_left: bytes_max,
             length_left: incoming.size_hint().exact(),
