@@ -521,8 +521,9 @@ async fn usage_from_before_there_were_hours_and_days_is_in_them() {
             .unwrap();
     }
     for second in [3_600, 3_660, 7_200] {
-        let insert =
-            format!("INSERT INTO \"usage\" VALUES ('', 'guest', 'r', {second}000000, 5, 2, 1)");
+        let insert = format!(
+            "INSERT INTO \"usage\" (key_id, user_id, route, bucket_start, allowed, denied, failed) VALUES ('', 'guest', 'r', {second}000000, 5, 2, 1)"
+        );
         sqlx::query(sqlx::AssertSqlSafe(insert))
             .execute(&pool)
             .await

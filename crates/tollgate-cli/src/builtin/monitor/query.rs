@@ -253,7 +253,7 @@ mod tests {
             "from=1800000000&to=1800000000",
             "from=1800000001&to=1800000000",
             "from=0",
-            "step=second&to=1900000000",
+            "step=second&from=0&to=1900000000",
             "step=day&from=0&to=253402300799",
             "sort=name",
             "limit=many",
