@@ -83,7 +83,7 @@ impl Accounts {
             shared: Shared::default(),
             noted: Noted::default(),
             directory: Directory::new(settings.credentials_cached_max, tokens.clone()),
-            usage: Usage::new(db.clone()),
+            usage: Usage::new(db.clone(), settings.usage_kept),
             place: Mutex::new(None),
             reach: Reach::new(clock.now()),
             db,
@@ -122,7 +122,7 @@ impl Accounts {
 
     /// Writes usage every second, for ever; the caller spawns it, and flushes once more at shutdown.
     pub async fn write_usage(&self) {
-        self.0.usage.write_every_second().await;
+        self.0.usage.write_every_second(&*self.0.clock).await;
     }
 
     pub(crate) fn inner(&self) -> &Inner {

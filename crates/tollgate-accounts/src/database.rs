@@ -9,6 +9,7 @@ mod lent;
 mod location;
 mod migrate;
 mod pool;
+mod upsert;
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -22,7 +23,7 @@ use tollgate::Micros;
 
 use crate::error::OpenError;
 pub(crate) use away::{is_away, is_away_from_migration};
-use dialect::Dialect;
+pub(crate) use dialect::Dialect;
 use lent::Lent;
 use location::Location;
 pub use location::check_url;
@@ -30,6 +31,7 @@ pub(crate) use location::{make_dir, without_secrets};
 pub use migrate::{Migrated, migrate};
 use pool::Kind;
 pub(crate) use pool::Pool;
+pub(crate) use upsert::Upsert;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
@@ -101,6 +103,11 @@ impl Database {
     /// A statement, ready for its values.
     pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
         query(self.dialect(), statement)
+    }
+
+    /// A statement that was put together in this database's own words.
+    pub(crate) fn own_sql(&self, statement: String) -> Query<'static, Any, AnyArguments> {
+        sqlx::query(AssertSqlSafe(statement))
     }
 
     /// Where statements outside a transaction go.

@@ -57,7 +57,10 @@ pub use plans::{PLANS_MAX, Plan};
 pub use roles::Role;
 pub use secret::Secret;
 pub use sessions::LogIn;
-pub use settings::{HashCost, Settings};
+pub use settings::{HashCost, Settings, UsageKept};
 pub use token::Token;
-pub use usage::{KeyRate, KeyTotal, Outcome, Usage, UsageEvent};
+pub use usage::{
+    Asked, KeyRate, KeyTotal, Outcome, Step, USAGE_SECONDS, Usage, UsageCounts, UsageEvent,
+    UsagePoint,
+};
 pub use users::User;

@@ -27,6 +27,8 @@ pub struct Settings {
     pub password_chars_min: usize,
     /// How many passwords are hashed at the same time.
     pub hashing_concurrency: usize,
+    /// How long usage is kept.
+    pub usage_kept: UsageKept,
     /// How many credentials the directory remembers.
     pub credentials_cached_max: usize,
     /// What hashing one password costs.
@@ -49,6 +51,7 @@ impl Settings {
             offline_ttl: Duration::from_secs(300),
             password_chars_min: 8,
             hashing_concurrency: available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
+            usage_kept: UsageKept::default(),
             credentials_cached_max: 100_000,
             cost: HashCost::default(),
             limits: None,
@@ -68,6 +71,28 @@ impl fmt::Debug for Settings {
             .field("offline_ttl", &self.offline_ttl)
             .field("cost", &self.cost)
             .finish_non_exhaustive()
+    }
+}
+
+/// How long usage is kept, by how fine it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageKept {
+    /// Counts of single minutes; 2 days, if nothing is said.
+    pub minutes: Duration,
+    /// Counts of hours; 60 days.
+    pub hours: Duration,
+    /// Counts of days, from which totals are summed; 2 years of 365 days.
+    pub days: Duration,
+}
+
+impl Default for UsageKept {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            minutes: 2 * DAY,
+            hours: 60 * DAY,
+            days: 730 * DAY,
+        }
     }
 }
 

@@ -1,36 +1,53 @@
 //! What keys and users have used: counted on the request's path, written once a second.
 //!
-//! `rates` answers for the last minutes from memory, `write` carries the counts to the database, and `totals` reads
-//! them back. Requests of all guests count as one user, `guest`, so that guest tokens cannot fill the database.
+//! The way of a count: `followed` takes it into memory, where `rates` and `seconds` answer for the last minutes and
+//! `waiting` holds what is to be written; `batch` and `write` carry it to the tables of minutes, hours and days;
+//! `series` and `totals` read them back, and `prune` ends what is old. Requests of all guests count as one user,
+//! `guest`, and those without good credentials as nobody's, so that strangers cannot fill the database.
 
-mod pending;
+mod batch;
+mod counts;
+mod followed;
+mod prune;
 mod rates;
+mod seconds;
+mod series;
+mod step;
 mod totals;
+mod waiting;
 mod write;
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use tollgate::Micros;
 
 use crate::database::Database;
 use crate::id::{KeyId, UserId};
 use crate::identity::Identity;
-use pending::{Counts, Pending, Row};
+use crate::settings::UsageKept;
+pub use counts::UsageCounts;
+use followed::Shard;
 pub use rates::KeyRate;
-use rates::Rates;
+pub use seconds::SECONDS as USAGE_SECONDS;
+pub use series::{Asked, UsagePoint};
+pub use step::Step;
 pub use totals::KeyTotal;
 
 /// How many threads can count at the same time, at best.
 const SHARDS: usize = 16;
 
 /// How many rows wait to be written; what finds no room is counted in [`Usage::dropped`] only.
-const ROWS_PENDING_MAX: usize = 64_000;
+const ROWS_WAITING_MAX: usize = 64_000;
 
 /// How many keys and users [`Usage::rates`] follows; the least recently seen gives way.
-const RATES_TRACKED_MAX: usize = 10_000;
+const CALLERS_FOLLOWED_MAX: usize = 10_000;
+
+/// How many seconds of all of them together are kept with all counts, 64 bytes each.
+const SECONDS_KEPT_MAX: usize = 500_000;
 
 /// How a request ended, as far as usage is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,59 +58,98 @@ pub enum Outcome {
     Denied,
     /// It passed, and the upstream did not answer.
     Failed,
+    /// Its credentials were missing or wrong.
+    Unauthenticated,
 }
 
 /// One request, to be counted.
 #[derive(Clone, Copy, Debug)]
 pub struct UsageEvent<'a> {
-    /// Who asked.
-    pub who: &'a Identity,
+    /// Who asked, `None` when nobody knows.
+    pub who: Option<&'a Identity>,
     /// The route's name.
     pub route: &'a Arc<str>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The status of the answer as the client gets it.
+    pub status: u16,
+    /// From the request's head to the answer's, in microseconds.
+    pub latency_us: u64,
+    /// Bytes of the request's body that are known by now.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body that are known by now.
+    pub bytes_out: u64,
+    /// The policies that denied it.
+    pub denied_by: &'a [&'a str],
+}
+
+impl<'a> UsageEvent<'a> {
+    /// A request of which nothing is known but how it ended.
+    pub fn new(who: Option<&'a Identity>, route: &'a Arc<str>, outcome: Outcome) -> Self {
+        Self {
+            who,
+            route,
+            outcome,
+            status: 0,
+            latency_us: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            denied_by: &[],
+        }
+    }
 }
 
 /// Counts of requests by key, user, route and minute, and their rates. Bounded in every direction.
 pub struct Usage {
     db: Database,
+    kept: UsageKept,
     shards: [Mutex<Shard>; SHARDS],
     seed: RandomState,
-    guest: UserId,
     dropped: AtomicU64,
     writing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
-struct Shard {
-    pending: Pending,
-    rates: Rates,
+/// Whom a request counts for; nobody at all has neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Who<Text = Arc<str>> {
+    key: Option<Text>,
+    user: Text,
 }
 
-/// Whom a request counts for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Who {
-    key: Option<KeyId>,
-    user: UserId,
-}
+/// As whom all guests count.
+const GUEST: &str = "guest";
 
-/// Ids are random, so one of them spreads as well as both.
-impl Hash for Who {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match &self.key {
-            Some(key) => key.hash(state),
-            None => self.user.hash(state),
+impl<'a> Who<&'a str> {
+    fn of(identity: Option<&'a Identity>) -> Self {
+        match identity {
+            None => Who {
+                key: None,
+                user: "",
+            },
+            Some(guest) if guest.is_guest() => Who {
+                key: None,
+                user: GUEST,
+            },
+            Some(who) => Who {
+                key: who.key.as_ref().map(KeyId::as_str),
+                user: who.user.as_str(),
+            },
         }
+    }
+
+    /// Ids are random, and a key has one user, so one of them says as much as both.
+    fn id(self) -> &'a str {
+        self.key.unwrap_or(self.user)
     }
 }
 
 impl Usage {
-    pub(crate) fn new(db: Database) -> Self {
+    pub(crate) fn new(db: Database, kept: UsageKept) -> Self {
         Self {
             db,
+            kept,
             shards: Default::default(),
-            seed: RandomState::new(),
-            guest: UserId::from("guest"),
+            seed: RandomState::default(),
             dropped: AtomicU64::new(0),
             writing: tokio::sync::Mutex::new(()),
         }
@@ -101,21 +157,39 @@ impl Usage {
 
     /// Counts one request. Short and without I/O.
     pub fn record(&self, event: &UsageEvent<'_>, now: Micros) {
-        let user = if event.who.is_guest() {
-            &self.guest
-        } else {
-            &event.who.user
+        let counts = UsageCounts::of(event);
+        self.count(event.who, event.route, &counts, event.denied_by, now);
+    }
+
+    /// Counts bytes of bodies that went over the wire after their request was recorded.
+    pub fn record_bytes(
+        &self,
+        who: Option<&Identity>,
+        route: &Arc<str>,
+        (bytes_in, bytes_out): (u64, u64),
+        now: Micros,
+    ) {
+        let counts = UsageCounts {
+            bytes_in,
+            bytes_out,
+            ..UsageCounts::default()
         };
-        let who = Who {
-            key: event.who.key.clone(),
-            user: user.clone(),
-        };
-        let counts = Counts::one(event.outcome, now);
-        let mut shard = self.shard_of(&who);
-        shard.rates.count(&who, &counts, now);
-        let row = Row::new(who, event.route.clone(), now);
-        if !shard.pending.add(row, counts) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.count(who, route, &counts, &[], now);
+    }
+
+    fn count(
+        &self,
+        who: Option<&Identity>,
+        route: &Arc<str>,
+        counts: &UsageCounts,
+        denied_by: &[&str],
+        now: Micros,
+    ) {
+        let who = Who::of(who);
+        let mut shard = self.shard_of(who.id());
+        if !shard.count(who, route, counts, denied_by, now) {
+            let requests = counts.requests();
+            self.dropped.fetch_add(requests, Ordering::Relaxed);
         }
     }
 
@@ -124,14 +198,33 @@ impl Usage {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// The rates of keys, and of users who came without one, seen since start; in no order.
-    pub fn rates(&self, now: Micros) -> Vec<KeyRate> {
-        let each = |shard| lock(shard).rates.all(now);
-        self.shards.iter().flat_map(each).collect()
+    /// How many rows wait to be written.
+    pub fn rows_waiting(&self) -> usize {
+        let waiting = |shard| lock(shard).rows_waiting();
+        self.shards.iter().map(waiting).sum()
     }
 
-    fn shard_of(&self, who: &Who) -> MutexGuard<'_, Shard> {
-        let shard = self.seed.hash_one(who) % SHARDS as u64;
+    /// The rates of keys, and of users who came without one, seen since start; in no order.
+    pub fn rates(&self, now: Micros) -> Vec<KeyRate> {
+        let mut rates = Vec::new();
+        for shard in &self.shards {
+            rates.extend(lock(shard).rates(now));
+        }
+        rates
+    }
+
+    /// The rate of one key, if it is followed.
+    pub fn rate_of(&self, key: &KeyId, now: Micros) -> Option<KeyRate> {
+        self.shard_of(key.as_str()).rate(key.as_str(), now)
+    }
+
+    /// The rate of what a user asks without a key, if it is followed.
+    pub fn rate_of_user(&self, user: &UserId, now: Micros) -> Option<KeyRate> {
+        self.shard_of(user.as_str()).rate(user.as_str(), now)
+    }
+
+    fn shard_of(&self, id: &str) -> MutexGuard<'_, Shard> {
+        let shard = self.seed.hash_one(id) % SHARDS as u64;
         lock(&self.shards[shard as usize])
     }
 }

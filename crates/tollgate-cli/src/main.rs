@@ -11,6 +11,7 @@ mod commands;
 mod demo_api;
 mod failure;
 mod logging;
+mod monitor;
 mod presets;
 mod serve;
 

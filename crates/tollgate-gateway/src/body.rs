@@ -1,4 +1,4 @@
-//! The body of an answer: whole, or streamed from an upstream.
+//! The body of an answer: whole, streamed from an upstream, or pushed by a built-in.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,18 +6,22 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::builtin::{self, Pushed};
+use crate::metered::Metered;
 use crate::slots::Slots;
 use crate::upstream::{AnswerBody, AnswerError};
 
-/// The body of an answer, with the slots that its request holds.
+/// The body of an answer, with what its request holds until it has gone.
 pub(crate) struct Body {
     content: Content,
     slots: Option<Box<Slots>>,
+    metered: Option<Box<Metered>>,
 }
 
 enum Content {
     Whole(Option<Bytes>),
     Streamed(Box<AnswerBody>),
+    Pushed(Pushed),
 }
 
 impl Body {
@@ -35,9 +39,36 @@ impl Body {
         Body { slots, ..self }
     }
 
+    /// The same body, counted as it goes.
+    pub(crate) fn metered(self, metered: Option<Metered>) -> Self {
+        let metered = metered.map(Box::new);
+        Body { metered, ..self }
+    }
+
+    /// How long it is, when it is there; `None` while it is still to come.
+    pub(crate) fn whole_bytes(&self) -> Option<u64> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Streamed(body) => body.is_ended().then_some(0),
+            Content::Pushed(_) => None,
+        }
+    }
+
     fn of(content: Content) -> Self {
-        let slots = None;
-        Body { content, slots }
+        Body {
+            content,
+            slots: None,
+            metered: None,
+        }
+    }
+}
+
+impl From<builtin::Content> for Body {
+    fn from(content: builtin::Content) -> Self {
+        match content {
+            builtin::Content::Whole(bytes) => bytes.into(),
+            builtin::Content::Pushed(body) => Body::of(Content::Pushed(body)),
+        }
     }
 }
 
@@ -62,10 +93,19 @@ impl HttpBody for Body {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Streamed(body) => {
                 let part = body.poll_part(context);
-                if matches!(part, Poll::Ready(None | Some(Err(_)))) {
-                    this.slots = None;
+                match (&part, &mut this.metered) {
+                    (Poll::Ready(None | Some(Err(_))), _) => {
+                        this.slots = None;
+                        this.metered = None;
+                    }
+                    (Poll::Ready(Some(Ok(part))), Some(metered)) => metered.went_out(part.len()),
+                    _ => {}
                 }
                 part.map(|part| part.map(|part| part.map(Frame::data)))
+            }
+            Content::Pushed(body) => {
+                let part = body.poll_part(context);
+                part.map(|part| part.map(|part| Ok(Frame::data(part))))
             }
         }
     }
@@ -74,6 +114,7 @@ impl HttpBody for Body {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
             Content::Streamed(body) => body.is_ended(),
+            Content::Pushed(_) => false,
         }
     }
 
@@ -86,6 +127,7 @@ impl HttpBody for Body {
                 .bytes_left()
                 .map(SizeHint::with_exact)
                 .unwrap_or_default(),
+            Content::Pushed(_) => SizeHint::default(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The door from the data plane to the control side, where built-ins are answered: a bounded queue of calls.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 use tollgate_accounts::{Identity, Question};
 use tollgate_rules::{Builtin, Limit};
@@ -42,7 +46,52 @@ pub struct BuiltinCall {
     /// Who asks.
     pub caller: Caller,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Result<Response<Bytes>, Refusal>>,
+    pub reply: oneshot::Sender<Result<Response<Content>, Refusal>>,
+}
+
+/// The body of a built-in's answer.
+#[derive(Debug)]
+pub enum Content {
+    /// It is there.
+    Whole(Bytes),
+    /// It is pushed, part by part, until the sender is dropped.
+    Pushed(Pushed),
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Content::Whole(bytes)
+    }
+}
+
+/// A body that somebody pushes. The queue is bounded, so whoever pushes learns of a reader that does not keep up.
+#[derive(Debug)]
+pub struct Pushed(mpsc::Receiver<Bytes>);
+
+impl Pushed {
+    /// The body, and where to push: `parts_max` parts wait at most.
+    pub fn new(parts_max: usize) -> (mpsc::Sender<Bytes>, Self) {
+        let (sender, receiver) = mpsc::channel(parts_max);
+        (sender, Pushed(receiver))
+    }
+
+    /// The next part, `None` at the end.
+    pub(crate) fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.0.poll_recv(context)
+    }
+}
+
+impl http_body::Body for Pushed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let part = self.get_mut().poll_part(context);
+        part.map(|part| part.map(|part| Ok(Frame::data(part))))
+    }
 }
 
 /// Who asks.

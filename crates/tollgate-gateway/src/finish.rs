@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use http::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response};
 use tollgate::{Decision, Micros, Policy};
 use tollgate_accounts::{Outcome, UsageEvent};
 use tollgate_rules::Action;
@@ -13,6 +14,8 @@ use tollgate_tower::fields;
 use crate::body::Body;
 use crate::cors;
 use crate::gateway::Gateway;
+use crate::heavy::Share;
+use crate::metered::{BytesIn, Metered};
 use crate::metrics::Ending;
 use crate::refusal::{Refusal, RefusalContext, refuse};
 use crate::request::Trace;
@@ -46,16 +49,25 @@ impl Trace<'_> {
             false => ending(&response, refusal.as_ref()),
         };
         self.write_fields(gateway, response.headers_mut(), refusal.as_ref());
-        gateway
-            .metrics
-            .request(self.route, ending, self.started.elapsed());
-        self.record_usage(gateway, ending);
-        self.log(gateway, &response, refusal.as_ref(), ending);
+        let took = self.started.elapsed();
+        gateway.metrics.request(self.route, ending, took);
+        self.count_caller(gateway, ending);
+        let metered = self.record_usage(gateway, &response, refusal.as_ref(), ending, took);
+        self.log(gateway, &response, refusal.as_ref(), ending, took);
         response.headers_mut().insert(REQUEST_ID, self.request_id);
-        match self.decided.and_then(|decided| decided.slots) {
-            None => response,
-            slots => response.map(|body| body.holding(slots)),
+        match (self.decided.and_then(|decided| decided.slots), metered) {
+            (None, None) => response,
+            (slots, metered) => response.map(|body| body.holding(slots).metered(metered)),
         }
+    }
+
+    fn count_caller(&self, gateway: &Gateway, ending: Ending) {
+        let share = match ending {
+            Ending::Denied | Ending::Unauthenticated => Share::Denied,
+            Ending::Allowed | Ending::Refused | Ending::Failed => Share::Allowed,
+        };
+        let (who, now) = (self.identity.as_deref(), self.now);
+        gateway.heavy.count(who, self.client, share, now);
     }
 
     fn write_fields(&self, gateway: &Gateway, headers: &mut HeaderMap, refusal: Option<&Refusal>) {
@@ -84,27 +96,52 @@ impl Trace<'_> {
         );
     }
 
-    /// Built-ins are about the account, not a use of it.
-    fn record_usage(&self, gateway: &Gateway, ending: Ending) {
-        let (Some(accounts), Some(identity), Some(route)) =
-            (&gateway.accounts, &self.identity, self.route)
-        else {
-            return;
+    /// Counts the request for whoever asked, or for nobody where the route wants to know who it is. Built-ins are about
+    /// the account, not a use of it. What is returned counts the bytes that are still to come.
+    fn record_usage(
+        &self,
+        gateway: &Gateway,
+        response: &Response<Body>,
+        refusal: Option<&Refusal>,
+        ending: Ending,
+        took: Duration,
+    ) -> Option<Metered> {
+        let (Some(accounts), Some(route)) = (&gateway.accounts, self.route) else {
+            return None;
         };
-        let outcome = match ending {
-            _ if matches!(route.action, Action::Builtin { .. }) => return,
-            Ending::Allowed => Outcome::Allowed,
-            Ending::Denied => Outcome::Denied,
-            Ending::Unauthenticated | Ending::Refused | Ending::Failed => Outcome::Failed,
+        let is_open = self.identity.is_none() && route.auth.is_empty();
+        if is_open || matches!(route.action, Action::Builtin { .. }) {
+            return None;
+        }
+        let denied_by = match (ending, refusal) {
+            (Ending::Denied, Some(refusal)) => refusal.violated(),
+            _ => Vec::new(),
         };
-        accounts.usage().record(
-            &UsageEvent {
-                who: identity,
-                route: &route.name,
-                outcome,
+        let whole = response.body().whole_bytes();
+        let event = UsageEvent {
+            who: self.identity.as_deref(),
+            route: &route.name,
+            outcome: match ending {
+                Ending::Allowed => Outcome::Allowed,
+                Ending::Denied => Outcome::Denied,
+                Ending::Unauthenticated => Outcome::Unauthenticated,
+                Ending::Refused | Ending::Failed => Outcome::Failed,
             },
-            self.now,
-        );
+            status: response.status().as_u16(),
+            latency_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            bytes_in: self.bytes_in.as_ref().map_or(0, BytesIn::take),
+            bytes_out: whole.filter(|_| self.method != Method::HEAD).unwrap_or(0),
+            denied_by: &denied_by,
+        };
+        accounts.usage().record(&event, self.now);
+        whole.is_none().then(|| Metered {
+            accounts: accounts.clone(),
+            clock: Arc::clone(&gateway.clock),
+            who: self.identity.clone(),
+            route: Arc::clone(&route.name),
+            bytes_in: self.bytes_in.clone(),
+            bytes_out: 0,
+        })
     }
 
     /// Neither a secret nor a key that a caller chose is ever written: the route, ids that we made, and the policies.
@@ -114,6 +151,7 @@ impl Trace<'_> {
         response: &Response<Body>,
         refusal: Option<&Refusal>,
         ending: Ending,
+        took: Duration,
     ) {
         let access_log = gateway.rules.server.access_log;
         if !access_log && (ending == Ending::Allowed || !may_log(self.now)) {
@@ -127,7 +165,7 @@ impl Trace<'_> {
             decision = ending.name(),
             policies = refusal.map(|refusal| refusal.violated().join(" ")).filter(|names| !names.is_empty()),
             key_id = self.identity.as_ref().and_then(|identity| identity.key.as_ref()).map(|key| key.as_str()),
-            took_us = self.started.elapsed().as_micros() as u64,
+            took_us = took.as_micros() as u64,
             "request"
         );
     }

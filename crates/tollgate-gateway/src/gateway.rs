@@ -13,6 +13,7 @@ use tollgate_tower::fields::{self, Legacy};
 use crate::address::Proxies;
 use crate::admission::Admission;
 use crate::builtin::Calls;
+use crate::heavy::Heavy;
 use crate::metrics::Metrics;
 use crate::page::Links;
 
@@ -25,6 +26,7 @@ pub struct Gateway {
     pub(crate) calls: Calls,
     pub(crate) links: Links,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) heavy: Heavy,
     pub(crate) upstreams: Vec<Server>,
     pub(crate) proxies: Proxies,
     pub(crate) admission: Arc<Admission>,
@@ -88,6 +90,7 @@ impl Gateway {
             },
             links: Links::of(&rules),
             metrics: Arc::new(Metrics::new(&rules)),
+            heavy: Heavy::default(),
             upstreams: servers(&rules, upstreams)?,
             proxies: Proxies::new(rules.server.trusted_proxies.clone()),
             admission: Admission::new(
@@ -110,6 +113,11 @@ impl Gateway {
     /// What is measured.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Who asks most, and who is refused most. For administrators alone.
+    pub fn heavy(&self) -> &Heavy {
+        &self.heavy
     }
 
     /// Links to the parts of the gateway.

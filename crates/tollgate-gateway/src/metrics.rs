@@ -8,15 +8,12 @@ use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tollgate::{Decision, MemoryStore, Micros, Policy, Standing};
 use tollgate_rules::{Route, RuleSet};
 
-/// Upper bounds of the duration's buckets, in seconds.
-const BUCKETS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
-];
+use crate::durations::Durations;
+use crate::live::{RouteTraffic, Traffic};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +33,7 @@ pub enum Ending {
 
 impl Ending {
     /// As metrics and log lines write it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Ending::Allowed => "allowed",
             Ending::Denied => "denied",
@@ -47,7 +44,7 @@ impl Ending {
     }
 }
 
-const ENDINGS: [Ending; 5] = [
+pub(crate) const ENDINGS: [Ending; 5] = [
     Ending::Allowed,
     Ending::Denied,
     Ending::Unauthenticated,
@@ -73,6 +70,13 @@ struct RouteLabels {
 struct DecisionLabels {
     policy: String,
     outcome: &'static str,
+}
+
+impl OfRoute {
+    fn traffic(&self) -> Traffic {
+        let endings = std::array::from_fn(|ending| self.endings[ending].get());
+        Traffic::new(endings, self.duration.counts())
+    }
 }
 
 /// The metrics of a data plane. What a request touches is looked up once, at start.
@@ -114,8 +118,9 @@ impl Default for OfAccounts {
 }
 
 struct OfRoute {
+    name: Arc<str>,
     endings: [Counter; ENDINGS.len()],
-    duration: Histogram,
+    duration: Durations,
     /// One for each of [`OUTCOMES`], for each policy of the route.
     policies: Vec<[Counter; 3]>,
 }
@@ -124,18 +129,18 @@ impl Metrics {
     /// Metrics for the routes and policies of a rule set.
     pub fn new(rules: &RuleSet) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
-        let durations =
-            Family::<RouteLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let durations = Family::<RouteLabels, Durations>::default();
         let decisions = Family::<DecisionLabels, Counter>::default();
-        let of = |route: &str, policies: Vec<&str>| OfRoute {
+        let of = |route: &Arc<str>, policies: Vec<&str>| OfRoute {
+            name: Arc::clone(route),
             endings: ENDINGS.map(|ending| {
                 requests.get_or_create_owned(&RequestLabels {
-                    route: route.to_owned(),
+                    route: route.to_string(),
                     outcome: ending.name(),
                 })
             }),
             duration: durations.get_or_create_owned(&RouteLabels {
-                route: route.to_owned(),
+                route: route.to_string(),
             }),
             policies: policies
                 .iter()
@@ -160,7 +165,7 @@ impl Metrics {
                 )
             })
             .collect();
-        let unrouted = of("", Vec::new());
+        let unrouted = of(&Arc::from(""), Vec::new());
         let mut metrics = Metrics {
             registry: Registry::with_prefix("tollgate"),
             routes,
@@ -247,10 +252,28 @@ impl Metrics {
         encoded
     }
 
+    /// Everything that was counted since the start.
+    pub fn traffic(&self) -> Traffic {
+        let mut traffic = self.unrouted.traffic();
+        for route in &self.routes {
+            traffic.add(&route.traffic());
+        }
+        traffic
+    }
+
+    /// The same for each route, in the order of the rules; at last for requests that met none.
+    pub fn traffic_by_route(&self) -> impl Iterator<Item = RouteTraffic> {
+        let all = self.routes.iter().chain([&self.unrouted]);
+        all.map(|route| RouteTraffic {
+            route: Arc::clone(&route.name),
+            traffic: route.traffic(),
+        })
+    }
+
     pub(crate) fn request(&self, route: Option<&Route>, ending: Ending, took: Duration) {
         let of = route.map_or(&self.unrouted, |route| &self.routes[route.index]);
         of.endings[ending as usize].inc();
-        of.duration.observe(took.as_secs_f64());
+        of.duration.observe(took);
     }
 
     /// Counts a decision on just the policies of the route.

@@ -24,6 +24,7 @@ use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
 use crate::caller::credential;
 use crate::checks::{Charge, Decided};
 use crate::gateway::Gateway;
+use crate::metered::BytesIn;
 use crate::page::{Site, Window};
 use crate::refusal::Refusal;
 use crate::upstream::{Forwarded, Identify, Pool, forward};
@@ -93,6 +94,8 @@ pub(crate) struct Trace<'g> {
     pub(crate) decided: Option<Decided>,
     /// A browser's speculation was answered with nothing.
     pub(crate) refused_prefetch: bool,
+    /// What of its body has gone on, if it has one that goes on.
+    pub(crate) bytes_in: Option<BytesIn>,
 }
 
 impl Trace<'_> {
@@ -131,6 +134,7 @@ pub(crate) async fn answer(
         identity: None,
         decided: None,
         refused_prefetch: false,
+        bytes_in: None,
     };
     let answered = route(worker, &mut trace, origin, peer, parts, body).await;
     trace.finish(gateway, answered)
@@ -185,6 +189,7 @@ async fn route<'g>(
     }
     match &route.action {
         Action::Upstream { upstream } => {
+            trace.bytes_in = (!body.is_end_stream()).then(BytesIn::default);
             let who = Identify {
                 origin,
                 peer: &peer.text,
@@ -203,6 +208,7 @@ async fn route<'g>(
                 path: &path,
                 literal_bytes,
                 who,
+                bytes_in: trace.bytes_in.as_ref(),
             };
             let response = forward(gateway, &worker.pool, &parts, body, to).await?;
             match in_page {

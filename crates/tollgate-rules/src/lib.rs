@@ -117,6 +117,12 @@ pub struct Accounts {
     pub password_chars_min: usize,
     /// How long the log of what administrators and users have changed is kept.
     pub audit_kept: Duration,
+    /// How long usage by minutes is kept.
+    pub usage_minutes_ttl: Duration,
+    /// How long usage by hours is kept.
+    pub usage_hours_ttl: Duration,
+    /// How long usage by days is kept.
+    pub usage_days_ttl: Duration,
     /// The limits that protect accounts themselves.
     pub protection: Protection,
 }

@@ -34,9 +34,15 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0002_plans.sql"),
             Self::MySql => include_str!("mysql/0002_plans.sql"),
         };
+        let usage = match self {
+            Self::Sqlite => include_str!("sqlite/0004_usage.sql"),
+            Self::Postgres => include_str!("postgres/0004_usage.sql"),
+            Self::MySql => include_str!("mysql/0004_usage.sql"),
+        };
         Migrator::with_migrations(vec![
             migration(1, "init", init),
             migration(2, "plans", plans),
+            migration(4, "usage", usage),
         ])
     }
 
@@ -128,25 +134,27 @@ impl Dialect {
         }
     }
 
-    /// Adds to the counts of a minute, whether it has a row or not.
-    pub(crate) fn add_usage(self) -> &'static str {
+    /// The name of the function that tells the larger of two numbers.
+    pub(crate) fn larger(self) -> &'static str {
         match self {
-            Self::Sqlite | Self::Postgres => {
-                r#"INSERT INTO "usage" (key_id, user_id, route, bucket_start, allowed, denied, failed)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
-                ON CONFLICT (key_id, user_id, route, bucket_start) DO UPDATE SET
-                    allowed = "usage".allowed + excluded.allowed,
-                    denied = "usage".denied + excluded.denied,
-                    failed = "usage".failed + excluded.failed"#
-            }
-            Self::MySql => {
-                r#"INSERT INTO "usage" (key_id, user_id, route, bucket_start, allowed, denied, failed)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
-                ON DUPLICATE KEY UPDATE
-                    allowed = allowed + VALUES(allowed),
-                    denied = denied + VALUES(denied),
-                    failed = failed + VALUES(failed)"#
-            }
+            Self::Sqlite => "MAX",
+            Self::Postgres | Self::MySql => "GREATEST",
+        }
+    }
+
+    /// The integer that a value can be cast to.
+    pub(crate) fn integer(self) -> &'static str {
+        match self {
+            Self::Sqlite | Self::Postgres => "BIGINT",
+            Self::MySql => "SIGNED",
+        }
+    }
+
+    /// The parameter of this number, from 1 on, in statements that are put together.
+    pub(crate) fn parameter(self, number: usize) -> String {
+        match self {
+            Self::Sqlite | Self::Postgres => format!("${number}"),
+            Self::MySql => "?".to_owned(),
         }
     }
 }

@@ -1,39 +1,74 @@
-//! Carrying counts to the database.
+//! Carrying counts to the database: all tables in one transaction, many rows with one statement.
 
-use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 use tokio::time::{MissedTickBehavior, interval};
-use tollgate::Micros;
+use tollgate::Clock;
 
-use super::pending::{Counts, Row};
-use super::{Usage, lock};
-use crate::database::{Tx, is_conflict, stored};
+use super::batch::Batch;
+use super::counts::UsageCounts;
+use super::{Step, Usage};
+use crate::database::{Tx, Upsert, is_conflict, stored};
 use crate::error::Unavailable;
-use crate::id::KeyId;
 
 const WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// How many writings there are from one look for what is old to the next.
+const PRUNE_EVERY: u32 = 60;
 
 /// How often rows are written that another process was in the way of.
 const ATTEMPTS: usize = 3;
 
-/// How much of a route's name is written; what is longer finds no room in every database.
-const ROUTE_CHARS_MAX: usize = 512;
+/// How many rows one statement writes: few sizes, so that the prepared statements are used again and again.
+const ROWS_AT_ONCE: [usize; 3] = [64, 8, 1];
 
-/// Rows on their way to the database; unless they arrive, they go back to waiting, even if the writer is dropped.
-struct Batch<'a> {
-    usage: &'a Usage,
-    rows: HashMap<Row, Counts>,
-}
+/// The columns that tell one row of usage from the others.
+const KEYS: &[&str] = &["key_id", "user_id", "route", "bucket_start"];
+
+/// The columns of [`UsageCounts`] that are added up, in the order of `values`.
+pub(super) const SUMMED: &[&str] = &[
+    "allowed",
+    "denied",
+    "failed",
+    "unauthenticated",
+    "answers_2xx",
+    "answers_3xx",
+    "answers_4xx",
+    "answers_5xx",
+    "latency_us",
+    "bytes_in",
+    "bytes_out",
+];
+
+/// The one of which the largest counts.
+pub(super) const LARGEST: &str = "latency_us_max";
+
+const DENIALS: Upsert = Upsert {
+    table: "usage_denials",
+    keys: &[
+        "key_id",
+        "user_id",
+        "route",
+        "policy",
+        "step_s",
+        "bucket_start",
+    ],
+    summed: &["denied"],
+    largest: &[],
+};
+
+type Statement = Query<'static, Any, AnyArguments>;
 
 impl Usage {
     /// Writes all that waits, in one transaction. What cannot be written waits for the next time.
     pub async fn flush(&self) -> Result<(), Unavailable> {
         let _one_at_a_time = self.writing.lock().await;
         let mut batch = Batch::take(self);
-        if batch.rows.is_empty() {
+        if batch.is_empty() {
             return Ok(());
         }
         let mut written = batch.write().await;
@@ -44,17 +79,20 @@ impl Usage {
             }
         }
         written?;
-        batch.rows.clear();
+        batch.forget();
         Ok(())
     }
 
-    pub(crate) async fn write_every_second(&self) {
+    pub(crate) async fn write_every_second(&self, clock: &dyn Clock) {
         let mut ticks = interval(WRITE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
-        loop {
+        for written in 0_u32.. {
             ticks.tick().await;
-            let result = self.flush().await;
+            let mut result = self.flush().await;
+            if result.is_ok() && written.is_multiple_of(PRUNE_EVERY) {
+                result = self.prune(clock.now()).await;
+            }
             match &result {
                 Err(error) if !failing => {
                     tracing::warn!(error = error as &dyn Error, "cannot write usage")
@@ -69,70 +107,139 @@ impl Usage {
     }
 }
 
-impl<'a> Batch<'a> {
-    fn take(usage: &'a Usage) -> Self {
-        let rows = usage
-            .shards
-            .iter()
-            .flat_map(|shard| lock(shard).pending.take())
-            .collect();
-        Self { usage, rows }
-    }
-
+impl Batch<'_> {
+    /// In one order everywhere, so that two processes with the same rows wait for each other and not in a circle.
     async fn write(&self) -> sqlx::Result<()> {
         let mut transaction = self.usage.db.begin().await?;
-        self.write_counts(&mut transaction).await?;
+        for step in Step::ALL {
+            self.write_counts(&mut transaction, step).await?;
+        }
+        self.write_denials(&mut transaction).await?;
         self.write_last_use(&mut transaction).await?;
         transaction.commit().await
     }
 
-    /// In one order everywhere, so that two processes with the same rows wait for each other and not in a circle.
-    async fn write_counts(&self, transaction: &mut Tx) -> sqlx::Result<()> {
-        let mut rows: Vec<_> = self.rows.iter().collect();
-        rows.sort_unstable_by_key(|(row, _)| (&row.who.key, &row.who.user, &row.route, row.minute));
-        for (row, counts) in rows {
-            transaction
-                .sql(self.usage.db.dialect().add_usage())
-                .bind(row.who.key.as_ref().map_or("", KeyId::as_str).to_owned())
-                .bind(row.who.user.to_string())
-                .bind(row.route.chars().take(ROUTE_CHARS_MAX).collect::<String>())
-                .bind(stored(row.minute))
-                .bind(counts.allowed as i64)
-                .bind(counts.denied as i64)
-                .bind(counts.failed as i64)
-                .execute(&mut **transaction)
-                .await?;
+    async fn write_counts(&self, transaction: &mut Tx, step: Step) -> sqlx::Result<()> {
+        let table = Upsert {
+            table: step.table(),
+            keys: KEYS,
+            summed: SUMMED,
+            largest: &[LARGEST],
+        };
+        let rows: Vec<_> = self.counts(step).into_iter().collect();
+        for rows in portions(&rows) {
+            let mut statement = self.upsert(&table, rows.len());
+            for ((place, start), counts) in rows {
+                statement = statement
+                    .bind(place.key.to_string())
+                    .bind(place.user.to_string())
+                    .bind(place.route.to_string())
+                    .bind(stored(*start));
+                for value in values(counts) {
+                    statement = statement.bind(value as i64);
+                }
+            }
+            statement.execute(&mut **transaction).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_denials(&self, transaction: &mut Tx) -> sqlx::Result<()> {
+        let rows: Vec<_> = self.denials().into_iter().collect();
+        for rows in portions(&rows) {
+            let mut statement = self.upsert(&DENIALS, rows.len());
+            for ((place, policy, step_s, start), denied) in rows {
+                statement = statement
+                    .bind(place.key.to_string())
+                    .bind(place.user.to_string())
+                    .bind(place.route.to_string())
+                    .bind(policy.to_string())
+                    .bind(*step_s as i64)
+                    .bind(stored(*start))
+                    .bind(*denied as i64);
+            }
+            statement.execute(&mut **transaction).await?;
         }
         Ok(())
     }
 
     async fn write_last_use(&self, transaction: &mut Tx) -> sqlx::Result<()> {
-        let mut last_use: BTreeMap<&KeyId, Micros> = BTreeMap::new();
-        for (row, counts) in &self.rows {
-            if let Some(key) = &row.who.key {
-                let last = last_use.entry(key).or_default();
-                *last = counts.last.max(*last);
+        let rows: Vec<_> = self.last_use().into_iter().collect();
+        for rows in portions(&rows) {
+            let mut statement = self.usage.db.own_sql(self.last_use_statement(rows.len()));
+            for (key, last) in rows {
+                statement = statement.bind(key.to_string()).bind(stored(*last));
             }
-        }
-        for (key, last) in last_use {
-            transaction
-                .sql("UPDATE api_keys SET last_used_at = $1 WHERE id = $2")
-                .bind(stored(last))
-                .bind(key.to_string())
-                .execute(&mut **transaction)
-                .await?;
+            for (key, _) in rows {
+                statement = statement.bind(key.to_string());
+            }
+            statement.execute(&mut **transaction).await?;
         }
         Ok(())
     }
+
+    fn upsert(&self, table: &Upsert, rows: usize) -> Statement {
+        let db = &self.usage.db;
+        db.own_sql(table.statement(db.dialect(), rows))
+    }
+
+    fn last_use_statement(&self, rows: usize) -> String {
+        let dialect = self.usage.db.dialect();
+        let (number, integer) = (|number| dialect.parameter(number), dialect.integer());
+        let case = |row| {
+            let (key, last) = (number(2 * row + 1), number(2 * row + 2));
+            format!("WHEN {key} THEN CAST({last} AS {integer})")
+        };
+        let cases: Vec<String> = (0..rows).map(case).collect();
+        let keys: Vec<String> = (0..rows).map(|row| number(2 * rows + row + 1)).collect();
+        let (cases, keys) = (cases.join(" "), keys.join(", "));
+        format!("UPDATE api_keys SET last_used_at = CASE id {cases} END WHERE id IN ({keys})")
+    }
 }
 
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        for (row, counts) in self.rows.drain() {
-            let requests = counts.requests();
-            if !self.usage.shard_of(&row.who).pending.add(row, counts) {
-                self.usage.dropped.fetch_add(requests, Ordering::Relaxed);
-            }
-        }
+/// The values of [`SUMMED`] and [`LARGEST`].
+fn values(counts: &UsageCounts) -> [u64; 12] {
+    let [ok, elsewhere, refused, failed] = counts.answers;
+    [
+        counts.allowed,
+        counts.denied,
+        counts.failed,
+        counts.unauthenticated,
+        ok,
+        elsewhere,
+        refused,
+        failed,
+        counts.latency_us,
+        counts.bytes_in,
+        counts.bytes_out,
+        counts.latency_us_max,
+    ]
+}
+
+/// The rows in portions of few sizes.
+fn portions<Row>(mut rows: &[Row]) -> impl Iterator<Item = &[Row]> {
+    std::iter::from_fn(move || {
+        let size = ROWS_AT_ONCE.into_iter().find(|size| *size <= rows.len())?;
+        let (portion, rest) = rows.split_at(size);
+        rows = rest;
+        Some(portion)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_in_one_portion_and_portions_have_few_sizes() {
+        let rows: Vec<usize> = (0..139).collect();
+        let sizes: Vec<usize> = portions(&rows).map(<[_]>::len).collect();
+        assert_eq!(sizes, [64, 64, 8, 1, 1, 1]);
+        assert_eq!(portions(&rows).collect::<Vec<_>>().concat(), rows);
+    }
+
+    #[test]
+    fn there_is_a_value_for_each_column() {
+        assert_eq!(values(&UsageCounts::default()).len(), SUMMED.len() + 1);
     }
 }

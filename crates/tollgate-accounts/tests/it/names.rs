@@ -93,14 +93,10 @@ async fn the_name_of_a_route_may_be_long_and_of_any_script() {
     for letter in ["x", "\u{1f600}"] {
         let route = &Arc::from(letter.repeat(5_000));
         let outcome = Outcome::Allowed;
-        let event = UsageEvent {
-            who: &who,
-            route,
-            outcome,
-        };
+        let event = UsageEvent::new(Some(&who), route, outcome);
         fixture.accounts.usage().record(&event, fixture.now());
     }
     fixture.accounts.usage().flush().await.unwrap();
     let totals = fixture.accounts.usage().key_totals().await.unwrap();
-    assert_eq!(totals[0].allowed, 2);
+    assert_eq!(totals[0].counts.allowed, 2);
 }

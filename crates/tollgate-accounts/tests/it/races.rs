@@ -124,11 +124,7 @@ async fn processes_that_count_the_same_rows_at_once_lose_nothing_and_fail_never(
             for key in &keys {
                 let presented = Credential::ApiKey(key.secret.expose());
                 let who = super::fixture::identify(process, presented).await.unwrap();
-                let event = UsageEvent {
-                    who: &who,
-                    route: &route,
-                    outcome: Outcome::Allowed,
-                };
+                let event = UsageEvent::new(Some(&who), &route, Outcome::Allowed);
                 process.usage().record(&event, fixture.now());
             }
         }

@@ -151,15 +151,12 @@ async fn usage_that_stood_in_anothers_way_is_written_again_at_once() {
         END",
     );
     run(&fixture.place, trigger).await;
-    let event = UsageEvent {
-        who: &who,
-        route: &Arc::from("GET /limit"),
-        outcome: Outcome::Allowed,
-    };
+    let route = Arc::from("GET /limit");
+    let event = UsageEvent::new(Some(&who), &route, Outcome::Allowed);
     fixture.accounts.usage().record(&event, fixture.now());
     fixture.accounts.usage().flush().await.unwrap();
     let totals = fixture.accounts.usage().key_totals().await.unwrap();
-    assert_eq!(totals[0].allowed, 1);
+    assert_eq!(totals[0].counts.allowed, 1);
 }
 
 #[tokio::test]

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use sqlx::Row;
-use tollgate_accounts::{Credential, Identity, Outcome, UsageEvent};
+use tollgate::{ManualClock, Micros};
+use tollgate_accounts::{
+    Accounts, Asked, Credential, Identity, Outcome, Step, UsageCounts, UsageEvent, UsagePoint,
+};
+use tollgate_testkit::database::Engine;
 
-use super::fixture::Fixture;
+use super::ENGINE;
+use super::fixture::{Fixture, Place};
 
 impl Fixture {
     async fn new_key(&self, name: &str) -> Arc<Identity> {
@@ -27,14 +32,8 @@ impl Fixture {
 
     fn record(&self, who: &Identity, outcome: Outcome) {
         let route = &Arc::from("GET /limit");
-        self.accounts.usage().record(
-            &UsageEvent {
-                who,
-                route,
-                outcome,
-            },
-            self.now(),
-        );
+        let event = UsageEvent::new(Some(who), route, outcome);
+        self.accounts.usage().record(&event, self.now());
     }
 
     /// (key, user, minute, allowed, denied, failed)
@@ -150,17 +149,18 @@ async fn totals_list_keys_that_were_never_used_and_say_when_the_others_were() {
         .unwrap();
     assert_eq!(totals.len(), 2);
     assert_eq!(Some(&totals[0].key), used.key.as_ref());
-    assert_eq!(
-        (totals[0].allowed, totals[0].denied, totals[0].failed),
-        (1, 1, 0)
-    );
+    let counts = &totals[0].counts;
+    assert_eq!((counts.allowed, counts.denied, counts.failed), (1, 1, 0));
     assert_eq!(totals[0].last_used_at, Some(fixture.now()));
     assert_eq!(
         (totals[0].key_name.as_str(), totals[0].user_name.as_str()),
         ("used", "ann")
     );
     assert_eq!(Some(&totals[1].key), idle.key.as_ref());
-    assert_eq!((totals[1].allowed, totals[1].last_used_at), (0, None));
+    assert_eq!(
+        (&totals[1].counts, totals[1].last_used_at),
+        (&UsageCounts::default(), None)
+    );
 }
 
 #[tokio::test]
@@ -177,9 +177,23 @@ async fn rates_follow_each_key_second_by_second() {
     assert_eq!(rates.len(), 1);
     let rate = &rates[0];
     assert_eq!((&rate.key, &rate.user), (&key.key, &ann.id));
+    let counts = &rate.counts;
     assert_eq!(
-        (rate.current_per_s, rate.allowed, rate.denied, rate.failed),
+        (
+            rate.current_per_s,
+            counts.allowed,
+            counts.denied,
+            counts.failed
+        ),
         (11, 10, 1, 0)
+    );
+    assert_eq!(
+        fixture
+            .accounts
+            .usage()
+            .rate_of(key.key.as_ref().unwrap(), fixture.now())
+            .as_ref(),
+        Some(rate)
     );
     assert_eq!((rate.avg_1m, rate.avg_5m), (11.0 / 60.0, 11.0 / 300.0));
     assert_eq!(rate.last_seen, seen);
@@ -188,4 +202,350 @@ async fn rates_follow_each_key_second_by_second() {
         fixture.accounts.usage().rates(fixture.now())[0].current_per_s,
         0
     );
+}
+
+/// A request of which everything is known.
+fn measured<'a>(
+    who: Option<&'a Identity>,
+    route: &'a Arc<str>,
+    outcome: Outcome,
+) -> UsageEvent<'a> {
+    let (status, latency_us) = match outcome {
+        Outcome::Allowed => (200, 1_000),
+        Outcome::Denied => (429, 10),
+        Outcome::Failed => (502, 2_000),
+        Outcome::Unauthenticated => (401, 5),
+    };
+    UsageEvent {
+        status,
+        latency_us,
+        bytes_in: 7,
+        bytes_out: 100,
+        denied_by: match outcome {
+            Outcome::Denied => &["per-user.minute", "own.second"],
+            _ => &[],
+        },
+        ..UsageEvent::new(who, route, outcome)
+    }
+}
+
+#[tokio::test]
+async fn every_step_holds_all_counts_and_all_steps_add_up_to_the_same() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let key = fixture.new_key("ci").await;
+    let usage = fixture.accounts.usage();
+    let routes = [Arc::from("GET /a"), Arc::from("GET /b")];
+    // Ten batches over ten hours and two days: the clock begins at 13:46:40.
+    for _ in 0..10 {
+        for route in &routes {
+            for outcome in [Outcome::Allowed, Outcome::Denied, Outcome::Failed] {
+                usage.record(&measured(Some(&key), route, outcome), fixture.now());
+            }
+        }
+        usage.record_bytes(Some(&key), &routes[0], (1, 10), fixture.now());
+        usage.flush().await.unwrap();
+        fixture.advance_secs(4_100);
+    }
+    let asked = Asked::WithKey(key.key.clone().unwrap());
+    let expected = UsageCounts {
+        allowed: 20,
+        denied: 20,
+        failed: 20,
+        unauthenticated: 0,
+        answers: [20, 0, 20, 20],
+        latency_us: 20 * 3_010,
+        latency_us_max: 2_000,
+        bytes_in: 60 * 7 + 10,
+        bytes_out: 60 * 100 + 100,
+    };
+    for (step, points) in [(Step::Minute, 10), (Step::Hour, 10), (Step::Day, 2)] {
+        let series = usage
+            .series(&asked, step, Micros(0), fixture.now())
+            .await
+            .unwrap();
+        assert_eq!(series.len(), points, "{step:?}");
+        assert!(series.keys().all(|at| *at == step.start_of(*at)));
+        let sum = |of: fn(&UsageCounts) -> u64| {
+            series.values().map(|point| of(&point.counts)).sum::<u64>()
+        };
+        assert_eq!(sum(UsageCounts::requests), 60);
+        assert_eq!(sum(|counts| counts.answers[2]), 20);
+        assert_eq!(sum(|counts| counts.latency_us), expected.latency_us);
+        assert_eq!(sum(|counts| counts.bytes_in), expected.bytes_in);
+        assert_eq!(sum(|counts| counts.bytes_out), expected.bytes_out);
+        assert!(
+            series
+                .values()
+                .all(|point| point.counts.latency_us_max == 2_000)
+        );
+        for policy in ["per-user.minute", "own.second"] {
+            let denied: u64 = series.values().map(|point| point.denied_by[policy]).sum();
+            assert_eq!(denied, 20, "{step:?} {policy}");
+        }
+    }
+    let totals = fixture.other_process().await;
+    let totals = totals.usage().counts_by_key(Some(&key.user)).await.unwrap();
+    assert_eq!(totals[key.key.as_ref().unwrap()], expected);
+    let nobodys = usage.counts_by_key(Some(&"0".into())).await.unwrap();
+    assert!(nobodys.is_empty());
+}
+
+#[tokio::test]
+async fn a_range_begins_with_its_first_step_and_ends_before_its_last() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let key = fixture.new_key("ci").await;
+    for _ in 0..4 {
+        fixture.record(&key, Outcome::Allowed);
+        fixture.advance_secs(60);
+    }
+    let usage = fixture.accounts.usage();
+    usage.flush().await.unwrap();
+    let first = Step::Minute.start_of(Micros::from_secs(1_000_000));
+    let minute = |number: u64| Micros(first.0 + number * 60_000_000);
+    let begins = async |asked: Asked, from, to| -> Vec<Micros> {
+        let series = usage.series(&asked, Step::Minute, from, to).await.unwrap();
+        series.into_keys().collect()
+    };
+    let asked = || Asked::WithKey(key.key.clone().unwrap());
+    assert_eq!(
+        begins(asked(), minute(1), minute(3)).await,
+        [minute(1), minute(2)]
+    );
+    for other in [
+        Asked::Without(ann.id),
+        Asked::ByNobody,
+        Asked::WithKey("no key \0 ".into()),
+        Asked::Without("\0 ".into()),
+    ] {
+        assert!(begins(other, minute(0), minute(9)).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn requests_of_nobody_are_one_row_for_each_route_and_minute() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let usage = fixture.accounts.usage();
+    for route in [Arc::from("GET /a"), Arc::from("GET /b")] {
+        for _ in 0..50 {
+            usage.record(
+                &measured(None, &route, Outcome::Unauthenticated),
+                fixture.now(),
+            );
+        }
+    }
+    usage.flush().await.unwrap();
+    assert_eq!(fixture.rows().await.len(), 2);
+    let day = usage
+        .series(&Asked::ByNobody, Step::Day, Micros(0), fixture.now())
+        .await
+        .unwrap();
+    let counts = &day.values().next().unwrap().counts;
+    assert_eq!(
+        (day.len(), counts.unauthenticated, counts.answers),
+        (1, 100, [0, 0, 100, 0])
+    );
+}
+
+#[tokio::test]
+async fn more_rows_than_one_statement_takes_are_all_written_and_added_to() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let key = fixture.new_key("ci").await;
+    let usage = fixture.accounts.usage();
+    // Names that differ only where they are cut are one row.
+    let long = "x".repeat(600);
+    let routes = (0..139).map(|number| format!("GET /{number}"));
+    let routes: Vec<Arc<str>> = routes
+        .chain([long.clone() + "1", long + "2"])
+        .map(Arc::from)
+        .collect();
+    for _ in 0..2 {
+        for route in &routes {
+            usage.record(&measured(Some(&key), route, Outcome::Denied), fixture.now());
+        }
+        usage.flush().await.unwrap();
+    }
+    let rows = fixture.rows().await;
+    assert_eq!(rows.len(), 140);
+    let denied = rows.iter().map(|row| row.4).sum::<i64>();
+    assert_eq!(denied, 2 * 141);
+}
+
+#[tokio::test]
+async fn last_use_of_many_keys_is_written_for_each() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let mut keys = Vec::new();
+    for number in 0..10 {
+        keys.push(fixture.new_key(&number.to_string()).await);
+    }
+    for key in &keys[..9] {
+        fixture.record(key, Outcome::Allowed);
+        fixture.advance_secs(1);
+    }
+    fixture.accounts.usage().flush().await.unwrap();
+    for total in fixture.accounts.usage().key_totals().await.unwrap() {
+        let place = keys
+            .iter()
+            .position(|key| key.key.as_ref() == Some(&total.key))
+            .unwrap();
+        let used = Micros::from_secs(1_000_000 + place as u64);
+        assert_eq!(total.last_used_at, (place < 9).then_some(used));
+    }
+}
+
+#[tokio::test]
+async fn each_step_is_kept_as_long_as_it_is_to_be_and_the_others_are_left() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let key = fixture.new_key("ci").await;
+    let usage = fixture.accounts.usage();
+    let route = Arc::from("GET /limit");
+    let asked = Asked::WithKey(key.key.clone().unwrap());
+    // More rows than one step of pruning takes, in one minute.
+    for number in 0..1_100 {
+        let route = Arc::from(number.to_string());
+        usage.record(
+            &measured(Some(&key), &route, Outcome::Allowed),
+            fixture.now(),
+        );
+    }
+    usage.record(
+        &measured(Some(&key), &route, Outcome::Denied),
+        fixture.now(),
+    );
+    usage.flush().await.unwrap();
+    let kept = async || {
+        let mut kept = Vec::new();
+        for step in Step::ALL {
+            let series = usage
+                .series(&asked, step, Micros(0), fixture.now())
+                .await
+                .unwrap();
+            let points = series
+                .values()
+                .map(|point| (point.counts.requests(), point.denied_by.len()));
+            kept.push(points.collect::<Vec<_>>());
+        }
+        kept
+    };
+    let all = vec![(1_101, 2)];
+    assert_eq!(kept().await, [all.clone(), all.clone(), all.clone()]);
+    const DAY: u64 = 86_400;
+    let mut gone = 0;
+    for (days, left) in [(1, 3), (2, 2), (57, 2), (2, 1), (668, 1), (2, 0)] {
+        fixture.advance_secs(days * DAY);
+        gone += days;
+        usage.prune(fixture.now()).await.unwrap();
+        let points: Vec<bool> = kept().await.iter().map(|points| *points == all).collect();
+        assert_eq!(points, [left > 2, left > 1, left > 0], "after {gone} days");
+        let empty = kept()
+            .await
+            .iter()
+            .filter(|points| points.is_empty())
+            .count();
+        assert_eq!(empty, 3 - left);
+    }
+}
+
+#[tokio::test]
+async fn seconds_come_from_memory_with_all_counts() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let key = fixture.new_key("ci").await;
+    let usage = fixture.accounts.usage();
+    let route = Arc::from("GET /limit");
+    let start = fixture.now();
+    for outcome in [Outcome::Allowed, Outcome::Denied] {
+        usage.record(&measured(Some(&key), &route, outcome), fixture.now());
+        fixture.advance_secs(2);
+    }
+    let asked = Asked::WithKey(key.key.clone().unwrap());
+    let seconds = usage.seconds(&asked, start, fixture.now());
+    let begins: Vec<u64> = seconds.keys().map(|at| at.as_secs()).collect();
+    assert_eq!(begins, [1_000_000, 1_000_002]);
+    let first = &seconds[&start].counts;
+    assert_eq!(
+        (
+            first.allowed,
+            first.answers,
+            first.latency_us,
+            first.bytes_out
+        ),
+        (1, [1, 0, 0, 0], 1_000, 100)
+    );
+    assert!(usage.seconds(&asked, start, start).is_empty());
+    assert!(
+        usage
+            .seconds(&Asked::Without(ann.id), start, fixture.now())
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn usage_from_before_there_were_hours_and_days_is_in_them() {
+    let place = Place::new();
+    let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
+    let open = async || {
+        Accounts::open(place.settings(), clock.clone())
+            .await
+            .unwrap()
+    };
+    open().await.close().await;
+    let pool = place.pool().await;
+    // As the tables were before this change, with three minutes in two hours of one day.
+    let mut statements = vec![
+        "DROP TABLE usage_hours",
+        "DROP TABLE usage_days",
+        "DROP TABLE usage_denials",
+    ];
+    let usage = match ENGINE {
+        Some(Engine::MariaDb) => "DROP INDEX usage_by_time ON \"usage\"",
+        _ => "DROP INDEX usage_by_time",
+    };
+    statements.extend([usage, "DELETE FROM _sqlx_migrations WHERE version >= 4"]);
+    for statement in statements {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    for column in [
+        "unauthenticated",
+        "answers_2xx",
+        "answers_3xx",
+        "answers_4xx",
+        "answers_5xx",
+        "latency_us",
+        "latency_us_max",
+        "bytes_in",
+        "bytes_out",
+    ] {
+        let drop = format!("ALTER TABLE \"usage\" DROP COLUMN {column}");
+        sqlx::query(sqlx::AssertSqlSafe(drop))
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    for second in [3_600, 3_660, 7_200] {
+        let insert = format!(
+            "INSERT INTO \"usage\" (key_id, user_id, route, bucket_start, allowed, denied, failed) VALUES ('', 'guest', 'r', {second}000000, 5, 2, 1)"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(insert))
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    let accounts = open().await;
+    let points = async |step| -> Vec<(u64, u64, u64)> {
+        let asked = Asked::Without("guest".into());
+        let series = accounts
+            .usage()
+            .series(&asked, step, Micros(0), Micros::from_secs(86_400))
+            .await
+            .unwrap();
+        let point = |(at, point): (&Micros, &UsagePoint)| {
+            (at.as_secs(), point.counts.allowed, point.counts.requests())
+        };
+        series.iter().map(point).collect()
+    };
+    assert_eq!(
+        points(Step::Minute).await,
+        [(3_600, 5, 8), (3_660, 5, 8), (7_200, 5, 8)]
+    );
+    assert_eq!(points(Step::Hour).await, [(3_600, 10, 16), (7_200, 5, 8)]);
+    assert_eq!(points(Step::Day).await, [(0, 15, 24)]);
 }

@@ -11,7 +11,7 @@ mod home;
 mod keys;
 mod login;
 mod logout;
-mod monitor;
+pub(crate) mod monitor;
 mod openapi;
 pub(crate) mod pages;
 mod protect;
@@ -35,7 +35,9 @@ use tollgate_gateway::page::{Links, Site};
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{Builtin, RuleSet};
 
+use crate::monitor::Monitor;
 use protect::Protection;
+pub(crate) use time::rfc3339;
 use turns::Turns;
 
 /// What the parts of the gateway answer from.
@@ -48,6 +50,8 @@ pub(crate) struct Builtins {
     protection: Protection,
     login_turns: Turns,
     openapi: Bytes,
+    /// `None` where nothing streams.
+    monitor: Option<Arc<Monitor>>,
 }
 
 impl Builtins {
@@ -66,12 +70,19 @@ impl Builtins {
             protection: Protection::new(&rules.accounts.protection)?,
             login_turns: Turns::new(),
             openapi: openapi::document(&rules).to_string().into(),
+            monitor: None,
             rules,
             // Whoever calls a built-in changes what is their own.
             accounts: accounts.acting_as(Actor::Owner),
             store,
             clock,
         })
+    }
+
+    /// The same with streams of what goes on.
+    pub(crate) fn with_monitor(self, monitor: Arc<Monitor>) -> Self {
+        let monitor = Some(monitor);
+        Builtins { monitor, ..self }
     }
 
     /// Answers one request. HEAD is a GET whose body the connection leaves out.

@@ -1,5 +1,12 @@
-//! How fast each API key is used, and what is left of it.
+//! How fast each API key is used, what is left of it, and what it has used over time.
 
+mod counts;
+mod csv;
+mod live;
+mod query;
+mod series;
+
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -8,21 +15,28 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use tollgate::{Micros, Policy};
-use tollgate_accounts::{KeyId, KeyRate, KeySummary, KeyTotal, Terms, UserId};
+use tollgate_accounts::{Asked, Identity, KeyId, KeyRate, KeySummary, Terms, UsageCounts, UserId};
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{KeyPart, Limit, Subject};
 
 use super::{Builtins, account, answer, time, unreachable};
+use counts::Counts;
+use csv::Csv;
+pub(crate) use query::Query;
+use query::Sort;
 
 /// The use of some keys at one instant.
 #[derive(Serialize)]
 pub(crate) struct KeysInUse {
     as_of: String,
+    /// How many there are, shown or not.
+    total: usize,
     keys: Vec<KeyInUse>,
 }
 
-/// The use of one key. Counts are over its whole life, rates are requests per second, refused ones included.
+/// The use of one key. Counts go as far back as usage by days is kept, rates are requests per second, refused ones
+/// included.
 #[derive(Serialize)]
 pub(crate) struct KeyInUse {
     id: String,
@@ -32,66 +46,164 @@ pub(crate) struct KeyInUse {
     current_per_s: u32,
     avg_1m: f64,
     avg_5m: f64,
-    allowed: u64,
-    denied: u64,
-    failed: u64,
+    #[serde(flatten)]
+    counts: Counts,
     /// What passes now; `None` when nothing limits the key by who uses it.
     remaining: Option<u64>,
     last_seen: Option<String>,
 }
 
+/// What a path below the monitor's asks for.
+enum Part<'p> {
+    Keys,
+    Key(&'p str),
+    Series(&'p str),
+    Live,
+}
+
+impl<'p> Part<'p> {
+    /// `keys` may be part of the route's pattern or not.
+    fn of(rest: &'p str) -> Option<Self> {
+        let below = match rest.split_once('/') {
+            Some(("keys", below)) => below,
+            _ if rest == "keys" => "",
+            _ => rest,
+        };
+        match below.split_once('/') {
+            None if below.is_empty() => Some(Part::Keys),
+            None if below == "live" => Some(Part::Live),
+            None => Some(Part::Key(below)),
+            Some((id, "series")) => Some(Part::Series(id)),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Whether somebody may see the use of everybody, and the traffic of the whole gateway: administrators who have logged in.
+/// What an API key of theirs is lent to sees their own.
+fn sees_everything(who: &Identity) -> bool {
+    who.is_administrator() && who.via != Via::ApiKey
+}
+
 impl Builtins {
     pub(super) async fn monitor(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
-        let own = self.keys(Some(&account(call)?.user), &call.of).await?;
-        match call.rest.as_str() {
-            "" => answer::json(StatusCode::OK, &own),
-            id => {
-                let key = own.keys.into_iter().find(|key| key.id == id);
-                answer::json(StatusCode::OK, &key.ok_or_else(Refusal::not_found)?)
+        let who = account(call)?;
+        let own = (!sees_everything(who)).then_some(&who.user);
+        let query = Query::read(call.request.uri().query(), call.request.headers())?;
+        match Part::of(&call.rest).ok_or_else(Refusal::not_found)? {
+            Part::Keys => self.keys(own, &call.of, &query).await,
+            Part::Key(id) => {
+                let mut keys = self
+                    .keys_in_use(own, &call.of, &Query::default())
+                    .await?
+                    .keys;
+                keys.retain(|key| key.id == id);
+                answer::json(StatusCode::OK, keys.first().ok_or_else(Refusal::not_found)?)
             }
+            Part::Series("-") if own.is_some() => {
+                self.series("-", &Asked::Without(who.user.clone()), &query)
+                    .await
+            }
+            Part::Series("-") => self.series_of_anybody("-", &query).await,
+            Part::Series(id) => {
+                let keys = self.accounts.list_keys(&who.user).await;
+                let keys = keys.map_err(|error| unreachable(&error))?;
+                match keys.into_iter().find(|key| key.id.as_str() == id) {
+                    Some(key) => self.series(id, &Asked::WithKey(key.id), &query).await,
+                    None if own.is_none() => self.series_of_anybody(id, &query).await,
+                    None => Err(Refusal::not_found()),
+                }
+            }
+            // It streams, so it is answered elsewhere.
+            Part::Live => Err(Refusal::not_found()),
         }
     }
 
-    /// The keys of one user, or of all for an administrator, the newest first; `of` are the limits whose rest is shown.
+    /// The keys of one user, or of all for an administrator; `of` are the limits whose rest is shown.
     pub(crate) async fn keys(
         &self,
         user: Option<&UserId>,
         of: &[Arc<Limit>],
+        query: &Query,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let keys = self.keys_in_use(user, of, query).await?;
+        if !query.csv {
+            return answer::json(StatusCode::OK, &keys);
+        }
+        const NAMED: [&str; 9] = [
+            "id",
+            "name",
+            "hint",
+            "user",
+            "current_per_s",
+            "avg_1m",
+            "avg_5m",
+            "remaining",
+            "last_seen",
+        ];
+        let mut csv = Csv::new(NAMED.into_iter().chain(Counts::COLUMNS));
+        for key in keys.keys {
+            let remaining = key.remaining.map(|units| units.to_string());
+            let rates = [
+                key.current_per_s.to_string(),
+                key.avg_1m.to_string(),
+                key.avg_5m.to_string(),
+            ];
+            let cells = [key.id, key.name, key.hint, key.user]
+                .into_iter()
+                .chain(rates);
+            let cells = cells.chain([
+                remaining.unwrap_or_default(),
+                key.last_seen.unwrap_or_default(),
+            ]);
+            csv.line(cells.chain(key.counts.cells()));
+        }
+        Ok(csv.answer())
+    }
+
+    /// The newest first, unless another order is asked for.
+    async fn keys_in_use(
+        &self,
+        user: Option<&UserId>,
+        of: &[Arc<Limit>],
+        query: &Query,
     ) -> Result<KeysInUse, Refusal> {
         let keys = match user {
             Some(user) => self.accounts.list_keys(user).await,
             None => self.accounts.list_all_keys().await,
         };
         let keys = keys.map_err(|error| unreachable(&error))?;
-        let totals = self
-            .accounts
-            .usage()
-            .key_totals()
-            .await
-            .map_err(|error| unreachable(&error))?;
-        let totals: HashMap<KeyId, KeyTotal> = totals
-            .into_iter()
-            .map(|total| (total.key.clone(), total))
-            .collect();
+        let usage = self.accounts.usage();
+        let written = usage.counts_by_key(user).await;
+        let written = written.map_err(|error| unreachable(&error))?;
         let now = self.now();
-        let rates = self.accounts.usage().rates(now).into_iter();
-        let rates: HashMap<KeyId, KeyRate> = rates
-            .filter_map(|rate| Some((rate.key.clone()?, rate)))
-            .collect();
-        let limits: Vec<Arc<Limit>> = of
+        let rates: HashMap<KeyId, KeyRate> = keys
             .iter()
-            .filter(|limit| is_by_user(limit))
-            .cloned()
+            .filter_map(|key| Some((key.id.clone(), usage.rate_of(&key.id, now)?)))
             .collect();
         let terms = self.accounts.terms_of_keys(user).await;
         let terms = terms.map_err(|error| unreachable(&error))?;
-        let in_use = |key: &KeySummary| {
-            let remaining = self.remaining_of(key, &limits, &terms.of(&key.user, &key.id), now);
-            KeyInUse::new(key, totals.get(&key.id), rates.get(&key.id), remaining)
-        };
+        let mut used: Vec<Use<'_>> = keys
+            .iter()
+            .map(|key| Use::of(key, written.get(&key.id), rates.get(&key.id)))
+            .collect();
+        match query.sort {
+            None => {}
+            Some(Sort::Rate) => used.sort_by(|one, other| other.per_s().total_cmp(&one.per_s())),
+            Some(Sort::Denied) => used.sort_by_key(|used| Reverse(used.counts.denied)),
+            Some(Sort::LastSeen) => used.sort_by_key(|used| Reverse(used.last_seen)),
+        }
+        let limits = by_user(of);
+        let shown = used.iter().skip(query.offset).take(query.limit());
         Ok(KeysInUse {
             as_of: time::rfc3339(now),
-            keys: keys.iter().map(in_use).collect(),
+            total: keys.len(),
+            keys: shown
+                .map(|used| {
+                    let terms = terms.of(&used.key.user, &used.key.id);
+                    KeyInUse::new(used, self.remaining_of(used.key, &limits, &terms, now))
+                })
+                .collect(),
         })
     }
 
@@ -137,18 +249,43 @@ fn is_by_user(limit: &Limit) -> bool {
     limit.key.parts().iter().all(by_user)
 }
 
-impl KeyInUse {
+/// The limits of which that can be said, for keys.
+fn by_user(limits: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
+    let limits = limits.iter().filter(|limit| is_by_user(limit));
+    limits.cloned().collect()
+}
+
+/// A key with what is known of its use.
+struct Use<'k> {
+    key: &'k KeySummary,
+    rate: Option<&'k KeyRate>,
+    counts: UsageCounts,
+    last_seen: Option<Micros>,
+}
+
+impl<'k> Use<'k> {
     /// The database knows earlier processes and memory knows the last second: of both counts the larger is right.
-    fn new(
-        key: &KeySummary,
-        total: Option<&KeyTotal>,
-        rate: Option<&KeyRate>,
-        remaining: Option<u64>,
-    ) -> Self {
-        let larger = |of_total: fn(&KeyTotal) -> u64, of_rate: fn(&KeyRate) -> u64| {
-            total.map_or(0, of_total).max(rate.map_or(0, of_rate))
-        };
-        let last_seen = key.last_used_at.max(rate.map(|rate| rate.last_seen));
+    fn of(key: &'k KeySummary, written: Option<&UsageCounts>, rate: Option<&'k KeyRate>) -> Self {
+        let followed = rate.map(|rate| &rate.counts);
+        Use {
+            key,
+            rate,
+            counts: match (written, followed) {
+                (Some(written), Some(followed)) => written.larger(followed),
+                (one, other) => one.or(other).cloned().unwrap_or_default(),
+            },
+            last_seen: key.last_used_at.max(rate.map(|rate| rate.last_seen)),
+        }
+    }
+
+    fn per_s(&self) -> f64 {
+        self.rate.map_or(0.0, |rate| rate.avg_1m)
+    }
+}
+
+impl KeyInUse {
+    fn new(used: &Use<'_>, remaining: Option<u64>) -> Self {
+        let (key, rate) = (used.key, used.rate);
         KeyInUse {
             id: key.id.to_string(),
             name: key.name.clone(),
@@ -157,11 +294,9 @@ impl KeyInUse {
             current_per_s: rate.map_or(0, |rate| rate.current_per_s),
             avg_1m: rounded(rate.map_or(0.0, |rate| rate.avg_1m)),
             avg_5m: rounded(rate.map_or(0.0, |rate| rate.avg_5m)),
-            allowed: larger(|total| total.allowed, |rate| rate.allowed),
-            denied: larger(|total| total.denied, |rate| rate.denied),
-            failed: larger(|total| total.failed, |rate| rate.failed),
+            counts: Counts::from(&used.counts),
             remaining,
-            last_seen: last_seen.map(time::rfc3339),
+            last_seen: used.last_seen.map(time::rfc3339),
         }
     }
 }

@@ -18,12 +18,16 @@ const KNOWN: [&str; 8] = [
 pub(super) fn document(rules: &RuleSet) -> Value {
     let mut parts: Value = serde_json::from_str(PARTS).unwrap_or_default();
     let mut paths = Map::new();
-    for (pattern, method, route) in rules.routes.endpoints() {
+    let endpoints = rules.routes.endpoints();
+    for (pattern, method, route, part) in endpoints.flat_map(|(pattern, method, route)| {
+        let parts = monitor::parts(pattern, route).into_iter();
+        parts.map(move |(pattern, part)| (pattern, method, route, part))
+    }) {
         let path = paths
             .entry(pattern.replace("{*", "{"))
-            .or_insert_with(|| path_item(pattern));
+            .or_insert_with(|| path_item(&pattern));
         for name in names(method) {
-            let Some(operation) = operation(&parts, rules, &name, route) else {
+            let Some(operation) = operation(&parts, rules, &format!("{part}{name}"), route) else {
                 continue;
             };
             // A method that is named goes before any method, whichever comes first.
@@ -201,5 +205,6 @@ fn header(name: &str) -> Value {
     json!({ "$ref": format!("#/components/headers/{name}") })
 }
 
+mod monitor;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use tollgate_gateway::builtin::Call;
 use tollgate_rules::RuleSet;
 
 use crate::builtin::{Builtins, unreachable};
+use crate::monitor::Monitor;
 
 /// Calls that are worked on at the same time.
 const CALLS_AT_ONCE_MAX: usize = 256;
@@ -19,6 +20,7 @@ pub(super) fn start(
     accounts: &Accounts,
     store: &Arc<MemoryStore>,
     clock: &Arc<dyn Clock>,
+    monitor: &Arc<Monitor>,
     waiting: mpsc::Receiver<Call>,
 ) -> Result<Arc<Builtins>, PolicyError> {
     let builtins = Builtins::new(
@@ -27,7 +29,7 @@ pub(super) fn start(
         Arc::clone(store),
         Arc::clone(clock),
     )?;
-    let builtins = Arc::new(builtins);
+    let builtins = Arc::new(builtins.with_monitor(Arc::clone(monitor)));
     tokio::spawn(answer_calls(
         Arc::clone(&builtins),
         accounts.clone(),
@@ -55,7 +57,7 @@ async fn answer_calls(
         tokio::spawn(async move {
             match call {
                 Call::Answer(call) => {
-                    let answer = builtins.answer(&call).await;
+                    let answer = builtins.respond(&call).await;
                     let _ = call.reply.send(answer);
                 }
                 Call::Identify { question, reply } => {

@@ -22,6 +22,7 @@ use tollgate_rules::{Action, RuleSet};
 use crate::args::ServeArgs;
 use crate::builtin::Builtins;
 use crate::failure::Failure;
+use crate::monitor::Monitor;
 use admin::Admin;
 use counters::Counters;
 use data_dir::DataDir;
@@ -70,14 +71,21 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     );
     let gateway = gateway.map_err(|error| Failure::because("cannot start", error.as_ref()))?;
 
+    let (stop, stopping) = watch::channel(false);
+    let monitor = Monitor::start(
+        Arc::clone(&gateway),
+        accounts.clone(),
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        stopping.clone(),
+    );
     let builtins = match &accounts {
         Some(accounts) => Some(
-            control::start(&rules, accounts, &store, &clock, waiting)
+            control::start(&rules, accounts, &store, &clock, &monitor, waiting)
                 .map_err(|error| Failure::because("cannot start", &error))?,
         ),
         None => None,
     };
-    let (stop, stopping) = watch::channel(false);
     let admin = Admin {
         gateway: Arc::clone(&gateway),
         rules: Arc::clone(&rules),
@@ -86,6 +94,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         clock,
         held,
         builtins,
+        monitor,
         stopping: stopping.clone(),
     };
     admin::start(admin, data.path(), args.admin).await?;
@@ -139,6 +148,11 @@ async fn open_accounts(
     settings.token_ttl = rules.accounts.token_ttl;
     settings.offline_ttl = rules.accounts.offline_ttl;
     settings.password_chars_min = rules.accounts.password_chars_min;
+    settings.usage_kept = tollgate_accounts::UsageKept {
+        minutes: rules.accounts.usage_minutes_ttl,
+        hours: rules.accounts.usage_hours_ttl,
+        days: rules.accounts.usage_days_ttl,
+    };
     settings.audit_kept = rules.accounts.audit_kept;
     settings.limits = Some(Arc::new(limits::LimitsOf(Arc::clone(rules))));
     let accounts = Accounts::open_or_wait(settings, Arc::clone(clock)).await;

@@ -11,6 +11,7 @@ mod faults;
 mod hello_by_ip;
 mod hourly_module;
 mod life;
+mod monitor;
 mod pages;
 mod parallel;
 mod penalty;

@@ -9,6 +9,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::error::ClientError;
+use crate::metered::BytesIn;
 
 /// A client's body on its way to an upstream.
 pub(crate) struct ClientBody {
@@ -17,15 +18,17 @@ pub(crate) struct ClientBody {
     bytes_left: u64,
     /// What is still to come; `None` where nobody knows, and it goes on in chunks.
     length_left: Option<u64>,
+    came: Option<BytesIn>,
 }
 
 impl ClientBody {
     /// The body, unless there is nothing to come.
-    pub(crate) fn new(incoming: Incoming, bytes_max: u64) -> Option<Self> {
+    pub(crate) fn new(incoming: Incoming, bytes_max: u64, came: Option<&BytesIn>) -> Option<Self> {
         (!incoming.is_end_stream()).then(|| ClientBody {
             bytes_left: bytes_max,
             length_left: incoming.size_hint().exact(),
             incoming,
+            came: came.cloned(),
         })
     }
 
@@ -84,6 +87,9 @@ impl ClientBody {
             .bytes_left
             .checked_sub(part.len() as u64)
             .ok_or(ClientError::TooLarge)?;
+        if let Some(came) = &self.came {
+            came.came(part.len());
+        }
         Poll::Ready(Ok(Some(part)))
     }
 }

@@ -18,6 +18,7 @@ use super::pool::{Lease, Pool};
 use super::request::OutgoingRequest;
 use crate::body::Body;
 use crate::gateway::{Gateway, Server};
+use crate::metered::BytesIn;
 use crate::refusal::Refusal;
 
 /// Room for the head of a usual request.
@@ -34,6 +35,8 @@ pub(crate) struct Forwarded<'a> {
     /// How much of the path the pattern spells out.
     pub(crate) literal_bytes: usize,
     pub(crate) who: Identify<'a>,
+    /// Where the bytes of the body are counted as they come.
+    pub(crate) bytes_in: Option<&'a BytesIn>,
 }
 
 /// Sends the request on, and answers with what comes back.
@@ -49,7 +52,7 @@ pub(crate) async fn forward(
     if declared_length(parts) > body_bytes_max {
         return Err(Refusal::too_large(body_bytes_max));
     }
-    let body = ClientBody::new(body, body_bytes_max);
+    let body = ClientBody::new(body, body_bytes_max, to.bytes_in);
     let head = head(parts, body.as_ref(), server, &to)?;
     let mut request = OutgoingRequest::new(head, body, parts.method.is_safe());
 

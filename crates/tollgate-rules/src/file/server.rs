@@ -12,7 +12,8 @@ use crate::{Accounts, CookieSecure, Counters, Fields, LegacyFields, Protection, 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const DATABASES: &str = "write `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DATABASE` or `mysql://USER:PASSWORD@HOST/DATABASE`";
-const DAY_S: u64 = 86_400;
+const HOUR_S: u64 = 3_600;
+const DAY_S: u64 = 24 * HOUR_S;
 const YEAR_S: u64 = 365 * DAY_S;
 
 type MaybeTable<'s, 't> = Option<Table<'s, 't>>;
@@ -136,6 +137,9 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
         offline_ttl: reader.seconds("offline_ttl_s", 1_800, 300),
         password_chars_min: reader.number("password_chars_min", 1, 128, 8) as usize,
         audit_kept: Duration::from_secs(DAY_S * reader.number("audit_kept_days", 1, 36_500, 365)),
+        usage_minutes_ttl: reader.kept("usage_minutes_ttl_s", HOUR_S, 2 * DAY_S),
+        usage_hours_ttl: reader.kept("usage_hours_ttl_s", DAY_S, 60 * DAY_S),
+        usage_days_ttl: reader.kept("usage_days_ttl_s", DAY_S, 730 * DAY_S),
         protection: quotas,
     };
     reader.finish();
@@ -184,6 +188,11 @@ impl<'s, 't> Settings<'s, 't> {
 
     fn seconds(&mut self, key: &'static str, high: u64, default: u64) -> Duration {
         Duration::from_secs(self.number(key, 1, high, default))
+    }
+
+    /// How long something is kept: a century at most.
+    fn kept(&mut self, key: &'static str, low: u64, default: u64) -> Duration {
+        Duration::from_secs(self.number(key, low, 100 * YEAR_S, default))
     }
 
     fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {

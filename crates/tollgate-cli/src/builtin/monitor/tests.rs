@@ -29,11 +29,8 @@ async fn keys_show_their_use_and_no_other_user_sees_them() {
         .unwrap()
         .unwrap();
     for outcome in [Outcome::Allowed, Outcome::Allowed, Outcome::Denied] {
-        let event = UsageEvent {
-            who: &who,
-            route: &"/limit".into(),
-            outcome,
-        };
+        let route = "/limit".into();
+        let event = UsageEvent::new(Some(&who), &route, outcome);
         site.accounts.usage().record(&event, site.builtins.now());
     }
     site.clock.advance(Duration::from_secs(1));
@@ -69,7 +66,8 @@ async fn keys_show_their_use_and_no_other_user_sees_them() {
 
     let others = json(&site.get(Builtin::Monitor, Some(&bob)).await.unwrap());
     assert_eq!(others["keys"], Value::Array(Vec::new()));
-    let all = site.builtins.keys(None, &[]).await.unwrap();
+    let query = Query::default();
+    let all = site.builtins.keys_in_use(None, &[], &query).await.unwrap();
     assert_eq!(all.keys.len(), 2);
     assert_eq!(
         site.get(Builtin::Monitor, None)
@@ -91,16 +89,9 @@ async fn counts_are_those_of_the_whole_life_of_a_key() {
         .unwrap();
     site.accounts.revoke_key(None, &key.id).await.unwrap();
     let keys = site.accounts.list_keys(&ann.user).await.unwrap();
-    let total = |allowed| KeyTotal {
-        key: key.id.clone(),
-        key_name: String::new(),
-        hint: String::new(),
-        user: ann.user.clone(),
-        user_name: String::new(),
+    let counts = |allowed| UsageCounts {
         allowed,
-        denied: 0,
-        failed: 0,
-        last_used_at: None,
+        ..UsageCounts::default()
     };
     let rate = KeyRate {
         key: Some(key.id.clone()),
@@ -108,14 +99,12 @@ async fn counts_are_those_of_the_whole_life_of_a_key() {
         current_per_s: 0,
         avg_1m: 0.0,
         avg_5m: 0.0,
-        allowed: 7,
-        denied: 0,
-        failed: 0,
+        counts: counts(7),
         last_seen: Micros::from_secs(1),
     };
-    for (of_total, shown) in [(6, 7), (100, 100)] {
-        let in_use = KeyInUse::new(&keys[0], Some(&total(of_total)), Some(&rate), None);
-        assert_eq!(in_use.allowed, shown);
+    for (written, shown) in [(6, 7), (100, 100)] {
+        let used = Use::of(&keys[0], Some(&counts(written)), Some(&rate));
+        assert_eq!(used.counts.allowed, shown);
     }
     assert_eq!(
         site.builtins

@@ -24,7 +24,7 @@ fn each_preset_is_documented_with_its_routes_and_nothing_points_nowhere() {
         ("hello-by-ip", "/hello/{name}"),
         ("pages", "/see_remaining_limit"),
         ("hourly-module", "/"),
-        ("per-api-key", "/monitor/keys/{rest}"),
+        ("per-api-key", "/monitor/keys/{id}/series"),
     ] {
         let document = document(&rules(preset));
         assert!(

@@ -5,6 +5,7 @@ mod answer;
 mod audit;
 mod callers;
 mod counters;
+mod monitor;
 mod plans;
 mod quotas;
 
@@ -29,6 +30,7 @@ use tollgate_rules::RuleSet;
 
 use super::MaybeBuiltins;
 use crate::failure::Failure;
+use crate::monitor::Monitor;
 
 /// The socket's name in the data directory.
 pub(crate) const SOCKET: &str = "admin.sock";
@@ -42,6 +44,7 @@ pub(crate) struct Admin {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) held: Option<Arc<ManualClock>>,
     pub(super) builtins: MaybeBuiltins,
+    pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -67,11 +70,7 @@ pub(super) async fn start(
     let listener = tokio::net::UnixListener::bind(&socket).map_err(failed)?;
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let mut everything = public(Arc::clone(&admin))
-        .merge(management(Arc::clone(&admin)).layer(Extension(Actor::Local)))
-        .route(
-            "/monitor/keys",
-            get(monitor_keys).with_state(Arc::clone(&admin)),
-        );
+        .merge(management(Arc::clone(&admin)).layer(Extension(Actor::Local)));
     if let Some(held) = &admin.held {
         everything = everything.route(
             "/clock/advance",
@@ -98,6 +97,7 @@ pub(crate) fn management(admin: Arc<Admin>) -> Router {
         .merge(plans::routes())
         .merge(callers::routes())
         .merge(audit::routes())
+        .merge(monitor::routes())
         .with_state(admin)
 }
 
@@ -145,20 +145,6 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         text,
     )
         .into_response()
-}
-
-async fn monitor_keys(State(admin): State<Arc<Admin>>) -> Response {
-    let Some(builtins) = &admin.builtins else {
-        return (StatusCode::NOT_FOUND, "these rules have no accounts\n").into_response();
-    };
-    match builtins.keys(None, &admin.rules.limits).await {
-        Ok(keys) => Json(keys).into_response(),
-        Err(refusal) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{}\n", refusal.detail()),
-        )
-            .into_response(),
-    }
 }
 
 #[derive(serde::Deserialize)]

@@ -1,0 +1,218 @@
+//! A stream of what goes on: for a user of their own keys and what is left, for whoever sees everything of all.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response};
+use serde::Serialize;
+use tollgate::Micros;
+use tollgate_accounts::{Identity, KeyRate, KeySummary, TermsOfKeys};
+use tollgate_gateway::builtin::{BuiltinCall, Content, Pushed};
+use tollgate_gateway::page::Window;
+use tollgate_gateway::refusal::Refusal;
+use tollgate_rules::{Builtin, Limit, Subject};
+
+use super::super::{Builtins, account, time};
+use super::counts::Counts;
+use super::{Part, by_user, rounded, sees_everything};
+use crate::monitor::{Source, json_event, stream};
+
+/// How many events there are from one look for new keys to the next.
+const LOOK_EVERY: u32 = 10;
+
+/// One event: what a user's keys do, and what is left for the user.
+#[derive(Serialize)]
+struct Event<'e> {
+    as_of: String,
+    user: Option<&'e str>,
+    keys: Vec<KeyNow<'e>>,
+    without_key: Option<RateNow>,
+    windows: Vec<WindowNow>,
+    /// What passes now; `None` where nothing limits.
+    available_now: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct KeyNow<'e> {
+    id: &'e str,
+    name: &'e str,
+    hint: &'e str,
+    remaining: Option<u64>,
+    #[serde(flatten)]
+    rate: RateNow,
+}
+
+/// Rates, and counts since this gateway follows whom they are of.
+#[derive(Serialize)]
+struct RateNow {
+    current_per_s: u32,
+    avg_1m: f64,
+    avg_5m: f64,
+    #[serde(flatten)]
+    counts: Counts,
+    last_seen: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WindowNow {
+    name: String,
+    limit: u64,
+    used: u64,
+    remaining: u64,
+    resets_in: Option<u64>,
+}
+
+/// The events of one user.
+struct Own {
+    builtins: Arc<Builtins>,
+    who: Arc<Identity>,
+    limits: Vec<Arc<Limit>>,
+    keys: Vec<KeySummary>,
+    terms: TermsOfKeys,
+    events: u32,
+}
+
+impl Builtins {
+    /// Answers one request, also those whose answer streams.
+    pub(crate) async fn respond(
+        self: &Arc<Self>,
+        call: &BuiltinCall,
+    ) -> Result<Response<Content>, Refusal> {
+        let is_get = matches!(*call.request.method(), Method::GET | Method::HEAD);
+        if is_get
+            && call.builtin == Builtin::Monitor
+            && matches!(Part::of(&call.rest), Some(Part::Live))
+        {
+            return Ok(self.live(call)?.map(Content::Pushed));
+        }
+        Ok(self.answer(call).await?.map(Content::from))
+    }
+
+    fn live(self: &Arc<Self>, call: &BuiltinCall) -> Result<Response<Pushed>, Refusal> {
+        account(call)?;
+        let who = call
+            .caller
+            .identity
+            .as_ref()
+            .ok_or_else(Refusal::no_credentials)?;
+        let monitor = self.monitor.as_ref().ok_or_else(Refusal::not_found)?;
+        let full = || Refusal::unavailable("Too many streams are open.");
+        let place = monitor.users.take(who.user.as_str()).ok_or_else(full)?;
+        if sees_everything(who) {
+            return Ok(stream(monitor, place, monitor.everything()));
+        }
+        let own = Own {
+            builtins: Arc::clone(self),
+            who: Arc::clone(who),
+            limits: by_user(&call.of),
+            keys: Vec::new(),
+            terms: TermsOfKeys::default(),
+            events: 0,
+        };
+        Ok(stream(monitor, place, own))
+    }
+}
+
+impl Source for Own {
+    /// Ends with the session, or whatever else the caller was known by.
+    async fn event(&mut self) -> Option<Bytes> {
+        let now = self.builtins.now();
+        if !self.who.is_alive() || self.who.expires_at.is_some_and(|end| end <= now) {
+            return None;
+        }
+        if self.events.is_multiple_of(LOOK_EVERY) {
+            let accounts = &self.builtins.accounts;
+            if let Ok(keys) = accounts.list_keys(&self.who.user).await
+                && let Ok(terms) = accounts.terms_of_keys(Some(&self.who.user)).await
+            {
+                (self.keys, self.terms) = (keys, terms);
+            }
+        }
+        self.events += 1;
+        Some(json_event(&self.now(now)))
+    }
+}
+
+impl Own {
+    fn now(&self, now: Micros) -> Event<'_> {
+        let usage = self.builtins.accounts.usage();
+        let key_now = |key: &'_ KeySummary| {
+            let rate = usage.rate_of(&key.id, now);
+            let terms = self.terms.of(&key.user, &key.id);
+            let remaining = self.builtins.remaining_of(key, &self.limits, &terms, now);
+            (remaining, RateNow::of(rate))
+        };
+        let live = self.keys.iter().filter(|key| key.is_live(now));
+        let keys = live.map(|key| {
+            let (remaining, rate) = key_now(key);
+            KeyNow {
+                id: key.id.as_str(),
+                name: &key.name,
+                hint: &key.hint,
+                remaining,
+                rate,
+            }
+        });
+        let (windows, available_now) = self.windows();
+        let without_key = usage.rate_of_user(&self.who.user, now);
+        Event {
+            as_of: time::rfc3339(now),
+            user: self.who.name.as_deref(),
+            keys: keys.collect(),
+            without_key: without_key.map(|rate| RateNow::of(Some(rate))),
+            windows,
+            available_now,
+        }
+    }
+
+    fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
+        let headers = HeaderMap::new();
+        let subject = Subject {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            user: Some(self.who.user.as_str()),
+            user_name: self.who.name.as_deref(),
+            api_key: self.who.key.as_ref().map(|key| key.as_str()),
+            headers: &headers,
+            query: None,
+            route: "",
+        };
+        let (own, terms) = (&self.who.own, Some(&self.who.terms));
+        match self.builtins.standings(&self.limits, &subject, own, terms) {
+            Ok(standings) => {
+                let windows = standings.windows.into_iter().map(WindowNow::from);
+                (windows.collect(), standings.available)
+            }
+            // Who came by session stands nowhere under a limit by key.
+            Err(_) => (Vec::new(), None),
+        }
+    }
+}
+
+impl RateNow {
+    fn of(rate: Option<KeyRate>) -> Self {
+        let counts = rate
+            .as_ref()
+            .map(|rate| rate.counts.clone())
+            .unwrap_or_default();
+        RateNow {
+            current_per_s: rate.as_ref().map_or(0, |rate| rate.current_per_s),
+            avg_1m: rounded(rate.as_ref().map_or(0.0, |rate| rate.avg_1m)),
+            avg_5m: rounded(rate.as_ref().map_or(0.0, |rate| rate.avg_5m)),
+            counts: Counts::from(&counts),
+            last_seen: rate.map(|rate| time::rfc3339(rate.last_seen)),
+        }
+    }
+}
+
+impl From<Window> for WindowNow {
+    fn from(window: Window) -> Self {
+        WindowNow {
+            name: window.name,
+            limit: window.limit,
+            used: window.used,
+            remaining: window.remaining,
+            resets_in: window.resets_in,
+        }
+    }
+}
