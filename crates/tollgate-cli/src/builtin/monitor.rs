@@ -15,7 +15,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use tollgate::{Micros, Policy};
-use tollgate_accounts::{Asked, Identity, KeyId, KeyRate, KeySummary, Terms, UsageCounts, UserId};
+use tollgate_accounts::{
+    Asked, Identity, KeyId, KeyRate, KeySummary, Terms, UsageCounts, UserId, Via,
+};
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{KeyPart, Limit, Subject};
