@@ -14,9 +14,9 @@ use crate::database::{self, Database, Tx, stored};
 use crate::directory::Directory;
 use crate::error::{OpenError, Unavailable};
 use crate::password::Passwords;
+use crate::seen::SeenSessions;
 use crate::settings::Settings;
 use crate::token::Tokens;
-use crate::token_secret;
 use crate::usage::Usage;
 
 /// How often other processes' changes are read.
@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) seen: SeenSessions,
     pub(crate) directory: Directory,
     usage: Usage,
     place: Mutex<Place>,
@@ -57,11 +58,10 @@ struct Place {
 }
 
 impl Accounts {
-    /// Opens the accounts, and makes database, tables and token secret when they are missing.
+    /// Opens the accounts, and makes database, tables and the key that signs tokens when they are missing.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         database::make_dir(&settings.data_dir)?;
-        let secret = token_secret::read_or_make(&settings.data_dir)?;
-        let tokens = Arc::new(Tokens::new(&secret, settings.token_ttl));
+        let tokens = Arc::new(Tokens::open(&settings, clock.now())?);
         let passwords = Passwords::new(&settings)?;
         let db = Database::open(&settings.url, &settings.data_dir).await?;
         let place = Place {
@@ -69,7 +69,7 @@ impl Accounts {
             read_at: clock.now(),
             pruned_at: Micros(0),
         };
-        Ok(Self(Arc::new(Inner {
+        let accounts = Self(Arc::new(Inner {
             directory: Directory::new(settings.credentials_cached_max, tokens.clone()),
             usage: Usage::new(db.clone()),
             place: Mutex::new(place),
@@ -78,7 +78,11 @@ impl Accounts {
             settings,
             passwords,
             tokens,
-        })))
+            seen: SeenSessions::default(),
+        }));
+        // After the place in the log of changes, so that none falls in between.
+        accounts.read_revoked_tokens().await?;
+        Ok(accounts)
     }
 
     /// Who presents a credential, from memory: for the data plane.
@@ -123,9 +127,13 @@ impl Accounts {
     /// When the database does not answer. After five minutes of that nobody is believed from memory.
     pub async fn poll_changes(&self) -> Result<(), Unavailable> {
         let now = self.0.clock.now();
+        if self.0.tokens.follow(now) {
+            self.0.directory.forget_all();
+        }
         let mut place = self.0.place.lock().await;
         if now.since(place.read_at) > UNREAD_MAX {
             self.0.directory.forget_all();
+            self.read_revoked_tokens().await?;
         }
         let mut more = true;
         while more {
@@ -133,6 +141,7 @@ impl Accounts {
             if heard.not_understood {
                 self.0.directory.forget_all();
             }
+            self.0.directory.denied().add(heard.denied);
             self.0.directory.end(&heard.ends);
             place.last = heard.last;
             more = heard.more;
@@ -142,6 +151,7 @@ impl Accounts {
             self.prune(now).await?;
             place.pruned_at = now;
         }
+        self.0.seen.write(&self.0.db).await?;
         Ok(())
     }
 
@@ -168,6 +178,21 @@ impl Accounts {
             .bind(stored(now))
             .execute(&mut *transaction)
             .await?;
+        if let Some(idle_ttl) = self.0.settings.session_idle_ttl {
+            // Twice as long, in case that a use is not written yet.
+            let idle_since = Micros(now.0.saturating_sub(micros(2 * idle_ttl)));
+            transaction
+                .sql("DELETE FROM sessions WHERE COALESCE(last_seen_at, created_at) <= $1")
+                .bind(stored(idle_since))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction
+            .sql("DELETE FROM revoked_tokens WHERE expires_at <= $1")
+            .bind(stored(now))
+            .execute(&mut *transaction)
+            .await?;
+        self.0.directory.denied().forget_expired(now);
         transaction.commit().await
     }
 }
@@ -177,13 +202,28 @@ impl Inner {
     /// dropped in between, the next poll does it.
     pub(crate) async fn commit(
         &self,
-        mut transaction: Tx,
+        transaction: Tx,
         change: Change,
         now: Micros,
     ) -> sqlx::Result<()> {
-        change.append(&mut transaction, now).await?;
+        self.commit_all(transaction, &[change], now).await
+    }
+
+    /// As [`commit`](Self::commit), of several changes that happen together.
+    pub(crate) async fn commit_all(
+        &self,
+        mut transaction: Tx,
+        changes: &[Change],
+        now: Micros,
+    ) -> sqlx::Result<()> {
+        for change in changes {
+            change.append(&mut transaction, now).await?;
+        }
         transaction.commit().await?;
-        self.directory.end(&change.ends());
+        let denied = changes.iter().filter_map(Change::denies);
+        self.directory.denied().add(denied);
+        let ends: Vec<_> = changes.iter().flat_map(Change::ends).collect();
+        self.directory.end(&ends);
         Ok(())
     }
 }

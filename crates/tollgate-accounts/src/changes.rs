@@ -3,7 +3,7 @@
 use tollgate::Micros;
 
 use crate::database::{Columns, Database, Tx, stored};
-use crate::id::{KeyId, SessionId, UserId};
+use crate::id::{KeyId, SessionId, TokenId, UserId};
 use crate::liveness::Subject;
 
 /// How many rows one query reads.
@@ -22,6 +22,8 @@ pub(crate) enum Change {
     KeyCreated(KeyId),
     KeyRotated(KeyId),
     KeyRevoked(KeyId),
+    /// With the instant from which on nobody needs to remember it.
+    TokenRevoked(TokenId, Micros),
 }
 
 impl Change {
@@ -37,11 +39,12 @@ impl Change {
             Self::KeyCreated(_) => "key-created",
             Self::KeyRotated(_) => "key-rotated",
             Self::KeyRevoked(_) => "key-revoked",
+            Self::TokenRevoked(..) => "token-revoked",
         }
     }
 
-    fn subject(&self) -> &str {
-        match self {
+    fn subject(&self) -> String {
+        let subject = match self {
             Self::UserCreated(user)
             | Self::UserDisabled(user)
             | Self::UserEnabled(user)
@@ -49,7 +52,9 @@ impl Change {
             | Self::SessionsEnded(user) => user.as_str(),
             Self::SessionCreated(session) | Self::SessionEnded(session) => session.as_str(),
             Self::KeyCreated(key) | Self::KeyRotated(key) | Self::KeyRevoked(key) => key.as_str(),
-        }
+            Self::TokenRevoked(token, until) => return format!("{token} {}", stored(*until)),
+        };
+        subject.to_owned()
     }
 
     /// `None` for a kind that only a newer version knows.
@@ -65,6 +70,10 @@ impl Change {
             "key-created" => Self::KeyCreated(subject.into()),
             "key-rotated" => Self::KeyRotated(subject.into()),
             "key-revoked" => Self::KeyRevoked(subject.into()),
+            "token-revoked" => {
+                let (token, until) = subject.split_once(' ')?;
+                Self::TokenRevoked(token.into(), Micros(until.parse().ok()?))
+            }
             _ => return None,
         })
     }
@@ -81,10 +90,19 @@ impl Change {
             }
             Self::SessionEnded(session) => vec![Subject::Session(session.clone())],
             Self::KeyRotated(key) | Self::KeyRevoked(key) => vec![Subject::Key(key.clone())],
+            Self::TokenRevoked(token, _) => vec![Subject::Token(token.clone())],
             Self::UserCreated(_)
             | Self::UserEnabled(_)
             | Self::SessionCreated(_)
             | Self::KeyCreated(_) => Vec::new(),
+        }
+    }
+
+    /// The token that goes on the deny-list.
+    pub(crate) fn denies(&self) -> Option<(TokenId, Micros)> {
+        match self {
+            Self::TokenRevoked(token, until) => Some((token.clone(), *until)),
+            _ => None,
         }
     }
 
@@ -93,7 +111,7 @@ impl Change {
             .sql("INSERT INTO changes (at, kind, subject) VALUES ($1, $2, $3)")
             .bind(stored(now))
             .bind(self.kind())
-            .bind(self.subject().to_owned())
+            .bind(self.subject())
             .execute(&mut **transaction)
             .await?;
         Ok(())
@@ -103,6 +121,7 @@ impl Change {
 /// What was read, and where to go on.
 pub(crate) struct Heard {
     pub(crate) ends: Vec<Subject>,
+    pub(crate) denied: Vec<(TokenId, Micros)>,
     /// Some row was of a kind that this version does not know.
     pub(crate) not_understood: bool,
     pub(crate) last: i64,
@@ -128,6 +147,7 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
         .await?;
     let mut heard = Heard {
         ends: Vec::new(),
+        denied: Vec::new(),
         not_understood: false,
         last,
         more: rows.len() == ROWS_MAX,
@@ -135,7 +155,10 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
     for row in rows {
         heard.last = sqlx::Row::try_get(&row, "seq")?;
         match Change::read(&row.text("kind")?, row.text("subject")?) {
-            Some(change) => heard.ends.extend(change.ends()),
+            Some(change) => {
+                heard.ends.extend(change.ends());
+                heard.denied.extend(change.denies());
+            }
             None => heard.not_understood = true,
         }
     }

@@ -19,15 +19,18 @@ mod id;
 mod identity;
 mod keys;
 mod liveness;
+mod normal;
 mod own_quota;
 mod password;
 mod random;
 mod resolve;
+mod revocation;
+mod scopes;
 mod secret;
+mod seen;
 mod sessions;
 mod settings;
 mod token;
-mod token_secret;
 mod usage;
 mod users;
 
@@ -36,13 +39,20 @@ pub use api_key::PREFIX as API_KEY_PREFIX;
 pub use credential::Credential;
 pub use database::{Migrated, check_url, migrate};
 pub use directory::{Directory, Lookup, Question};
-pub use error::{Invalid, KeyError, LogInError, OpenError, SignUpError, Unavailable, UserError};
-pub use id::{KeyId, SessionId, UserId};
+pub use error::{
+    Invalid, KeyError, LogInError, OpenError, PasswordError, RevokeError, SignUpError, Unavailable,
+    UserError,
+};
+pub use id::{KeyId, SessionId, TokenId, UserId};
 pub use identity::{Identity, Via};
 pub use keys::{KeySummary, LIVE_KEYS_MAX, NewKey};
+pub use normal::fold_name;
+pub use scopes::{SCOPES_MAX, Scopes};
 pub use secret::Secret;
-pub use sessions::LogIn;
+pub use sessions::{LogIn, SESSIONS_MAX};
 pub use settings::{HashCost, Settings};
-pub use token::Token;
+pub use token::algorithm::TokenAlgorithm;
+pub use token::issuer::Issuer;
+pub use token::{Token, read_token, rotate_token_key};
 pub use usage::{KeyRate, KeyTotal, Outcome, Usage, UsageEvent};
 pub use users::User;

@@ -29,7 +29,15 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0001_init.sql"),
             Self::MySql => include_str!("mysql/0001_init.sql"),
         };
-        Migrator::with_migrations(vec![migration(1, "init", init)])
+        let sessions = match self {
+            Self::Sqlite => include_str!("sqlite/0003_sessions.sql"),
+            Self::Postgres => include_str!("postgres/0003_sessions.sql"),
+            Self::MySql => include_str!("mysql/0003_sessions.sql"),
+        };
+        Migrator::with_migrations(vec![
+            migration(1, "init", init),
+            migration(3, "sessions", sessions),
+        ])
     }
 
     /// A statement in this database's words. MySQL has no numbered parameters, and another name for the integer that
