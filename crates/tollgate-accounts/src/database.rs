@@ -184,25 +184,40 @@ impl Columns for AnyRow {
 fn pool_options(location: &Location) -> AnyPoolOptions {
     // A commit that fails, on a full disk say, is rolled back by the database itself, which the driver does not notice:
     // it would refuse every later transaction on this connection.
-    let options = AnyPoolOptions::new()
-        .acquire_timeout(CONNECT_MAX)
-        .after_release(|connection, _| {
-            Box::pin(async move { Ok(!connection.is_in_transaction()) })
-        });
+    let options = AnyPoolOptions::new().acquire_timeout(CONNECT_MAX);
     if location.is_memory() {
-        // Each connection would be a database of its own, gone when it closes.
+        // Each connection would be a database of its own, gone when it closes: also when a transaction that was given
+        // up is just being undone.
         options
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
     } else {
-        options.max_connections(CONNECTIONS_MAX)
+        options
+            .max_connections(CONNECTIONS_MAX)
+            .after_release(|connection, _| {
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_database_in_memory_outlives_a_transaction_that_was_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Database::open("sqlite::memory:", dir.path()).await.unwrap();
+        for _ in 0..20 {
+            let mut given_up = db.begin_change().await.unwrap();
+            let delete = given_up.sql("DELETE FROM users");
+            delete.execute(&mut *given_up).await.unwrap();
+            drop(given_up);
+            let rows = db.sql("SELECT id FROM users").fetch_all(db.pool()).await;
+            assert!(rows.unwrap().is_empty());
+        }
+    }
 
     #[tokio::test]
     async fn every_connection_waits_for_others_and_flushes_what_it_acknowledges() {

@@ -199,7 +199,10 @@ fn subjects(identity: &Identity) -> impl Iterator<Item = Subject> {
     let key = identity.key.clone().map(Subject::Key);
     let keys = identity.key.as_ref().map(|_| Subject::KeysOf(user()));
     let session = identity.session.clone().map(Subject::Session);
-    let sessions = identity.session.as_ref().map(|_| Subject::SessionsOf(user()));
+    let sessions = identity
+        .session
+        .as_ref()
+        .map(|_| Subject::SessionsOf(user()));
     let token = identity.token.clone().map(Subject::Token);
     [key, keys, session, sessions, token].into_iter().flatten()
 }

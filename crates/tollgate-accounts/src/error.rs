@@ -231,5 +231,12 @@ macro_rules! from_busy {
     )*};
 }
 
-from_database!(SignUpError, LogInError, PasswordError, RevokeError, UserError, KeyError);
+from_database!(
+    SignUpError,
+    LogInError,
+    PasswordError,
+    RevokeError,
+    UserError,
+    KeyError
+);
 from_busy!(SignUpError, LogInError, PasswordError, UserError);

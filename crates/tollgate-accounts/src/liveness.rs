@@ -35,9 +35,7 @@ type Switch = Arc<AtomicBool>;
 
 impl Alive {
     pub(crate) fn is_alive(&self) -> bool {
-        self.0
-            .iter()
-            .all(|switch| switch.load(Ordering::Acquire))
+        self.0.iter().all(|switch| switch.load(Ordering::Acquire))
     }
 }
 

@@ -134,7 +134,6 @@ impl Accounts {
     }
 }
 
-
 fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
     let quota = row.text_or_null("quota")?;
     let own = quota.map(|text| own_policy(&text)).transpose()?;

@@ -26,10 +26,7 @@ impl Scopes {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let refused = |reason: String| Err(Invalid::new("scopes", reason));
         let words = Self::words(text.split_ascii_whitespace());
-        match text
-            .split_ascii_whitespace()
-            .find(|word| !is_scope(word))
-        {
+        match text.split_ascii_whitespace().find(|word| !is_scope(word)) {
             Some(_) => refused(format!(
                 "are words of at most {SCOPE_BYTES_MAX} printable ASCII characters, without quotes and backslashes"
             )),

@@ -122,7 +122,10 @@ impl Accounts {
             return Err(PasswordError::Wrong);
         };
         let (user, verified_hash) = (User::read(&row)?, row.text("password_hash")?);
-        let verified = inner.passwords.verify(current, Some(&verified_hash)).await?;
+        let verified = inner
+            .passwords
+            .verify(current, Some(&verified_hash))
+            .await?;
         if verified == Verified::Wrong || user.disabled_at.is_some() {
             return Err(PasswordError::Wrong);
         }
@@ -357,7 +360,7 @@ mod tests {
                 ends: Ends::All,
             };
             let opened = accounts.open_session(entry).await;
-            assert!(matches!(opened, Err(LogInError::Wrong)));
+            assert!(matches!(opened, Err(LogInError::Wrong)), "{opened:?}");
         }
     }
 }

@@ -131,7 +131,10 @@ impl Tokens {
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the keys that sign tokens cannot be read; those from before stay");
+                tracing::warn!(
+                    error,
+                    "the keys that sign tokens cannot be read; those from before stay"
+                );
                 false
             }
         }

@@ -46,6 +46,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Validate { file } => commands::validate::run(&file),
         Command::User(args) => commands::user::run(args),
         Command::Key(args) => commands::key::run(args),
+        Command::Token(args) => commands::token::run(args),
         Command::Migrate(args) => commands::migrate::run(&args),
         Command::Limit(args) => commands::limit::run(args),
         Command::DemoApi { listen } => commands::demo_api::run(listen),

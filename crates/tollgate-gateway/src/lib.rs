@@ -25,5 +25,6 @@ mod request;
 mod slots;
 mod upstream;
 
+pub use caller::held_sessions;
 pub use gateway::{Gateway, Upstreams};
 pub use listener::{BindError, Listeners};

@@ -38,8 +38,7 @@ pub(super) fn end_of(exp: u64, nbf: Option<u64>, iat: Option<u64>, now: Micros) 
     let expires_at = instant(exp)?;
     let not_before = instant(nbf.unwrap_or(0))?;
     let issued_at = instant(iat.unwrap_or(0))?;
-    let is_in_time =
-        now < expires_at && not_before <= now && issued_at <= now + ISSUED_AHEAD_MAX;
+    let is_in_time = now < expires_at && not_before <= now && issued_at <= now + ISSUED_AHEAD_MAX;
     is_in_time.then_some(expires_at)
 }
 

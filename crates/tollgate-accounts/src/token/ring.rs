@@ -279,7 +279,10 @@ mod tests {
         let after = file.load().unwrap();
         assert_eq!(after[1].key.kid, before[0].key.kid);
         assert_ne!(after[0].key.kid, before[0].key.kid);
-        assert_eq!((after[0].replaced_at, after[1].replaced_at), (None, Some(NOW)));
+        assert_eq!(
+            (after[0].replaced_at, after[1].replaced_at),
+            (None, Some(NOW))
+        );
         assert_ne!(file.stamp().unwrap(), stamp);
         let mode = fs::metadata(&file.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -318,7 +321,15 @@ mod tests {
     fn damaged_keys_are_an_error_not_new_keys() {
         let dir = tempfile::tempdir().unwrap();
         let file = KeyFile::of(dir.path());
-        for damaged in ["short", "", "HS256 AAAA\n", "HS256\n", "none AAAA\n", "EdDSA AAAA 5\n", "\n"] {
+        for damaged in [
+            "short",
+            "",
+            "HS256 AAAA\n",
+            "HS256\n",
+            "none AAAA\n",
+            "EdDSA AAAA 5\n",
+            "\n",
+        ] {
             fs::write(&file.path, damaged).unwrap();
             let error = file.open(None, NOW).err().unwrap().to_string();
             assert!(error.contains("token.secret"), "{error}");

@@ -28,12 +28,7 @@ fn signed(header: &str, claims: &str, algorithm: hmac::Algorithm) -> String {
     signed_with(&SECRET, header, claims, algorithm)
 }
 
-fn signed_with(
-    secret: &[u8],
-    header: &str,
-    claims: &str,
-    algorithm: hmac::Algorithm,
-) -> String {
+fn signed_with(secret: &[u8], header: &str, claims: &str, algorithm: hmac::Algorithm) -> String {
     let message = format!(
         "{}.{}",
         URL_SAFE_NO_PAD.encode(header),

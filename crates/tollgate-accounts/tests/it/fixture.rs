@@ -77,6 +77,7 @@ impl Place {
             "SELECT * FROM sessions",
             "SELECT * FROM api_keys",
             "SELECT * FROM changes",
+            "SELECT * FROM revoked_tokens",
         ] {
             let rows = sqlx::query(statement).fetch_all(&pool).await.expect("rows");
             for row in &rows {

@@ -14,13 +14,16 @@ mod sqlite {
     mod changes;
     mod database;
     mod fixture;
+    mod idle;
     mod key_lifetime;
     mod keys;
+    mod log_in;
     mod names;
     mod races;
     mod sessions;
     mod sign_up;
     mod sqlite_file;
+    mod tokens;
     mod usage;
 }
 
@@ -31,13 +34,16 @@ mod postgres {
     mod changes;
     mod database;
     mod fixture;
+    mod idle;
     mod key_lifetime;
     mod keys;
+    mod log_in;
     mod names;
     mod races;
     mod server;
     mod sessions;
     mod sign_up;
+    mod tokens;
     mod usage;
 }
 
@@ -48,12 +54,15 @@ mod mariadb {
     mod changes;
     mod database;
     mod fixture;
+    mod idle;
     mod key_lifetime;
     mod keys;
+    mod log_in;
     mod names;
     mod races;
     mod server;
     mod sessions;
     mod sign_up;
+    mod tokens;
     mod usage;
 }

@@ -6,6 +6,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod limit;
 pub(crate) mod migrate;
+pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod validate;
 

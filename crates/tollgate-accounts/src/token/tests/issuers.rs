@@ -70,7 +70,12 @@ impl Elsewhere {
         let mut signature = vec![0; self.rsa.public_modulus_len()];
         let random = SystemRandom::new();
         self.rsa
-            .sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature)
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &random,
+                message.as_bytes(),
+                &mut signature,
+            )
             .unwrap();
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -246,13 +251,19 @@ fn a_key_proves_nothing_but_its_own_algorithm_and_only_those_that_are_allowed() 
         assert_eq!(tokens.verify(&unsigned, NOW), None, "{header} unsigned");
     }
     let rs512 = r#"{"alg":"RS512","kid":"rsa-1"}"#;
-    assert_eq!(tokens.verify(&elsewhere.rsa_signed(rs512, &claims), NOW), None);
+    assert_eq!(
+        tokens.verify(&elsewhere.rsa_signed(rs512, &claims), NOW),
+        None
+    );
     let brought = format!(
         r#"{{"alg":"ES256","jku":"http://evil.test/","jwk":{}}}"#,
         Elsewhere::new().ec_key("ec-1")
     );
     let forger = Elsewhere::new();
-    assert_eq!(tokens.verify(&forger.ec_signed(&brought, &claims), NOW), None);
+    assert_eq!(
+        tokens.verify(&forger.ec_signed(&brought, &claims), NOW),
+        None
+    );
 }
 
 #[test]
@@ -315,7 +326,10 @@ fn a_file_that_proves_nothing_is_no_start() {
         ("", "no JSON"),
         ("{}", "no list `keys`"),
         (&json!({ "keys": [] }).to_string(), "no key"),
-        (&json!({ "keys": [encrypting, other, secret, short, 5] }).to_string(), "no key"),
+        (
+            &json!({ "keys": [encrypting, other, secret, short, 5] }).to_string(),
+            "no key",
+        ),
         (&many, "more than 100 keys"),
         (&" ".repeat(300 << 10), "larger than"),
     ] {

@@ -31,6 +31,7 @@ fn both_keys_verify_and_the_old_one_ends_with_the_longest_life_of_a_token() {
         let before = tokens.for_guest(NOW);
         // As somebody signs who has got hold of the key that was replaced.
         let later = tokens.for_guest(NOW + TTL);
+        let last = NOW + (TTL - Duration::from_secs(1));
         assert!(!tokens.follow(NOW));
         rotate_token_key(dir.path(), false, NOW).unwrap();
         assert!(!tokens.follow(NOW), "no key is gone");
@@ -41,7 +42,7 @@ fn both_keys_verify_and_the_old_one_ends_with_the_longest_life_of_a_token() {
         let header = |token: &Token| decode_header(token.token.expose()).unwrap();
         assert_ne!(header(&before).kid, header(&after).kid);
         assert_eq!(header(&after).alg, algorithm.jwa());
-        assert!(is_good(&tokens, &later, NOW + TTL - Duration::from_secs(1)));
+        assert!(is_good(&tokens, &later, last));
         assert!(!is_good(&tokens, &later, NOW + TTL));
     }
 }
