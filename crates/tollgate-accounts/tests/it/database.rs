@@ -102,7 +102,7 @@ async fn tables_are_brought_up_to_date_once_and_what_was_done_is_said() {
 async fn tables_of_a_newer_version_are_left_alone() {
     let fixture = Fixture::new().await;
     let newer = fixture.place.pool().await;
-    sqlx::query("UPDATE _sqlx_migrations SET version = 999")
+    sqlx::query("UPDATE _sqlx_migrations SET version = version + 999")
         .execute(&newer)
         .await
         .unwrap();

@@ -16,5 +16,6 @@ mod per_api_key;
 mod proxy;
 mod random_number;
 mod scenarios;
+mod sessions;
 mod support;
 mod upstream_leg;
