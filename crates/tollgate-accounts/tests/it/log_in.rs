@@ -83,7 +83,7 @@ async fn a_user_has_so_many_sessions_and_with_one_more_the_oldest_ends() {
 async fn hash_of(fixture: &Fixture) -> String {
     let pool = fixture.place.pool().await;
     let row = sqlx::query("SELECT password_hash FROM users").fetch_one(&pool);
-    row.await.unwrap().get("password_hash")
+    row.await.expect("a row").get("password_hash")
 }
 
 #[tokio::test]
