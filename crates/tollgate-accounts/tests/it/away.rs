@@ -84,7 +84,7 @@ async fn what_no_waiting_mends_ends_the_start() {
         assert!(!error.is_away(), "{error:?}");
     }
     let newer = fixture.place.pool().await;
-    let newer_tables = "UPDATE _sqlx_migrations SET version = 999";
+    let newer_tables = "UPDATE _sqlx_migrations SET version = version + 998";
     sqlx::query(newer_tables).execute(&newer).await.unwrap();
     let opened = Accounts::open_or_wait(fixture.place.settings(), clock()).await;
     let error = opened.unwrap_err();
