@@ -15,9 +15,9 @@ use crate::error::OpenError;
 use crate::follow::{Place, Reach};
 use crate::overrides::{Noted, Shared};
 use crate::password::Passwords;
+use crate::seen::SeenSessions;
 use crate::settings::Settings;
 use crate::token::Tokens;
-use crate::token_secret;
 use crate::usage::Usage;
 
 /// Users, sessions, API keys, tokens, plans and usage over one database. Cheap to clone. Changes are logged as those of
@@ -31,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) seen: SeenSessions,
     pub(crate) directory: Directory,
     pub(crate) shared: Shared,
     pub(crate) noted: Noted,
@@ -41,7 +42,7 @@ pub(crate) struct Inner {
 }
 
 impl Accounts {
-    /// Opens the accounts, and makes database, tables and token secret when they are missing.
+    /// Opens the accounts, and makes database, tables and the key that signs tokens when they are missing.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let accounts = Self::unopened(settings, clock)?;
         let mut place = accounts.0.place.lock().await;
@@ -75,8 +76,7 @@ impl Accounts {
 
     fn unopened(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         database::make_dir(&settings.data_dir)?;
-        let secret = token_secret::read_or_make(&settings.data_dir)?;
-        let tokens = Arc::new(Tokens::new(&secret, settings.token_ttl));
+        let tokens = Arc::new(Tokens::open(&settings, clock.now())?);
         let passwords = Passwords::new(&settings)?;
         let db = Database::new(&settings.url, &settings.data_dir)?;
         let inner = Arc::new(Inner {
@@ -91,6 +91,7 @@ impl Accounts {
             settings,
             passwords,
             tokens,
+            seen: SeenSessions::default(),
         });
         Ok(Self(inner, Actor::Local))
     }
@@ -135,14 +136,29 @@ impl Inner {
     /// the caller is dropped in between, or the database is gone by then, the next poll does it.
     pub(crate) async fn commit(
         &self,
-        mut transaction: Tx,
+        transaction: Tx,
         change: Change,
         now: Micros,
     ) -> sqlx::Result<()> {
-        change.append(&mut transaction, now).await?;
+        self.commit_all(transaction, &[change], now).await
+    }
+
+    /// As [`commit`](Self::commit), of several changes that happen together.
+    pub(crate) async fn commit_all(
+        &self,
+        mut transaction: Tx,
+        changes: &[Change],
+        now: Micros,
+    ) -> sqlx::Result<()> {
+        for change in changes {
+            change.append(&mut transaction, now).await?;
+        }
         transaction.commit().await?;
-        self.directory.end(&change.ends());
-        if change.is_shared()
+        let denied = changes.iter().filter_map(Change::denies);
+        self.directory.denied().add(denied);
+        let ends: Vec<_> = changes.iter().flat_map(Change::ends).collect();
+        self.directory.end(&ends);
+        if changes.iter().any(Change::is_shared)
             && let Err(error) = self.read_shared(&self.db).await
         {
             tracing::warn!(%error, "changed quotas take effect when the database answers again");

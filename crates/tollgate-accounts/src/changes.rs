@@ -3,7 +3,7 @@
 use tollgate::Micros;
 
 use crate::database::{Columns, Database, Tx, stored};
-use crate::id::{KeyId, SessionId, UserId};
+use crate::id::{KeyId, SessionId, TokenId, UserId};
 use crate::liveness::Subject;
 
 /// How many rows one query reads.
@@ -28,6 +28,8 @@ pub(crate) enum Change {
     KeyChanged(KeyId),
     /// Quotas of this plan, or of everybody.
     QuotasChanged(String),
+    /// With the instant from which on nobody needs to remember it.
+    TokenRevoked(TokenId, Micros),
 }
 
 impl Change {
@@ -46,11 +48,12 @@ impl Change {
             Self::UserChanged(_) => "user-changed",
             Self::KeyChanged(_) => "key-changed",
             Self::QuotasChanged(_) => "quotas-changed",
+            Self::TokenRevoked(..) => "token-revoked",
         }
     }
 
-    fn subject(&self) -> &str {
-        match self {
+    fn subject(&self) -> String {
+        let subject = match self {
             Self::UserCreated(user)
             | Self::UserDisabled(user)
             | Self::UserEnabled(user)
@@ -63,7 +66,9 @@ impl Change {
             | Self::KeyRevoked(key)
             | Self::KeyChanged(key) => key.as_str(),
             Self::QuotasChanged(plan) => plan,
-        }
+            Self::TokenRevoked(token, until) => return format!("{token} {}", stored(*until)),
+        };
+        subject.to_owned()
     }
 
     /// `None` for a kind that only a newer version knows.
@@ -82,6 +87,10 @@ impl Change {
             "user-changed" => Self::UserChanged(subject.into()),
             "key-changed" => Self::KeyChanged(subject.into()),
             "quotas-changed" => Self::QuotasChanged(subject),
+            "token-revoked" => {
+                let (token, until) = subject.split_once(' ')?;
+                Self::TokenRevoked(token.into(), Micros(until.parse().ok()?))
+            }
             _ => return None,
         })
     }
@@ -105,6 +114,7 @@ impl Change {
             Self::KeyRotated(key) | Self::KeyRevoked(key) | Self::KeyChanged(key) => {
                 vec![Subject::Key(key.clone())]
             }
+            Self::TokenRevoked(token, _) => vec![Subject::Token(token.clone())],
             Self::UserCreated(_)
             | Self::UserEnabled(_)
             | Self::SessionCreated(_)
@@ -113,12 +123,20 @@ impl Change {
         }
     }
 
+    /// The token that goes on the deny-list.
+    pub(crate) fn denies(&self) -> Option<(TokenId, Micros)> {
+        match self {
+            Self::TokenRevoked(token, until) => Some((token.clone(), *until)),
+            _ => None,
+        }
+    }
+
     pub(crate) async fn append(&self, transaction: &mut Tx, now: Micros) -> sqlx::Result<()> {
         transaction
             .sql("INSERT INTO changes (at, kind, subject) VALUES ($1, $2, $3)")
             .bind(stored(now))
             .bind(self.kind())
-            .bind(self.subject().to_owned())
+            .bind(self.subject())
             .execute(&mut **transaction)
             .await?;
         Ok(())
@@ -130,6 +148,7 @@ pub(crate) struct Heard {
     pub(crate) ends: Vec<Subject>,
     /// What holds for everybody and for plans is to be read anew.
     pub(crate) shared: bool,
+    pub(crate) denied: Vec<(TokenId, Micros)>,
     /// Some row was of a kind that this version does not know.
     pub(crate) not_understood: bool,
     pub(crate) last: i64,
@@ -156,6 +175,7 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
     let mut heard = Heard {
         ends: Vec::new(),
         shared: false,
+        denied: Vec::new(),
         not_understood: false,
         last,
         more: rows.len() == ROWS_MAX,
@@ -166,6 +186,7 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
             Some(change) => {
                 heard.shared |= change.is_shared();
                 heard.ends.extend(change.ends());
+                heard.denied.extend(change.denies());
             }
             None => heard.not_understood = true,
         }

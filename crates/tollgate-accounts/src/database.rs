@@ -213,6 +213,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_database_in_memory_outlives_a_transaction_that_was_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Database::new("sqlite::memory:", dir.path()).unwrap();
+        db.prepare().await.unwrap();
+        db.set_reachable(true);
+        for _ in 0..20 {
+            let mut given_up = db.begin_change().await.unwrap();
+            let delete = given_up.sql("DELETE FROM users");
+            delete.execute(&mut *given_up).await.unwrap();
+            drop(given_up);
+            let rows = db.sql("SELECT id FROM users").fetch_all(db.pool()).await;
+            assert!(rows.unwrap().is_empty());
+        }
+    }
+
+    #[tokio::test]
     async fn every_connection_waits_for_others_and_flushes_what_it_acknowledges() {
         let dir = tempfile::tempdir().unwrap();
         let db = Database::new("sqlite:a.db", dir.path()).unwrap();

@@ -9,9 +9,10 @@ use tollgate::Micros;
 
 use crate::credential::Credential;
 use crate::digest::Digest;
-use crate::id::{SessionId, UserId};
+use crate::id::{SessionId, TokenId, UserId};
 use crate::identity::Identity;
 use crate::liveness::{Epoch, Living, Subject};
+use crate::token::denied::Denied;
 use crate::token::{Bearer, Tokens};
 
 /// How long an unknown credential is turned away without a query.
@@ -26,6 +27,7 @@ pub struct Directory {
     unknown: Cache<Digest, Micros>,
     living: Living,
     tokens: Arc<Tokens>,
+    denied: Denied,
 }
 
 /// What the directory says about a credential.
@@ -53,6 +55,7 @@ pub(crate) enum About {
     Token {
         session: SessionId,
         user: UserId,
+        token: TokenId,
         expires_at: Micros,
     },
 }
@@ -64,6 +67,7 @@ impl Directory {
             unknown: Cache::new(UNKNOWN_MAX),
             living: Living::default(),
             tokens,
+            denied: Denied::default(),
         }
     }
 
@@ -77,7 +81,9 @@ impl Directory {
             if identity.has_expired(now) {
                 return Lookup::Unknown;
             }
-            if identity.is_alive() {
+            // That nobody has used a session is not known here alone, so the row is read again.
+            if identity.is_alive() && !identity.is_idle(now) {
+                identity.note_use(now);
                 return Lookup::Known(identity);
             }
         }
@@ -95,24 +101,51 @@ impl Directory {
                 None => return Lookup::Unknown,
                 Some(Bearer::Guest {
                     subject,
+                    token,
                     expires_at,
-                }) => {
-                    let guest = Arc::new(Identity::guest(subject, expires_at));
-                    self.known.insert(digest, guest.clone());
-                    return Lookup::Known(guest);
+                }) => return self.meet(digest, Identity::guest(subject, token, expires_at)),
+                Some(Bearer::Foreign(holder)) => {
+                    return self.meet(digest, Identity::foreign(*holder));
                 }
                 Some(Bearer::Session {
                     session,
                     user,
+                    token,
                     expires_at,
                 }) => About::Token {
                     session,
                     user,
+                    token,
                     expires_at,
                 },
             },
         };
         Lookup::Ask(Question { digest, about })
+    }
+
+    /// Somebody whose token stands for itself, unless it is on the deny-list.
+    fn meet(&self, digest: Digest, identity: Identity) -> Lookup {
+        let epoch = self.living.epoch();
+        if self.is_denied(identity.token.as_ref()) {
+            return Lookup::Unknown;
+        }
+        let Some(alive) = self.living.admit(subjects(&identity), epoch) else {
+            // Something has ended meanwhile, perhaps this: true when it was read, and not remembered.
+            return Lookup::Known(Arc::new(identity));
+        };
+        let identity = Arc::new(Identity { alive, ..identity });
+        self.known.insert(digest, identity.clone());
+        Lookup::Known(identity)
+    }
+
+    /// Whether a token is on the deny-list.
+    pub(crate) fn is_denied(&self, token: Option<&TokenId>) -> bool {
+        token.is_some_and(|token| self.denied.contains(token))
+    }
+
+    /// The deny-list.
+    pub(crate) fn denied(&self) -> &Denied {
+        &self.denied
     }
 
     /// Taken before a query whose answer [`learn`](Self::learn) is to remember.
@@ -127,7 +160,7 @@ impl Directory {
         identity: &Identity,
         epoch: Epoch,
     ) -> Option<Arc<Identity>> {
-        let alive = self.living.admit(subjects(identity)?, epoch)?;
+        let alive = self.living.admit(subjects(identity), epoch)?;
         let identity = Arc::new(Identity {
             alive,
             ..identity.clone()
@@ -160,15 +193,18 @@ fn is_recent(since: Micros, now: Micros) -> bool {
         .is_some_and(|age| u128::from(age) < UNKNOWN_FOR.as_micros())
 }
 
-fn subjects(identity: &Identity) -> Option<[Subject; 2]> {
-    let user = identity.user.clone();
-    match (&identity.key, &identity.session) {
-        (Some(key), _) => Some([Subject::Key(key.clone()), Subject::KeysOf(user)]),
-        (None, Some(session)) => {
-            Some([Subject::Session(session.clone()), Subject::SessionsOf(user)])
-        }
-        (None, None) => None,
-    }
+/// All that can end an identity.
+fn subjects(identity: &Identity) -> impl Iterator<Item = Subject> {
+    let user = || identity.user.clone();
+    let key = identity.key.clone().map(Subject::Key);
+    let keys = identity.key.as_ref().map(|_| Subject::KeysOf(user()));
+    let session = identity.session.clone().map(Subject::Session);
+    let sessions = identity
+        .session
+        .as_ref()
+        .map(|_| Subject::SessionsOf(user()));
+    let token = identity.token.clone().map(Subject::Token);
+    [key, keys, session, sessions, token].into_iter().flatten()
 }
 
 impl fmt::Debug for Directory {

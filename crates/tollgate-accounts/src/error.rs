@@ -35,7 +35,7 @@ impl From<OpenError> for Unavailable {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field}: {reason}")]
 pub struct Invalid {
-    /// `name`, `password`, `quota`, `quotas`, `role` or `expires_at`.
+    /// `name`, `password`, `quota`, `quotas`, `role`, `expires_at` or `scopes`.
     pub field: &'static str,
     /// What is wrong with it, for people.
     pub reason: String,
@@ -82,13 +82,22 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
-    /// `token.secret` does not hold 32 bytes.
-    #[error("{} holds {bytes} bytes instead of 32; restore it, or delete it to log everybody out", path.display())]
-    TokenSecret {
+    /// `token.secret` does not hold the keys that sign tokens.
+    #[error("{} holds no keys that sign tokens; restore it, or delete it, which ends every token", path.display())]
+    TokenKeys {
         /// Where it is.
         path: PathBuf,
-        /// What was found.
-        bytes: usize,
+    },
+    /// Tokens are not signed in this way here.
+    #[error("tokens cannot be signed with {0} here, but with HS256, ES256 or EdDSA")]
+    TokenAlgorithm(&'static str),
+    /// The keys of another issuer cannot be read.
+    #[error("the keys in {} cannot be used: {reason}", path.display())]
+    Jwks {
+        /// Where they should be.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: String,
     },
     /// The cost of hashing is outside what Argon2 allows.
     #[error("password hashing cost: {0}")]
@@ -146,6 +155,49 @@ pub enum LogInError {
     /// Too many passwords are being hashed; transient.
     #[error("too many sign-ups and log-ins at once")]
     Busy,
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// A password was not changed by its owner.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PasswordError {
+    /// The current password is wrong, or the user is disabled or gone.
+    #[error("the current password is wrong")]
+    Wrong,
+    /// The new password is not acceptable.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Too many passwords are being hashed; transient.
+    #[error("too many passwords are being hashed")]
+    Busy,
+    /// The database did not answer; transient.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<LogInError> for PasswordError {
+    fn from(error: LogInError) -> Self {
+        match error {
+            LogInError::Wrong => Self::Wrong,
+            LogInError::Busy => Self::Busy,
+            LogInError::Unavailable(error) => Self::Unavailable(error),
+        }
+    }
+}
+
+/// A token was not ended.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// As many tokens are on the deny-list as may be put there by those who hold them. Transient: they expire.
+    #[error("at most {max} tokens can be ended at one time")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
     /// The database did not answer; transient.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -294,9 +346,11 @@ macro_rules! from_busy {
 from_database!(
     SignUpError,
     LogInError,
+    PasswordError,
+    RevokeError,
     UserError,
     KeyError,
     PlanError,
     OverrideError
 );
-from_busy!(SignUpError, LogInError, UserError);
+from_busy!(SignUpError, LogInError, PasswordError, UserError);

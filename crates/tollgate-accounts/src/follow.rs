@@ -88,6 +88,9 @@ impl Accounts {
     /// from memory.
     pub async fn poll_changes(&self) -> Result<(), Unavailable> {
         let now = self.inner().clock.now();
+        if self.inner().tokens.follow(now) {
+            self.inner().directory.forget_all();
+        }
         let mut place = self.inner().place.lock().await;
         let Some(place) = &mut *place else {
             return match self.reach_first().await {
@@ -113,6 +116,12 @@ impl Accounts {
             return Err(error);
         }
         self.note_back(now);
+        if let Err(error) = self.inner().seen.write(&self.inner().db).await {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "the last use of sessions cannot be written"
+            );
+        }
         if now.since(place.pruned_at) >= PRUNE_EVERY {
             place.pruned_at = now;
             if let Err(error) = self.prune(now).await {
@@ -135,6 +144,7 @@ impl Accounts {
         let last = changes::newest(&db).await?;
         // After the place in the changes: what is changed meanwhile is heard of.
         inner.read_shared(&db).await?;
+        self.read_revoked_tokens(&db).await?;
         inner.directory.forget_all();
         self.note_back(now);
         Ok(Place {
@@ -152,6 +162,7 @@ impl Accounts {
                 // Another server has taken over that had not heard the last of it: numbers will be used again.
                 inner.directory.forget_all();
                 inner.read_shared(&db).await?;
+                self.read_revoked_tokens(&db).await?;
                 place.last = newest;
             }
         }
@@ -161,6 +172,7 @@ impl Accounts {
             if heard.not_understood {
                 inner.directory.forget_all();
             }
+            inner.directory.denied().add(heard.denied);
             inner.directory.end(&heard.ends);
             if heard.shared || heard.not_understood {
                 inner.read_shared(&db).await?;
@@ -214,6 +226,21 @@ impl Accounts {
             .bind(stored(now))
             .execute(&mut *transaction)
             .await?;
+        if let Some(idle_ttl) = self.inner().settings.session_idle_ttl {
+            // Twice as long, in case that a use is not written yet.
+            let idle_since = Micros(now.0.saturating_sub(micros(2 * idle_ttl)));
+            transaction
+                .sql("DELETE FROM sessions WHERE COALESCE(last_seen_at, created_at) <= $1")
+                .bind(stored(idle_since))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction
+            .sql("DELETE FROM revoked_tokens WHERE expires_at <= $1")
+            .bind(stored(now))
+            .execute(&mut *transaction)
+            .await?;
+        self.inner().directory.denied().forget_expired(now);
         let audit_kept = micros(self.inner().settings.audit_kept);
         let kept_since = Micros(now.0.saturating_sub(audit_kept));
         audit::prune(&mut transaction, kept_since).await?;

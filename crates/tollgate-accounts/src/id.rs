@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::digest::Digest;
 use crate::random;
 
 macro_rules! id {
@@ -53,8 +54,29 @@ id! {
 }
 
 id! {
+    /// A token; 32 hexadecimal digits, of no use as a credential.
+    TokenId
+}
+
+id! {
     /// An API key; not the key itself.
     KeyId
+}
+
+impl TokenId {
+    /// What a token is known by: the `jti` of one of ours, a digest of another's.
+    pub(crate) fn of(issuer: &str, jti: &str) -> Self {
+        match Self::parse(jti) {
+            Some(token) if issuer == "tollgate" => token,
+            _ => Digest::of(&format!("{issuer}\0{jti}")).to_hex()[..32].into(),
+        }
+    }
+
+    /// The id in a text; `None` for what no token is known by.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 32 && text.bytes().all(is_digit)).then(|| Self::from(text))
+    }
 }
 
 impl KeyId {

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use tollgate::{Micros, Policy};
 
-use crate::id::{KeyId, SessionId, UserId};
+use crate::id::{KeyId, SessionId, TokenId, UserId};
 use crate::liveness::Alive;
 use crate::overrides::Terms;
 use crate::roles::Role;
+use crate::scopes::Scopes;
+use crate::seen::Seen;
+use crate::token::issuer::Foreigner;
 
 /// By what somebody was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Via {
     /// The session cookie.
     Session,
-    /// A token, of a session or of a guest.
+    /// A token, of a session, of a guest or of another issuer.
     Token,
     /// An API key.
     ApiKey,
@@ -23,14 +26,22 @@ pub enum Via {
 /// Somebody who was recognised; shared by all requests with the same credential.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The account, or the random subject of a guest.
+    /// The account, the random subject of a guest, or `ext-` and digits for a user of another issuer.
     pub user: UserId,
-    /// The account's name; `None` for a guest.
+    /// The account's name; `None` for a guest. What another issuer says is for people only: it may be anybody's name.
     pub name: Option<Arc<str>>,
     /// By what they were recognised.
     pub via: Via,
     /// The session that a log-out would end.
     pub session: Option<SessionId>,
+    /// The token that was used.
+    pub token: Option<TokenId>,
+    /// Who issued it, when it was not us.
+    pub issuer: Option<Arc<str>>,
+    /// What it says, of the claims that limits count by.
+    pub claims: Vec<(Box<str>, Box<str>)>,
+    /// What it may do where a route asks for scopes; `None` for everything.
+    pub scopes: Option<Scopes>,
     /// The API key that was used.
     pub key: Option<KeyId>,
     /// The key's own quota, named `own.<window>`, to be decided together with the route's.
@@ -42,12 +53,37 @@ pub struct Identity {
     /// The first instant at which the credential is no longer good.
     pub expires_at: Option<Micros>,
     pub(crate) alive: Alive,
+    pub(crate) seen: Option<Arc<Seen>>,
 }
 
 impl Identity {
     /// Whether this is the holder of a guest token, behind whom there is no account.
     pub fn is_guest(&self) -> bool {
-        self.name.is_none()
+        self.name.is_none() && self.issuer.is_none()
+    }
+
+    /// Whether there is an account here behind it; there is none behind guests and users of other issuers.
+    pub fn has_account(&self) -> bool {
+        self.name.is_some() && self.issuer.is_none()
+    }
+
+    /// Whether it may do what asks for all of these scopes.
+    pub fn may(&self, scopes: &[String]) -> bool {
+        match &self.scopes {
+            None => true,
+            Some(own) => scopes.iter().all(|scope| own.contains(scope)),
+        }
+    }
+
+    /// Whether the last use of its session is too long ago, as far as is known here.
+    pub(crate) fn is_idle(&self, now: Micros) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.is_idle(now))
+    }
+
+    pub(crate) fn note_use(&self, now: Micros) {
+        if let Some(seen) = &self.seen {
+            seen.note(now);
+        }
     }
 
     /// Whether they may manage everybody's accounts and limits.
@@ -66,18 +102,33 @@ impl Identity {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    pub(crate) fn guest(subject: UserId, expires_at: Micros) -> Self {
+    pub(crate) fn guest(subject: UserId, token: TokenId, expires_at: Micros) -> Self {
         Self {
             user: subject,
             name: None,
             via: Via::Token,
             session: None,
+            token: Some(token),
+            issuer: None,
+            claims: Vec::new(),
+            scopes: None,
             key: None,
             own: Vec::new(),
             terms: Terms::default(),
             role: Role::User,
             expires_at: Some(expires_at),
             alive: Alive::default(),
+            seen: None,
+        }
+    }
+
+    pub(crate) fn foreign(holder: Foreigner) -> Self {
+        Self {
+            name: holder.name,
+            issuer: Some(holder.issuer),
+            claims: holder.claims,
+            scopes: Some(holder.scopes),
+            ..Self::guest(holder.user, holder.token, holder.expires_at)
         }
     }
 }

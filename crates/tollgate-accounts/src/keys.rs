@@ -14,6 +14,7 @@ use crate::database::{Columns, stored};
 use crate::error::{Invalid, KeyError, Unavailable};
 use crate::id::{KeyId, UserId};
 use crate::own_quota;
+use crate::scopes::Scopes;
 use rows::{Draft, find, insert, require_room, require_user, take_over_quotas};
 pub(crate) use rows::{is_key, is_user};
 pub use summary::{KeySummary, NewKey};
@@ -36,6 +37,20 @@ impl Accounts {
         quota: Option<&Quota>,
         expires_at: Option<Micros>,
     ) -> Result<NewKey, KeyError> {
+        self.create_scoped_key(user, name, quota, expires_at, None)
+            .await
+    }
+
+    /// As [`create_key`](Self::create_key), of a key that may do no more than `scopes`; without them it may do
+    /// everything.
+    pub async fn create_scoped_key(
+        &self,
+        user: &UserId,
+        name: &str,
+        quota: Option<&Quota>,
+        expires_at: Option<Micros>,
+        scopes: Option<&Scopes>,
+    ) -> Result<NewKey, KeyError> {
         let inner = self.inner();
         let now = inner.clock.now();
         check_name(name)?;
@@ -53,6 +68,7 @@ impl Accounts {
             user,
             name,
             quota,
+            scopes,
             expires_at,
             rotated_from: None,
         };
@@ -167,6 +183,7 @@ impl Accounts {
             user: &old.user,
             name: &old.name,
             quota: old.quota.as_ref(),
+            scopes: old.scopes.as_ref(),
             expires_at: old.expires_at,
             rotated_from: Some(key),
         };

@@ -23,18 +23,21 @@ mod identity;
 mod keys;
 mod limits;
 mod liveness;
+mod normal;
 mod overrides;
 mod own_quota;
 mod password;
 mod plans;
 mod random;
 mod resolve;
+mod revocation;
 mod roles;
+mod scopes;
 mod secret;
+mod seen;
 mod sessions;
 mod settings;
 mod token;
-mod token_secret;
 mod usage;
 mod users;
 
@@ -45,20 +48,24 @@ pub use credential::Credential;
 pub use database::{Migrated, check_url, migrate};
 pub use directory::{Directory, Lookup, Question};
 pub use error::{
-    Invalid, KeyError, LogInError, OpenError, OverrideError, PlanError, SignUpError, Unavailable,
-    UserError,
+    Invalid, KeyError, LogInError, OpenError, OverrideError, PasswordError, PlanError, RevokeError,
+    SignUpError, Unavailable, UserError,
 };
-pub use id::{KeyId, SessionId, UserId};
+pub use id::{KeyId, SessionId, TokenId, UserId};
 pub use identity::{Identity, Via};
 pub use keys::{KeySummary, LIVE_KEYS_MAX, NewKey};
 pub use limits::Limits;
+pub use normal::fold_name;
 pub use overrides::{OVERRIDES_MAX, Overridden, Override, Scope, Terms, TermsOfKeys};
 pub use plans::{PLANS_MAX, Plan};
 pub use roles::Role;
+pub use scopes::{SCOPES_MAX, Scopes};
 pub use secret::Secret;
-pub use sessions::LogIn;
+pub use sessions::{LogIn, SESSIONS_MAX};
 pub use settings::{HashCost, Settings, UsageKept};
-pub use token::Token;
+pub use token::algorithm::TokenAlgorithm;
+pub use token::issuer::Issuer;
+pub use token::{Token, read_token, rotate_token_key};
 pub use usage::{
     Asked, KeyRate, KeyTotal, Outcome, Step, USAGE_SECONDS, Usage, UsageCounts, UsageEvent,
     UsagePoint,

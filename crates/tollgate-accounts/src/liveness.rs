@@ -1,14 +1,14 @@
 //! The switches by which a log-out or a revocation ends what is already cached, at once.
 //!
-//! A cached identity holds two switches: its own session or key, and all sessions or all keys of its user. Ending a
-//! subject throws its switch. A look-up in flight at that moment may have read the row as it was before: it states
+//! A cached identity holds a switch for each way in which it can end: its token, its own session or key, and all
+//! sessions or all keys of its user. Ending a subject throws its switch. A look-up in flight at that moment may have read the row as it was before: it states
 //! the [`Epoch`] from before its query, and is turned away when anything has ended since.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::id::{KeyId, SessionId, UserId};
+use crate::id::{KeyId, SessionId, TokenId, UserId};
 
 /// Switches that nobody holds any more are swept when the map has doubled, at the earliest at this size.
 const SWEEP_MIN: usize = 1024;
@@ -20,6 +20,7 @@ pub(crate) enum Subject {
     SessionsOf(UserId),
     Key(KeyId),
     KeysOf(UserId),
+    Token(TokenId),
 }
 
 /// How many times something had ended.
@@ -28,20 +29,17 @@ pub(crate) struct Epoch(u64);
 
 /// Whether an identity still holds; the default never ends.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Alive(Option<[Switch; 2]>);
+pub(crate) struct Alive(Arc<[Switch]>);
 
 type Switch = Arc<AtomicBool>;
 
 impl Alive {
     pub(crate) fn is_alive(&self) -> bool {
-        self.0
-            .iter()
-            .flatten()
-            .all(|switch| switch.load(Ordering::Acquire))
+        self.0.iter().all(|switch| switch.load(Ordering::Acquire))
     }
 }
 
-/// All switches in use. As many as there are cached identities at most, twice, and as many again before a sweep.
+/// All switches in use. As many as there are cached identities at most, three times, and as many again before a sweep.
 #[derive(Default)]
 pub(crate) struct Living(Mutex<Switches>);
 
@@ -58,10 +56,17 @@ impl Living {
     }
 
     /// Switches for an identity that was read after `epoch`, or `None` when that reading may be out of date.
-    pub(crate) fn admit(&self, subjects: [Subject; 2], epoch: Epoch) -> Option<Alive> {
+    pub(crate) fn admit(
+        &self,
+        subjects: impl IntoIterator<Item = Subject>,
+        epoch: Epoch,
+    ) -> Option<Alive> {
         let mut switches = self.lock();
-        (switches.epoch == epoch.0)
-            .then(|| Alive(Some(subjects.map(|subject| switches.of(subject)))))
+        if switches.epoch != epoch.0 {
+            return None;
+        }
+        let each = |subject| switches.of(subject);
+        Some(Alive(subjects.into_iter().map(each).collect()))
     }
 
     pub(crate) fn end(&self, subjects: &[Subject]) {

@@ -6,11 +6,21 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::error::{Busy, Invalid, OpenError};
 use crate::hashing::Hashing;
+use crate::normal::nfkc;
 use crate::random;
 use crate::settings::{HashCost, Settings};
 
 /// The longest password that is hashed; longer ones are refused, never cut.
 pub(crate) const BYTES_MAX: usize = 1024;
+
+/// What a password is beside a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verified {
+    Wrong,
+    Right,
+    /// Right, and it would be hashed otherwise today: at another cost, or in its normal form.
+    Outdated,
+}
 
 pub(crate) struct Passwords {
     hasher: Argon2<'static>,
@@ -51,10 +61,11 @@ impl Passwords {
         Ok(())
     }
 
-    /// The hash to store, in PHC form with a salt of its own.
+    /// The hash to store, in PHC form with a salt of its own. What is hashed is the password in NFKC, so that it is the
+    /// same from every keyboard.
     pub(crate) async fn hash(&self, password: &str) -> Result<String, Busy> {
         let hasher = self.hasher.clone();
-        let password = password.to_owned();
+        let password = nfkc(password).into_owned();
         let hashed = self
             .hashing
             .run(move || hasher.hash_password(password.as_bytes()))
@@ -63,20 +74,40 @@ impl Passwords {
     }
 
     /// Whether the password is the one behind `hash`; without a hash the answer is no, and takes as long.
-    pub(crate) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Busy> {
+    ///
+    /// It is tried as typed, as versions before normalising hashed it, and if it has another normal form, in that.
+    pub(crate) async fn verify(
+        &self,
+        password: &str,
+        hash: Option<&str>,
+    ) -> Result<Verified, Busy> {
         if password.len() > BYTES_MAX {
-            return Ok(false);
+            return Ok(Verified::Wrong);
         }
         let hasher = self.hasher.clone();
         let password = password.to_owned();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
+        let is_current = self.is_current(&hash);
         self.hashing
             .run(move || {
-                hasher
-                    .verify_password(password.as_bytes(), hash.as_str())
-                    .is_ok()
+                let is_right = |text: &str| hasher.verify_password(text.as_bytes(), &*hash).is_ok();
+                let normal = nfkc(&password);
+                let has_other_form = normal != password;
+                match is_right(&password) {
+                    true if is_current && !has_other_form => Verified::Right,
+                    true => Verified::Outdated,
+                    false if !has_other_form || !is_right(&normal) => Verified::Wrong,
+                    false if is_current => Verified::Right,
+                    false => Verified::Outdated,
+                }
             })
             .await
+    }
+
+    /// Whether a hash was made as one would be made now.
+    fn is_current(&self, hash: &str) -> bool {
+        hash.split('$').nth(3) == self.decoy.split('$').nth(3)
+            && hash.starts_with("$argon2id$v=19$")
     }
 }
 
@@ -112,18 +143,9 @@ mod tests {
         let passwords = passwords();
         let hash = passwords.hash("correct horse").await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
-        assert!(
-            passwords
-                .verify("correct horse", Some(&hash))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !passwords
-                .verify("correct horse ", Some(&hash))
-                .await
-                .unwrap()
-        );
+        let verify = async |password| passwords.verify(password, Some(&hash)).await.unwrap();
+        assert_eq!(verify("correct horse").await, Verified::Right);
+        assert_eq!(verify("correct horse ").await, Verified::Wrong);
         assert_ne!(hash, passwords.hash("correct horse").await.unwrap());
     }
 
@@ -132,7 +154,8 @@ mod tests {
         let passwords = passwords();
         assert!(argon2::PasswordHash::new(&passwords.decoy).is_ok());
         assert!(passwords.decoy.starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
-        assert!(!passwords.verify("anything", None).await.unwrap());
+        let unknown = passwords.verify("anything", None).await.unwrap();
+        assert_eq!(unknown, Verified::Wrong);
         let _all = passwords
             .hashing
             .places()
@@ -143,6 +166,46 @@ mod tests {
             passwords.verify("anything", None).await.is_err(),
             "it waits in the same queue"
         );
+    }
+
+    #[tokio::test]
+    async fn a_password_is_one_from_every_keyboard_and_as_it_was_hashed_before() {
+        const COMPOSED: &str = "caf\u{e9} noir";
+        const DECOMPOSED: &str = "cafe\u{301} noir";
+        let passwords = passwords();
+        let hash = passwords.hash(DECOMPOSED).await.unwrap();
+        for typed in [COMPOSED, DECOMPOSED] {
+            let verified = passwords.verify(typed, Some(&hash)).await.unwrap();
+            assert_eq!(verified, Verified::Right, "{typed}");
+        }
+        let as_typed = passwords.hasher.hash_password(DECOMPOSED.as_bytes());
+        let as_typed = as_typed.unwrap().to_string();
+        for (typed, expected) in [
+            (DECOMPOSED, Verified::Outdated),
+            (COMPOSED, Verified::Wrong),
+        ] {
+            let verified = passwords.verify(typed, Some(&as_typed)).await.unwrap();
+            assert_eq!(verified, expected, "{typed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_is_right_and_outdated() {
+        let hash = passwords().hash("correct horse").await.unwrap();
+        let mut dearer = Settings::new("sqlite::memory:", "");
+        dearer.cost = HashCost {
+            memory_kib: 16,
+            passes: 1,
+            lanes: 1,
+        };
+        let dearer = Passwords::new(&dearer).unwrap();
+        for (typed, expected) in [
+            ("correct horse", Verified::Outdated),
+            ("wrong horse", Verified::Wrong),
+        ] {
+            let verified = dearer.verify(typed, Some(&hash)).await.unwrap();
+            assert_eq!(verified, expected, "{typed}");
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::any::AnyRow;
-use tollgate::{Micros, Policy};
+use tollgate::Policy;
 
 use crate::accounts::Accounts;
 use crate::credential::Credential;
@@ -16,6 +16,7 @@ use crate::liveness::Alive;
 use crate::overrides::Terms;
 use crate::own_quota;
 use crate::roles::Role;
+use crate::scopes::Scopes;
 
 /// How often a query is repeated because something ended while it ran.
 const ATTEMPTS: usize = 8;
@@ -34,10 +35,16 @@ impl Accounts {
             let epoch = inner.directory.epoch();
             let found = self.find(question).await?;
             let now = inner.clock.now();
-            let Some(identity) = found.filter(|identity| !identity.has_expired(now)) else {
+            let is_good = |identity: &Identity| {
+                !identity.has_expired(now)
+                    && !identity.is_idle(now)
+                    && !inner.directory.is_denied(identity.token.as_ref())
+            };
+            let Some(identity) = found.filter(is_good) else {
                 inner.directory.learn_unknown(question, now);
                 return Ok(None);
             };
+            identity.note_use(now);
             if let Some(known) = inner.directory.learn(question, &identity, epoch) {
                 return Ok(Some(known));
             }
@@ -67,14 +74,14 @@ impl Accounts {
         let db = &self.inner().db;
         let statement = match &question.about {
             About::SessionSecret => db.sql(
-                "SELECT s.id, s.user_id, s.expires_at, u.name, u.plan, u.role,
+                "SELECT s.*, u.name, u.plan, u.role,
                     (SELECT COUNT(*) FROM overrides o WHERE o.scope = 'user' AND o.subject = u.id) AS overrides
                 FROM sessions s JOIN users u ON u.id = s.user_id
                 WHERE s.token_hash = $1 AND u.disabled_at IS NULL",
             )
             .bind(question.digest.to_hex()),
             About::Token { session, user, .. } => db.sql(
-                "SELECT s.id, s.user_id, s.expires_at, u.name, u.plan, u.role,
+                "SELECT s.*, u.name, u.plan, u.role,
                     (SELECT COUNT(*) FROM overrides o WHERE o.scope = 'user' AND o.subject = u.id) AS overrides
                 FROM sessions s JOIN users u ON u.id = s.user_id
                 WHERE s.id = $1 AND s.user_id = $2 AND u.disabled_at IS NULL",
@@ -82,7 +89,7 @@ impl Accounts {
             .bind(session.to_string())
             .bind(user.to_string()),
             About::ApiKey => db.sql(
-                "SELECT k.id, k.user_id, k.expires_at, k.quota, u.name, u.plan, u.role,
+                "SELECT k.id, k.user_id, k.expires_at, k.quota, k.scopes, u.name, u.plan, u.role,
                     (SELECT COUNT(*) FROM overrides o WHERE (o.scope = 'user' AND o.subject = u.id)
                         OR (o.scope = 'key' AND o.subject = k.id)) AS overrides
                 FROM api_keys k JOIN users u ON u.id = k.user_id
@@ -95,8 +102,18 @@ impl Accounts {
             return Ok(None);
         };
         let mut identity = match &question.about {
-            About::SessionSecret => of_session(&row, Via::Session, Micros(u64::MAX)),
-            About::Token { expires_at, .. } => of_session(&row, Via::Token, *expires_at),
+            About::SessionSecret => self.of_session(&row),
+            About::Token {
+                token, expires_at, ..
+            } => {
+                let session = self.of_session(&row)?;
+                Ok(Identity {
+                    via: Via::Token,
+                    token: Some(token.clone()),
+                    expires_at: session.expires_at.min(Some(*expires_at)),
+                    ..session
+                })
+            }
             About::ApiKey => of_key(&row),
         }?;
         if row.count("overrides")? > 0 {
@@ -109,21 +126,35 @@ impl Accounts {
         }
         Ok(Some(identity))
     }
-}
 
-fn of_session(row: &AnyRow, via: Via, expires_at: Micros) -> sqlx::Result<Identity> {
-    Ok(Identity {
-        user: UserId::from(row.text("user_id")?),
-        name: Some(row.text("name")?.into()),
-        via,
-        session: Some(SessionId::from(row.text("id")?)),
-        key: None,
-        own: Vec::new(),
-        terms: Terms::on_plan(row.text_or_null("plan")?),
-        role: Role::read(&row.text("role")?),
-        expires_at: Some(row.instant("expires_at")?.min(expires_at)),
-        alive: Alive::default(),
-    })
+    fn of_session(&self, row: &AnyRow) -> sqlx::Result<Identity> {
+        let session = SessionId::from(row.text("id")?);
+        let seen = match self.inner().settings.session_idle_ttl {
+            Some(idle_ttl) => {
+                let last = row.instant_or_null("last_seen_at")?;
+                let last = last.map_or_else(|| row.instant("created_at"), Ok)?;
+                Some(self.inner().seen.of(&session, last, idle_ttl))
+            }
+            None => None,
+        };
+        Ok(Identity {
+            user: UserId::from(row.text("user_id")?),
+            name: Some(row.text("name")?.into()),
+            via: Via::Session,
+            session: Some(session),
+            token: None,
+            issuer: None,
+            claims: Vec::new(),
+            scopes: None,
+            key: None,
+            own: Vec::new(),
+            terms: Terms::on_plan(row.text_or_null("plan")?),
+            role: Role::read(&row.text("role")?),
+            expires_at: Some(row.instant("expires_at")?),
+            alive: Alive::default(),
+            seen,
+        })
+    }
 }
 
 fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
@@ -134,12 +165,19 @@ fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
         name: Some(row.text("name")?.into()),
         via: Via::ApiKey,
         session: None,
+        token: None,
+        issuer: None,
+        claims: Vec::new(),
+        scopes: row
+            .text_or_null("scopes")?
+            .map(|words| Scopes::words(words.split(' '))),
         key: Some(row.text("id")?.into()),
         own: own.into_iter().map(Arc::new).collect(),
         terms: Terms::on_plan(row.text_or_null("plan")?),
         role: Role::read(&row.text("role")?),
         expires_at: row.instant_or_null("expires_at")?,
         alive: Alive::default(),
+        seen: None,
     })
 }
 
@@ -149,7 +187,7 @@ fn own_policy(quota: &str) -> sqlx::Result<Policy> {
 
 #[cfg(test)]
 mod tests {
-    use tollgate::ManualClock;
+    use tollgate::{ManualClock, Micros};
 
     use super::*;
     use crate::settings::{HashCost, Settings};

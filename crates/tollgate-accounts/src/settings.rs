@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::database::without_secrets;
 use crate::limits::Limits;
+use crate::token::algorithm::TokenAlgorithm;
+use crate::token::issuer::Issuer;
 
 /// How accounts are kept; start from [`Settings::new`] and change what differs.
 #[derive(Clone)]
@@ -19,10 +21,17 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// How long a session lives after log-in.
     pub session_ttl: Duration,
+    /// How long a session lives after its last use; `None` for as long as it lives at all. Shorter than a minute the
+    /// uses on another node may not be heard of in time.
+    pub session_idle_ttl: Option<Duration>,
     /// How long a token lives; never longer than the session it belongs to.
     pub token_ttl: Duration,
     /// How long those who are known already are believed while the database cannot be reached; at most half an hour.
     pub offline_ttl: Duration,
+    /// How tokens are signed; `None` for as they were, HS256 at first.
+    pub token_algorithm: Option<TokenAlgorithm>,
+    /// Whose tokens are taken beside our own.
+    pub issuers: Vec<Issuer>,
     /// The fewest characters of a new password.
     pub password_chars_min: usize,
     /// How many passwords are hashed at the same time.
@@ -40,15 +49,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: sessions of 24 h, tokens of 1 h, 5 minutes without the database, passwords of 8 characters, 100,000
-    /// credentials remembered, a log of changes of a year, and no limits.
+    /// The defaults: sessions of 24 h whether they are used or not, tokens of 1 h signed with HS256, 5 minutes without the
+    /// database, passwords of 8 characters, 100,000 credentials remembered, a log of changes of a year, and no limits.
     pub fn new(url: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             url: url.into(),
             data_dir: data_dir.into(),
             session_ttl: Duration::from_secs(24 * 3600),
+            session_idle_ttl: None,
             token_ttl: Duration::from_secs(3600),
             offline_ttl: Duration::from_secs(300),
+            token_algorithm: None,
+            issuers: Vec::new(),
             password_chars_min: 8,
             hashing_concurrency: available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             usage_kept: UsageKept::default(),

@@ -1,27 +1,40 @@
-//! Signed tokens (JWT, HS256) for clients without cookies.
+//! Signed tokens (JWT) for clients without cookies: ours, and those of issuers that the operator trusts.
 //!
-//! A token of an account names its session and dies with it; a guest's token stands for itself. The algorithm is
-//! pinned, keys named in a header are ignored, and time is judged by our clock, so the library's checks of time are
-//! off.
+//! A token of an account names its session and dies with it; a guest's token stands for itself. Each key has its one
+//! algorithm, keys named in a header are compared and never fetched, and time is judged by our clock, so the library's
+//! checks of time are off.
+
+pub(crate) mod algorithm;
+mod claims;
+pub(crate) mod denied;
+pub(crate) mod issuer;
+mod jwks;
+mod key;
+pub(crate) mod ring;
 
 use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 use tollgate::Micros;
 
-use crate::id::{SessionId, UserId};
+use crate::error::OpenError;
+use crate::id::{SessionId, TokenId, UserId};
 use crate::random::hex_id;
 use crate::secret::Secret;
+use crate::settings::Settings;
+use issuer::{Foreigner, KnownIssuer};
+use ring::{KeyFile, Stamp, Verifying};
 
 /// Both `iss` and `aud`: we issue tokens to ourselves.
 const ISSUER: &str = "tollgate";
 
 const GUEST_PREFIX: &str = "guest-";
-
-/// How far another node's clock may be ahead in `iat`; expiry has no such leeway.
-const ISSUED_AHEAD_MAX: Duration = Duration::from_secs(60);
 
 /// A token and how long it is good for.
 #[derive(Clone, Debug)]
@@ -32,31 +45,35 @@ pub struct Token {
     pub expires_in: Duration,
 }
 
-/// A token that is signed by us and in its time.
+/// A token that is signed by somebody we believe, and in its time.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Bearer {
     Guest {
         subject: UserId,
+        token: TokenId,
         expires_at: Micros,
     },
     Session {
         session: SessionId,
         user: UserId,
+        token: TokenId,
         expires_at: Micros,
     },
+    Foreign(Box<Foreigner>),
 }
 
-/// Issues and verifies tokens under one secret.
+/// Issues tokens, and verifies ours and others'.
 pub(crate) struct Tokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    validation: Validation,
+    file: KeyFile,
+    keys: RwLock<Arc<Vec<Verifying>>>,
+    stamp: Mutex<Option<Stamp>>,
+    issuers: Vec<KnownIssuer>,
     ttl: Duration,
 }
 
 /// Types are strict: a number in quotes or with a fraction, a list of audiences or a second `exp` is no token.
 #[derive(Serialize, Deserialize)]
-struct Claims {
+struct OwnClaims {
     iss: String,
     aud: String,
     sub: String,
@@ -70,17 +87,56 @@ struct Claims {
 }
 
 impl Tokens {
-    pub(crate) fn new(secret: &[u8; 32], ttl: Duration) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.validate_exp = false;
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[ISSUER]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Self {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
-            validation,
-            ttl,
+    /// Reads the keys, and makes one where there is none.
+    pub(crate) fn open(settings: &Settings, now: Micros) -> Result<Self, OpenError> {
+        let file = KeyFile::of(&settings.data_dir);
+        let keys = file.open(settings.token_algorithm, now)?;
+        let issuers = settings.issuers.iter().map(|issuer| {
+            let mut issuer = issuer.clone();
+            issuer.jwks = settings.data_dir.join(&issuer.jwks);
+            KnownIssuer::open(issuer, now)
+        });
+        Ok(Self {
+            issuers: issuers.collect::<Result<_, _>>()?,
+            stamp: Mutex::new(file.stamp().ok()),
+            keys: RwLock::new(Arc::new(keys)),
+            ttl: settings.token_ttl,
+            file,
+        })
+    }
+
+    /// Reads keys again that have changed; true when one is gone, and what it has proved counts no more. A file that
+    /// cannot be read changes nothing.
+    pub(crate) fn follow(&self, now: Micros) -> bool {
+        let own = self.follow_own();
+        let others = self.issuers.iter().filter(|issuer| issuer.follow(now));
+        others.count() > 0 || own
+    }
+
+    fn follow_own(&self) -> bool {
+        let mut known = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = self.file.stamp().ok();
+        if stamp == *known {
+            return false;
+        }
+        *known = stamp;
+        match self.file.load() {
+            Ok(fresh) => {
+                let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                let is_here = |old: &Verifying| fresh.iter().any(|new| new.key.kid == old.key.kid);
+                let lost = !keys.iter().all(is_here);
+                *keys = Arc::new(fresh);
+                tracing::info!("the keys that sign tokens have changed");
+                lost
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "the keys that sign tokens cannot be read; those from before stay"
+                );
+                false
+            }
         }
     }
 
@@ -102,51 +158,133 @@ impl Tokens {
     }
 
     fn issue(&self, sub: String, sid: Option<String>, now: Micros, end: Micros) -> Token {
-        let claims = Claims {
+        let claims = OwnClaims {
             iss: ISSUER.into(),
             aud: ISSUER.into(),
             sub,
             exp: end.0.div_ceil(1_000_000),
             iat: now.as_secs(),
             nbf: None,
-            jti: hex_id(),
+            jti: TokenId::fresh().to_string(),
             sid,
         };
-        let token = encode(&Header::new(Algorithm::HS256), &claims, &self.encoding);
+        let keys = self.keys();
+        let key = &keys[0].key;
+        let mut header = Header::new(key.algorithm.jwa());
+        header.kid = Some(key.kid.clone());
+        let token = encode(&header, &claims, &key.encoding);
         Token {
             token: Secret::new(token.expect("strings and integers can be written and signed")),
             expires_in: end.since(now),
         }
     }
 
-    /// `None` for whatever is not a token of ours at this instant.
+    /// `None` for whatever nobody whom we believe has signed, or is not good at this instant.
     pub(crate) fn verify(&self, token: &str, now: Micros) -> Option<Bearer> {
-        let claims = decode::<Claims>(token, &self.decoding, &self.validation)
-            .ok()?
-            .claims;
-        let expires_at = instant(claims.exp)?;
-        let not_before = instant(claims.nbf.unwrap_or(0))?;
-        let issued_at = instant(claims.iat)?;
-        if expires_at <= now || not_before > now || issued_at > now + ISSUED_AHEAD_MAX {
+        let header = decode_header(token).ok()?;
+        // What must be understood and is not makes the token void (RFC 7515, section 4.1.11).
+        if header.crit.is_some() {
             return None;
         }
+        match self.issuer_of(token) {
+            None => self.verify_own(token, &header, now),
+            Some(issuer) => {
+                let holder = issuer.verify(token, &header, now)?;
+                Some(Bearer::Foreign(Box::new(holder)))
+            }
+        }
+    }
+
+    /// The other issuer that a token says it is of; that it is, its signature must show.
+    fn issuer_of(&self, token: &str) -> Option<&KnownIssuer> {
+        #[derive(Deserialize)]
+        struct Said {
+            iss: String,
+        }
+        if self.issuers.is_empty() {
+            return None;
+        }
+        let said: Said = insecure_decode_claims(token).ok()?;
+        self.issuers.iter().find(|issuer| issuer.is(&said.iss))
+    }
+
+    fn verify_own(&self, token: &str, header: &Header, now: Micros) -> Option<Bearer> {
+        let keys = self.keys();
+        let key = match &header.kid {
+            Some(kid) => keys.iter().find(|one| one.key.kid == *kid)?,
+            // Versions before rotation named no key.
+            None => &keys[0],
+        };
+        if key.replaced_at.is_some_and(|since| since + self.ttl <= now) {
+            return None;
+        }
+        let mut validation = Validation::new(key.key.algorithm.jwa());
+        validation.validate_exp = false;
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let claims = decode::<OwnClaims>(token, &key.key.decoding, &validation).ok()?;
+        let claims = claims.claims;
+        let expires_at = claims::end_of(claims.exp, claims.nbf, Some(claims.iat), now)?;
+        let token = TokenId::of(ISSUER, &claims.jti);
         match claims.sid {
             Some(session) => Some(Bearer::Session {
                 session: session.into(),
                 user: claims.sub.into(),
+                token,
                 expires_at,
             }),
             None if claims.sub.starts_with(GUEST_PREFIX) => Some(Bearer::Guest {
                 subject: claims.sub.into(),
+                token,
                 expires_at,
             }),
             None => None,
         }
     }
+
+    /// The public keys of ours that still verify, as a JWK set; none where tokens are signed by a secret.
+    pub(crate) fn jwks(&self, now: Micros) -> String {
+        #[derive(Serialize)]
+        struct Set<'k> {
+            keys: Vec<&'k Jwk>,
+        }
+        let keys = self.keys();
+        let verifying = keys
+            .iter()
+            .filter(|one| one.replaced_at.is_none_or(|since| now < since + self.ttl));
+        let keys = verifying.filter_map(|one| one.key.public()).collect();
+        serde_json::to_string(&Set { keys }).expect("keys are text")
+    }
+
+    fn keys(&self) -> Arc<Vec<Verifying>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.clone()
+    }
 }
 
-fn instant(seconds: u64) -> Option<Micros> {
-    seconds.checked_mul(1_000_000).map(Micros)
+/// Puts a new key in the place of the one that signs the tokens of a data directory. Tokens signed before stay good for
+/// as long as they live; with `at_once` they end. A gateway that runs there notices within two seconds.
+///
+/// # Errors
+/// When the keys cannot be read or written.
+pub fn rotate_token_key(data_dir: &Path, at_once: bool, now: Micros) -> Result<(), OpenError> {
+    KeyFile::of(data_dir).rotate(at_once, now)
+}
+
+/// What a token is known by and when it expires, as it says itself: nothing is verified. `None` when it is no token.
+pub fn read_token(token: &str) -> Option<(TokenId, Micros)> {
+    #[derive(Deserialize)]
+    struct Said {
+        iss: String,
+        exp: u64,
+        jti: Option<String>,
+    }
+    let said: Said = insecure_decode_claims(token).ok()?;
+    let (signed, _) = token.rsplit_once('.')?;
+    let name = said.jti.as_deref().unwrap_or(signed);
+    let expires_at = Micros(said.exp.checked_mul(1_000_000)?);
+    Some((TokenId::of(&said.iss, name), expires_at))
 }
 
 impl fmt::Debug for Tokens {

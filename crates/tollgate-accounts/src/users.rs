@@ -9,10 +9,14 @@ use crate::changes::Change;
 use crate::database::{Columns, stored};
 use crate::error::{Invalid, SignUpError, Unavailable, UserError};
 use crate::id::UserId;
+use crate::normal::{fold_name, stored_forms};
 use crate::roles::Role;
 
 /// The longest name.
 const NAME_CHARS_MAX: usize = 64;
+
+/// The longest normal form of a name: some characters stand for many letters.
+const FOLDED_CHARS_MAX: usize = 192;
 
 /// How many users a list holds.
 const LISTED_MAX: i64 = 10_000;
@@ -51,7 +55,7 @@ impl Accounts {
     /// Makes a user. Once this has returned, the account survives a crash.
     ///
     /// A name has 1 to 64 characters, no control characters and no blanks at its ends. A password has at least as
-    /// many characters as the settings say and at most 1024 bytes, and is taken as it is.
+    /// many characters as the settings say and at most 1024 bytes, and is one in all forms that Unicode has for it.
     pub async fn sign_up(&self, name: &str, password: &str) -> Result<User, SignUpError> {
         self.create_user(name, password, Role::User).await
     }
@@ -86,7 +90,7 @@ impl Accounts {
             )
             .bind(user.id.to_string())
             .bind(user.name.clone())
-            .bind(folded(name))
+            .bind(fold_name(name))
             .bind(password_hash)
             .bind(stored(user.created_at))
             .bind(role.as_str())
@@ -127,19 +131,29 @@ impl Accounts {
         Ok(rows.iter().map(User::read).collect::<sqlx::Result<_>>()?)
     }
 
-    /// The user of this name, in any case.
+    /// The user of this name, in any case and any spelling that Unicode has for it.
     pub async fn user_by_name(&self, name: &str) -> Result<Option<User>, Unavailable> {
+        let row = self.row_by_name(name).await?;
+        Ok(row.as_ref().map(User::read).transpose()?)
+    }
+
+    /// The row of a user with the hash of the password.
+    pub(crate) async fn row_by_name(&self, name: &str) -> Result<Option<AnyRow>, Unavailable> {
+        let db = &self.inner().db;
         if !can_be_looked_for(name) {
             return Ok(None);
         }
-        let row = self
-            .inner()
-            .db
-            .sql("SELECT id, name, created_at, disabled_at, role, plan FROM users WHERE name_folded = $1")
-            .bind(folded(name))
-            .fetch_optional(self.inner().db.pool())
-            .await?;
-        Ok(row.as_ref().map(User::read).transpose()?)
+        for form in stored_forms(name) {
+            let row = db
+                .sql("SELECT * FROM users WHERE name_folded = $1")
+                .bind(form)
+                .fetch_optional(db.pool())
+                .await?;
+            if row.is_some() {
+                return Ok(row);
+            }
+        }
+        Ok(None)
     }
 
     /// Sets a new password and ends all sessions of the user; API keys stay.
@@ -239,14 +253,9 @@ impl Accounts {
     }
 }
 
-/// Two names that differ only in case are one name.
-pub(crate) fn folded(name: &str) -> String {
-    name.to_lowercase()
-}
-
 /// Nobody has a name that is refused at sign-up, and databases differ in what they make of blanks at its end or of a
 /// character 0.
-pub(crate) fn can_be_looked_for(name: &str) -> bool {
+fn can_be_looked_for(name: &str) -> bool {
     check_name(name).is_ok()
 }
 
@@ -257,6 +266,9 @@ fn check_name(name: &str) -> Result<(), Invalid> {
         chars if chars > NAME_CHARS_MAX => refused("must have at most 64 characters"),
         _ if name.chars().any(char::is_control) => refused("must not contain control characters"),
         _ if name.trim() != name => refused("must not begin or end with a blank"),
+        _ if fold_name(name).chars().count() > FOLDED_CHARS_MAX => {
+            refused("must be written with fewer letters in one")
+        }
         _ => Ok(()),
     }
 }

@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Key(KeyArgs),
     /// Bring the tables of the accounts up to date, as `serve` does at its start, and say what was done.
     Migrate(AccountsArgs),
+    /// Keys that sign tokens, and ending a token.
+    Token(TokenArgs),
     /// Limits of a running gateway: list, set other quotas; show or reset counters.
     Limit(LimitArgs),
     /// Plans of a running gateway: make, list, delete, set their quotas.
@@ -234,6 +236,12 @@ pub(crate) enum KeyCommand {
         /// A limit of its own beside its user's, like "2 per second".
         #[arg(long)]
         quota: Option<tollgate::Quota>,
+        /// What it may do, of what routes ask for; may be given several times. Without one it may do everything.
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<String>,
+        /// How long it lives, like `30d`; without it until it is revoked.
+        #[arg(long, value_name = "TIME", value_parser = tollgate::notation::parse_duration)]
+        expires_in: Option<std::time::Duration>,
     },
     /// The keys of a user, or all of them.
     List {
@@ -252,5 +260,31 @@ pub(crate) enum KeyCommand {
         /// How long the old one stays good.
         #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
         grace: u64,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct TokenArgs {
+    #[command(flatten)]
+    pub(crate) accounts: AccountsArgs,
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Sign with a new key from now on. A running gateway notices within two seconds; tokens that the old key has signed
+    /// stay good as long as they live.
+    Rotate {
+        /// End every token that the old keys have signed: for a key that somebody else has seen.
+        #[arg(long)]
+        at_once: bool,
+    },
+    /// End one token before it expires. Without an id the token itself is asked for, or read from standard input when
+    /// that is no terminal.
+    Revoke {
+        /// Its id: the `jti` in it, 32 hexadecimal digits.
+        #[arg(value_name = "JTI")]
+        id: Option<String>,
     },
 }

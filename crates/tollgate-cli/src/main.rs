@@ -47,6 +47,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Validate { file } => commands::validate::run(&file),
         Command::User(args) => commands::user::run(args),
         Command::Key(args) => commands::key::run(args),
+        Command::Token(args) => commands::token::run(args),
         Command::Migrate(args) => commands::migrate::run(&args),
         Command::Limit(args) => commands::limit::run(args),
         Command::Plan(args) => commands::plan::run(args),

@@ -14,6 +14,8 @@ use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// How many session cookies of one request are looked at.
+const HELD_MAX: usize = 4;
 /// The session cookie's names, over https and over plain http.
 const SESSION_COOKIES: [&str; 2] = ["__Host-session", "session"];
 
@@ -62,6 +64,13 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>
         // What is not text is no credential, and is told apart from none by being a wrong one.
         None => Ok(first.map(|value| value.to_str().unwrap_or("?"))),
     }
+}
+
+/// The secrets of the sessions that a request holds, under any of the cookie's names; more than one only if somebody
+/// else has set one of them.
+pub fn held_sessions(headers: &HeaderMap) -> Vec<&str> {
+    let held = cookies(headers).filter(|(name, _)| is_session_cookie(name));
+    held.map(|(_, secret)| secret).take(HELD_MAX).collect()
 }
 
 fn session_cookie(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusal> {

@@ -30,6 +30,7 @@ mod request;
 mod slots;
 mod upstream;
 
+pub use caller::held_sessions;
 pub use gateway::{Gateway, Upstreams};
 pub use in_force::InForce;
 pub use listener::{BindError, Listeners};

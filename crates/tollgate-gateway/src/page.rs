@@ -25,6 +25,8 @@ pub struct Links {
     pub signup: Option<String>,
     /// The page to log in.
     pub login: Option<String>,
+    /// The page to change one's own password.
+    pub password: Option<String>,
     /// Where log-out is posted to.
     pub logout: Option<String>,
     /// The page that shows an upstream's answer.
@@ -59,6 +61,7 @@ impl Links {
             home: builtin(Builtin::Home, &Method::GET),
             signup: builtin(Builtin::Signup, &Method::GET),
             login: builtin(Builtin::Login, &Method::GET),
+            password: builtin(Builtin::Password, &Method::GET),
             logout: builtin(Builtin::Logout, &Method::POST),
             number: first(&|_, page| page, &Method::GET),
             keys: builtin(Builtin::Keys, &Method::GET),

@@ -39,6 +39,10 @@ enum Kind {
         known_bad: bool,
     },
     Forbidden,
+    /// The credential is good, and may not do this: with the scopes that it would need.
+    InsufficientScope {
+        needed: String,
+    },
     NotFound,
     MethodNotAllowed {
         allow: String,
@@ -98,6 +102,13 @@ impl Refusal {
     /// 403: understood, and not done.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Refusal::new(Kind::Forbidden, detail)
+    }
+
+    /// 403: a credential that is good, and lacks one of these scopes.
+    pub fn insufficient_scope(scopes: &[String]) -> Self {
+        let needed = scopes.join(" ");
+        let detail = format!("This credential may not do that. Scopes that are needed: {needed}.");
+        Refusal::new(Kind::InsufficientScope { needed }, detail)
     }
 
     /// 404.
@@ -240,7 +251,9 @@ impl Refusal {
         match self.kind {
             Kind::BadRequest => StatusCode::BAD_REQUEST,
             Kind::Unauthenticated { .. } => map.unauthenticated,
-            Kind::Forbidden | Kind::Refused => StatusCode::FORBIDDEN,
+            Kind::Forbidden | Kind::InsufficientScope { .. } | Kind::Refused => {
+                StatusCode::FORBIDDEN
+            }
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Conflict => StatusCode::CONFLICT,
@@ -264,6 +277,9 @@ impl Refusal {
             }
             Kind::Unauthenticated { known_bad: true } => {
                 ("tag:tollgate,2026:bad-credentials", "Bad Credentials")
+            }
+            Kind::InsufficientScope { .. } => {
+                ("tag:tollgate,2026:insufficient-scope", "Insufficient Scope")
             }
             _ => ("about:blank", ""),
         }
@@ -335,6 +351,15 @@ pub fn refuse(refusal: &Refusal, context: &RefusalContext<'_>) -> Response<Bytes
     }
     match &refusal.kind {
         Kind::Unauthenticated { known_bad } => challenge(headers, *known_bad),
+        Kind::InsufficientScope { needed } => {
+            // Scopes have neither quotes nor backslashes.
+            let bearer = format!(
+                "Bearer realm=\"tollgate\", error=\"insufficient_scope\", scope=\"{needed}\""
+            );
+            if let Ok(bearer) = HeaderValue::from_str(&bearer) {
+                headers.insert(header::WWW_AUTHENTICATE, bearer);
+            }
+        }
         Kind::MethodNotAllowed { allow } => {
             if let Ok(allow) = HeaderValue::from_str(allow) {
                 headers.insert(header::ALLOW, allow);

@@ -294,8 +294,13 @@ async fn admit(
     }
     let identity = trace.identity.as_deref();
     if let Some(identity) = identity {
+        // Before anything is charged: what cannot pass costs nothing.
+        if !identity.may(&route.scopes) {
+            return Err(Refusal::insufficient_scope(&route.scopes));
+        }
         subject.user = Some(identity.user.as_str());
-        subject.user_name = identity.name.as_deref();
+        // What another issuer calls somebody is no account's name, and spares nobody a limit.
+        subject.user_name = identity.name.as_deref().filter(|_| identity.has_account());
         subject.api_key = identity.key.as_ref().map(|key| key.as_str());
     }
     let Some(decided) = gateway.decide(route, &subject, identity, charge, trace.now)? else {

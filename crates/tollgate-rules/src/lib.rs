@@ -5,6 +5,7 @@
 
 mod diagnostic;
 mod file;
+mod issuer;
 mod key;
 mod limit;
 pub mod path;
@@ -15,6 +16,7 @@ mod terms;
 
 pub use diagnostic::Diagnostic;
 pub use file::{LONGEST_FILE_BYTES, Overrides};
+pub use issuer::{Issuer, TokenAlgorithm};
 pub use key::{KeyPart, KeySpec, Subject};
 pub use limit::{Exempt, Limit, MissingKey};
 pub use route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream};
@@ -109,10 +111,16 @@ pub struct Accounts {
     pub url: String,
     /// How long a session lives.
     pub session_ttl: Duration,
+    /// How long it lives after its last use.
+    pub session_idle_ttl: Option<Duration>,
     /// How long a token lives.
     pub token_ttl: Duration,
     /// How long those who are known already are believed while the database cannot be reached.
     pub offline_ttl: Duration,
+    /// How the gateway's own tokens are signed.
+    pub token_algorithm: TokenAlgorithm,
+    /// Whose tokens are taken beside them.
+    pub issuers: Vec<Issuer>,
     /// The shortest password.
     pub password_chars_min: usize,
     /// How long the log of what administrators and users have changed is kept.
@@ -132,8 +140,11 @@ impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accounts")
             .field("session_ttl", &self.session_ttl)
+            .field("session_idle_ttl", &self.session_idle_ttl)
             .field("token_ttl", &self.token_ttl)
             .field("offline_ttl", &self.offline_ttl)
+            .field("token_algorithm", &self.token_algorithm)
+            .field("issuers", &self.issuers)
             .field("password_chars_min", &self.password_chars_min)
             .field("protection", &self.protection)
             .finish_non_exhaustive()
@@ -147,6 +158,8 @@ pub struct Protection {
     pub login_per_account: Vec<Quota>,
     /// Failed log-ins from one address.
     pub login_per_address: Vec<Quota>,
+    /// Wrong current passwords of one account that wants another.
+    pub password_per_account: Vec<Quota>,
     /// Sign-ups from one address.
     pub signup_per_address: Vec<Quota>,
     /// Tokens handed out to one address.

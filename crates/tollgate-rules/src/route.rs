@@ -20,6 +20,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// Ways to authenticate, any of which will do; empty when the route is open.
     pub auth: Vec<Auth>,
+    /// What an API key, or another issuer's token, must be allowed to do: all of these.
+    pub scopes: Vec<String>,
     /// The limits that it charges.
     pub limits: Vec<Arc<Limit>>,
     /// What it ends in.
@@ -94,8 +96,12 @@ pub enum Builtin {
     Login,
     /// Ending a session.
     Logout,
+    /// Changing one's own password: a page and its form.
+    Password,
     /// A token for whoever asks.
     Token,
+    /// The public keys of the gateway's tokens.
+    Jwks,
     /// What is left, as JSON.
     Remaining,
     /// The first page.
@@ -112,11 +118,13 @@ pub enum Builtin {
 
 impl Builtin {
     /// Every built-in with its name.
-    pub const NAMES: [(&'static str, Builtin); 10] = [
+    pub const NAMES: [(&'static str, Builtin); 12] = [
         ("signup", Builtin::Signup),
         ("login", Builtin::Login),
         ("logout", Builtin::Logout),
+        ("password", Builtin::Password),
         ("token", Builtin::Token),
+        ("jwks", Builtin::Jwks),
         ("remaining", Builtin::Remaining),
         ("home", Builtin::Home),
         ("keys", Builtin::Keys),

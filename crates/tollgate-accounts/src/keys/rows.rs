@@ -9,12 +9,14 @@ use crate::database::{Columns, Tx, stored};
 use crate::digest::Digest;
 use crate::error::KeyError;
 use crate::id::{KeyId, UserId};
+use crate::scopes::Scopes;
 
 /// What a key is made with.
 pub(super) struct Draft<'a> {
     pub(super) user: &'a UserId,
     pub(super) name: &'a str,
     pub(super) quota: Option<&'a Quota>,
+    pub(super) scopes: Option<&'a Scopes>,
     pub(super) expires_at: Option<Micros>,
     pub(super) rotated_from: Option<&'a KeyId>,
 }
@@ -30,14 +32,15 @@ pub(super) async fn insert(
         hint: api_key::hint(&secret),
         secret,
     };
-    transaction.sql("INSERT INTO api_keys (id, user_id, name, hint, secret_hash, quota, created_at, expires_at, rotated_from)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+    transaction.sql("INSERT INTO api_keys (id, user_id, name, hint, secret_hash, quota, scopes, created_at, expires_at, rotated_from)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
         .bind(key.id.to_string())
         .bind(draft.user.to_string())
         .bind(draft.name.to_owned())
         .bind(key.hint.clone())
         .bind(Digest::of(key.secret.expose()).to_hex())
         .bind(draft.quota.map(Quota::to_string))
+        .bind(draft.scopes.map(Scopes::to_string))
         .bind(stored(now))
         .bind(draft.expires_at.map(stored))
         .bind(draft.rotated_from.map(KeyId::to_string))

@@ -6,6 +6,7 @@ use tollgate::{Micros, Quota};
 use crate::database::Columns;
 use crate::id::{KeyId, UserId};
 use crate::own_quota;
+use crate::scopes::Scopes;
 use crate::secret::Secret;
 
 /// A key that was just made; its secret is not shown again.
@@ -34,6 +35,8 @@ pub struct KeySummary {
     pub hint: String,
     /// Its own quota.
     pub quota: Option<Quota>,
+    /// What it may do where a route asks for scopes; `None` for everything.
+    pub scopes: Option<Scopes>,
     /// When it was made.
     pub created_at: Micros,
     /// The first instant at which it is no longer good.
@@ -64,6 +67,9 @@ impl KeySummary {
                 .as_deref()
                 .map(own_quota::read)
                 .transpose()?,
+            scopes: row
+                .text_or_null("scopes")?
+                .map(|words| Scopes::words(words.split(' '))),
             created_at: row.instant("created_at")?,
             expires_at: row.instant_or_null("expires_at")?,
             revoked_at: row.instant_or_null("revoked_at")?,

@@ -6,21 +6,35 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 
+mod issuers;
+mod rotation;
+
 const SECRET: [u8; 32] = [7; 32];
 const NOW: Micros = Micros::from_secs(1_000_000);
 
+/// Tokens of a directory whose key is this, as versions before rotation wrote it.
+fn tokens_of(secret: [u8; 32]) -> Tokens {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token.secret"), secret).unwrap();
+    Tokens::open(&Settings::new("sqlite::memory:", dir.path()), NOW).unwrap()
+}
+
 fn tokens() -> Tokens {
-    Tokens::new(&SECRET, Duration::from_secs(3600))
+    tokens_of(SECRET)
 }
 
 /// A token with any header and claims, signed by the right secret with `algorithm`.
 fn signed(header: &str, claims: &str, algorithm: hmac::Algorithm) -> String {
+    signed_with(&SECRET, header, claims, algorithm)
+}
+
+fn signed_with(secret: &[u8], header: &str, claims: &str, algorithm: hmac::Algorithm) -> String {
     let message = format!(
         "{}.{}",
         URL_SAFE_NO_PAD.encode(header),
         URL_SAFE_NO_PAD.encode(claims)
     );
-    let tag = hmac::sign(&hmac::Key::new(algorithm, &SECRET), message.as_bytes());
+    let tag = hmac::sign(&hmac::Key::new(algorithm, secret), message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
 }
 
@@ -78,6 +92,7 @@ fn a_session_token_never_outlives_its_session() {
     let expected = Bearer::Session {
         session,
         user,
+        token: read_token(token.token.expose()).unwrap().0,
         expires_at: end,
     };
     assert_eq!(tokens().verify(token.token.expose(), NOW), Some(expected));
@@ -147,15 +162,31 @@ fn only_hs256_is_believed() {
 }
 
 #[test]
-fn a_key_named_by_the_header_is_ignored() {
-    let header = r#"{"alg":"HS256","kid":"../../etc/passwd","jku":"http://evil.test/keys"}"#;
-    assert!(
-        tokens()
-            .verify(&signed(header, &object(&SOUND), hmac::HMAC_SHA256), NOW)
-            .is_some()
-    );
-    let forged = Tokens::new(&[8; 32], Duration::from_secs(60)).for_guest(NOW);
+fn a_key_that_the_header_brings_is_ignored() {
+    let header = r#"{"alg":"HS256","jku":"http://evil.test/keys","x5u":"http://evil.test/x",
+        "jwk":{"kty":"oct","k":"CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg"}}"#;
+    let own = signed(header, &object(&SOUND), hmac::HMAC_SHA256);
+    assert!(tokens().verify(&own, NOW).is_some());
+    let forged = tokens_of([8; 32]).for_guest(NOW);
     assert_eq!(tokens().verify(forged.token.expose(), NOW), None);
+    assert_eq!(tokens_of([8; 32]).verify(&own, NOW), None);
+}
+
+#[test]
+fn a_key_that_nobody_has_is_nobodys_even_when_the_signature_is_ours() {
+    let long = "x".repeat(4096);
+    for kid in ["../../etc/passwd", "' OR 1", "", "token.secret", &long] {
+        let header = format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#);
+        let token = signed(&header, &object(&SOUND), hmac::HMAC_SHA256);
+        assert_eq!(tokens().verify(&token, NOW), None, "{kid}");
+    }
+}
+
+#[test]
+fn a_header_that_must_be_understood_and_is_not_makes_a_token_void() {
+    let header = r#"{"alg":"HS256","crit":["exp"]}"#;
+    let token = signed(header, &object(&SOUND), hmac::HMAC_SHA256);
+    assert_eq!(tokens().verify(&token, NOW), None);
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl Place {
             "SELECT * FROM plans",
             "SELECT * FROM overrides",
             "SELECT * FROM audit",
+            "SELECT * FROM revoked_tokens",
         ] {
             let rows = sqlx::query(statement).fetch_all(&pool).await.expect("rows");
             for row in &rows {

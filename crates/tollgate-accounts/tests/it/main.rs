@@ -15,8 +15,10 @@ mod sqlite {
     mod changes;
     mod database;
     mod fixture;
+    mod idle;
     mod key_lifetime;
     mod keys;
+    mod log_in;
     mod names;
     mod overrides;
     mod plans;
@@ -25,6 +27,7 @@ mod sqlite {
     mod sessions;
     mod sign_up;
     mod sqlite_file;
+    mod tokens;
     mod usage;
 }
 
@@ -37,8 +40,10 @@ mod postgres {
     mod changes;
     mod database;
     mod fixture;
+    mod idle;
     mod key_lifetime;
     mod keys;
+    mod log_in;
     mod names;
     mod overrides;
     mod plans;
@@ -47,6 +52,7 @@ mod postgres {
     mod server;
     mod sessions;
     mod sign_up;
+    mod tokens;
     mod usage;
 }
 
@@ -59,8 +65,10 @@ mod mariadb {
     mod changes;
     mod database;
     mod fixture;
+    mod idle;
     mod key_lifetime;
     mod keys;
+    mod log_in;
     mod names;
     mod overrides;
     mod plans;
@@ -69,5 +77,6 @@ mod mariadb {
     mod server;
     mod sessions;
     mod sign_up;
+    mod tokens;
     mod usage;
 }

@@ -26,6 +26,29 @@ impl Fields {
         }
     }
 
+    /// As [`of`](Self::of), where a body may be left out, or be of a kind that says nothing here.
+    pub(super) fn of_optional(request: &Request<Bytes>) -> Result<Option<Self>, Refusal> {
+        let is_readable = matches!(
+            media_type(request.headers()).as_str(),
+            "application/json" | FORM
+        );
+        (is_readable && !request.body().is_empty())
+            .then(|| Self::of(request))
+            .transpose()
+    }
+
+    /// Yes or no, and no where it is left out; in a form it is text.
+    pub(super) fn optional_flag(&self, field: &str) -> Result<bool, Refusal> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Value::String(text)) if matches!(text.as_str(), "true" | "false" | "") => {
+                Ok(text == "true")
+            }
+            Some(_) => Err(Refusal::unprocessable(field, "must be true or false")),
+        }
+    }
+
     /// A field that must be there.
     pub(super) fn text(&self, field: &str) -> Result<&str, Refusal> {
         match self.0.get(field) {
@@ -98,7 +121,7 @@ pub(super) fn for_people(refusal: &Refusal) -> String {
     if refusal.is_limited() {
         return "Too many attempts.".to_owned();
     }
-    let plain = refusal.detail().replace('`', "");
+    let plain = refusal.detail().replace('`', "").replace('_', " ");
     let mut letters = plain.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()

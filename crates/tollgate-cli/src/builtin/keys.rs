@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
+use tollgate::notation::parse_duration;
 use tollgate::{Micros, Quota};
-use tollgate_accounts::{KeyError, KeyId, KeySummary, NewKey, UserId};
+use tollgate_accounts::{KeyError, KeyId, KeySummary, NewKey, Scopes, UserId};
 use tollgate_gateway::accepts::Accepts;
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
@@ -92,9 +93,19 @@ impl Builtins {
             .transpose();
         let quota = quota
             .map_err(|error| Refusal::unprocessable("quota", format!("cannot be read: {error}")))?;
+        let scopes = fields
+            .optional_text("scopes")?
+            .map(Scopes::parse)
+            .transpose();
+        let scopes =
+            scopes.map_err(|invalid| Refusal::unprocessable(invalid.field, &invalid.reason))?;
+        let expires_at = match fields.optional_text("expires_in")? {
+            Some(text) => Some(self.now() + lifetime(text)?),
+            None => None,
+        };
         let key = self
             .accounts
-            .create_key(user, name, quota.as_ref(), None)
+            .create_scoped_key(user, name, quota.as_ref(), expires_at, scopes.as_ref())
             .await
             .map_err(refused)?;
         Ok(Fresh {
@@ -167,6 +178,12 @@ impl Builtins {
     }
 }
 
+/// How long a key is to live, as limits are written: `30d`.
+fn lifetime(text: &str) -> Result<Duration, Refusal> {
+    let wrong = |error| Refusal::unprocessable("expires_in", format!("cannot be read: {error}"));
+    parse_duration(text).map_err(wrong)
+}
+
 fn refused(error: KeyError) -> Refusal {
     match error {
         KeyError::NoSuchUser => Refusal::bad_credentials(),
@@ -196,6 +213,7 @@ fn as_json(key: &KeySummary, now: Micros) -> Value {
         "hint": key.hint,
         "state": state(key, now),
         "quota": key.quota.as_ref().map(Quota::to_string),
+        "scopes": key.scopes.as_ref().map(|scopes| scopes.iter().collect::<Vec<_>>()),
         "created_at": time::rfc3339(key.created_at),
         "expires_at": key.expires_at.map(time::rfc3339),
         "last_used_at": key.last_used_at.map(time::rfc3339),
@@ -216,6 +234,7 @@ fn as_row(key: &KeySummary, now: Micros) -> KeyRow {
         state,
         created: time::for_people(key.created_at),
         last_used: key.last_used_at.map(time::for_people),
+        scopes: key.scopes.as_ref().map(Scopes::to_string),
         quota: key.quota.as_ref().map(Quota::to_string),
     }
 }

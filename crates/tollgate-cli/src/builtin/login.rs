@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 use tollgate_accounts::{LogIn, LogInError};
 use tollgate_gateway::builtin::BuiltinCall;
+use tollgate_gateway::held_sessions;
 use tollgate_gateway::refusal::Refusal;
 
 use super::form::{self, Fields};
@@ -59,7 +60,10 @@ impl Builtins {
         attempt.peek(&self.store, self.now())?;
         let _turn = self.login_turns.take().await.ok_or_else(busy)?;
         let receipt = attempt.charge(&self.store, self.now())?;
-        let result = self.accounts.log_in(username, password).await;
+        let result = self
+            .accounts
+            .log_in_holding(username, password, &held_sessions(call.request.headers()))
+            .await;
         if let Err(LogInError::Wrong) = result {
             return Err(Refusal::wrong_password());
         }

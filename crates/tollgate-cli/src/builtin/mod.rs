@@ -8,12 +8,14 @@ mod cookie;
 mod docs;
 mod form;
 mod home;
+mod jwks;
 mod keys;
 mod login;
 mod logout;
 pub(crate) mod monitor;
 mod openapi;
 pub(crate) mod pages;
+mod password;
 mod protect;
 mod remaining;
 mod signup;
@@ -97,6 +99,9 @@ impl Builtins {
             (Builtin::Login, &Method::GET) => self.login_page(call),
             (Builtin::Login, &Method::POST) => self.log_in(call).await,
             (Builtin::Logout, &Method::POST) => self.log_out(call).await,
+            (Builtin::Password, &Method::GET) => self.password_page(call),
+            (Builtin::Password, &Method::POST) => self.change_password(call).await,
+            (Builtin::Jwks, &Method::GET) => Ok(self.jwks()),
             (Builtin::Token, &Method::GET) => self.token(call),
             (Builtin::Remaining, &Method::GET) => self.remaining(call),
             (Builtin::Home, &Method::GET) => self.home(call),
@@ -132,7 +137,7 @@ fn account(call: &BuiltinCall) -> Result<&Identity, Refusal> {
         .caller
         .identity
         .as_deref()
-        .filter(|who| !who.is_guest());
+        .filter(|who| who.has_account());
     account.ok_or_else(Refusal::no_credentials)
 }
 
@@ -155,7 +160,7 @@ fn busy() -> Refusal {
 
 fn allow(builtin: Builtin) -> &'static str {
     match builtin {
-        Builtin::Signup | Builtin::Login | Builtin::Keys => "GET, HEAD, POST",
+        Builtin::Signup | Builtin::Login | Builtin::Password | Builtin::Keys => "GET, HEAD, POST",
         Builtin::Logout => "POST",
         _ => "GET, HEAD",
     }

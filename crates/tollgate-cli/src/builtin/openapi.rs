@@ -159,7 +159,7 @@ fn refusals(responses: &mut Value, method: &str, route: &Route) {
     let protected = guesses
         || matches!(
             builtin,
-            Some((Builtin::Signup, "post") | (Builtin::Token, "get"))
+            Some((Builtin::Signup | Builtin::Password, "post") | (Builtin::Token, "get"))
         );
     if !route.auth.is_empty() || guesses {
         refusal(

@@ -33,6 +33,15 @@ pub(super) struct LoginPage<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "password.html")]
+pub(super) struct PasswordPage<'a> {
+    pub(super) site: Site<'a>,
+    pub(super) form: Form,
+    /// It has just been done.
+    pub(super) changed: bool,
+}
+
+#[derive(Template)]
 #[template(path = "keys.html")]
 pub(super) struct KeysPage<'a> {
     pub(super) site: Site<'a>,
@@ -56,6 +65,7 @@ pub(super) struct KeyRow {
     pub(super) state: String,
     pub(super) created: String,
     pub(super) last_used: Option<String>,
+    pub(super) scopes: Option<String>,
     pub(super) quota: Option<String>,
 }
 

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Decision, MemoryStore, Micros, Policy, PolicyError, Quota, Receipt};
+use tollgate_accounts::{UserId, fold_name};
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{KeySpec, Protection as Quotas, Subject};
 
 /// No account has a longer name, so that what is cut off tells no two apart.
-const ACCOUNT_KEY_BYTES_MAX: usize = 256;
+const ACCOUNT_KEY_CHARS_MAX: usize = 65;
+const ACCOUNT_KEY_BYTES_MAX: usize = 768;
 
 /// The policies of the protection.
 pub(super) struct Protection {
     login_per_account: Vec<Arc<Policy>>,
     login_per_address: Vec<Arc<Policy>>,
+    password_per_account: Vec<Arc<Policy>>,
     signup_per_address: Vec<Arc<Policy>>,
     token_per_address: Vec<Arc<Policy>>,
 }
@@ -25,6 +28,7 @@ impl Protection {
         Ok(Protection {
             login_per_account: policies("login-per-account", &quotas.login_per_account)?,
             login_per_address: policies("login-per-address", &quotas.login_per_address)?,
+            password_per_account: policies("password-per-account", &quotas.password_per_account)?,
             signup_per_address: policies("signup-per-address", &quotas.signup_per_address)?,
             token_per_address: policies("token-per-address", &quotas.token_per_address)?,
         })
@@ -35,6 +39,15 @@ impl Protection {
         let mut attempt = Attempt::default();
         attempt.counts(&self.login_per_account, account_key(username));
         attempt.counts(&self.login_per_address, address_key(address));
+        attempt
+    }
+
+    /// A change of password counts against the account that wants it.
+    pub(super) fn password(&self, user: &UserId) -> Attempt<'_> {
+        let mut attempt = Attempt::default();
+        let mut key = CompositeKey::new();
+        key.push(user.as_str().as_bytes());
+        attempt.counts(&self.password_per_account, key);
         attempt
     }
 
@@ -119,9 +132,10 @@ fn policies(name: &str, quotas: &[Quota]) -> Result<Vec<Arc<Policy>>, PolicyErro
     Ok(policies)
 }
 
-/// Names are one account in any case.
+/// Names are one account in any case and any spelling.
 fn account_key(username: &str) -> CompositeKey {
-    let folded = username.to_lowercase();
+    let beginning: String = username.chars().take(ACCOUNT_KEY_CHARS_MAX).collect();
+    let folded = fold_name(&beginning);
     let bytes = folded.as_bytes();
     let mut key = CompositeKey::new();
     key.push(&bytes[..bytes.len().min(ACCOUNT_KEY_BYTES_MAX)]);
@@ -152,6 +166,7 @@ mod tests {
         Protection::new(&Quotas {
             login_per_account: quotas("2 per minute"),
             login_per_address: quotas("3 per minute"),
+            password_per_account: Vec::new(),
             signup_per_address: quotas("1 per minute, 2 per minute"),
             token_per_address: Vec::new(),
             credentials_per_address: Vec::new(),
@@ -161,11 +176,11 @@ mod tests {
 
     #[test]
     fn a_name_and_an_address_have_one_key_however_they_are_written() {
-        assert_eq!(account_key("\u{c9}LODIE"), account_key("\u{e9}lodie"));
+        assert_eq!(account_key("\u{c9}LODIE"), account_key("e\u{301}lodie"));
         let key = |text: &str| address_key(text.parse().unwrap());
         assert_eq!(key("2001:db8::1"), key("2001:db8::2"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
-        assert!(account_key(&"x".repeat(60_000)).as_ref().len() < 300);
+        assert!(account_key(&"x".repeat(60_000)).as_ref().len() < 800);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate::{Clock, SystemClock};
-use tollgate_accounts::{Accounts, KeyError, KeyId, KeySummary, NewKey, UserId};
+use tollgate_accounts::{Accounts, KeyError, KeyId, KeySummary, NewKey, Scopes, UserId};
 
 use super::with_accounts;
 use crate::args::{KeyArgs, KeyCommand};
@@ -11,11 +11,19 @@ use crate::failure::Failure;
 
 pub(crate) fn run(args: KeyArgs) -> Result<(), Failure> {
     with_accounts(&args.accounts, async |accounts| match args.command {
-        KeyCommand::Create { user, name, quota } => {
+        KeyCommand::Create {
+            user,
+            name,
+            quota,
+            scope,
+            expires_in,
+        } => {
+            let scopes = scopes(&scope)?;
             let user = user_id(accounts, &user).await?;
+            let expires_at = expires_in.map(|lifetime| SystemClock::new().now() + lifetime);
             show_once(
                 accounts
-                    .create_key(&user, &name, quota.as_ref(), None)
+                    .create_scoped_key(&user, &name, quota.as_ref(), expires_at, scopes.as_ref())
                     .await,
             )
         }
@@ -34,6 +42,17 @@ pub(crate) fn run(args: KeyArgs) -> Result<(), Failure> {
                 .await,
         ),
     })
+}
+
+/// Without a scope a key may do everything.
+fn scopes(words: &[String]) -> Result<Option<Scopes>, Failure> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let scopes = Scopes::parse(&words.join(" "));
+    scopes
+        .map(Some)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }
 
 async fn user_id(accounts: &Accounts, name: &str) -> Result<UserId, Failure> {
@@ -78,13 +97,18 @@ async fn list(accounts: &Accounts, user: Option<&str>) -> Result<(), Failure> {
             user_name,
             name,
             quota,
+            scopes,
             ..
         } = &key;
         let quota = quota
             .as_ref()
             .map(|quota| format!("  ({quota})"))
             .unwrap_or_default();
-        println!("{id}  {state:<7} {hint}  {user_name}  {name}{quota}");
+        let scopes = scopes
+            .as_ref()
+            .map(|scopes| format!("  [{scopes}]"))
+            .unwrap_or_default();
+        println!("{id}  {state:<7} {hint}  {user_name}  {name}{quota}{scopes}");
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub(crate) mod key;
 pub(crate) mod limit;
 pub(crate) mod migrate;
 pub(crate) mod plan;
+pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod validate;
 

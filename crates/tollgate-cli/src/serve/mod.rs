@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tollgate::{Clock, MemoryStore};
-use tollgate_accounts::Accounts;
+use tollgate_accounts::{Accounts, Issuer, TokenAlgorithm};
 use tollgate_gateway::{Gateway, Listeners, builtin};
 use tollgate_rules::{Action, RuleSet};
 
@@ -145,6 +145,9 @@ async fn open_accounts(
     }
     let mut settings = tollgate_accounts::Settings::new(&rules.accounts.url, data.path());
     settings.session_ttl = rules.accounts.session_ttl;
+    settings.session_idle_ttl = rules.accounts.session_idle_ttl;
+    settings.token_algorithm = algorithm(rules.accounts.token_algorithm);
+    settings.issuers = issuers(rules);
     settings.token_ttl = rules.accounts.token_ttl;
     settings.offline_ttl = rules.accounts.offline_ttl;
     settings.password_chars_min = rules.accounts.password_chars_min;
@@ -159,6 +162,29 @@ async fn open_accounts(
     accounts
         .map(Some)
         .map_err(|error| Failure::because("the accounts cannot be opened", &error))
+}
+
+fn issuers(rules: &RuleSet) -> Vec<Issuer> {
+    let issuer = |issuer: &tollgate_rules::Issuer| Issuer {
+        issuer: issuer.issuer.clone(),
+        audience: issuer.audience.clone(),
+        jwks: issuer.jwks.clone(),
+        algorithms: issuer
+            .algorithms
+            .iter()
+            .copied()
+            .filter_map(algorithm)
+            .collect(),
+        user_claim: issuer.user_claim.clone(),
+        name_claim: issuer.name_claim.clone(),
+        claims: Vec::new(),
+    };
+    rules.accounts.issuers.iter().map(issuer).collect()
+}
+
+/// Both sides call an algorithm as the standard does.
+fn algorithm(algorithm: tollgate_rules::TokenAlgorithm) -> Option<TokenAlgorithm> {
+    TokenAlgorithm::from_name(algorithm.name())
 }
 
 async fn joined(threads: Vec<std::thread::JoinHandle<()>>) {

@@ -12,8 +12,6 @@ use tollgate_testkit::process::{Done, eventually, run, within};
 
 use crate::support::{Key, Person, binary, join, launch, pick, preset, sign_up, statuses};
 
-/// What `migrate` says, before the version's number.
-
 fn on(database: &Database) -> Launch {
     launch()
         .preset("per-api-key")

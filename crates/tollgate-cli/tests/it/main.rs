@@ -20,6 +20,7 @@ mod plans;
 mod proxy;
 mod random_number;
 mod scenarios;
+mod sessions;
 mod support;
 mod upstream_leg;
 mod who_asks;

@@ -100,11 +100,7 @@ fn two_windows_are_shown_and_what_is_older_is_forgotten() {
         [1],
         "a clock that was set back loses nothing"
     );
-    assert_eq!(
-        count(9_000).1,
-        [0; 0],
-        "not even of the last window there was"
-    );
+    assert!(count(9_000).1.is_empty(), "a gap is not a window");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! From the text of a rules file to a [`RuleSet`], section by section.
 
+mod issuers;
 mod known_limits;
 mod limits;
 mod penalty;

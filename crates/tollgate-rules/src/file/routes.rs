@@ -28,6 +28,9 @@ const METHODS: [Method; 7] = [
 /// A limit and where it is asked for.
 type Placed = (Arc<Limit>, At<String>);
 
+/// As many as a key can have.
+const SCOPES_MAX: usize = 16;
+
 /// `[defaults]`: what routes have that say nothing else.
 #[derive(Default)]
 pub(super) struct Defaults {
@@ -75,6 +78,7 @@ impl Reader<'_> {
             .filter_map(|text| pattern(source, text))
             .collect();
         let auth = self.auth(&mut table);
+        let scopes = scopes(&mut table, &auth);
         let status = status_map(table.table("status"), self.defaults.status);
         let action = self.action(&mut table);
         let name: Arc<str> = matches.first().map_or("", |text| &text.value).into();
@@ -110,6 +114,7 @@ impl Reader<'_> {
             index: 0,
             name,
             auth,
+            scopes,
             limits: limits.into_iter().map(|(limit, _)| limit).collect(),
             action,
             status,
@@ -284,6 +289,38 @@ fn inline_name(route: &str) -> String {
     } else {
         "route".to_owned()
     }
+}
+
+/// What a route asks of API keys and of other issuers' tokens.
+fn scopes(table: &mut Table<'_, '_>, auth: &[Auth]) -> Vec<String> {
+    let source = table.source();
+    let Some(value) = table.value("scopes") else {
+        return Vec::new();
+    };
+    let words = value.strings().unwrap_or_default();
+    if auth.is_empty() {
+        let help = "add `auth`, like `auth = [\"api-key\"]`".to_owned();
+        let message = "`scopes` are of no use where nobody is asked who they are";
+        source.complain_with(value.span(), message, Some(help));
+    }
+    if words.len() > SCOPES_MAX {
+        let message = format!("a route asks for at most {SCOPES_MAX} scopes");
+        source.complain(value.span(), message);
+    }
+    for word in words.iter().filter(|word| !is_scope(&word.value)) {
+        let message = format!(
+            "`{}` is no scope: a word without blanks and quotes, at most 64 long",
+            word.value
+        );
+        source.complain(word.span.clone(), message);
+    }
+    words.into_iter().map(|word| word.value).collect()
+}
+
+/// A scope token of RFC 6749, section 3.3.
+fn is_scope(word: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    (1..=64).contains(&word.len()) && word.bytes().all(fits)
 }
 
 /// A limit by user cannot count requests of nobody.

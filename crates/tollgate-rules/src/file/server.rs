@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use tollgate::{OnFull, Quota};
 
+use super::issuers::issuers;
+use crate::issuer::TokenAlgorithm;
 use crate::read::{At, Table, Value};
 use crate::{Accounts, CookieSecure, Counters, Fields, LegacyFields, Protection, Server};
 
@@ -15,6 +17,8 @@ const DATABASES: &str = "write `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DAT
 const HOUR_S: u64 = 3_600;
 const DAY_S: u64 = 24 * HOUR_S;
 const YEAR_S: u64 = 365 * DAY_S;
+/// Uses of a session are written every few seconds, so another node cannot know of them sooner.
+const IDLE_MIN_S: u64 = 60;
 
 type MaybeTable<'s, 't> = Option<Table<'s, 't>>;
 
@@ -125,6 +129,7 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
     let quotas = Protection {
         login_per_account: protection.quotas("login_per_account", "5 per 15 minutes"),
         login_per_address: protection.quotas("login_per_address", "20 per 15 minutes"),
+        password_per_account: protection.quotas("password_per_account", "5 per 15 minutes"),
         signup_per_address: protection.quotas("signup_per_address", "30 per hour"),
         token_per_address: protection.quotas("token_per_address", "30 per minute"),
         credentials_per_address: protection.quotas("credentials_per_address", "30 per minute"),
@@ -133,8 +138,16 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
     let accounts = Accounts {
         url: url.unwrap_or_else(|| "sqlite:tollgate.db".to_owned()),
         session_ttl: reader.seconds("session_ttl_s", YEAR_S, 86_400),
+        session_idle_ttl: reader
+            .value("session_idle_ttl_s")
+            .and_then(|value| value.number(IDLE_MIN_S, YEAR_S))
+            .map(Duration::from_secs),
         token_ttl: reader.seconds("token_ttl_s", YEAR_S, 3_600),
         offline_ttl: reader.seconds("offline_ttl_s", 1_800, 300),
+        token_algorithm: reader
+            .choice("token_algorithm", &TokenAlgorithm::OWN)
+            .unwrap_or(TokenAlgorithm::OWN[0].1),
+        issuers: issuers(reader.value("issuers")),
         password_chars_min: reader.number("password_chars_min", 1, 128, 8) as usize,
         audit_kept: Duration::from_secs(DAY_S * reader.number("audit_kept_days", 1, 36_500, 365)),
         usage_minutes_ttl: reader.kept("usage_minutes_ttl_s", HOUR_S, 2 * DAY_S),

@@ -1,6 +1,7 @@
 //! The rules file as its writer meets it: strict where it is wrong, exact where it is right.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod accounts;
 mod hostile;
 mod limits;
 mod matching;

@@ -1,0 +1,64 @@
+//! `tollgate token`: the keys that sign tokens, and ending a token.
+
+use std::io::{BufRead, IsTerminal, Read};
+use std::time::Duration;
+
+use tollgate::{Clock, Micros, SystemClock};
+use tollgate_accounts::{TokenId, read_token, rotate_token_key};
+
+use super::with_accounts;
+use crate::args::{TokenArgs, TokenCommand};
+use crate::failure::Failure;
+
+/// No token lives longer, so that an id alone is remembered for so long.
+const TOKEN_TTL_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// The longest line that is read.
+const TOKEN_BYTES_MAX: u64 = 8 * 1024;
+
+pub(crate) fn run(args: TokenArgs) -> Result<(), Failure> {
+    let now = SystemClock::new().now();
+    match args.command {
+        TokenCommand::Rotate { at_once } => {
+            rotate_token_key(&args.accounts.data.data, at_once, now)
+                .map_err(|error| Failure::because("the keys stay as they were", &error))?;
+            println!("tokens are signed with a new key");
+            Ok(())
+        }
+        TokenCommand::Revoke { id } => {
+            let (token, expires_at) = match id {
+                Some(id) => (by_id(&id)?, now + TOKEN_TTL_MAX),
+                None => whole()?,
+            };
+            with_accounts(&args.accounts, async |accounts| {
+                let revoked = accounts.revoke_token(&token, expires_at).await;
+                revoked.map_err(|error| Failure::because("nothing was changed", &error))?;
+                println!("revoked {token}");
+                Ok(())
+            })
+        }
+    }
+}
+
+fn by_id(text: &str) -> Result<TokenId, Failure> {
+    let wrong = || {
+        let text = "a token is named by its `jti`, 32 hexadecimal digits; give a whole token on standard input, where nobody else can read it";
+        Failure::Usage(text.to_owned())
+    };
+    TokenId::parse(text).ok_or_else(wrong)
+}
+
+/// A whole token is asked for where nobody sees it, or read from standard input; never from an argument, which others
+/// see.
+fn whole() -> Result<(TokenId, Micros), Failure> {
+    let unreadable = |error: std::io::Error| Failure::because("the token cannot be read", &error);
+    let stdin = std::io::stdin();
+    let mut line = String::new();
+    if stdin.is_terminal() {
+        line = rpassword::prompt_password("Token: ").map_err(unreadable)?;
+    } else {
+        let mut input = stdin.lock().take(TOKEN_BYTES_MAX);
+        input.read_line(&mut line).map_err(unreadable)?;
+    }
+    read_token(line.trim()).ok_or_else(|| Failure::Usage("that is no token".to_owned()))
+}
