@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
@@ -74,10 +75,22 @@ fn send(
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::because("cannot start", &error))?;
-    runtime.block_on(async {
-        let asked = tokio::time::timeout(TIMEOUT, exchange(data, method, target, body)).await;
-        asked.map_err(|_| Failure::Failed("the gateway does not answer".to_owned()))?
-    })
+    runtime.block_on(whole(data, method, target, body))
+}
+
+/// Reads something, within a bounded time.
+pub(crate) async fn fetch(data: &Path, target: &str) -> Result<(StatusCode, String), Failure> {
+    whole(data, Method::GET, target, None).await
+}
+
+async fn whole(
+    data: &Path,
+    method: Method,
+    target: &str,
+    body: Option<&Value>,
+) -> Result<(StatusCode, String), Failure> {
+    let asked = tokio::time::timeout(TIMEOUT, exchange(data, method, target, body)).await;
+    asked.map_err(|_| Failure::Failed("the gateway does not answer".to_owned()))?
 }
 
 async fn exchange(
@@ -86,6 +99,24 @@ async fn exchange(
     target: &str,
     body: Option<&Value>,
 ) -> Result<(StatusCode, String), Failure> {
+    let response = open(data, method, target, body).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await;
+    let body = body
+        .map_err(|error| Failure::Failed(format!("the answer cannot be read: {error}")))?
+        .to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Sends one request over a connection of its own; the body of its answer is still to come.
+pub(crate) async fn open(
+    data: &Path,
+    method: Method,
+    target: &str,
+    body: Option<&Value>,
+) -> Result<Response<Incoming>, Failure> {
     let socket = data.join(SOCKET);
     let stream = tokio::net::UnixStream::connect(&socket)
         .await
@@ -108,13 +139,5 @@ async fn exchange(
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body)));
     let request = request.map_err(|error| Failure::because("this cannot be asked", &error))?;
-    let response = sender.send_request(request).await.map_err(broken)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
-        .collect()
-        .await;
-    let body = body
-        .map_err(|error| Failure::Failed(format!("the answer cannot be read: {error}")))?
-        .to_bytes();
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    sender.send_request(request).await.map_err(broken)
 }

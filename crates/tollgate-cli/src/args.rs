@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// What has been changed in a running gateway's accounts, and by whom.
     Audit(AuditArgs),
+    /// What goes on in a running gateway, live in this terminal.
+    Top(TopArgs),
     /// Start the number API alone, with its documentation at /docs.
     DemoApi {
         /// Where it listens.
@@ -159,6 +161,18 @@ pub(crate) struct ServeArgs {
     #[cfg(debug_assertions)]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) test_clock: Option<u64>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Print everything once, as text, and end. So it is without a terminal, too.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print everything once, as JSON, and end.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(clap::Args)]

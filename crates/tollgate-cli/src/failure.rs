@@ -24,6 +24,12 @@ impl Failure {
         Failure::Failed(message)
     }
 
+    /// Why, without a prefix.
+    pub(crate) fn reason(&self) -> &str {
+        let (Failure::Usage(message) | Failure::Failed(message)) = self;
+        message
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Usage(_) => ExitCode::from(2),

@@ -52,6 +52,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Limit(args) => commands::limit::run(args),
         Command::Plan(args) => commands::plan::run(args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::Top(args) => commands::top::run(&args),
         Command::DemoApi { listen } => commands::demo_api::run(listen),
         Command::Health { data } => commands::health::run(&data),
     }

@@ -9,6 +9,7 @@ pub(crate) mod limit;
 pub(crate) mod migrate;
 pub(crate) mod plan;
 pub(crate) mod token;
+pub(crate) mod top;
 pub(crate) mod user;
 pub(crate) mod validate;
 

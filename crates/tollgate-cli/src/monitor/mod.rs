@@ -14,6 +14,7 @@ use tollgate_accounts::Accounts;
 use tollgate_gateway::Gateway;
 use tollgate_gateway::live::History;
 
+pub(crate) use overview::ROUTES_STREAMED_MAX;
 pub(crate) use streams::{Places, Source, json_event, stream};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tollgate_accounts::Accounts;
 use tollgate_gateway::live::{RouteTraffic, Second, Traffic};
 use tollgate_gateway::metrics::Ending;
 
@@ -13,7 +14,7 @@ use super::streams::{Source, json_event};
 use crate::builtin::rfc3339;
 
 /// Routes in an event of the stream: those with the most requests.
-const ROUTES_STREAMED_MAX: usize = 100;
+pub(crate) const ROUTES_STREAMED_MAX: usize = 100;
 
 /// Everything at one instant, with the last 300 seconds.
 #[derive(Serialize)]
@@ -85,9 +86,10 @@ struct StoreShown {
     newcomers_without_room: u64,
 }
 
-/// The state of the database of accounts has its place here.
 #[derive(Serialize)]
 struct AccountsShown {
+    /// For how long the database has been away; `None` while it answers.
+    away_for_s: Option<u64>,
     usage_rows_waiting: usize,
     usage_dropped: u64,
 }
@@ -128,7 +130,6 @@ impl Monitor {
             routes.truncate(routes_max);
         }
         let stats = self.store.stats(now);
-        let usage = self.accounts.as_ref().map(|accounts| accounts.usage());
         Now {
             as_of: rfc3339(now),
             totals: TrafficShown::of(&metrics.traffic()),
@@ -140,10 +141,17 @@ impl Monitor {
                 live_evictions: stats.live_evictions,
                 newcomers_without_room: stats.newcomers_without_room,
             },
-            accounts: usage.map(|usage| AccountsShown {
-                usage_rows_waiting: usage.rows_waiting(),
-                usage_dropped: usage.dropped(),
-            }),
+            accounts: self.accounts.as_ref().map(AccountsShown::of),
+        }
+    }
+}
+
+impl AccountsShown {
+    fn of(accounts: &Accounts) -> Self {
+        AccountsShown {
+            away_for_s: accounts.away_for().map(|away| away.as_secs()),
+            usage_rows_waiting: accounts.usage().rows_waiting(),
+            usage_dropped: accounts.usage().dropped(),
         }
     }
 }

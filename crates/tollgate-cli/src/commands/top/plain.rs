@@ -81,15 +81,27 @@ mod tests {
     #[test]
     fn what_could_move_the_cursor_or_turn_the_text_is_replaced() {
         let shown = Plain::new(ODD);
-        assert_eq!(shown.as_str(), "a\u{fffd}[2J\u{fffd}31m\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}é漢");
-        assert_eq!(Plain::new(&"x".repeat(1_000)).as_str().chars().count(), CHARS_MAX + 1);
+        assert_eq!(
+            shown.as_str(),
+            "a\u{fffd}[2J\u{fffd}31m\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}é漢"
+        );
+        assert_eq!(
+            Plain::new(&"x".repeat(1_000)).as_str().chars().count(),
+            CHARS_MAX + 1
+        );
     }
 
     #[test]
     fn json_keeps_every_character_but_writes_odd_ones_as_numbers() {
         let value = serde_json::json!({ ODD: [ODD, 1] });
         let escaped = escaped(&serde_json::to_string_pretty(&value).unwrap());
-        assert!(!escaped.chars().any(|char| char != '\n' && is_unfit(char)), "{escaped:?}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
+        assert!(
+            !escaped.chars().any(|char| char != '\n' && is_unfit(char)),
+            "{escaped:?}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&escaped).unwrap(),
+            value
+        );
     }
 }

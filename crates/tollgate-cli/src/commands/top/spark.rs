@@ -10,7 +10,14 @@ pub(super) fn spark(values: &[u64], span: usize, width: usize) -> String {
     }
     let per_bar = span.div_ceil(width).max(1);
     let newest = &values[values.len().saturating_sub(span)..];
-    let sums: Vec<u64> = newest.rchunks(per_bar).map(|chunk| chunk.iter().fold(0, |sum: u64, value| sum.saturating_add(*value))).collect();
+    let sums: Vec<u64> = newest
+        .rchunks(per_bar)
+        .map(|chunk| {
+            chunk
+                .iter()
+                .fold(0, |sum: u64, value| sum.saturating_add(*value))
+        })
+        .collect();
     let highest = sums.iter().copied().max().unwrap_or(0);
     let bars = sums.iter().rev().map(|sum| bar(*sum, highest));
     let blank = span.div_ceil(per_bar) - sums.len();

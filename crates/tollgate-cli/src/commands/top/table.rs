@@ -19,7 +19,11 @@ pub(super) struct Table {
 impl Table {
     /// No rows, for a reason.
     pub(super) fn empty(columns: &'static [Column], note: impl Into<String>) -> Self {
-        Table { columns, rows: Vec::new(), note: Some(note.into()) }
+        Table {
+            columns,
+            rows: Vec::new(),
+            note: Some(note.into()),
+        }
     }
 
     pub(super) fn header(&self, width: usize) -> String {
@@ -53,7 +57,11 @@ impl Table {
 
     /// The columns behind the first, each with a blank before it.
     fn others(&self) -> usize {
-        self.columns.iter().skip(1).map(|column| column.width + 1).sum()
+        self.columns
+            .iter()
+            .skip(1)
+            .map(|column| column.width + 1)
+            .sum()
     }
 }
 
@@ -100,14 +108,39 @@ mod tests {
 
     #[test]
     fn every_line_is_as_wide_as_it_should_be_also_with_wide_characters() {
-        static COLUMNS: [Column; 2] = [Column { title: "name", width: 4 }, Column { title: "n", width: 3 }];
-        let rows = ["ann", "漢字漢字漢字", "a漢字漢字漢字", "e\u{301}e\u{301}"].map(|name| vec![name.to_owned(), "1".to_owned()]);
-        let table = Table { columns: &COLUMNS, rows: rows.to_vec(), note: None };
+        static COLUMNS: [Column; 2] = [
+            Column {
+                title: "name",
+                width: 4,
+            },
+            Column {
+                title: "n",
+                width: 3,
+            },
+        ];
+        let rows = ["ann", "漢字漢字漢字", "a漢字漢字漢字", "e\u{301}e\u{301}"]
+            .map(|name| vec![name.to_owned(), "1".to_owned()]);
+        let table = Table {
+            columns: &COLUMNS,
+            rows: rows.to_vec(),
+            note: None,
+        };
         assert_eq!(table.header(12), "name       n");
         let lines: Vec<String> = table.rows.iter().map(|row| table.row(row, 12)).collect();
-        assert_eq!(lines, ["ann        1", "漢字漢…    1", "a漢字漢…   1", "e\u{301}e\u{301}         1"]);
+        assert_eq!(
+            lines,
+            [
+                "ann        1",
+                "漢字漢…    1",
+                "a漢字漢…   1",
+                "e\u{301}e\u{301}         1"
+            ]
+        );
         assert!(lines.iter().all(|line| width_of(line) == 12));
         assert_eq!(table.full_width(), 17);
-        assert_eq!((left("abc", 0), right("12345", 3)), (String::new(), "12…".to_owned()));
+        assert_eq!(
+            (left("abc", 0), right("12345", 3)),
+            (String::new(), "12…".to_owned())
+        );
     }
 }

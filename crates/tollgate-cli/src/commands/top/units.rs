@@ -67,16 +67,45 @@ mod tests {
 
     #[test]
     fn a_number_of_any_size_fits_its_column() {
-        let counts = [0, 999, 1_000, 99_999, 100_000, 999_999, 1_000_000, 1_234_567_890].map(count);
-        assert_eq!(counts, ["0", "999", "1,000", "99,999", "100k", "999k", "1.0M", "1.2G"]);
-        assert_eq!([512, 1_536, 3_355_444].map(bytes), ["512 B", "1.5 KiB", "3.2 MiB"]);
+        let counts = [
+            0,
+            999,
+            1_000,
+            99_999,
+            100_000,
+            999_999,
+            1_000_000,
+            1_234_567_890,
+        ]
+        .map(count);
+        assert_eq!(
+            counts,
+            [
+                "0", "999", "1,000", "99,999", "100k", "999k", "1.0M", "1.2G"
+            ]
+        );
+        assert_eq!(
+            [512, 1_536, 3_355_444].map(bytes),
+            ["512 B", "1.5 KiB", "3.2 MiB"]
+        );
         let latencies = [None, Some(500), Some(2_500), Some(30_000_000)].map(latency);
         assert_eq!(latencies, ["-", "500 us", "2.5 ms", "30.0 s"]);
-        assert_eq!([0.0, 1.24, 99.96, 12_345.6].map(rate), ["0.0", "1.2", "99", "12,345"]);
-        assert_eq!([5, 60, 7_200, 90_000].map(ago), ["5 s ago", "1 min ago", "2 h ago", "1 d ago"]);
-        assert_eq!([percent(1, 3), percent(1, 0), percent(u64::MAX, u64::MAX)], ["33 %", "-", "100 %"]);
+        assert_eq!(
+            [0.0, 1.24, 99.96, 12_345.6].map(rate),
+            ["0.0", "1.2", "99", "12,345"]
+        );
+        assert_eq!(
+            [5, 60, 7_200, 90_000].map(ago),
+            ["5 s ago", "1 min ago", "2 h ago", "1 d ago"]
+        );
+        assert_eq!(
+            [percent(1, 3), percent(1, 0), percent(u64::MAX, u64::MAX)],
+            ["33 %", "-", "100 %"]
+        );
         for odd in [u64::MAX, u64::MAX / 2] {
-            assert!(bytes(odd).len() < 20 && count(odd).len() < 20 && latency(Some(odd)).len() < 20);
+            assert!(
+                bytes(odd).len() < 20 && count(odd).len() < 20 && latency(Some(odd)).len() < 20
+            );
         }
     }
 }

@@ -1,0 +1,72 @@
+//! Everything once, as text for people without a terminal or as JSON for programs.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::follow::{Answer, Asked};
+use super::model::{Model, Update};
+use super::plain::escaped;
+use super::summary::{self, ENDINGS};
+use super::view::LISTED;
+use crate::admin_client;
+use crate::failure::Failure;
+
+/// How wide the bars are: five seconds each.
+const BARS: usize = 60;
+
+/// The answers as they came; `error` says why there are no callers.
+pub(super) fn json(overview: &str, callers: &Answer, heavy: &Answer) -> Result<String, Failure> {
+    let part = |answer: &Answer| match answer {
+        Ok(answer) => admin_client::json(answer),
+        Err(why) => Ok(json!({ "error": why })),
+    };
+    let all = json!({
+        "overview": admin_client::json(overview)?,
+        "callers": part(callers)?,
+        "heavy": part(heavy)?,
+    });
+    Ok(escaped(&pretty(&all)))
+}
+
+/// All tables, one below the other, without any control character but line feeds.
+pub(super) fn text(overview: &str, callers: &Answer, heavy: &Answer) -> Result<String, Failure> {
+    let mut model = Model::new(Asked::read(overview)?);
+    model.take(Update::Callers(Asked::table(callers)?));
+    model.take(Update::Heavy(Asked::table(heavy)?));
+    Ok(page(&model))
+}
+
+pub(super) fn page(model: &Model) -> String {
+    let mut lines = vec![format!("Tollgate  {}", model.now.as_of), summary::heading()];
+    for ending in &ENDINGS {
+        lines.push(ending.numbers(model) + &ending.bars(model, BARS));
+    }
+    for (name, text) in summary::states(model) {
+        lines.push(format!(" {name:<16}  {text}"));
+    }
+    for listed in LISTED {
+        let table = listed.table(model, 0);
+        let width = table.full_width();
+        lines.extend([String::new(), listed.name().to_owned()]);
+        lines.push(format!(" {}", table.header(width)));
+        lines.extend(
+            table
+                .rows
+                .iter()
+                .map(|row| format!(" {}", table.row(row, width))),
+        );
+        lines.extend(table.note.map(|note| format!(" ({note})")));
+    }
+    let mut page = String::new();
+    for line in lines {
+        // Writing into a string does not fail.
+        let _ = writeln!(page, "{}", line.trim_end());
+    }
+    page
+}
+
+fn pretty(value: &Value) -> String {
+    // A value has only texts for keys, so it can be written.
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}

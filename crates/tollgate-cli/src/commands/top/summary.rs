@@ -1,0 +1,123 @@
+//! What stands above the tables: how many requests ended how, latencies, and the states of counters and accounts.
+
+use super::model::{Model, SECONDS_KEPT};
+use super::reading::{AccountsState, Latency, Traffic};
+use super::spark::spark;
+use super::units::{bytes, count, latency};
+
+/// How requests end, in the order of their lines.
+pub(super) const ENDINGS: [Ending; 5] = [
+    Ending {
+        name: "allowed",
+        of: |traffic| traffic.allowed,
+    },
+    Ending {
+        name: "denied",
+        of: |traffic| traffic.denied,
+    },
+    Ending {
+        name: "unauthenticated",
+        of: |traffic| traffic.unauthenticated,
+    },
+    Ending {
+        name: "refused",
+        of: |traffic| traffic.refused,
+    },
+    Ending {
+        name: "failed",
+        of: |traffic| traffic.failed,
+    },
+];
+
+/// Cells of a line of an ending before its bars.
+pub(super) const BEFORE_BARS: usize = 47;
+
+pub(super) struct Ending {
+    pub(super) name: &'static str,
+    of: fn(&Traffic) -> u64,
+}
+
+impl Ending {
+    /// Its numbers, in [`BEFORE_BARS`] cells.
+    pub(super) fn numbers(&self, model: &Model) -> String {
+        let newest = model.seconds.back().map_or(0, self.of);
+        let peak = model.seconds.iter().map(self.of).max().unwrap_or(0);
+        let total = (self.of)(&model.now.totals);
+        format!(
+            " {:<16}{:>8}{:>8}{:>12}  ",
+            self.name,
+            count(newest),
+            count(peak),
+            count(total)
+        )
+    }
+
+    /// Its last five minutes.
+    pub(super) fn bars(&self, model: &Model, width: usize) -> String {
+        let counts: Vec<u64> = model.seconds.iter().map(self.of).collect();
+        spark(&counts, SECONDS_KEPT, width)
+    }
+}
+
+/// What stands above the endings.
+pub(super) fn heading() -> String {
+    format!(
+        " {:<16}{:>8}{:>8}{:>12}  last 5 minutes",
+        "requests", "per s", "peak", "since start"
+    )
+}
+
+/// The lines below the endings, each with its name.
+pub(super) fn states(model: &Model) -> [(&'static str, String); 4] {
+    let second = model.seconds.back().copied().unwrap_or_default();
+    let now = &model.now;
+    let store = &now.store;
+    [
+        ("latency, last s", percentiles(&second.latency_us)),
+        (
+            "latency, all",
+            format!(
+                "{}  {} connections",
+                percentiles(&now.totals.latency_us),
+                count(now.connections)
+            ),
+        ),
+        (
+            "counters",
+            format!(
+                "{} keys  {}  {} evicted alive  {} without room",
+                count(store.keys),
+                bytes(store.memory_bytes),
+                count(store.live_evictions),
+                count(store.newcomers_without_room)
+            ),
+        ),
+        ("accounts", accounts(now.accounts.as_ref())),
+    ]
+}
+
+/// Whether something is not as it should be.
+pub(super) fn is_degraded(model: &Model) -> bool {
+    let accounts = model.now.accounts.as_ref();
+    accounts.is_some_and(|accounts| accounts.away_for_s.is_some())
+}
+
+fn percentiles(of: &Latency) -> String {
+    let [p50, p95, p99] = [of.p50, of.p95, of.p99].map(latency);
+    format!("p50 {p50:<8} p95 {p95:<8} p99 {p99:<8}")
+}
+
+fn accounts(state: Option<&AccountsState>) -> String {
+    let Some(state) = state else {
+        return "not in these rules".to_owned();
+    };
+    let database = match state.away_for_s {
+        None => "up".to_owned(),
+        Some(seconds) => format!("degraded: database away for {seconds} s"),
+    };
+    format!(
+        "{database}  usage: {} rows waiting, {} dropped",
+        count(state.usage_rows_waiting),
+        count(state.usage_dropped)
+    )
+}
