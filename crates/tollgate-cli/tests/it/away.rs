@@ -110,6 +110,13 @@ fn eventually_ready(gateway: &Gateway) {
     });
 }
 
+/// What `top` prints.
+fn top(gateway: &Gateway) -> String {
+    let done = gateway.command(&["top", "--once"], "");
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+    done.stdout
+}
+
 /// The value of a gauge.
 fn metric(gateway: &Gateway, name: &str) -> f64 {
     let metrics = gateway.admin(&Call::get("/metrics")).text();
@@ -148,6 +155,7 @@ fn starts_without_its_server_and_is_whole_when_it_comes(engine: Engine) {
     assert_eq!(readiness(&gateway).trim(), degraded);
     let health = gateway.command(&["health"], "");
     assert_eq!((health.code, health.stdout.trim()), (0, degraded));
+    assert!(top(&gateway).contains(" database away for 12 s "));
     assert_eq!(metric(&gateway, "tollgate_accounts_up"), 0.0);
     assert_eq!(
         metric(&gateway, "tollgate_accounts_changes_unread_seconds"),
@@ -160,6 +168,7 @@ fn starts_without_its_server_and_is_whole_when_it_comes(engine: Engine) {
     assert_eq!(gateway.call(&ann.get("/known")).status, 200);
     assert_eq!(gateway.call(&nobody.get("/known")).status, 401);
     assert_eq!(metric(&gateway, "tollgate_accounts_up"), 1.0);
+    assert!(top(&gateway).contains(" database up "));
     assert_eq!(lines_with(&mut gateway, "cannot be reached"), 1);
     assert_eq!(lines_with(&mut gateway, "is reached again"), 1);
 }

@@ -22,5 +22,6 @@ mod random_number;
 mod scenarios;
 mod sessions;
 mod support;
+mod top;
 mod upstream_leg;
 mod who_asks;

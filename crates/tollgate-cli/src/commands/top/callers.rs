@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::model::Model;
 use super::reading::{At, Caller};
 use super::table::{Column, Table};
-use super::units::{ago, count, rate};
+use super::units::{count, lasting, rate};
 
 /// The orders that there are, the first is the usual one.
 pub(super) const SORTS: [&str; 3] = ["rate", "denied", "last seen"];
@@ -96,7 +96,8 @@ fn row(key: &Caller, now: At) -> Vec<String> {
         count(key.allowed),
         count(key.denied),
         key.remaining.map_or("no limit".to_owned(), count),
-        key.last_seen
-            .map_or("never".to_owned(), |seen| ago(now.seconds_since(seen))),
+        key.last_seen.map_or("never".to_owned(), |seen| {
+            format!("{} ago", lasting(now.seconds_since(seen)))
+        }),
     ]
 }

@@ -32,28 +32,27 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// An event at most: some hundred routes with long patterns.
 const EVENT_BYTES_MAX: usize = 4 << 20;
 
-/// Updates that wait to be taken.
-const UPDATES_WAITING_MAX: usize = 16;
-
 const CALLERS_ASKED: usize = 500;
 const HEAVY_ASKED: usize = 100;
 
 /// What the gateway says, or why it says nothing of that.
 pub(super) type Answer = Result<String, String>;
 
-/// Begins to follow, as long as anybody takes the updates. `order` is that in which callers are asked for.
-pub(super) fn follow(data: &Path, order: watch::Receiver<&'static str>) -> mpsc::Receiver<Update> {
-    let (updates, taken) = mpsc::channel(UPDATES_WAITING_MAX);
-    let asked = Asked {
-        data: data.to_owned(),
-    };
-    tokio::spawn(asked.clone().tables(order, updates.clone()));
-    tokio::spawn(asked.traffic(updates));
-    taken
+/// Follows a gateway, as long as anybody takes the updates. `order` is that in which callers are asked for.
+pub(super) async fn follow(
+    data: &Path,
+    order: watch::Receiver<&'static str>,
+    updates: mpsc::Sender<Update>,
+) {
+    let asked = Asked::new(data);
+    // Not tasks of their own: a panic in one would leave the screen to the other.
+    tokio::select! {
+        () = asked.traffic(&updates) => {}
+        () = asked.tables(order, &updates) => {}
+    }
 }
 
 /// A gateway, by its data directory.
-#[derive(Clone)]
 pub(super) struct Asked {
     data: PathBuf,
 }
@@ -103,9 +102,9 @@ impl Asked {
         })
     }
 
-    async fn traffic(self, updates: mpsc::Sender<Update>) {
+    async fn traffic(&self, updates: &mpsc::Sender<Update>) {
         loop {
-            let Err(failure) = self.stream(&updates).await;
+            let Err(failure) = self.stream(updates).await;
             let why = Update::Away(Plain::new(failure.reason()));
             if updates.send(why).await.is_err() {
                 return;
@@ -152,7 +151,11 @@ impl Asked {
     }
 
     /// Asks for the tables, and at once when another order is wanted. That the gateway is away is said by the traffic.
-    async fn tables(self, mut order: watch::Receiver<&'static str>, updates: mpsc::Sender<Update>) {
+    async fn tables(
+        &self,
+        mut order: watch::Receiver<&'static str>,
+        updates: &mpsc::Sender<Update>,
+    ) {
         let mut ticks = interval(TABLES_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

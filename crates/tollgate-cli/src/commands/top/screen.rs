@@ -12,7 +12,7 @@ use super::callers::asked_order;
 use super::draw::{Palette, draw};
 use super::follow::follow;
 use super::key::action;
-use super::model::Model;
+use super::model::{Model, Update};
 use super::view::{Action, Listed, View};
 use crate::failure::Failure;
 use crate::serve::signals::Signals;
@@ -20,15 +20,29 @@ use crate::serve::signals::Signals;
 /// Actions that wait to be done.
 const ACTIONS_WAITING_MAX: usize = 64;
 
-/// Shows the view until somebody quits, or a signal asks to end.
+/// Updates that wait to be taken.
+const UPDATES_WAITING_MAX: usize = 16;
+
+/// Follows a gateway and shows the view, until somebody quits or a signal asks to end.
 pub(super) async fn show(data: &Path, model: Model, palette: Palette) -> Result<(), Failure> {
+    let (updates, heard) = mpsc::channel(UPDATES_WAITING_MAX);
+    let (order, wanted) = watch::channel(asked_order(0));
+    tokio::select! {
+        ended = look(View::new(model), heard, order, palette) => ended,
+        () = follow(data, wanted, updates) => Ok(()),
+    }
+}
+
+async fn look(
+    mut view: View,
+    mut updates: mpsc::Receiver<Update>,
+    order: watch::Sender<&'static str>,
+    palette: Palette,
+) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::because("the terminal cannot be used", &error);
     let mut ends = Ends::listen().map_err(failed)?;
     let mut screen = Screen::open().map_err(failed)?;
     let mut actions = actions();
-    let mut view = View::new(model);
-    let (order, wanted) = watch::channel(asked_order(view.sort_of(Listed::Callers)));
-    let mut updates = follow(data, wanted);
     loop {
         let drawn = screen.0.draw(|frame| draw(frame, &mut view, palette));
         drawn.map_err(failed)?;

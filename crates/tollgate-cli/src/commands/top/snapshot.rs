@@ -70,3 +70,37 @@ fn pretty(value: &Value) -> String {
     // A value has only texts for keys, so it can be written.
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::full;
+    use super::*;
+
+    #[test]
+    fn a_page_has_all_three_tables_and_no_control_character() {
+        let page = page(&full());
+        assert!(!page.chars().any(|char| char != '\n' && char.is_control()));
+        let lines: Vec<&str> = page.lines().collect();
+        assert_eq!(lines[0], "Tollgate  2027-01-15 08:00:10 UTC");
+        let tables = [
+            "",
+            "Routes",
+            " route          req/s denied/s allowed  denied  unauth  failed      p95",
+            " GET /limit         1        0     299      74       3       0   2.5 ms",
+            " POST /login        0        0       2       0       3       0   2.5 ms",
+            " (no route)         0        0       0       0       3       0   2.5 ms",
+            "",
+            "Callers",
+            " user / key       now/s 1 min/s 5 min/s allowed  denied     left  last seen",
+            " bob\u{fffd}[2J / 漢字\u{fffd}      3     250     125   1,000  12,345 no limit      never",
+            " ann / ci             3     1.5     0.8   1,000       0       10    3 s ago",
+            " (the first 2 of 1,000 keys)",
+            "",
+            "Heavy hitters",
+            " caller, in 5 to 10 minutes allowed less by  share  denied less by  share",
+            " ann / ci                       600       2   60 %       -       -      -",
+            " address 192.0.2.1              400       0   40 %      10       0  100 %",
+        ];
+        assert_eq!(lines[11..], tables);
+    }
+}

@@ -3,7 +3,7 @@
 use super::model::{Model, SECONDS_KEPT};
 use super::reading::{AccountsState, Latency, Traffic};
 use super::spark::spark;
-use super::units::{bytes, count, latency};
+use super::units::{bytes, count, lasting, latency};
 
 /// How requests end, in the order of their lines.
 pub(super) const ENDINGS: [Ending; 5] = [
@@ -113,11 +113,8 @@ fn accounts(state: Option<&AccountsState>) -> String {
     };
     let database = match state.away_for_s {
         None => "up".to_owned(),
-        Some(seconds) => format!("degraded: database away for {seconds} s"),
+        Some(seconds) => format!("away for {}", lasting(seconds)),
     };
-    format!(
-        "{database}  usage: {} rows waiting, {} dropped",
-        count(state.usage_rows_waiting),
-        count(state.usage_dropped)
-    )
+    let [waiting, dropped] = [state.usage_rows_waiting, state.usage_dropped].map(count);
+    format!("database {database}  usage: {waiting} waiting, {dropped} dropped")
 }

@@ -39,13 +39,13 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
-/// `0 s ago`, `12 min ago`, `3 h ago`, `5 d ago`.
-pub(super) fn ago(seconds: u64) -> String {
+/// `0 s`, `12 min`, `3 h`, `5 d`.
+pub(super) fn lasting(seconds: u64) -> String {
     match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3_600 => format!("{} min ago", seconds / 60),
-        3_600..86_400 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} d ago", seconds / 86_400),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
     }
 }
 
@@ -95,8 +95,8 @@ mod tests {
             ["0.0", "1.2", "99", "12,345"]
         );
         assert_eq!(
-            [5, 60, 7_200, 90_000].map(ago),
-            ["5 s ago", "1 min ago", "2 h ago", "1 d ago"]
+            [5, 60, 7_200, 90_000].map(lasting),
+            ["5 s", "1 min", "2 h", "1 d"]
         );
         assert_eq!(
             [percent(1, 3), percent(1, 0), percent(u64::MAX, u64::MAX)],
