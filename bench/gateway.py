@@ -8,6 +8,7 @@ ratios. docs/benchmarks.md says what is on and off on each side.
 
     bench/gateway.py                  proxied: every request allowed
     bench/gateway.py --denied         nearly every request answered 429
+    bench/gateway.py --accounts       with API keys and usage, beside the same route without both
     bench/gateway.py --soak           64 connections for 30 s: exactly the allowed number pass, and nothing leaks
 
 Needs nginx, wrk, two cores, and `cargo build --release -p tollgate-cli`.
@@ -32,7 +33,12 @@ FDS_GROWTH_MAX = 4
 ALLOWED = [("nginx", "nginx", "/limit"), ("token-bucket", "tollgate", "/limit"),
            ("sliding-window", "tollgate", "/limit/sliding")]
 DENIED = [("nginx", "nginx", "/denied"), ("sliding-window", "tollgate", "/denied")]
-BAR = {"allowed": 1.25, "denied": 1.15}
+# The same limiter and the same quota for as many keys, by the field's text and by whom the key is of.
+ACCOUNTS = [("open", "tollgate", "/open"), ("accounts", "tollgate", "/limit")]
+SERVERS = {"allowed": ALLOWED, "denied": DENIED, "accounts": ACCOUNTS}
+BAR = {"allowed": 1.25, "denied": 1.15, "accounts": 1.15}
+# Usage is written each second: what a run left to be written is its own cost, not the next one's.
+SETTLE_S = {"allowed": 0.1, "denied": 0.1, "accounts": 1.6}
 
 NGINX_COMMON = """
 worker_processes 1; daemon off; pid nginx.pid; error_log error.log crit;
@@ -65,13 +71,13 @@ NGINX_CONF = NGINX_COMMON + """
 RULES = 'server = { listen = "127.0.0.1:%(tollgate)d", workers = 1 }\n'
 LIMIT = """
 [limits.%(name)s]
-key = "user"
+key = "%(key)s"
 algorithm = "%(algorithm)s"
 quotas = ["%(quota)s"]
 
 [[routes]]
 match = "GET %(path)s"
-auth = ["api-key"]
+auth = %(auth)s
 limits = ["%(name)s"]
 upstream = "http://127.0.0.1:%(upstream)d"
 """
@@ -91,8 +97,13 @@ end
 """
 
 
+BY_USER = {"key": "user", "auth": '["api-key"]'}
+BY_FIELD = {"key": "header:x-api-key", "auth": "[]"}
+
+
 class Bench:
-    """The upstream and the servers, in a temporary directory, each on a free port and its core."""
+    """The upstream and the servers, in a temporary directory, each on a free port and its core. A quota is a name, an
+    algorithm, a quota, a path and, if it is not `BY_USER`, what it counts by."""
 
     def __init__(self, stack, tollgate, quotas):
         self.dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tollgate-bench-")))
@@ -100,8 +111,9 @@ class Bench:
         self.stack, self.tollgate = stack, tollgate
         self.ports = dict(zip(("upstream", "nginx", "tollgate"), free_ports(3)))
         (self.dir / "rules.toml").write_text(RULES % self.ports + "".join(
-            LIMIT % {"name": name, "algorithm": algorithm, "quota": quota, "path": path, **self.ports}
-            for name, algorithm, quota, path in quotas))
+            LIMIT % {"name": name, "algorithm": algorithm, "quota": quota, "path": path,
+                     **BY_USER, **dict(*by), **self.ports}
+            for name, algorithm, quota, path, *by in quotas))
         os.environ["TOLLGATE_DATA"] = str(self.dir / "data")
         self.keys = [self.user_with_key(f"user{number}") for number in range(USERS)]
         self.processes = {
@@ -143,7 +155,7 @@ class Bench:
         """How many requests the upstream has had, this one among them."""
         return int(self.get("upstream", "/status")[2].split("\n")[2].split()[2])
 
-    def load(self, server, path, seconds, keys):
+    def load(self, server, path, seconds, keys, settle_s=0.1):
         """One run of wrk: its counts, and the CPU time of the server in seconds."""
         script = self.dir / "wrk.lua"
         script.write_text(WRK_SCRIPT % ", ".join(f'"{key}"' for key in keys))
@@ -153,7 +165,7 @@ class Bench:
         done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url], text=True,
                               check=True, capture_output=True, timeout=seconds + 30,
                               preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}))
-        time.sleep(0.1)
+        time.sleep(settle_s)
         counts = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
         each = 1e6 / counts["requests"]
         return {**counts, "us": (cpu_s(pids) - used) * each, "user_us": (cpu_s(pids, USER) - user) * each,
@@ -215,29 +227,31 @@ def compare(args, bench, mode, servers):
     for number in range(args.rounds):
         turn = number % len(servers)
         for name, server, path in servers[turn:] + servers[:turn]:
-            runs[name].append(bench.load(server, path, args.seconds, bench.keys))
+            runs[name].append(bench.load(server, path, args.seconds, bench.keys, SETTLE_S[mode]))
         shown = "  ".join(f"{name} {of[-1]['us']:.1f} us {of[-1]['per_s'] / 1000:.0f} k/s" for name, of in runs.items())
         print(f"round {number:2}: {shown}  load {os.getloadavg()[0]:.1f}", flush=True)
     met = []
-    base = runs[servers[0][0]]
+    beside = servers[0][0]
+    base = runs[beside]
     for name, _, _ in servers:
         of = {what: [run[what] for run in runs[name][1:]] for what in base[0]}
         middle = {what: round(statistics.median(values), 2) for what, values in of.items()}
-        nginx = {what: round(statistics.median(run[what] for run in base[1:]), 2) for what in base[0]}
+        than = {what: round(statistics.median(run[what] for run in base[1:]), 2) for what in base[0]}
         refused, requests, broken = (sum(run[what] for run in runs[name]) for what in ("refused", "requests", "broken"))
         ratios = [cost / run["us"] for cost, run in zip(of["us"], base[1:])]
         print(f"{name:15} {spread(of['us'])} us/request, {middle['user_us']} of them user  ratio {spread(ratios)}"
               f"  {middle['per_s']:,.0f} requests/s  refused {refused / requests:.1%}  socket errors {broken}")
-        clean = broken == 0 and (refused == 0 if mode == "allowed" else 0.9 < refused / requests < 1)
-        if name == servers[0][0]:
+        clean = broken == 0 and (refused == 0 if mode != "denied" else 0.9 < refused / requests < 1)
+        if name == beside:
             met.append(clean)
             continue
         ratio = round(statistics.median(ratios), 3)
         met.append(record(
-            args, f"cpu-per-request-{mode}-{name}", ratio, BAR[mode], clean and ratio <= BAR[mode], unit="times nginx",
+            args, f"cpu-per-request-{mode}" + f"-{name}" * (name != mode), ratio, BAR[mode],
+            clean and ratio <= BAR[mode], unit=f"times {beside}",
             low=round(min(ratios), 3), high=round(max(ratios), 3), us=middle["us"], user_us=middle["user_us"],
-            nginx_us=nginx["us"], nginx_user_us=nginx["user_us"], per_s=round(middle["per_s"]), refused=refused,
-            socket_errors=broken, rounds=len(ratios), seconds=args.seconds))
+            **{f"{beside}_us": than["us"], f"{beside}_user_us": than["user_us"]}, per_s=round(middle["per_s"]),
+            refused=refused, socket_errors=broken, rounds=len(ratios), seconds=args.seconds))
     return all(met)
 
 
@@ -284,6 +298,7 @@ def arguments(description, rounds, seconds, more=lambda parser: None):
 
 def modes(parser):
     parser.add_argument("--denied", action="store_true", help="measure refusals instead")
+    parser.add_argument("--accounts", action="store_true", help="measure what keys and usage cost")
     parser.add_argument("--soak", action="store_true", help="count what passes, and look for leaks")
     parser.add_argument("--soak-seconds", type=int, default=30)
     parser.add_argument("--units", type=int, default=100_000, help="that --soak allows (default 100000)")
@@ -294,15 +309,16 @@ def main():
     quotas = [("token-bucket", "token-bucket", "1000000 per second", "/limit"),
               ("sliding-window", "sliding-window", "2000 per second", "/limit/sliding"),
               ("denied", "sliding-window", "10 per second", "/denied"),
-              ("exact", "sliding-window", f"{args.units} per hour", "/exact")]
+              ("exact", "sliding-window", f"{args.units} per hour", "/exact"),
+              ("open", "token-bucket", "1000000 per second", "/open", BY_FIELD)]
     with contextlib.ExitStack() as stack:
         bench = Bench(stack, args.tollgate, quotas)
-        for key in bench.keys:
-            status, headers, _ = bench.get("tollgate", "/limit", key)
+        for key, path in ((key, path) for key in bench.keys for path in ("/limit", "/open")):
+            status, headers, _ = bench.get("tollgate", path, key)
             if status != 200 or "RateLimit" not in headers:
-                sys.exit(f"a key is answered {status}, with {list(headers)}")
-        mode, servers = ("denied", DENIED) if args.denied else ("allowed", ALLOWED)
-        met = soak(args, bench) if args.soak else compare(args, bench, mode, servers)
+                sys.exit(f"a key is answered {status} at {path}, with {list(headers)}")
+        mode = "denied" if args.denied else "accounts" if args.accounts else "allowed"
+        met = soak(args, bench) if args.soak else compare(args, bench, mode, SERVERS[mode])
     sys.exit(0 if met else 1)
 
 

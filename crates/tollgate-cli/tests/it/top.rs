@@ -107,19 +107,36 @@ fn without_a_gateway_it_says_where_it_looked_and_exits_with_1() {
     }
 }
 
+/// The words of a line that begins with this.
+fn words<'l>(line: &'l str, name: &str) -> Option<Vec<&'l str>> {
+    let line = line.trim_start().strip_prefix(name)?;
+    Some(line.split_whitespace().collect())
+}
+
 #[test]
 fn a_terminal_shows_what_goes_on_and_is_given_back_as_it_was() {
     let (gateway, key) = busy();
     let mut terminal = Terminal::top(gateway.data());
-    terminal.shows("sorted");
-    terminal.keys("2");
-    terminal.shows("[2 Callers]");
-    terminal.shows("min/s");
+    terminal.shows("[1 Routes] 2 Callers  3 Heavy hitters   sorted by requests/s");
+    let denied = |times: &'static str| {
+        move |line: &str| {
+            words(line, "GET /limit").is_some_and(|words| words.get(3) == Some(&times))
+        }
+    };
+    terminal.shows_line("one denial", denied("1"));
     assert_eq!(gateway.call(&key.get("/limit")).status, 429);
-    terminal.keys("3");
-    terminal.shows("127.0.0.1");
+    terminal.shows_line("two denials", denied("2"));
+    terminal.keys("2");
+    terminal.shows(" 1 Routes [2 Callers] 3 Heavy hitters   sorted by rate");
+    terminal.shows("ann / ci\u{fffd}漢");
+    terminal.keys("s");
+    terminal.shows("sorted by denied");
+    terminal.keys("\t");
+    terminal.shows("address 127.0.0.1");
+    terminal.keys("p");
+    terminal.shows("PAUSED");
     terminal.keys("?");
-    terminal.shows("Ctrl-C");
+    terminal.shows(" q, Esc, Ctrl-C        quit");
     terminal.keys("q");
     terminal.was_left_as_it_was(0);
 }
@@ -128,28 +145,30 @@ fn a_terminal_shows_what_goes_on_and_is_given_back_as_it_was() {
 fn a_signal_gives_the_terminal_back_too() {
     let (gateway, _) = busy();
     let terminal = Terminal::top(gateway.data());
-    terminal.shows("sorted");
+    terminal.shows("sorted by");
     terminal.terminate();
     terminal.was_left_as_it_was(0);
 }
 
 #[test]
 fn a_gateway_that_goes_away_is_missed_and_found_again() {
-    let gateway = preset("per-api-key");
+    let (gateway, _) = busy();
     let (data, address) = (gateway.data().clone(), gateway.address());
     let mut terminal = Terminal::top(&data);
-    terminal.shows("sorted");
+    terminal.shows("[1 Routes]");
     assert!(gateway.stop().success());
-    terminal.shows("AWAY, trying again");
-    terminal.forget();
+    terminal.shows("AWAY, trying again: ");
+    terminal.shows("GET /limit");
     let gateway = launch()
         .preset("per-api-key")
         .data(&data)
         .listen(address)
         .start();
-    assert_eq!(gateway.get("/limit").status, 401);
-    // Its route had not been asked for before.
-    terminal.shows("/limit");
+    terminal.shows_no("AWAY");
+    assert_eq!(statuses(&gateway, &Call::get("/limit"), 2), [401; 2]);
+    let total =
+        |line: &str| words(line, "unauthenticated").is_some_and(|words| words.get(2) == Some(&"2"));
+    terminal.shows_line("two without a key since the start", total);
     terminal.keys("\u{3}");
     terminal.was_left_as_it_was(0);
 }
@@ -158,19 +177,20 @@ fn a_gateway_that_goes_away_is_missed_and_found_again() {
 fn where_all_streams_are_taken_it_asks_each_second() {
     let gateway = preset("per-api-key");
     let socket = gateway.data().path().join("admin.sock");
-    let streams: Vec<Connection> = std::iter::repeat_with(|| {
+    let streams = std::iter::repeat_with(|| {
         let mut stream = Connection::unix(&socket).unwrap();
         stream.send(&Call::get("/monitor/live"));
-        let status = stream.head().unwrap().status;
-        (status == 200).then_some(stream)
-    })
-    .map_while(|stream| stream)
-    .collect();
+        let is_open = stream.head().unwrap().status == 200;
+        is_open.then_some(stream)
+    });
+    let streams: Vec<Connection> = streams.map_while(|stream| stream).collect();
     assert_eq!(streams.len(), 16);
     let mut terminal = Terminal::top(gateway.data());
-    terminal.shows("sorted");
+    terminal.shows("[1 Routes]");
     assert_eq!(gateway.get("/limit").status, 401);
-    terminal.shows("/limit");
+    let total =
+        |line: &str| words(line, "unauthenticated").is_some_and(|words| words.get(2) == Some(&"1"));
+    terminal.shows_line("one without a key since the start", total);
     terminal.keys("q");
     terminal.was_left_as_it_was(0);
 }

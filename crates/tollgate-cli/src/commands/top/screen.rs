@@ -63,7 +63,8 @@ async fn look(
     }
 }
 
-/// The terminal in raw mode with another screen, until it is dropped; a panic gives it back too.
+/// The terminal in raw mode with another screen, until it is dropped; a panic gives it back too. ratatui's own drop then
+/// shows the cursor.
 struct Screen(DefaultTerminal);
 
 impl Screen {
@@ -79,7 +80,6 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = self.0.show_cursor();
         // Nothing is left to say it on.
         let _ = ratatui::try_restore();
     }

@@ -10,6 +10,9 @@ use tollgate_testkit::process::eventually;
 
 use crate::support::binary;
 
+const COLUMNS: usize = 80;
+const ROWS: usize = 24;
+
 /// What runs there: the settings of the terminal are noted before and after.
 const SCRIPT: &str = "\
 stty rows 24 cols 80 && stty -g >before
@@ -19,7 +22,7 @@ echo $? >code; stty -g >after";
 pub(super) struct Terminal {
     child: Child,
     notes: TempDir,
-    /// Everything that was written to it, and is not forgotten.
+    /// Everything that was written to it.
     written: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -60,16 +63,25 @@ impl Terminal {
         }
     }
 
-    /// Waits until this has been written. Blanks count only within what is marked: others are not written at all.
+    /// Waits until a line has this in it.
     pub(super) fn shows(&self, text: &str) {
-        eventually(&format!("{text} on the screen"), || {
-            self.written().contains(text).then_some(())
+        self.shows_line(text, |line| line.contains(text));
+    }
+
+    /// Waits until there is a line as it is wanted.
+    pub(super) fn shows_line(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        eventually(&format!("a line of the screen: {what}"), || {
+            let screen = screen(&self.written());
+            screen.iter().any(|line| wanted(line)).then_some(())
         });
     }
 
-    /// Of what has been written until now nothing counts any more.
-    pub(super) fn forget(&self) {
-        self.written.lock().unwrap().clear();
+    /// Waits until no line has this in it.
+    pub(super) fn shows_no(&self, text: &str) {
+        eventually(&format!("{text} to vanish"), || {
+            let screen = screen(&self.written());
+            screen.iter().all(|line| !line.contains(text)).then_some(())
+        });
     }
 
     pub(super) fn keys(&mut self, keys: &str) {
@@ -124,7 +136,55 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- on the terminal\n{:?}", self.written());
+            let written = self.written();
+            eprintln!(
+                "--- on the terminal\n{}\n--- written\n{written:?}",
+                screen(&written).join("\n")
+            );
         }
     }
+}
+
+/// What stands on the screen after all this was written, as far as a program that moves the cursor, writes and clears
+/// needs it.
+fn screen(written: &str) -> Vec<String> {
+    let mut cells = vec![vec![' '; COLUMNS]; ROWS];
+    let (mut row, mut column) = (0, 0);
+    let mut chars = written.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\u{1b}' => {
+                // Sequences of other kinds are two characters long.
+                if chars.next() != Some('[') {
+                    continue;
+                }
+                let mut sequence = String::new();
+                let last = chars.by_ref().find(|char| {
+                    sequence.push(*char);
+                    ('@'..='~').contains(char)
+                });
+                match last {
+                    Some('H') => {
+                        let mut place = sequence
+                            .trim_end_matches('H')
+                            .split(';')
+                            .map(|number| number.parse().unwrap_or(1));
+                        row = place.next().unwrap_or(1_usize).saturating_sub(1);
+                        column = place.next().unwrap_or(1_usize).saturating_sub(1);
+                    }
+                    Some('J') => cells = vec![vec![' '; COLUMNS]; ROWS],
+                    _ => {}
+                }
+            }
+            '\r' => column = 0,
+            '\n' => row += 1,
+            _ => {
+                if let Some(cell) = cells.get_mut(row).and_then(|row| row.get_mut(column)) {
+                    *cell = char;
+                }
+                column += 1;
+            }
+        }
+    }
+    cells.into_iter().map(String::from_iter).collect()
 }
