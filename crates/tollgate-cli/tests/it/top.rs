@@ -133,6 +133,10 @@ fn a_terminal_shows_what_goes_on_and_is_given_back_as_it_was() {
     terminal.shows("sorted by denied");
     terminal.keys("\t");
     terminal.shows("address 127.0.0.1");
+    terminal.resize(60);
+    terminal.shows("It has 60 x 24.");
+    terminal.resize(80);
+    terminal.shows("address 127.0.0.1");
     terminal.keys("p");
     terminal.shows("PAUSED");
     terminal.keys("?");

@@ -36,10 +36,9 @@ fn of_key(key: &KeyEvent) -> Option<Action> {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     Some(match key.code {
         KeyCode::Char('c' | 'd') if control => Action::Quit,
-        KeyCode::Char('l') if control => Action::Redraw,
         KeyCode::Char(_) if control => return None,
         KeyCode::Char('q' | 'Q') | KeyCode::Esc => Action::Quit,
-        KeyCode::Tab | KeyCode::Right => Action::Next,
+        KeyCode::Tab => Action::Next,
         KeyCode::Char(number @ '1'..='3') => Action::Show(LISTED[number as usize - '1' as usize]),
         KeyCode::Char('s' | 'S') => Action::Sort,
         KeyCode::Down | KeyCode::Char('j') => Action::Scroll(1),

@@ -1,10 +1,12 @@
 //! `tollgate top`: what goes on in a running gateway, live in a terminal, or once as text or JSON.
 //!
-//! [`follow`] asks, [`model`] keeps what was heard, [`view`] says which part is looked at, [`draw`] and [`snapshot`]
-//! show it. Only [`follow`] and [`screen`] do any I/O.
+//! [`follow`] asks again and again, [`model`] keeps what was heard, [`view`] says which part is looked at, [`draw`] and
+//! [`snapshot`] show it. Only [`asked`], [`events`], [`follow`] and [`screen`] do any I/O.
 
+mod asked;
 mod callers;
 mod draw;
+mod events;
 mod follow;
 mod heavy;
 mod key;
@@ -22,12 +24,12 @@ mod table;
 mod units;
 mod view;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use crate::args::TopArgs;
 use crate::failure::Failure;
+use asked::Asked;
 use draw::Palette;
-use follow::Asked;
 use model::Model;
 
 /// Live, or once if that is asked for or there is no terminal to draw on.
@@ -50,9 +52,19 @@ pub(crate) fn run(args: &TopArgs) -> Result<(), Failure> {
             true => snapshot::json(&overview, &callers, &heavy)?,
             false => snapshot::text(&overview, &callers, &heavy)?,
         };
-        println!("{}", shown.trim_end());
-        Ok(())
+        print(shown.trim_end())
     })
+}
+
+/// A reader that has read enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::because(
+            "standard output cannot be written to",
+            &error,
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether there is a terminal on both sides that knows more than lines.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::follow::{Answer, Asked};
+use super::asked::{Answer, Asked};
 use super::model::{Model, Update};
 use super::plain::escaped;
 use super::summary::{self, ENDINGS};

@@ -15,7 +15,7 @@ const ROWS: usize = 24;
 
 /// What runs there: the settings of the terminal are noted before and after.
 const SCRIPT: &str = "\
-stty rows 24 cols 80 && stty -g >before
+stty rows 24 cols 80 && stty -g >before && tty >tty
 sh -c 'echo $$ >pid && exec \"$TOP\" top --data \"$DATA\"'
 echo $? >code; stty -g >after";
 
@@ -91,6 +91,13 @@ impl Terminal {
             .unwrap()
             .write_all(keys.as_bytes())
             .unwrap();
+    }
+
+    /// Makes it so many columns wide.
+    pub(super) fn resize(&self, columns: usize) {
+        let columns = columns.to_string();
+        let args = ["-F", self.note("tty").trim(), "cols", &columns].map(str::to_owned);
+        assert!(Command::new("stty").args(args).status().unwrap().success());
     }
 
     /// Sends SIGTERM to the program on it.
