@@ -263,6 +263,7 @@ async fn admit(
         user: None,
         user_name: None,
         api_key: None,
+        claims: &[],
         headers: &parts.headers,
         query: parts.uri.query(),
         route: &route.name,
@@ -302,6 +303,7 @@ async fn admit(
         // What another issuer calls somebody is no account's name, and spares nobody a limit.
         subject.user_name = identity.name.as_deref().filter(|_| identity.has_account());
         subject.api_key = identity.key.as_ref().map(|key| key.as_str());
+        subject.claims = &identity.claims;
     }
     let Some(decided) = gateway.decide(route, &subject, identity, charge, trace.now)? else {
         return Ok(());

@@ -24,6 +24,8 @@ pub enum KeyPart {
     Cookie(String),
     /// The value of a query parameter.
     Query(String),
+    /// What another issuer's token says under this name.
+    Claim(String),
     /// The route.
     Route,
     /// Nothing: everybody shares one.
@@ -45,6 +47,8 @@ pub struct Subject<'a> {
     pub user_name: Option<&'a str>,
     /// The API key's id.
     pub api_key: Option<&'a str>,
+    /// What the token of another issuer says: names and values.
+    pub claims: &'a [(Box<str>, Box<str>)],
     /// The request's header fields.
     pub headers: &'a HeaderMap,
     /// The request's query.
@@ -79,6 +83,7 @@ impl KeySpec {
                 )?),
                 KeyPart::Cookie(name) => key.push(present(cookie(subject.headers, name)?)?),
                 KeyPart::Query(name) => key.push(present(query(subject.query?, name)?.as_bytes())?),
+                KeyPart::Claim(name) => key.push(claim(subject.claims, name)?.as_bytes()),
                 KeyPart::Route => key.push(subject.route.as_bytes()),
                 KeyPart::Global => {}
             }
@@ -127,6 +132,11 @@ fn only<T>(mut values: impl Iterator<Item = T>) -> Option<T> {
     values.next().is_none().then_some(first)
 }
 
+fn claim<'c>(claims: &'c [(Box<str>, Box<str>)], name: &str) -> Option<&'c str> {
+    let (_, value) = claims.iter().find(|(known, _)| **known == *name)?;
+    Some(value)
+}
+
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let lines = headers
         .get_all(header::COOKIE)
@@ -156,6 +166,7 @@ mod tests {
             user: Some("u"),
             user_name: None,
             api_key: None,
+            claims: &[],
             headers: &headers,
             query: Some("a=1&b="),
             route: "r",
@@ -190,6 +201,7 @@ mod tests {
             user: None,
             user_name: None,
             api_key: None,
+            claims: &[],
             headers: &headers,
             query: Some("a=1&b="),
             route: "r",
@@ -200,6 +212,7 @@ mod tests {
             KeyPart::Header(header::HOST),
             KeyPart::Query("b".into()),
             KeyPart::Query("c".into()),
+            KeyPart::Claim("tenant".into()),
         ];
         for part in missing {
             assert_eq!(

@@ -114,6 +114,7 @@ mod tests {
             user: None,
             user_name: None,
             api_key: None,
+            claims: &[],
             headers: &headers,
             query: None,
             route: "",

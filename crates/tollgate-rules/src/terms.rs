@@ -83,6 +83,7 @@ impl fmt::Display for KeyPart {
             KeyPart::Header(name) => write!(f, "header:{name}"),
             KeyPart::Cookie(name) => write!(f, "cookie:{name}"),
             KeyPart::Query(name) => write!(f, "query:{name}"),
+            KeyPart::Claim(name) => write!(f, "claim:{name}"),
             KeyPart::Route => f.write_str("route"),
             KeyPart::Global => f.write_str("global"),
         }

@@ -225,6 +225,7 @@ impl Builtins {
             user: Some(key.user.as_str()),
             user_name: Some(&key.user_name),
             api_key: Some(key.id.as_str()),
+            claims: &[],
             headers: &headers,
             query: None,
             route: "",

@@ -149,6 +149,7 @@ fn address_key(address: IpAddr) -> CompositeKey {
         user: None,
         user_name: None,
         api_key: None,
+        claims: &[],
         headers: &headers,
         query: None,
         route: "",

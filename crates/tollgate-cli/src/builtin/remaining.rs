@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tollgate::Decision;
+use tollgate_accounts::Identity;
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
@@ -24,11 +25,13 @@ impl Builtins {
         let identity = call.caller.identity.as_deref();
         let user = identity.map(|who| who.user.as_str());
         let name = identity.and_then(|who| who.name.as_deref());
+        let has_account = identity.is_some_and(Identity::has_account);
         let subject = Subject {
             address: call.caller.address,
             user,
-            user_name: name,
+            user_name: name.filter(|_| has_account),
             api_key: identity.and_then(|who| Some(who.key.as_ref()?.as_str())),
+            claims: identity.map_or(&[], |who| &who.claims),
             headers: call.request.headers(),
             query: call.request.uri().query(),
             route: call.request.uri().path(),
@@ -113,6 +116,7 @@ mod tests {
             user: Some(ann.user.as_str()),
             user_name: None,
             api_key: None,
+            claims: &[],
             headers: &headers,
             query: None,
             route: "",

@@ -1,5 +1,6 @@
 //! `tollgate serve`: from flags to a gateway that runs, and to its end.
 
+mod accounts;
 pub(crate) mod admin;
 mod clock;
 mod control;
@@ -15,9 +16,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tollgate::{Clock, MemoryStore};
-use tollgate_accounts::{Accounts, Issuer, TokenAlgorithm};
 use tollgate_gateway::{Gateway, Listeners, builtin};
-use tollgate_rules::{Action, RuleSet};
 
 use crate::args::ServeArgs;
 use crate::builtin::Builtins;
@@ -56,7 +55,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         .on_full(rules.counters.on_full);
     let counters = Counters::restore(store, data.path(), clock.now());
     let store = counters.store();
-    let accounts = open_accounts(&rules, &data, &clock).await?;
+    let accounts = accounts::open(&rules, &data, &clock).await?;
     let listeners = Listeners::bind(rules.server.listen, rules.server.workers)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let demos = demos::start(&rules).await?;
@@ -129,62 +128,6 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     drop(demos);
     drop(data);
     Ok(())
-}
-
-/// Accounts are opened when a route asks who somebody is, or is a part of the gateway. A server that is away for now is
-/// waited for while the gateway runs.
-async fn open_accounts(
-    rules: &Arc<RuleSet>,
-    data: &DataDir,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Accounts>, Failure> {
-    let mut routes = rules.routes.routes().iter();
-    if !routes.any(|route| !route.auth.is_empty() || matches!(route.action, Action::Builtin { .. }))
-    {
-        return Ok(None);
-    }
-    let mut settings = tollgate_accounts::Settings::new(&rules.accounts.url, data.path());
-    settings.session_ttl = rules.accounts.session_ttl;
-    settings.session_idle_ttl = rules.accounts.session_idle_ttl;
-    settings.token_algorithm = algorithm(rules.accounts.token_algorithm);
-    settings.issuers = issuers(rules);
-    settings.token_ttl = rules.accounts.token_ttl;
-    settings.offline_ttl = rules.accounts.offline_ttl;
-    settings.password_chars_min = rules.accounts.password_chars_min;
-    settings.usage_kept = tollgate_accounts::UsageKept {
-        minutes: rules.accounts.usage_minutes_ttl,
-        hours: rules.accounts.usage_hours_ttl,
-        days: rules.accounts.usage_days_ttl,
-    };
-    settings.audit_kept = rules.accounts.audit_kept;
-    settings.limits = Some(Arc::new(limits::LimitsOf(Arc::clone(rules))));
-    let accounts = Accounts::open_or_wait(settings, Arc::clone(clock)).await;
-    accounts
-        .map(Some)
-        .map_err(|error| Failure::because("the accounts cannot be opened", &error))
-}
-
-fn issuers(rules: &RuleSet) -> Vec<Issuer> {
-    let issuer = |issuer: &tollgate_rules::Issuer| Issuer {
-        issuer: issuer.issuer.clone(),
-        audience: issuer.audience.clone(),
-        jwks: issuer.jwks.clone(),
-        algorithms: issuer
-            .algorithms
-            .iter()
-            .copied()
-            .filter_map(algorithm)
-            .collect(),
-        user_claim: issuer.user_claim.clone(),
-        name_claim: issuer.name_claim.clone(),
-        claims: Vec::new(),
-    };
-    rules.accounts.issuers.iter().map(issuer).collect()
-}
-
-/// Both sides call an algorithm as the standard does.
-fn algorithm(algorithm: tollgate_rules::TokenAlgorithm) -> Option<TokenAlgorithm> {
-    TokenAlgorithm::from_name(algorithm.name())
 }
 
 async fn joined(threads: Vec<std::thread::JoinHandle<()>>) {

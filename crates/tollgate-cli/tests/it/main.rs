@@ -10,6 +10,7 @@ mod fastapi;
 mod faults;
 mod hello_by_ip;
 mod hourly_module;
+mod issuers;
 mod life;
 mod monitor;
 mod pages;

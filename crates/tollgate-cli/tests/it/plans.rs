@@ -48,7 +48,7 @@ fn a_changed_limit_is_met_by_the_next_request_and_keeps_what_was_used() {
     let key = ann(&gateway);
     assert_eq!(passing(&gateway, &key, 4), 4);
     let said = ok(&gateway, &["limit", "set", "per-user", "6 per second"]);
-    assert_eq!(said, "per-user of everybody is 6 per second");
+    assert_eq!(said, "per-user is 6 per second for everybody");
     let next = gateway.call(&key.get("/limit"));
     assert_eq!(policies(&next), "\"per-user.second\";q=6;w=1");
     assert_eq!(rate_limit(&next)["per-user.second"].0, 1);

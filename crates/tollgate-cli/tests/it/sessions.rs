@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use tollgate::{Clock, SystemClock};
 use tollgate_testkit::client::Call;
-use tollgate_testkit::gateway::{DataDir, Gateway, Launch};
+use tollgate_testkit::gateway::{Gateway, Launch};
 use tollgate_testkit::process::within;
 
-use crate::support::{PASSWORD, join, launch, log_in, new_key, new_user, preset, sign_up};
+use crate::support::{PASSWORD, join, launch, log_in, new_key, new_user, preset};
 
 /// What changes elsewhere is known to a running gateway within this time.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
@@ -205,58 +202,4 @@ fn a_credential_without_the_scope_is_403_and_costs_nothing() {
     assert_eq!(wrong.code, 2, "{wrong:?}");
     let wrong = gateway.command(&["key", "create", "ann", "--expires-in", "soon"], "");
     assert_eq!(wrong.code, 2, "{wrong:?}");
-}
-
-#[test]
-fn another_issuers_token_is_taken_by_its_keys_in_a_file_and_spares_nobody_a_limit() {
-    let issuer = Ed25519KeyPair::generate().unwrap();
-    let x = URL_SAFE_NO_PAD.encode(issuer.public_key());
-    let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "1", "x": x }] });
-    let data = DataDir::new();
-    std::fs::write(data.path().join("login.jwks.json"), keys.to_string()).unwrap();
-    let rules = format!(
-        "[[accounts.issuers]]\nissuer = \"https://login.example\"\naudience = \"api\"\njwks = \"login.jwks.json\"\nalgorithms = [\"EdDSA\"]\nname_claim = \"name\"\n{}",
-        SCOPED.replace("key = \"user\"", "key = \"user\"\nexempt = [\"user:ann\"]")
-    );
-    let gateway = launch()
-        .data(&data)
-        .rules(&rules)
-        .clock(1_800_000_000)
-        .start();
-    let token = |changes: serde_json::Value| {
-        let mut claims = json!({ "iss": "https://login.example", "aud": ["api"], "sub": "7", "exp": 1_800_000_600,
-            "name": "ann", "scope": "numbers:read" });
-        claims
-            .as_object_mut()
-            .unwrap()
-            .extend(changes.as_object().unwrap().clone());
-        let parts = [json!({ "alg": "EdDSA", "kid": "1" }), claims];
-        let parts = parts.map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
-        let message = parts.join(".");
-        let signature = URL_SAFE_NO_PAD.encode(issuer.sign(message.as_bytes()));
-        Call::get("/").bearer(&format!("{message}.{signature}"))
-    };
-    assert_eq!(
-        gateway.call(&token(json!({ "scope": "other" }))).status,
-        403
-    );
-    assert_eq!(gateway.call(&token(json!({ "aud": "other" }))).status, 401);
-    let statuses = [(); 4].map(|()| gateway.call(&token(json!({}))).status);
-    assert_eq!(
-        statuses,
-        [200, 200, 200, 429],
-        "the name of an account is not the account"
-    );
-    assert_eq!(gateway.call(&token(json!({ "sub": "8" }))).status, 200);
-    sign_up(&gateway, "ann");
-    let ann = log_in(&gateway, "ann");
-    for _ in 0..5 {
-        assert_eq!(
-            gateway.call(&ann.get("/")).status,
-            200,
-            "the account is spared"
-        );
-    }
-    gateway.advance(600.0);
-    assert_eq!(gateway.call(&token(json!({}))).status, 401);
 }

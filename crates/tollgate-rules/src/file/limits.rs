@@ -227,7 +227,7 @@ fn key_part(source: &Source<'_>, word: &At<String>, ipv6_prefix: u8) -> Option<K
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
-                "one of: {}, header:NAME, cookie:NAME, query:NAME",
+                "one of: {}, header:NAME, cookie:NAME, query:NAME, claim:NAME",
                 PLAIN_PARTS.join(", ")
             ),
         };
@@ -248,6 +248,7 @@ fn key_part(source: &Source<'_>, word: &At<String>, ipv6_prefix: u8) -> Option<K
             Err(_) => wrong(format!("`{name}` is no name of a header field")),
         },
         Some(("cookie", name)) if !name.is_empty() => Some(KeyPart::Cookie(name.to_owned())),
+        Some(("claim", name)) if !name.is_empty() => Some(KeyPart::Claim(name.to_owned())),
         Some(("query", name)) if !name.is_empty() => Some(KeyPart::Query(name.to_owned())),
         Some(_) => wrong(format!("`{}` is no part of a key", word.value)),
     }

@@ -338,7 +338,7 @@ fn keys_need_auth(
             .key
             .parts()
             .iter()
-            .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey));
+            .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey | KeyPart::Claim(_)));
         if by_caller && auth.is_empty() {
             let place = if at.span.is_empty() {
                 span.clone()

@@ -382,32 +382,32 @@ fn a_part_of_a_key_that_does_not_exist_is_refused() {
         (
             "\"ip\"",
             "`ip` is no part of a key",
-            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME",
+            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME, claim:NAME",
         ),
         (
             "\"\"",
             "`` is no part of a key",
-            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME",
+            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME, claim:NAME",
         ),
         (
             "\"header:\"",
             "`` is no name of a header field",
-            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME",
+            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME, claim:NAME",
         ),
         (
             "\"header:a b\"",
             "`a b` is no name of a header field",
-            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME",
+            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME, claim:NAME",
         ),
         (
             "\"cookie:\"",
             "`cookie:` is no part of a key",
-            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME",
+            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME, claim:NAME",
         ),
         (
             "\"body:x\"",
             "`body:x` is no part of a key",
-            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME",
+            "one of: client-ip, user, api-key, route, global, header:NAME, cookie:NAME, query:NAME, claim:NAME",
         ),
     ] {
         assert_eq!(

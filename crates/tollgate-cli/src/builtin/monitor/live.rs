@@ -173,6 +173,7 @@ impl Own {
             user: Some(self.who.user.as_str()),
             user_name: self.who.name.as_deref(),
             api_key: self.who.key.as_ref().map(|key| key.as_str()),
+            claims: &self.who.claims,
             headers: &headers,
             query: None,
             route: "",

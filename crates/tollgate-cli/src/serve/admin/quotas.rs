@@ -61,7 +61,7 @@ pub(super) async fn set(
             OverrideError::NoSuchLimit => admin.no_limit(limit),
             error => answer::quotas(&error),
         })?;
-    Ok(format!("{limit} of {scope} is {}\n", quotas.trim()).into_response())
+    Ok(format!("{limit} is {} for {scope}\n", quotas.trim()).into_response())
 }
 
 /// Takes quotas away from whomever `scope` says.
@@ -73,7 +73,7 @@ pub(super) async fn unset(
 ) -> Result<Response, Response> {
     let unset = admin.accounts_as(actor)?.unset_quotas(scope, limit).await;
     unset.map_err(|error| answer::quotas(&error))?;
-    Ok(format!("{limit} of {scope} is what is more general\n").into_response())
+    Ok(format!("{limit} has no quotas of its own for {scope} any more\n").into_response())
 }
 
 /// Every limit of the rules with what stands in the place of its quotas, and what does so for limits that these rules
