@@ -2,6 +2,8 @@
 
 mod terminal;
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use serde_json::Value;
@@ -104,6 +106,46 @@ fn without_a_gateway_it_says_where_it_looked_and_exits_with_1() {
             data.path().display()
         );
         assert!(done.stderr.starts_with(&why), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_said_and_exits_with_1() {
+    for (answer, why) in [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+            "the gateway's answer cannot be read",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            "the gateway's answer cannot be read",
+        ),
+        ("HTTP/1.1 500 Oh\r\ncontent-length: 4\r\n\r\nno.\n", "no."),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{",
+            "the answer cannot be read",
+        ),
+        ("what?", "the gateway broke off"),
+    ] {
+        let data = DataDir::new();
+        let listener = UnixListener::bind(data.path().join("admin.sock")).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let mut command = Command::new(binary());
+        command.args(["top", "--once", "--data"]).arg(data.path());
+        let done = run(command, "");
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{answer}");
+        assert!(
+            done.stderr.starts_with(&format!("error: {why}")),
+            "{}",
+            done.stderr
+        );
     }
 }
 
