@@ -90,7 +90,8 @@ impl Counting for CalendarWindow {
         self.limit
     }
 
-    /// The longest that a window of this unit can be.
+    /// The longest that a window of this unit can be where clocks are put back by an hour. The few days that were longer,
+    /// of up to 31 hours, are well within the two full refills that a state can be ahead.
     fn full_refill_micros(&self) -> u64 {
         const HOUR: u64 = 3_600_000_000;
         match self.unit {
