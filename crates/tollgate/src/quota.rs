@@ -324,3 +324,41 @@ impl Quota {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    #[test]
+    fn a_kind_and_its_algorithm_have_the_first_of_its_names() {
+        let named = |quota: Quota| {
+            let policy = Policy::new("p", quota).unwrap();
+            policy.algorithm().unwrap().name()
+        };
+        for (name, kind) in AlgorithmKind::NAMES {
+            let known = |(_, other): &&(&str, AlgorithmKind)| *other == kind;
+            let (first, _) = AlgorithmKind::NAMES.iter().find(known).unwrap();
+            assert_eq!(AlgorithmKind::from_name(name), Some(kind));
+            assert_eq!(kind.name(), *first);
+            assert_eq!(named(Quota::per_day(5).unwrap().counted_by(kind)), *first);
+        }
+        // Counted in ticks that are coarser than a microsecond.
+        let coarse = Quota::per_day(104_251).unwrap().burst(104_251).unwrap();
+        assert_eq!(named(coarse), AlgorithmKind::TokenBucket.name());
+        let calendar = Quota::calendar(5, CalendarUnit::Day, "UTC").unwrap();
+        assert_eq!(named(calendar), "calendar");
+    }
+
+    #[test]
+    fn a_quota_tells_its_numbers() {
+        let period = Duration::from_secs(7);
+        let quota = Quota::new(5, period).unwrap();
+        for quota in [quota.clone(), quota.burst(9).unwrap()] {
+            assert_eq!((quota.limit(), quota.period()), (Some(5), Some(period)));
+        }
+        for quota in [Quota::deny(), Quota::unlimited()] {
+            assert_eq!((quota.limit(), quota.period()), (None, None));
+        }
+    }
+}

@@ -123,7 +123,8 @@ impl MemoryBuilder {
         now: Micros,
     ) -> Result<(MemoryStore, Restored), SnapshotError> {
         let mut magic = [0; MAGIC.len()];
-        if read_up_to(&mut from, &mut magic)? < magic.len() || magic != *MAGIC {
+        read_up_to(&mut from, &mut magic)?;
+        if magic != *MAGIC {
             return Err(SnapshotError::Foreign);
         }
         let mut version = [0; 2];
@@ -401,5 +402,30 @@ impl<'a> Input<'a> {
     fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.u32()? as usize;
         self.take(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::Log;
+
+    #[test]
+    fn a_state_is_saved_exactly_if_it_can_be_read_back() {
+        let log = |at, units| {
+            let entries = [Entry { at: 1, units: 1 }, Entry { at, units }];
+            State::Log(Log::from_slice(&entries))
+        };
+        let edges = [0, SMALL_MAX, SMALL_MAX + 1, u64::MAX];
+        for (a, b) in edges.into_iter().flat_map(|a| edges.map(|b| (a, b))) {
+            for state in [State::Pair(a, b), log(a, b)] {
+                let mut payload = Vec::new();
+                put_state(&mut payload, 1, 2, &state);
+                let mut input = Input(&payload);
+                assert_eq!((input.u32(), input.u64()), (Some(1), Some(2)));
+                let back = read_state(&mut input);
+                assert_eq!(back, is_small(&state).then_some(state));
+            }
+        }
     }
 }

@@ -90,7 +90,8 @@ impl Counting for CalendarWindow {
         self.limit
     }
 
-    /// The longest that a window of this unit can be.
+    /// The longest that a window of this unit can be where clocks are put back by an hour. The few days that were longer,
+    /// of up to 31 hours, are well within the two full refills that a state can be ahead.
     fn full_refill_micros(&self) -> u64 {
         const HOUR: u64 = 3_600_000_000;
         match self.unit {
@@ -232,14 +233,22 @@ mod tests {
 
     #[test]
     fn no_window_is_longer_than_its_full_refill() {
-        for unit in CalendarUnit::ALL {
-            let window = CalendarWindow::new(1, unit, TimeZone::get("Europe/Berlin").unwrap());
+        // 2026 in Berlin; and 1992, a leap year that began in summer time and ended without, in Brisbane.
+        let years = [
+            ("Europe/Berlin", 1_767_225_600),
+            ("Australia/Brisbane", 694_184_400),
+        ];
+        for ((zone, year), unit) in years
+            .into_iter()
+            .flat_map(|year| CalendarUnit::ALL.map(|unit| (year, unit)))
+        {
+            let window = CalendarWindow::new(1, unit, TimeZone::get(zone).unwrap());
             for hour in 0..(366 * 24) {
-                let now = Micros::from_secs(1_767_225_600 + hour * 3600 + 1);
+                let now = Micros::from_secs(year + hour * 3600);
                 let length = window.end_of_window(now) - now.0;
                 assert!(
                     length > 0 && length <= window.full_refill_micros(),
-                    "{unit:?} at {now}"
+                    "{unit:?} in {zone} at {now}"
                 );
             }
         }

@@ -129,6 +129,22 @@ mod tests {
         assert_eq!(tick(10, 1), 1);
         assert_eq!(tick(104_251, 1), 10);
         assert_eq!(tick(287, 365), 10);
+        // No power of ten divides it, and with ticks of 9 us the numbers do not fit.
+        let odd = CoarseBucket::new(1_000, 3_u64.pow(30), 1_000).unwrap();
+        assert_eq!(odd.tick.get(), 27);
+    }
+
+    #[test]
+    fn what_is_given_back_at_once_was_never_charged() {
+        let bucket = CoarseBucket::new(104_251, 86_400_000_000, 104_251).unwrap();
+        let now = Micros(1_700_000_000_000_007);
+        let one = bucket.charge(None, now, 5);
+        let both = bucket.charge(Some(one), now, 7);
+        let charge = Charge::new(7, &both);
+        let left = Counting::give_back(&bucket, both, now, &charge);
+        assert_eq!(left, (Some(one), 7));
+        let charge = Charge::new(5, &one);
+        assert_eq!(Counting::give_back(&bucket, one, now, &charge), (None, 5));
     }
 
     #[test]

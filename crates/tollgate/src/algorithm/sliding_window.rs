@@ -212,9 +212,6 @@ impl Counting for SlidingWindow {
         entries
             .iter_mut()
             .for_each(|entry| entry.at = entry.at.min(now.0));
-        if entries.len() > ENTRIES_MAX {
-            coalesce(&mut entries, self.cell);
-        }
         (!entries.is_empty()).then_some(entries)
     }
 }

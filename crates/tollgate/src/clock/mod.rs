@@ -99,6 +99,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_manual_clock_reads_what_it_was_last_told() {
+        let clock = ManualClock::new(Micros(100));
+        for now in [Micros(200), Micros(7)] {
+            clock.set(now);
+            assert_eq!(clock.now(), now);
+            clock.advance(Duration::from_micros(5));
+            assert_eq!(clock.now(), Micros(now.0 + 5));
+        }
+    }
+
+    #[test]
     fn the_system_clock_agrees_with_the_wall_clock_and_never_goes_back() {
         let clock = SystemClock::new();
         #[expect(

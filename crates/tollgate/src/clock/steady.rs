@@ -75,28 +75,32 @@ fn measure(ticks: u64, micros: u64) {
     let Ok(mut began) = BEGAN.try_lock() else {
         return;
     };
-    let Some((first_ticks, first_micros)) = *began else {
-        *began = Some((ticks, micros));
-        return;
-    };
+    let known = RATE.load(Ordering::Relaxed);
+    if let Some(rate) = measured(&mut began, known, ticks, micros) {
+        RATE.store(rate, Ordering::Relaxed);
+    }
+}
+
+/// The rate as one more reading tells it, 0 if that contradicts the `known` one; `None` as long as it tells nothing.
+fn measured(began: &mut Option<(u64, u64)>, known: u64, ticks: u64, micros: u64) -> Option<u64> {
+    let (first_ticks, first_micros) = *began.get_or_insert((ticks, micros));
     let (ticks_past, micros_past) = (
         ticks.wrapping_sub(first_ticks),
         micros.saturating_sub(first_micros),
     );
     if micros_past < MEASURED_MICROS.start || ticks_past == 0 {
-        return;
+        return None;
     }
     if micros_past >= MEASURED_MICROS.end {
         *began = Some((ticks, micros));
     }
     let rate = (u128::from(micros_past) << PLACES) / u128::from(ticks_past);
     let rate = u64::try_from(rate).unwrap_or(0);
-    let known = RATE.load(Ordering::Relaxed);
     let agree = known == 0 || rate.abs_diff(known) <= known / AGREEMENT;
     if !agree {
         *began = Some((ticks, micros));
     }
-    RATE.store(if agree { rate } else { 0 }, Ordering::Relaxed);
+    Some(if agree { rate } else { 0 })
 }
 
 #[cfg(test)]
@@ -114,12 +118,38 @@ mod tests {
                 now + 100 >= before && now <= after + 100,
                 "{before} {now} {after}"
             );
-            counted += u64::from(RATE.load(Ordering::Relaxed) > 0);
+            let counts = since(READ.get().0, RATE.load(Ordering::Relaxed)).is_some();
+            counted += u64::from(counts);
             last = now;
         }
         assert!(
             counted > 0 || !cpu::ticks_are_steady(),
             "ticks were never counted"
         );
+    }
+
+    #[test]
+    fn a_count_that_is_far_ahead_is_not_believed() {
+        let now = read(Some(boot::micros() + 50 * COUNTED_MICROS));
+        assert!(now <= boot::micros() + COUNTED_MICROS / 100);
+    }
+
+    #[test]
+    fn a_rate_is_measured_anew_after_the_system_slept() {
+        const EXACT: u64 = (1 << PLACES) / 3;
+        for slept in [2_000_000, 3_600_000_000] {
+            let (mut began, mut rate) = (None, 0);
+            // Three ticks a microsecond, but for the time at 500 ms in which the counter stood still.
+            for millis in 0..1_000 {
+                let awake = 1_000 * millis;
+                let micros = if millis < 500 { awake } else { awake + slept };
+                rate = measured(&mut began, rate, 3 * awake, micros).unwrap_or(rate);
+                let expected = match millis {
+                    20..500 | 520.. => EXACT,
+                    _ => 0,
+                };
+                assert_eq!(rate, expected, "{slept} us of sleep, {millis} ms");
+            }
+        }
     }
 }

@@ -15,10 +15,7 @@ pub struct Permit {
 
 impl Permit {
     pub(super) fn acquire(limiter: &Limiter, key: &[u8], cost: u64) -> Result<Self, Decision> {
-        let decision = match cost {
-            1 => limiter.check(key),
-            _ => charge_slot(limiter, key, cost),
-        };
+        let decision = charge_slot(limiter, key, cost);
         if !decision.is_allowed() {
             return Err(decision);
         }

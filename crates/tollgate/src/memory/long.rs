@@ -103,6 +103,11 @@ impl LongStates {
         Some((result, evicted))
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes_max(&self) -> usize {
+        self.shard_bytes_max * SHARDS
+    }
+
     pub(super) fn bytes(&self) -> usize {
         let of = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).bytes;
         self.shards.iter().map(of).sum()

@@ -92,14 +92,13 @@ pub(super) fn read_log(cell: &Words, base: u64) -> Option<Option<Log>> {
     Some(Some(entries.iter().map(entry).collect()))
 }
 
-/// The entries of a log that is in its cell with room for one more, and how many they are; the others are empty.
-/// `None` for absence too.
+/// The entries of a log that is in its cell with room for one more, and how many they are: none for absence. The others
+/// are empty.
 #[inline]
 pub(super) fn few(cell: &Words, base: u64) -> Option<([Entry; ENTRIES], usize)> {
-    let stamp = cell[1].load(Ordering::Relaxed);
-    let known = usize::from(rest(stamp));
+    let known = usize::from(rest(cell[1].load(Ordering::Relaxed)));
     let words = cell[HEADER_WORDS..].first_chunk::<ENTRIES>()?;
-    if stamp == 0 || known >= ENTRIES {
+    if known >= ENTRIES {
         return None;
     }
     let entries = std::array::from_fn(|place| {

@@ -159,6 +159,12 @@ impl<const CELL: usize> Table<CELL> {
         Table::with_homes(homes)
     }
 
+    /// What it has for its keys, in bytes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.homes * 8 * LINE_WORDS
+    }
+
     /// A table of `homes` cache lines and what the last window needs.
     pub(super) fn with_homes(homes: usize) -> Self {
         let lines = homes + Self::WINDOW_HOMES;
@@ -342,4 +348,26 @@ fn zeroed(words: usize) -> Box<[AtomicU64]> {
 #[cfg(loom)]
 fn zeroed(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_of_a_key_tells_its_fingerprint() {
+        fn check<const CELL: usize>() {
+            let homes = HOMES_PER_WINDOW_MIN * Table::<CELL>::WINDOW_HOMES;
+            let table = Table::<CELL>::with_homes(homes);
+            for number in [0, 1, 0x155_5555_5555_5555, (1 << 58) - 1] {
+                let key = Fingerprint(number);
+                for (place, cell) in table.window(key).iter().enumerate() {
+                    let told = table.fingerprint(cell, head(key, 7));
+                    assert_eq!(told, Some(key), "at place {place}");
+                }
+            }
+        }
+        check::<2>();
+        check::<8>();
+    }
 }

@@ -1,4 +1,5 @@
 mod beside_step;
+mod bounds;
 #[cfg(not(loom))]
 mod reused;
 #[cfg(not(loom))]
@@ -281,7 +282,8 @@ fn states_of_every_form_read_back_as_they_were() {
 /// A stamp tells instants of less than nine years; a state can mean something for longer.
 #[test]
 fn a_state_that_outlasts_every_stamp_keeps_its_cell() {
-    let (table, ann, newcomer) = (Table::<2>::with_homes(1), Fingerprint(1), Fingerprint(2));
+    // The newcomer looks at the other's cell first.
+    let (table, ann, newcomer) = (Table::<2>::with_homes(1), Fingerprint(1), Fingerprint(5));
     let mut first = table.claim(ann, 0, 9, |_, _| 0).unwrap().held;
     first.head = table::head(ann, 1);
     first.words[1].store(table::stamp(table::UNTIL_MAX, 0), Ordering::Relaxed);

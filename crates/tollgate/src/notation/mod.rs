@@ -216,15 +216,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotationError> {
 
 /// `[count] unit`: in microseconds, and as it is written.
 fn length_of_time(reader: &mut Reader<'_>) -> Result<(u64, (u64, usize)), NotationError> {
-    let (count, count_span) = if reader.at_number() {
-        reader.number(
-            "a number",
-            Some("write `90 seconds` for a minute and a half"),
-        )?
-    } else {
-        (1, reader.span_here())
+    let instead = Some("write `90 seconds` for a minute and a half");
+    let written = match reader.at_number() {
+        true => Some(reader.number("a number", instead)?),
+        false => None,
     };
     let (unit, unit_span) = reader.unit()?;
+    let (count, count_span) = written.unwrap_or_else(|| (1, unit_span.clone()));
     if count == 0 {
         return Err(NotationError::new(count_span, "a period of 0 is no period"));
     }
@@ -400,7 +398,6 @@ fn print(quota: &Quota, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 fn print_length_of_time(micros: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match largest_unit(micros) {
         (1, unit) => f.write_str(UNITS[unit].0),
-        (count, unit) if UNITS[unit].0 == "century" => write!(f, "{count} centuries"),
         (count, unit) => write!(f, "{count} {}s", UNITS[unit].0),
     }
 }

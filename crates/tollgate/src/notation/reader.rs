@@ -185,10 +185,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn span_here(&self) -> Range<usize> {
-        self.at..(self.at + 1).min(self.text.len()).max(self.at)
-    }
-
     fn unexpected(&mut self, expected: &str) -> NotationError {
         self.skip_blanks();
         let found = match self.rest().split([' ', '\t']).next() {

@@ -100,6 +100,28 @@ fn a_wrong_quota_says_where_what_and_what_was_probably_meant() {
 }
 
 #[test]
+fn a_suggestion_is_made_where_something_is_near() {
+    let suggestion = |text: &str| {
+        let error = text.parse::<Quota>().unwrap_err();
+        error.suggestion().map(str::to_owned)
+    };
+    let near = suggestion("5 per minut");
+    assert_eq!(near.as_deref(), Some("did you mean `minute`?"));
+    assert_eq!(suggestion("5 per fortnight"), None);
+}
+
+#[test]
+fn a_length_of_time_is_read_as_the_period_of_a_quota() {
+    for text in ["90 seconds", "1h", "day", " 7 us ", "36500 days", "century"] {
+        let quota: Quota = format!("1 per {text}").parse().unwrap();
+        assert_eq!(parse_duration(text).ok(), quota.period(), "{text}");
+    }
+    for text in ["", "5", "0 s", "0.5 s", "-1 day", "1 day 2", "2 centuries"] {
+        assert!(parse_duration(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn a_burst_is_refused_where_a_fixed_window_is_the_default() {
     let error = Quota::parse_with("5/s burst 9", AlgorithmKind::FixedWindow).unwrap_err();
     assert!(error.to_string().contains("token-bucket"), "{error}");

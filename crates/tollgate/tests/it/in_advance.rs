@@ -124,6 +124,11 @@ fn turns_come_in_order_and_no_window_holds_more_than_its_limit() {
     let waits: Vec<_> = turns.iter().map(|turn| turn.wait().as_secs()).collect();
     assert_eq!(waits, [6, 6, 6]);
     assert!(
+        turns
+            .iter()
+            .all(|turn| turn.at() == Micros::from_secs(1_000_010))
+    );
+    assert!(
         limiter.turn("ann", patience).is_err(),
         "one capacity waits already"
     );

@@ -136,6 +136,15 @@ fn a_key_beyond_the_limit_is_refused_and_not_stored() {
 }
 
 #[test]
+fn a_decision_says_whether_it_was_made_without_its_store() {
+    let decision = hourly().check("ann");
+    assert!(!decision.is_degraded());
+    let degraded = decision.clone().degraded();
+    assert!(degraded.is_degraded());
+    assert_eq!(degraded.verdict(), decision.verdict());
+}
+
+#[test]
 fn a_limiter_that_cannot_be_meant_is_refused_when_it_is_built() {
     let build = |builder: LimiterBuilder| builder.build().err().unwrap();
     assert_eq!(build(Limiter::builder()), PolicyError::Empty);

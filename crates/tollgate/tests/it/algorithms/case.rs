@@ -139,6 +139,8 @@ impl Case {
             );
         }
         let standing = &decision.standings()[0];
+        let grows = standing.grows_after().is_some();
+        assert_eq!(grows, standing.used() > 0, "{}", quota());
         if let Some(wait) = standing.grows_after().map(micros) {
             let remaining = decision.remaining();
             assert!(

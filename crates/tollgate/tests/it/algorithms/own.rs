@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tollgate::algorithm::Denied;
-use tollgate::{Micros, Policy, State};
+use tollgate::{Limiter, ManualClock, Micros, Policy, State};
 
 use super::case::START;
 
@@ -57,4 +57,14 @@ fn an_algorithm_of_ones_own_is_one_implementation_of_one_trait() {
             .check_at("k", Micros(START + 1_000_000))
             .is_allowed()
     );
+}
+
+#[test]
+fn an_algorithm_without_debts_keeps_its_charge_when_more_was_used() {
+    let policy = Policy::custom("own", Arc::new(EveryOther)).unwrap();
+    let clock = Arc::new(ManualClock::new(Micros(START)));
+    let limiter = Limiter::builder().policy(policy).clock(clock);
+    let limiter = limiter.build().unwrap();
+    limiter.reserve("k", 1).unwrap().settle(2);
+    assert!(!limiter.check("k").is_allowed());
 }

@@ -1,0 +1,98 @@
+//! How much memory there is for what, and what counts as used.
+
+use super::*;
+
+#[test]
+fn all_parts_together_take_the_memory_that_was_given() {
+    for (max_memory, log_percent) in [MemoryStore::BYTES_MIN, 100 << 20]
+        .into_iter()
+        .flat_map(|bytes| [0, 1, 30, 60, 99, 100].map(|percent| (bytes, percent)))
+    {
+        let builder = MemoryStore::builder().max_memory(max_memory);
+        let store = builder.log_percent(log_percent).build();
+        let (slots, lines) = (store.slots.bytes(), store.lines.bytes());
+        let long = store.long.bytes_max();
+        let said = format!("{log_percent} % of {max_memory}: {slots}, {lines}, {long}");
+        let all = slots + lines + long;
+        assert!(all <= max_memory && all > max_memory / 100 * 99, "{said}");
+        let logs = (lines + long) * 100 / max_memory;
+        let asked = usize::from(log_percent);
+        let is_least = slots == Table::<2>::BYTES_MIN || lines == Table::<8>::BYTES_MIN;
+        assert!(is_least || logs.abs_diff(asked) <= 1, "{said}");
+        assert!(max_memory == MemoryStore::BYTES_MIN || !(30..=60).contains(&asked) || !is_least);
+    }
+}
+
+#[test]
+fn the_smallest_tables_tell_whose_their_cells_are() {
+    for log_percent in [0, 100] {
+        let builder = MemoryStore::builder().max_memory(0);
+        let store = builder.log_percent(log_percent).build();
+        for policy in [policy("5 per hour"), policy("5/h token-bucket")] {
+            for key in 0..2_000 {
+                let _ = charge(&store, &policy, &key.to_string(), 1, 1_000_000);
+            }
+        }
+        let mut file = Vec::new();
+        store.save(&mut file).unwrap();
+        let now = Micros::from_secs(1_000_000);
+        let (_, restored) = MemoryStore::builder().restore(&file[..], now).unwrap();
+        assert_eq!(restored.states, 2 * 2_000, "{log_percent} %");
+    }
+}
+
+#[test]
+fn a_key_costs_its_cell_while_it_has_units_in_use() {
+    for (quota, cell_bytes) in [
+        ("5 per hour fixed-window", 16),
+        ("5 per hour token-bucket", 16),
+        ("5 per hour sliding-counter", 16),
+        ("5 per day calendar", 16),
+        ("5 per hour", 64),
+        ("5 concurrent", 64),
+    ] {
+        let (store, policy) = (small(OnFull::Open), policy(quota));
+        let charged: Vec<_> = (0..100)
+            .map(|key| charge(&store, &policy, &key.to_string(), 1, 1_000_000))
+            .collect();
+        let now = Micros::from_secs(1_000_000);
+        let used = |keys| (keys, keys * cell_bytes);
+        let seen = |store: &MemoryStore| (store.stats(now).keys, store.stats(now).bytes);
+        assert_eq!(seen(&store), used(100), "{quota}");
+        for (key, decision) in charged.iter().enumerate().take(60) {
+            let key = key.to_string();
+            let mut checks = Checks::new();
+            let (policy, key, cost) = (&policy, key.as_bytes(), 1);
+            checks.push(Check { policy, key, cost }).unwrap();
+            store.refund(&checks, &decision.receipt().unwrap(), now);
+        }
+        assert_eq!(seen(&store), used(40), "{quota}: refunded");
+    }
+}
+
+#[test]
+fn long_states_stay_under_their_bound_and_void_ones_give_way_uncounted() {
+    // So many units fit no cell. Each is void when the next comes.
+    let (store, policy) = (small(OnFull::Open), policy("100000 per second"));
+    for key in 0..20_000 {
+        let decision = charge(&store, &policy, &key.to_string(), 70_000, 1_000_000 + key);
+        assert!(decision.is_allowed());
+    }
+    let (bytes, bytes_max) = (store.long.bytes(), store.long.bytes_max());
+    assert!(bytes <= bytes_max && bytes > bytes_max / 2, "{bytes}");
+    assert_eq!(store.stats(Micros(0)).live_evictions, 0);
+}
+
+/// Instants of nearly nine years fit a stamp.
+#[test]
+fn a_log_that_ends_later_than_a_stamp_can_tell_is_live() {
+    const START_SECS: u64 = 1_800_000_000;
+    const DAY_SECS: u64 = 86_400;
+    let (store, policy) = (small(OnFull::Open), policy("9 per day"));
+    let _ = charge(&store, &policy, "ann", 1, START_SECS);
+    let last_secs = START_SECS - 365 * DAY_SECS + table::UNTIL_MAX / 1_000_000;
+    for now in (last_secs - DAY_SECS..last_secs).step_by(30_000) {
+        let _ = charge(&store, &policy, "ann", 1, now);
+        assert_eq!(store.stats(Micros::from_secs(now)).keys, 1, "{now}");
+    }
+}
