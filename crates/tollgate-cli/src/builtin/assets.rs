@@ -20,11 +20,32 @@ macro_rules! web {
 type File = (&'static str, &'static str, &'static [u8]);
 
 /// Path, media type, content.
-const FILES: [File; 6] = [
+const FILES: [File; 23] = [
     ("style.css", CSS, web!("assets/style.css")),
     ("app.js", SCRIPT, web!("assets/app.js")),
     ("docs.js", SCRIPT, web!("assets/docs.js")),
     ("icon.svg", SVG, web!("assets/icon.svg")),
+    ("console/console.css", CSS, web!("assets/console/console.css")),
+    ("console/dom.js", SCRIPT, web!("assets/console/dom.js")),
+    ("console/api.js", SCRIPT, web!("assets/console/api.js")),
+    ("console/stream.js", SCRIPT, web!("assets/console/stream.js")),
+    ("console/chart.js", SCRIPT, web!("assets/console/chart.js")),
+    ("console/own.js", SCRIPT, web!("assets/console/own.js")),
+    ("console/use.js", SCRIPT, web!("assets/console/use.js")),
+    ("console/keys.js", SCRIPT, web!("assets/console/keys.js")),
+    ("console/live.js", SCRIPT, web!("assets/console/live.js")),
+    ("console/callers.js", SCRIPT, web!("assets/console/callers.js")),
+    ("console/limits.js", SCRIPT, web!("assets/console/limits.js")),
+    ("console/users.js", SCRIPT, web!("assets/console/users.js")),
+    ("console/plans.js", SCRIPT, web!("assets/console/plans.js")),
+    ("console/audit.js", SCRIPT, web!("assets/console/audit.js")),
+    ("console/health.js", SCRIPT, web!("assets/console/health.js")),
+    ("uplot/uPlot.min.css", CSS, web!("vendor/uplot/uPlot.min.css")),
+    (
+        "uplot/uPlot.iife.min.js",
+        SCRIPT,
+        web!("vendor/uplot/uPlot.iife.min.js"),
+    ),
     (
         "swagger-ui/swagger-ui.css",
         CSS,
