@@ -81,7 +81,7 @@ export async function visit(t, browser, gateway, options = {}) {
   const refused = new Set();
   page.on("request", (request) => requests.push(request.url()));
   page.on("response", (response) => { if (response.request().isNavigationRequest() && response.status() >= 400) refused.add(response.url()); });
-  page.on("pageerror", (error) => errors.push({ text: String(error) }));
+  page.on("pageerror", (error) => errors.push({ text: `${error.name}: ${error.message} ${error.stack}` }));
   page.on("console", (message) => { if (message.type() === "error") errors.push({ text: message.text(), url: message.location().url }); });
   page.on("dialog", (dialog) => dialog.accept());
 

@@ -4,8 +4,8 @@ import { at, el, say } from "./dom.js";
 
 export const base = document.querySelector("[data-base]").dataset.base;
 
-/** One segment of a path. */
-export const segment = encodeURIComponent;
+/** One segment of a path. What stands in a name is encoded twice: no path of the gateway may have an encoded slash or dots. */
+export const segment = (name) => encodeURIComponent(encodeURIComponent(name).replaceAll(".", "%2E"));
 
 /** What the gateway answers at a path below the console: JSON as an object, anything else as text. */
 export async function call(path, method = "GET", body = null) {

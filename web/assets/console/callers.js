@@ -7,11 +7,14 @@ import { regularly } from "./stream.js";
 const LOOK_AGAIN_MS = 2000;
 const SHOWN = 50;
 const order = at("order");
+/** Names of users and keys by their ids. */
+const names = new Map();
 
 async function showKeys() {
   const asked = order.value;
   const answer = await attempt(() => call(`api/monitor/keys?sort=${asked}&limit=${SHOWN}`));
   if (!answer || asked !== order.value) return;
+  for (const { id, name, user } of answer.keys) names.set(id, `${name} of ${user}`);
   const rows = answer.keys.map((key) => [
     [el("b", {}, key.name), " ", el("code", {}, key.hint)], key.user,
     compact(key.current_per_s), compact(key.avg_1m), compact(key.avg_5m),
@@ -23,7 +26,7 @@ async function showKeys() {
 
 function showHeavy(node, caption, { total, callers }) {
   const rows = callers.map(({ kind, id, count: most, error }) => [
-    [`${kind} `, el("code", {}, id)],
+    [`${kind} `, names.has(id) ? el("b", {}, names.get(id)) : el("code", {}, id)],
     error ? `${count(most - error)} to ${count(most)}` : count(most),
     total ? `${compact((most / total) * 100)} %` : "–",
   ]);
@@ -38,5 +41,8 @@ async function show() {
   showHeavy(at("heavy-denied"), "Most denied", heavy.denied);
 }
 
+attempt(() => call("api/users")).then((answer) => {
+  for (const { id, name } of answer?.users ?? []) names.set(id, name);
+});
 order.addEventListener("change", showKeys);
 regularly(LOOK_AGAIN_MS, show);

@@ -23,6 +23,8 @@ export function chart(node, title, lines, format) {
   const figures = el("table");
   const details = el("details", {}, el("summary", {}, "As a table"), el("div", { class: "scroll" }, figures));
   node.append(el("figure", { "aria-label": title }, picture, summary, details));
+  const columns = ["UTC", ...lines.map(({ name }) => `#${name}`)];
+  table(figures, title, columns, []);
   let [plot, data] = [null, null];
 
   const options = () => {
@@ -55,11 +57,11 @@ export function chart(node, title, lines, format) {
     plot = new uPlot(options(), data, picture);
   };
   const fill = () => {
-    if (!details.open) return;
-    const [times, ...columns] = data;
+    if (!details.open || !data) return;
+    const [times, ...values] = data;
     const apart = times.length > 1 ? times[1] - times[0] : 1;
-    const rows = times.map((at, place) => [clock(at, apart), ...columns.map((column) => (column[place] == null ? "–" : format(column[place])))]);
-    table(figures, title, ["UTC", ...lines.map(({ name }) => `#${name}`)], rows.reverse());
+    const rows = times.map((at, place) => [clock(at, apart), ...values.map((column) => (column[place] == null ? "–" : format(column[place])))]);
+    table(figures, title, columns, rows.reverse());
   };
   details.addEventListener("toggle", fill);
   dark.addEventListener("change", () => { if (data) draw(); });

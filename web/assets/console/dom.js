@@ -52,19 +52,20 @@ export const instant = (text) => (text ? el("time", { datetime: text }, text.sli
 /** Fills a table: names of columns, `#` before those of numbers; rows of cells, the first of which names its row. */
 export function table(node, caption, columns, rows, none = "Nothing yet.") {
   if (!node.tHead) {
-    const names = columns.map((name) => el("th", { scope: "col", class: name.startsWith("#") && "number" }, name.replace("#", "")));
+    const names = columns.map((name) => el("th", { scope: "col", class: name.startsWith("#") && "figure" }, name.replace("#", "")));
     node.append(el("caption", { class: "unseen" }, caption), el("thead", {}, el("tr", {}, names)), el("tbody"));
   }
   const cell = (content, place) => (place === 0
     ? el("th", { scope: "row" }, content)
-    : el("td", { class: columns[place].startsWith("#") && "number" }, content));
+    : el("td", { class: columns[place].startsWith("#") && "figure" }, content));
   const lines = rows.map((cells) => el("tr", {}, cells.map(cell)));
   if (!lines.length) lines.push(el("tr", {}, el("td", { colspan: columns.length, class: "none" }, none)));
   node.tBodies[0].replaceChildren(...lines);
 }
 
 /** What is left of a window, as a row of a board; `show` changes it. */
-export function windowRow(title, per) {
+export function windowRow(title, window) {
+  const per = window === "concurrent" ? "at the same time" : `per ${window}`;
   const svg = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
   const bar = svg("svg");
   for (const [key, value] of Object.entries({ class: "bar", width: "100%", height: 8, preserveAspectRatio: "none", "aria-hidden": true })) bar.setAttribute(key, value);
@@ -72,7 +73,7 @@ export function windowRow(title, per) {
   rect.setAttribute("height", 1);
   bar.append(rect);
   return el("li", {},
-    el("span", { class: "per" }, el("b", {}, title), ` per ${per}`),
+    el("span", { class: "per" }, el("b", {}, title), ` ${per}`),
     el("span", { class: "left" }, el("b"), " of ", el("span"), " left"),
     bar, el("span", { class: "resets" }));
 }

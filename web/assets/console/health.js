@@ -27,7 +27,7 @@ async function show() {
     ]),
     panel("Store of counters", { text: lost ? "has been full" : "fine", bad: lost > 0 }, [
       ["Keys", count(store.keys)],
-      ["Memory", `${bytes(store.memory_bytes)} of ${bytes(store.memory_bytes_max)} (${compact(full)} %)`],
+      ["Memory", `${bytes(store.memory_bytes)} of ${bytes(store.memory_bytes_max)} (${full < 0.1 ? "under 0.1" : compact(full)} %)`],
       ["Keys that gave way", count(store.live_evictions)],
       ["Keys without room", count(store.newcomers_without_room)],
     ]),

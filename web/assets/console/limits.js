@@ -25,19 +25,24 @@ function panel(limit) {
   table(quotas, `Quotas of ${limit.limit}`, ["For", "Quotas", "From", ""], quotaRows(limit));
   return el("section", { class: "panel", "aria-labelledby": id },
     el("h2", { id }, limit.limit),
-    el("p", { class: "hint" }, limit.key ? `Counted by ${limit.key.join(", ")}.` : "The rules have no such limit any more."),
+    el("p", { class: "hint" }, limit.key ? counted(limit.key) : "The rules have no such limit any more."),
     el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Quotas of ${limit.limit}` }, quotas),
     limit.key && el("details", {}, el("summary", {}, "Change"), setForm(limit)),
     limit.key && el("details", {}, el("summary", {}, "Look up or reset a counter"), lookUp(limit)));
 }
 
+const counted = (key) => (key.every((part) => part === "global") ? "One counter for everybody." : `Counted by ${key.join(", ")}.`);
+const isByCaller = ({ key }) => key.some((part) => part === "user" || part === "api-key");
+
+/** The quotas that somebody has, each with who and where it comes from, the more general ones first. */
 function quotaRows(limit) {
+  const others = limit.overrides.length > 1 || (limit.overrides.length === 1 && limit.overrides[0].for !== "everybody");
   const everybody = limit.overrides.find((one) => one.for === "everybody");
-  const rows = [["Everybody else", limit.in_force.join("; ") || "none", everybody ? "set here" : "rules file", null]];
-  for (const one of limit.overrides) {
+  const rows = everybody ? [] : [[others ? "Everybody else" : "Everybody", limit.in_force.join("; ") || "none", "rules file", null]];
+  for (const one of [everybody, ...limit.overrides.filter((one) => one !== everybody)].filter(Boolean)) {
     const [scope, whose] = split(one.for);
     const name = scope === "user" ? one.user ?? whose : whose;
-    const called = { everybody: "Everybody", plan: `Plan ${name}`, user: `User ${name}`, key: `Key ${whose}${one.user ? ` of ${one.user}` : ""}` }[scope] ?? one.for;
+    const called = { everybody: others ? "Everybody else" : "Everybody", plan: `Plan ${name}`, user: `User ${name}`, key: `Key ${whose}${one.user ? ` of ${one.user}` : ""}` }[scope] ?? one.for;
     const unset = async () => {
       const title = `Unset ${limit.limit} of ${called}`;
       if (!await ask({ title, text: "What is more general holds again, from the next request on.", verb: "Unset" })) return;
@@ -46,7 +51,7 @@ function quotaRows(limit) {
     rows.push([called, one.quotas, one.unusable ? `set here, unusable: ${one.unusable}` : "set here",
       el("button", { type: "button", class: "button quiet small", click: unset }, "Unset", el("span", { class: "unseen" }, ` ${limit.limit} of ${called}`))]);
   }
-  if (everybody) rows.push(["Rules file", limit.rules.join("; "), "not in force", null]);
+  if (everybody) rows.push(["Nobody", limit.rules.join("; "), "rules file", null]);
   return rows;
 }
 
@@ -61,9 +66,11 @@ function field(limit, name, label, attributes = {}) {
   return el("div", {}, el("label", { for: id }, label), el("input", { id, name, autocomplete: "off", autocapitalize: "none", spellcheck: "false", ...attributes }));
 }
 
-function setForm({ limit, in_force }) {
+function setForm(one) {
+  const { limit, in_force } = one;
+  const scopes = isByCaller(one) ? SCOPES : SCOPES.slice(0, 1);
   const whose = field(limit, "whose", "Which");
-  const choice = el("select", { id: `${limit}-scope`, name: "scope" }, SCOPES.map(([value, name]) => el("option", { value }, name)));
+  const choice = el("select", { id: `${limit}-scope`, name: "scope" }, scopes.map(([value, name]) => el("option", { value }, name)));
   const input = whose.querySelector("input");
   const toggle = () => {
     whose.hidden = choice.value === "everybody";

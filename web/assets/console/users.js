@@ -28,9 +28,13 @@ const path = (user, what) => `api/users/${segment(user.name)}/${what}`;
 const unseen = (user) => el("span", { class: "unseen" }, ` ${user.name}`);
 
 async function change(user, done, something) {
-  const happened = await attempt(something);
+  if (await attempt(something) === undefined) {
+    // As it was.
+    show();
+    return;
+  }
   await load();
-  if (happened !== undefined) say(`${user.name} ${done}`);
+  say(`${user.name} ${done}`);
 }
 
 function row(user) {

@@ -58,9 +58,9 @@ impl Builtins {
             (Part::Management("monitor/live"), &(Method::GET | Method::HEAD)) => {
                 Ok(self.live_of_all(call)?.map(Content::Pushed))
             }
-            (Part::Management(path), _) => manage::answer(call, path, who, management)
-                .await
-                .map(whole),
+            (Part::Management(path), _) => {
+                manage::answer(call, path, who, management).await.map(whole)
+            }
             (Part::Keys, &Method::POST) => self.change_keys(call).await.map(whole),
             (part, &(Method::GET | Method::HEAD)) => match part {
                 Part::Live => Ok(self.own_live(call)?.map(Content::Pushed)),
@@ -92,6 +92,3 @@ fn needs_administrator(part: &Part<'_>) -> bool {
         Part::Keys | Part::Series(_) | Part::Live => false,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -20,6 +20,8 @@ pub(super) async fn answer(
     who: &Identity,
     management: &Router,
 ) -> Result<Response<Bytes>, Refusal> {
+    // A slash or dots within a name are encoded twice, because the gateway takes no path with an encoded one.
+    let path = path.replace("%25", "%");
     let target = match call.request.uri().query() {
         Some(query) => format!("/{path}?{query}"),
         None => format!("/{path}"),

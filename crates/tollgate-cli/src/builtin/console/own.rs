@@ -113,9 +113,8 @@ impl Builtins {
 fn span(query: Option<&str>, now: Micros) -> Result<Range, Refusal> {
     let name = query.and_then(|query| query.strip_prefix("span="));
     let span = SPANS.iter().find(|(known, ..)| Some(*known) == name);
-    let (_, fineness, points) = span.ok_or_else(|| {
-        Refusal::bad_request("`span` is `5-minutes`, `hour`, `day` or `month`.")
-    })?;
+    let (_, fineness, points) = span
+        .ok_or_else(|| Refusal::bad_request("`span` is `5-minutes`, `hour`, `day` or `month`."))?;
     let step = fineness.as_secs() * 1_000_000;
     let to = now.0 - now.0 % step + step;
     Ok(Range {

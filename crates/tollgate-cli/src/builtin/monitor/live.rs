@@ -164,7 +164,9 @@ impl Own {
         let key_now = |key: &'_ KeySummary| {
             let rate = usage.rate_of(&key.id, now);
             let terms = self.terms.of(&key.user, &key.id);
-            let remaining = self.builtins.remaining_of(key, &self.shown.for_keys, &terms, now);
+            let remaining = self
+                .builtins
+                .remaining_of(key, &self.shown.for_keys, &terms, now);
             (remaining, RateNow::of(rate))
         };
         let live = self.keys.iter().filter(|key| key.is_live(now));
@@ -202,7 +204,10 @@ impl Own {
             route: "",
         };
         let (own, terms) = (&self.who.own, Some(&self.who.terms));
-        match self.builtins.standings(&self.shown.for_reader, &subject, own, terms) {
+        match self
+            .builtins
+            .standings(&self.shown.for_reader, &subject, own, terms)
+        {
             Ok(standings) => {
                 let windows = standings.windows.into_iter().map(WindowNow::from);
                 (windows.collect(), standings.available)
