@@ -55,7 +55,7 @@ test: tools-test ## everything that is promised, at a size that ends in minutes
 	$(CARGO) nextest run --locked --workspace
 	$(MODELS) -- --quiet models
 	cd bench && $(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets -- -D warnings && $(CARGO) test --locked --quiet
-	node --test tests/browser/pages.test.mjs
+	node --test tests/browser/pages.test.mjs tests/browser/console.test.mjs
 	$(CARGO) build --locked --release -p tollgate-cli
 	scripts/check-release target/release/tollgate
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -22,13 +22,15 @@ export const launch = () => chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 
-/** A gateway of its own for test `t`: no test can use up another's limits. */
-export async function serve(t) {
+/** A gateway of its own for test `t`, of preset `pages` or of other rules: no test can use up another's limits. */
+export async function serve(t, rules = null) {
   const port = await freePort();
   const data = await mkdtemp(join(tmpdir(), "tollgate-browser-"));
+  const chosen = rules ? ["--rules", join(data, "rules.toml")] : ["--preset", "pages", "--upstream", "demo:random"];
+  if (rules) await writeFile(join(data, "rules.toml"), rules);
   const child = spawn(
     BINARY,
-    ["serve", "--preset", "pages", "--listen", `127.0.0.1:${port}`, "--upstream", "demo:random", "--data", data, "--test-clock", String(START)],
+    ["serve", ...chosen, "--listen", `127.0.0.1:${port}`, "--data", data, "--test-clock", String(START)],
     { cwd: data, stdio: ["ignore", "pipe", "pipe"] },
   );
   let log = "";
@@ -46,7 +48,21 @@ export async function serve(t) {
     assert.ok(performance.now() < deadline, `tollgate does not listen:\n${log}`);
     await Promise.race([pause(25), ended]);
   }
-  return { origin: `http://127.0.0.1:${port}`, advance: (seconds) => advance(join(data, "admin.sock"), seconds) };
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    advance: (seconds) => advance(join(data, "admin.sock"), seconds),
+    command: (args, input = "") => command([...args, "--data", data], input),
+  };
+}
+
+/** What a command prints; it must do what it is told. */
+function command(args, input) {
+  const child = spawn(BINARY, args, { stdio: ["pipe", "pipe", "pipe"] });
+  child.stdin.end(input);
+  let [printed, complained] = ["", ""];
+  child.stdout.on("data", (chunk) => { printed += chunk; });
+  child.stderr.on("data", (chunk) => { complained += chunk; });
+  return new Promise((done, fail) => child.once("close", (code) => (code === 0 ? done(printed) : fail(new Error(`${args.join(" ")}: ${complained}`)))));
 }
 
 /**
@@ -65,7 +81,7 @@ export async function visit(t, browser, gateway, options = {}) {
   const refused = new Set();
   page.on("request", (request) => requests.push(request.url()));
   page.on("response", (response) => { if (response.request().isNavigationRequest() && response.status() >= 400) refused.add(response.url()); });
-  page.on("pageerror", (error) => errors.push({ text: String(error) }));
+  page.on("pageerror", (error) => errors.push({ text: `${error.name}: ${error.message} ${error.stack}` }));
   page.on("console", (message) => { if (message.type() === "error") errors.push({ text: message.text(), url: message.location().url }); });
   page.on("dialog", (dialog) => dialog.accept());
 

@@ -33,6 +33,8 @@ pub struct Links {
     pub number: Option<String>,
     /// The user's API keys.
     pub keys: Option<String>,
+    /// The console, without a slash at the end.
+    pub console: Option<String>,
     /// The documentation.
     pub docs: Option<String>,
     /// What is left, as JSON.
@@ -65,6 +67,7 @@ impl Links {
             logout: builtin(Builtin::Logout, &Method::POST),
             number: first(&|_, page| page, &Method::GET),
             keys: builtin(Builtin::Keys, &Method::GET),
+            console: builtin(Builtin::Console, &Method::GET).map(|pattern| literal(&pattern)),
             docs: builtin(Builtin::Docs, &Method::GET).map(|pattern| literal(&pattern)),
             remaining: builtin(Builtin::Remaining, &Method::GET),
             assets: builtin(Builtin::Assets, &Method::GET).map(|pattern| literal(&pattern)),
@@ -83,6 +86,8 @@ fn literal(pattern: &str) -> String {
 pub struct Window {
     /// The window's name: `minute`.
     pub name: String,
+    /// The policy's name, which no other has: `per-user.minute`.
+    pub policy: String,
     /// The most units it holds.
     pub limit: u64,
     /// Units in use.
@@ -114,6 +119,7 @@ impl Window {
         let shown = pairs.filter(|(policy, _)| is_shown(policy));
         let window = |(policy, standing): (&Arc<Policy>, &tollgate::Standing)| Window {
             name: name_among(policy, all).to_owned(),
+            policy: policy.name().to_owned(),
             limit: standing.limit(),
             used: standing.used(),
             remaining: standing.remaining(),

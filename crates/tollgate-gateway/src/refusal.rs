@@ -428,8 +428,9 @@ fn body_of(
                     .site
                     .links
                     .login
-                    .clone()
-                    .filter(|_| matches!(refusal.kind, Kind::Unauthenticated { .. })),
+                    .as_deref()
+                    .filter(|_| matches!(refusal.kind, Kind::Unauthenticated { .. }))
+                    .map(|login| format!("{login}?next={}", in_query(context.path))),
                 request_id: context.request_id,
             };
             (
@@ -438,6 +439,20 @@ fn body_of(
             )
         }
     }
+}
+
+/// A path as the value of a query's parameter.
+fn in_query(path: &str) -> String {
+    let mut text = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(char::from(byte));
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 /// Challenges stand on every such answer, whatever its status, so that clients tell "log in" from "wait".

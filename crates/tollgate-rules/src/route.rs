@@ -114,11 +114,13 @@ pub enum Builtin {
     Docs,
     /// Rates per API key, as JSON.
     Monitor,
+    /// What is one's own, and for administrators everything: pages and their JSON.
+    Console,
 }
 
 impl Builtin {
     /// Every built-in with its name.
-    pub const NAMES: [(&'static str, Builtin); 12] = [
+    pub const NAMES: [(&'static str, Builtin); 13] = [
         ("signup", Builtin::Signup),
         ("login", Builtin::Login),
         ("logout", Builtin::Logout),
@@ -131,6 +133,7 @@ impl Builtin {
         ("assets", Builtin::Assets),
         ("docs", Builtin::Docs),
         ("monitor", Builtin::Monitor),
+        ("console", Builtin::Console),
     ];
 }
 

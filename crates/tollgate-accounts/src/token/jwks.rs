@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use serde_json::Value;
 
 use super::algorithm::TokenAlgorithm;
@@ -103,6 +103,11 @@ impl PublicKey {
             jwk.common.public_key_use,
             None | Some(PublicKeyUse::Signature)
         ) {
+            return None;
+        }
+        let verifies =
+            |operations: &Vec<KeyOperations>| operations.contains(&KeyOperations::Verify);
+        if !jwk.common.key_operations.as_ref().is_none_or(verifies) {
             return None;
         }
         let stated = key["alg"].as_str();

@@ -12,6 +12,7 @@ use super::rates::{KeyRate, Ring};
 use super::seconds::Seconds;
 use super::waiting::{Added, OwnRows, ROWS_MAX, Row, Strays};
 use super::{CALLERS_FOLLOWED_MAX, SHARDS, Step, Who};
+use crate::id::UserId;
 
 pub(super) const FOLLOWED_MAX: usize = CALLERS_FOLLOWED_MAX / SHARDS;
 
@@ -123,6 +124,15 @@ impl Shard {
         caller.map_or_else(Vec::new, |caller| {
             caller.seconds.between(from, to).collect()
         })
+    }
+
+    /// The same of everybody who is this user, with any key.
+    pub(super) fn seconds_by(&self, user: &UserId, from: u64, to: u64) -> Vec<(u64, UsageCounts)> {
+        let callers = self.callers.values();
+        let theirs = callers.filter(|caller| *caller.who.user == *user.as_str());
+        theirs
+            .flat_map(|caller| caller.seconds.between(from, to))
+            .collect()
     }
 
     fn follow(&mut self, who: Who<&str>, now: Micros) {

@@ -7,7 +7,7 @@ use tollgate::Micros;
 
 use super::counts::UsageCounts;
 use super::write::{LARGEST, SUMMED};
-use super::{Step, Usage};
+use super::{Step, Usage, lock};
 use crate::database::{Columns, stored};
 use crate::error::Unavailable;
 use crate::id::{KeyId, UserId};
@@ -19,6 +19,8 @@ pub enum Asked {
     WithKey(KeyId),
     /// What a user asked without a key: by session or token, or, as user `guest`, by guest tokens.
     Without(UserId),
+    /// Everything that a user asked, with any of their keys or without one.
+    By(UserId),
     /// What was asked without credentials, or with wrong ones.
     ByNobody,
 }
@@ -33,12 +35,32 @@ pub struct UsagePoint {
 }
 
 impl Asked {
-    /// The columns `key_id` and `user_id`; a key needs no user.
-    fn place(&self) -> (&str, Option<&str>) {
+    /// The condition of its rows, whose first parameter is the number 1, and what is bound to it. Keys come first: the
+    /// tables are sorted by them.
+    fn place(&self, number: impl Fn(usize) -> String) -> (String, Vec<String>) {
+        let (first, second) = (number(1), number(2));
         match self {
-            Asked::WithKey(key) => (key.as_str(), None),
-            Asked::Without(user) => ("", Some(user.as_str())),
-            Asked::ByNobody => ("", Some("")),
+            Asked::WithKey(key) => (format!("key_id = {first}"), vec![key.to_string()]),
+            Asked::Without(user) => (
+                format!("key_id = '' AND user_id = {first}"),
+                vec![user.to_string()],
+            ),
+            Asked::By(user) => (
+                format!(
+                    "key_id IN (SELECT id FROM api_keys WHERE user_id = {first} UNION ALL SELECT '') AND user_id = {second}"
+                ),
+                vec![user.to_string(), user.to_string()],
+            ),
+            Asked::ByNobody => ("key_id = '' AND user_id = ''".to_owned(), Vec::new()),
+        }
+    }
+
+    /// What memory knows it by.
+    fn id(&self) -> &str {
+        match self {
+            Asked::WithKey(key) => key.as_str(),
+            Asked::Without(user) | Asked::By(user) => user.as_str(),
+            Asked::ByNobody => "",
         }
     }
 
@@ -46,7 +68,7 @@ impl Asked {
     fn can_be(&self) -> bool {
         match self {
             Asked::WithKey(key) => key.is_well_formed(),
-            Asked::Without(user) => {
+            Asked::Without(user) | Asked::By(user) => {
                 let mut bytes = user.as_str().bytes();
                 bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             }
@@ -61,15 +83,22 @@ impl Usage {
     ///
     /// [`USAGE_SECONDS`]: crate::USAGE_SECONDS
     pub fn seconds(&self, asked: &Asked, from: Micros, to: Micros) -> BTreeMap<Micros, UsagePoint> {
-        let (key, user) = asked.place();
-        let id = user.unwrap_or(key);
-        let to = to.0.div_ceil(1_000_000);
-        let seconds = self.shard_of(id).seconds(id, from.as_secs(), to);
-        let point = |(second, counts)| {
-            let denied_by = BTreeMap::new();
-            (Micros::from_secs(second), UsagePoint { counts, denied_by })
+        let (from, to) = (from.as_secs(), to.0.div_ceil(1_000_000));
+        let id = asked.id();
+        let seconds: Vec<_> = match asked {
+            Asked::By(user) => {
+                let shards = self.shards.iter();
+                let of_shard = |shard| lock(shard).seconds_by(user, from, to);
+                shards.flat_map(of_shard).collect()
+            }
+            _ => self.shard_of(id).seconds(id, from, to),
         };
-        seconds.into_iter().map(point).collect()
+        let mut points: BTreeMap<Micros, UsagePoint> = BTreeMap::new();
+        for (second, counts) in seconds {
+            let point = points.entry(Micros::from_secs(second)).or_default();
+            point.counts.add(&counts);
+        }
+        points
     }
 
     /// Counts of the steps that begin from `from` on and before `to`, by when each begins; only those in which something
@@ -132,20 +161,14 @@ impl Usage {
         (from, to): (Micros, Micros),
     ) -> sqlx::Result<Vec<AnyRow>> {
         let number = |number| self.db.dialect().parameter(number);
-        let (key, user) = asked.place();
-        let mut place = format!("key_id = {}", number(1));
-        let mut next = 2;
-        if user.is_some() {
-            place += &format!(" AND user_id = {}", number(2));
-            next = 3;
-        }
-        let (from_number, to_number) = (number(next), number(next + 1));
+        let (place, bound) = asked.place(number);
+        let (from_number, to_number) = (number(bound.len() + 1), number(bound.len() + 2));
         let statement = format!(
             "{select} WHERE {condition}{place} AND bucket_start >= {from_number} AND bucket_start < {to_number} GROUP BY {group}"
         );
-        let mut query = self.db.own_sql(statement).bind(key.to_owned());
-        if let Some(user) = user {
-            query = query.bind(user.to_owned());
+        let mut query = self.db.own_sql(statement);
+        for id in bound {
+            query = query.bind(id);
         }
         let (from, to) = (stored(from), stored(to));
         query.bind(from).bind(to).fetch_all(self.db.pool()).await

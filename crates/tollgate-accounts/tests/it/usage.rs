@@ -6,11 +6,12 @@ use sqlx::Row;
 use tollgate::{ManualClock, Micros};
 use tollgate_accounts::{
     Accounts, Asked, Credential, Identity, Outcome, Step, UsageCounts, UsageEvent, UsagePoint,
+    UserId,
 };
 use tollgate_testkit::database::Engine;
 
 use super::ENGINE;
-use super::fixture::{Fixture, Place};
+use super::fixture::{Fixture, PASSWORD, Place};
 
 impl Fixture {
     async fn new_key(&self, name: &str) -> Arc<Identity> {
@@ -316,9 +317,66 @@ async fn a_range_begins_with_its_first_step_and_ends_before_its_last() {
         Asked::ByNobody,
         Asked::WithKey("no key \0 ".into()),
         Asked::Without("\0 ".into()),
+        Asked::By("\0 ".into()),
+        Asked::By("nobody".into()),
     ] {
         assert!(begins(other, minute(0), minute(9)).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn all_that_a_user_asked_is_what_was_asked_with_each_key_and_without() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let keys = [fixture.new_key("ci").await, fixture.new_key("laptop").await];
+    let bob = fixture.accounts.sign_up("bob", PASSWORD).await.unwrap();
+    let session = |name: &'static str| {
+        let accounts = &fixture.accounts;
+        async move {
+            let login = accounts.log_in(name, PASSWORD).await.unwrap();
+            let cookie = Credential::Session(login.session_secret.expose());
+            accounts.identify(&cookie).await.unwrap().unwrap()
+        }
+    };
+    let (anns, bobs) = (session("ann").await, session("bob").await);
+    let start = fixture.now();
+    for _ in 0..3 {
+        fixture.record(&keys[0], Outcome::Allowed);
+        fixture.record(&keys[1], Outcome::Denied);
+        fixture.record(&anns, Outcome::Allowed);
+        fixture.record(&bobs, Outcome::Failed);
+        fixture.advance_secs(1);
+    }
+    let usage = fixture.accounts.usage();
+    usage.flush().await.unwrap();
+    let counts = async |user: &UserId| {
+        let asked = Asked::By(user.clone());
+        let end = Micros(fixture.now().0 + 1);
+        let seconds = usage.seconds(&asked, start, end);
+        let days = usage
+            .series(&asked, Step::Day, Micros(0), end)
+            .await
+            .unwrap();
+        let sums = |points: std::collections::BTreeMap<Micros, UsagePoint>| {
+            let counts = points.into_values().map(|point| point.counts);
+            counts.fold((0, 0, 0), |(allowed, denied, failed), counts| {
+                let (more_allowed, more_denied) = (counts.allowed, counts.denied);
+                (
+                    allowed + more_allowed,
+                    denied + more_denied,
+                    failed + counts.failed,
+                )
+            })
+        };
+        assert_eq!(seconds.len(), 3);
+        (sums(seconds), sums(days))
+    };
+    assert_eq!(counts(&ann.id).await, ((6, 3, 0), (6, 3, 0)));
+    assert_eq!(counts(&bob.id).await, ((0, 0, 3), (0, 0, 3)));
+    assert!(
+        usage
+            .seconds(&Asked::By("nobody".into()), start, fixture.now())
+            .is_empty()
+    );
 }
 
 #[tokio::test]

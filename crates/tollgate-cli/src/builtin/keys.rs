@@ -220,7 +220,7 @@ fn as_json(key: &KeySummary, now: Micros) -> Value {
     })
 }
 
-fn as_row(key: &KeySummary, now: Micros) -> KeyRow {
+pub(super) fn as_row(key: &KeySummary, now: Micros) -> KeyRow {
     let live = key.is_live(now);
     let state = match key.expires_at.filter(|_| live) {
         Some(end) => format!("active until {}", time::for_people(end)),

@@ -35,8 +35,10 @@ impl Builtins {
             Err(refusal) => return Err(refusal),
         };
         let mut response = if from_page {
-            let next = self.links.number.as_deref().or(self.links.home.as_deref());
-            answer::see_other(next.unwrap_or("/"))
+            let links = [&self.links.number, &self.links.console, &self.links.home];
+            let usual = links.into_iter().flatten().next();
+            let next = next(call.request.uri().query());
+            answer::see_other(next.as_ref().or(usual).map_or("/", String::as_str))
         } else {
             let body = json!({
                 "token": login.token.token.expose(),
@@ -95,6 +97,15 @@ impl Builtins {
     }
 }
 
+/// Where the log-in page was come from: a path of this site, and never another's address.
+fn next(query: Option<&str>) -> Option<String> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query?).ok()?;
+    let (_, path) = pairs.into_iter().find(|(name, _)| name == "next")?;
+    let elsewhere = path.starts_with("//") || path.contains('\\');
+    let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_path && !elsewhere).then_some(path)
+}
+
 #[cfg(test)]
 mod tests {
     use tollgate_rules::Builtin;
@@ -129,6 +140,25 @@ mod tests {
             cookie.starts_with("session=") && cookie.ends_with("; Max-Age=86400"),
             "{cookie}"
         );
+    }
+
+    #[test]
+    fn a_log_in_leads_back_to_a_path_of_this_site_and_nowhere_else() {
+        let next = |query: &str| super::next(Some(query));
+        assert_eq!(next("next=/console/live").as_deref(), Some("/console/live"));
+        assert_eq!(next("next=%2Fa%2520b").as_deref(), Some("/a%20b"));
+        for elsewhere in [
+            "",
+            "next=",
+            "next=//elsewhere.example",
+            "next=/%5Celsewhere.example",
+            "next=https://elsewhere.example/",
+            "next=elsewhere",
+            "next=/a%0D%0Ab",
+            "next=/%09/elsewhere.example",
+        ] {
+            assert_eq!(next(elsewhere), None, "{elsewhere}");
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod answer;
 pub(crate) mod assets;
+mod console;
 mod cookie;
 mod docs;
 mod form;
@@ -28,11 +29,12 @@ mod turns;
 
 use std::sync::Arc;
 
+use axum::Router;
 use bytes::Bytes;
 use http::{Method, Response};
 use tollgate::{Clock, MemoryStore, Micros, PolicyError};
 use tollgate_accounts::{Accounts, Actor, Identity, Unavailable};
-use tollgate_gateway::builtin::BuiltinCall;
+use tollgate_gateway::builtin::{BuiltinCall, Content};
 use tollgate_gateway::page::{Links, Site};
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{Builtin, RuleSet};
@@ -87,7 +89,23 @@ impl Builtins {
         Builtins { monitor, ..self }
     }
 
-    /// Answers one request. HEAD is a GET whose body the connection leaves out.
+    /// Answers one request, also those whose answer streams; `management` is what administrators see and change.
+    pub(crate) async fn respond(
+        self: &Arc<Self>,
+        call: &BuiltinCall,
+        management: &Router,
+    ) -> Result<Response<Content>, Refusal> {
+        let is_get = matches!(*call.request.method(), Method::GET | Method::HEAD);
+        match call.builtin {
+            Builtin::Console => self.console(call, management).await,
+            Builtin::Monitor if is_get && monitor::streams(&call.rest) => {
+                Ok(self.live(call)?.map(Content::Pushed))
+            }
+            _ => Ok(self.answer(call).await?.map(Content::from)),
+        }
+    }
+
+    /// Answers one request whose answer is there as a whole. HEAD is a GET whose body the connection leaves out.
     pub(crate) async fn answer(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
         let method = match *call.request.method() {
             Method::HEAD => &Method::GET,

@@ -6,6 +6,8 @@ mod live;
 mod query;
 mod series;
 
+pub(super) use live::Shown;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,6 +29,7 @@ use counts::Counts;
 use csv::Csv;
 pub(crate) use query::Query;
 use query::Sort;
+pub(super) use query::{Fineness, Range};
 
 /// The use of some keys at one instant.
 #[derive(Serialize)]
@@ -53,6 +56,11 @@ pub(crate) struct KeyInUse {
     /// What passes now; `None` when nothing limits the key by who uses it.
     remaining: Option<u64>,
     last_seen: Option<String>,
+}
+
+/// Whether a path below the monitor's asks for the stream.
+pub(super) fn streams(rest: &str) -> bool {
+    matches!(Part::of(rest), Some(Part::Live))
 }
 
 /// What a path below the monitor's asks for.
@@ -83,7 +91,7 @@ impl<'p> Part<'p> {
 
 /// Whether somebody may see the use of everybody, and the traffic of the whole gateway: administrators who have logged in.
 /// What an API key of theirs is lent to sees their own.
-fn sees_everything(who: &Identity) -> bool {
+pub(super) fn sees_everything(who: &Identity) -> bool {
     who.is_administrator() && who.via != Via::ApiKey
 }
 
@@ -253,7 +261,7 @@ fn is_by_user(limit: &Limit) -> bool {
 }
 
 /// The limits of which that can be said, for keys.
-fn by_user(limits: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
+pub(super) fn by_user(limits: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
     let limits = limits.iter().filter(|limit| is_by_user(limit));
     limits.cloned().collect()
 }

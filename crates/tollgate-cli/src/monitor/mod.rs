@@ -15,7 +15,7 @@ use tollgate_gateway::Gateway;
 use tollgate_gateway::live::History;
 
 pub(crate) use overview::ROUTES_STREAMED_MAX;
-pub(crate) use streams::{Places, Source, json_event, stream};
+pub(crate) use streams::{Place, Places, Source, json_event, stream};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use tokio::sync::{Semaphore, mpsc};
 use tollgate::{Clock, MemoryStore, PolicyError};
 use tollgate_accounts::Accounts;
@@ -14,14 +15,13 @@ use crate::monitor::Monitor;
 /// Calls that are worked on at the same time.
 const CALLS_AT_ONCE_MAX: usize = 256;
 
-/// Starts answering calls, following changes that others make, and writing usage.
-pub(super) fn start(
+/// What answers the built-ins.
+pub(super) fn builtins(
     rules: &Arc<RuleSet>,
     accounts: &Accounts,
     store: &Arc<MemoryStore>,
     clock: &Arc<dyn Clock>,
     monitor: &Arc<Monitor>,
-    waiting: mpsc::Receiver<Call>,
 ) -> Result<Arc<Builtins>, PolicyError> {
     let builtins = Builtins::new(
         Arc::clone(rules),
@@ -29,20 +29,31 @@ pub(super) fn start(
         Arc::clone(store),
         Arc::clone(clock),
     )?;
-    let builtins = Arc::new(builtins.with_monitor(Arc::clone(monitor)));
+    Ok(Arc::new(builtins.with_monitor(Arc::clone(monitor))))
+}
+
+/// Starts answering calls, following changes that others make, and writing usage. `management` is what administrators
+/// see and change.
+pub(super) fn start(
+    builtins: Arc<Builtins>,
+    management: Router,
+    accounts: &Accounts,
+    waiting: mpsc::Receiver<Call>,
+) {
     tokio::spawn(answer_calls(
-        Arc::clone(&builtins),
+        builtins,
+        management,
         accounts.clone(),
         waiting,
     ));
     let (following, writing) = (accounts.clone(), accounts.clone());
     tokio::spawn(async move { following.follow_changes().await });
     tokio::spawn(async move { writing.write_usage().await });
-    Ok(builtins)
 }
 
 async fn answer_calls(
     builtins: Arc<Builtins>,
+    management: Router,
     accounts: Accounts,
     mut waiting: mpsc::Receiver<Call>,
 ) {
@@ -53,11 +64,12 @@ async fn answer_calls(
             return;
         };
         let (builtins, accounts) = (Arc::clone(&builtins), accounts.clone());
+        let management = management.clone();
         // A task that panics drops its reply, and the data plane answers 500 for it.
         tokio::spawn(async move {
             match call {
                 Call::Answer(call) => {
-                    let answer = builtins.respond(&call).await;
+                    let answer = builtins.respond(&call, &management).await;
                     let _ = call.reply.send(answer);
                 }
                 Call::Identify { question, reply } => {

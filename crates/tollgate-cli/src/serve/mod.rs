@@ -80,22 +80,27 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     );
     let builtins = match &accounts {
         Some(accounts) => Some(
-            control::start(&rules, accounts, &store, &clock, &monitor, waiting)
+            control::builtins(&rules, accounts, &store, &clock, &monitor)
                 .map_err(|error| Failure::because("cannot start", &error))?,
         ),
         None => None,
     };
-    let admin = Admin {
+    let admin = Arc::new(Admin {
         gateway: Arc::clone(&gateway),
         rules: Arc::clone(&rules),
         accounts: accounts.clone(),
         store,
+        started: clock.now(),
         clock,
         held,
-        builtins,
+        builtins: builtins.clone(),
         monitor,
         stopping: stopping.clone(),
-    };
+    });
+    if let (Some(accounts), Some(builtins)) = (&accounts, builtins) {
+        let management = admin::management(Arc::clone(&admin));
+        control::start(builtins, management, accounts, waiting);
+    }
     admin::start(admin, data.path(), args.admin).await?;
     let address = listeners.address();
     let threads = listeners

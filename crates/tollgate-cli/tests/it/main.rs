@@ -4,6 +4,7 @@
 mod away;
 mod bad_input;
 mod commands;
+mod console;
 mod crash;
 mod databases;
 mod fastapi;

@@ -26,11 +26,11 @@ impl Csv {
         self.0.push_str("\r\n");
     }
 
-    /// A text that begins like a formula gets a quotation mark before it, by which spreadsheets know a text.
+    /// A text that begins like a formula, in wide letters too, gets a quotation mark before it, by which spreadsheets know a text.
     fn cell(&mut self, text: &str) {
-        let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
         let guard = if runs { "'" } else { "" };
-        if runs || text.contains([',', '"', '\r', '\n']) {
+        if runs || text.contains([',', ';', '\t', '"', '\r', '\n']) {
             let text = text.replace('"', "\"\"");
             self.0.push_str(&format!("\"{guard}{text}\""));
         } else {
@@ -65,13 +65,15 @@ mod tests {
             "a,b",
             "say \"hi\"",
             "two\nlines",
+            "x;=1",
+            "＝1",
             "plain = 1",
         ] {
             csv.line([name, "7"]);
         }
         assert_eq!(
             csv.0,
-            "name,n\r\n\"'=1+1\",7\r\n\"'@x\",7\r\n\"'-2\",7\r\n\"'+3\",7\r\n\"a,b\",7\r\n\"say \"\"hi\"\"\",7\r\n\"two\nlines\",7\r\nplain = 1,7\r\n"
+            "name,n\r\n\"'=1+1\",7\r\n\"'@x\",7\r\n\"'-2\",7\r\n\"'+3\",7\r\n\"a,b\",7\r\n\"say \"\"hi\"\"\",7\r\n\"two\nlines\",7\r\n\"x;=1\",7\r\n\"'＝1\",7\r\nplain = 1,7\r\n"
         );
     }
 }

@@ -4,19 +4,19 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Response};
 use serde::Serialize;
 use tollgate::Micros;
 use tollgate_accounts::{Identity, KeyRate, KeySummary, TermsOfKeys};
-use tollgate_gateway::builtin::{BuiltinCall, Content, Pushed};
+use tollgate_gateway::builtin::{BuiltinCall, Pushed};
 use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
-use tollgate_rules::{Builtin, Limit, Subject};
+use tollgate_rules::{Limit, Subject};
 
 use super::super::{Builtins, account, time};
 use super::counts::Counts;
-use super::{Part, by_user, rounded, sees_everything};
-use crate::monitor::{Source, json_event, stream};
+use super::{by_user, rounded, sees_everything};
+use crate::monitor::{Monitor, Place, Source, json_event, stream};
 
 /// How many events there are from one look for new keys to the next.
 const LOOK_EVERY: u32 = 10;
@@ -57,6 +57,8 @@ struct RateNow {
 #[derive(Serialize)]
 struct WindowNow {
     name: String,
+    /// The policy, by its full name.
+    policy: String,
     limit: u64,
     used: u64,
     remaining: u64,
@@ -67,50 +69,72 @@ struct WindowNow {
 struct Own {
     builtins: Arc<Builtins>,
     who: Arc<Identity>,
-    limits: Vec<Arc<Limit>>,
+    shown: Shown,
     keys: Vec<KeySummary>,
     terms: TermsOfKeys,
     events: u32,
 }
 
+/// The limits whose rest a stream shows.
+pub(in crate::builtin) struct Shown {
+    /// For each key.
+    pub(in crate::builtin) for_keys: Vec<Arc<Limit>>,
+    /// For whoever reads the stream.
+    pub(in crate::builtin) for_reader: Vec<Arc<Limit>>,
+    /// Where the reader comes from.
+    pub(in crate::builtin) address: IpAddr,
+}
+
 impl Builtins {
-    /// Answers one request, also those whose answer streams.
-    pub(crate) async fn respond(
+    pub(in crate::builtin) fn live(
         self: &Arc<Self>,
         call: &BuiltinCall,
-    ) -> Result<Response<Content>, Refusal> {
-        let is_get = matches!(*call.request.method(), Method::GET | Method::HEAD);
-        if is_get
-            && call.builtin == Builtin::Monitor
-            && matches!(Part::of(&call.rest), Some(Part::Live))
-        {
-            return Ok(self.live(call)?.map(Content::Pushed));
+    ) -> Result<Response<Pushed>, Refusal> {
+        if sees_everything(account(call)?) {
+            return self.live_of_all(call);
         }
-        Ok(self.answer(call).await?.map(Content::from))
+        let shown = Shown {
+            for_keys: by_user(&call.of),
+            for_reader: by_user(&call.of),
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        self.live_of_own(call, shown)
     }
 
-    fn live(self: &Arc<Self>, call: &BuiltinCall) -> Result<Response<Pushed>, Refusal> {
-        account(call)?;
-        let who = call
-            .caller
-            .identity
-            .as_ref()
-            .ok_or_else(Refusal::no_credentials)?;
-        let monitor = self.monitor.as_ref().ok_or_else(Refusal::not_found)?;
-        let full = || Refusal::unavailable("Too many streams are open.");
-        let place = monitor.users.take(who.user.as_str()).ok_or_else(full)?;
-        if sees_everything(who) {
-            return Ok(stream(monitor, place, monitor.everything()));
-        }
+    /// The traffic of the whole gateway. Whoever calls this has found out that the caller may see it.
+    pub(in crate::builtin) fn live_of_all(
+        &self,
+        call: &BuiltinCall,
+    ) -> Result<Response<Pushed>, Refusal> {
+        let (monitor, place) = self.place(call)?;
+        Ok(stream(monitor, place, monitor.everything()))
+    }
+
+    /// What the caller's keys do, and what is left for them and for the caller.
+    pub(in crate::builtin) fn live_of_own(
+        self: &Arc<Self>,
+        call: &BuiltinCall,
+        shown: Shown,
+    ) -> Result<Response<Pushed>, Refusal> {
+        let (monitor, place) = self.place(call)?;
+        let who = call.caller.identity.as_ref();
         let own = Own {
             builtins: Arc::clone(self),
-            who: Arc::clone(who),
-            limits: by_user(&call.of),
+            who: Arc::clone(who.ok_or_else(Refusal::no_credentials)?),
+            shown,
             keys: Vec::new(),
             terms: TermsOfKeys::default(),
             events: 0,
         };
         Ok(stream(monitor, place, own))
+    }
+
+    fn place(&self, call: &BuiltinCall) -> Result<(&Arc<Monitor>, Place), Refusal> {
+        let who = account(call)?;
+        let monitor = self.monitor.as_ref().ok_or_else(Refusal::not_found)?;
+        let full = || Refusal::unavailable("Too many streams are open.");
+        let place = monitor.users.take(who.user.as_str()).ok_or_else(full)?;
+        Ok((monitor, place))
     }
 }
 
@@ -140,7 +164,9 @@ impl Own {
         let key_now = |key: &'_ KeySummary| {
             let rate = usage.rate_of(&key.id, now);
             let terms = self.terms.of(&key.user, &key.id);
-            let remaining = self.builtins.remaining_of(key, &self.limits, &terms, now);
+            let remaining = self
+                .builtins
+                .remaining_of(key, &self.shown.for_keys, &terms, now);
             (remaining, RateNow::of(rate))
         };
         let live = self.keys.iter().filter(|key| key.is_live(now));
@@ -169,7 +195,7 @@ impl Own {
     fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
         let headers = HeaderMap::new();
         let subject = Subject {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            address: self.shown.address,
             user: Some(self.who.user.as_str()),
             user_name: self.who.name.as_deref(),
             api_key: self.who.key.as_ref().map(|key| key.as_str()),
@@ -179,7 +205,10 @@ impl Own {
             route: "",
         };
         let (own, terms) = (&self.who.own, Some(&self.who.terms));
-        match self.builtins.standings(&self.limits, &subject, own, terms) {
+        match self
+            .builtins
+            .standings(&self.shown.for_reader, &subject, own, terms)
+        {
             Ok(standings) => {
                 let windows = standings.windows.into_iter().map(WindowNow::from);
                 (windows.collect(), standings.available)
@@ -210,6 +239,7 @@ impl From<Window> for WindowNow {
     fn from(window: Window) -> Self {
         WindowNow {
             name: window.name,
+            policy: window.policy,
             limit: window.limit,
             used: window.used,
             remaining: window.remaining,

@@ -39,19 +39,19 @@ pub(super) enum Sort {
 
 /// How fine a series is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fineness {
+pub(in crate::builtin) enum Fineness {
     Second,
     Stored(Step),
 }
 
 /// Which points are asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) fineness: Fineness,
+pub(in crate::builtin) struct Range {
+    pub(in crate::builtin) fineness: Fineness,
     /// When the first point begins.
-    pub(super) from: Micros,
+    pub(in crate::builtin) from: Micros,
     /// No point begins here or later.
-    pub(super) to: Micros,
+    pub(in crate::builtin) to: Micros,
 }
 
 impl Query {
@@ -148,7 +148,7 @@ impl Fineness {
         }
     }
 
-    pub(super) fn as_secs(self) -> u64 {
+    pub(in crate::builtin) fn as_secs(self) -> u64 {
         match self {
             Fineness::Second => 1,
             Fineness::Stored(step) => step.as_secs(),

@@ -41,14 +41,7 @@ impl Builtins {
         query: &Query,
     ) -> Result<Response<Bytes>, Refusal> {
         let range = query.range(self.now())?;
-        let usage = self.accounts.usage();
-        let known = match range.fineness {
-            Fineness::Second => usage.seconds(asked, range.from, range.to),
-            Fineness::Stored(step) => usage
-                .series(asked, step, range.from, range.to)
-                .await
-                .map_err(|error| unreachable(&error))?,
-        };
+        let known = self.known(asked, &range).await?;
         let points = points(&range, known);
         if query.csv {
             return Ok(as_csv(points));
@@ -61,6 +54,22 @@ impl Builtins {
             points,
         };
         answer::json(StatusCode::OK, &series)
+    }
+
+    /// What was counted, by when each point begins; only where something was.
+    pub(in crate::builtin) async fn known(
+        &self,
+        asked: &Asked,
+        range: &Range,
+    ) -> Result<BTreeMap<Micros, UsagePoint>, Refusal> {
+        let usage = self.accounts.usage();
+        match range.fineness {
+            Fineness::Second => Ok(usage.seconds(asked, range.from, range.to)),
+            Fineness::Stored(step) => usage
+                .series(asked, step, range.from, range.to)
+                .await
+                .map_err(|error| unreachable(&error)),
+        }
     }
 
     /// For an administrator: of any key, or, as `-`, of a user who came without one, or of nobody.

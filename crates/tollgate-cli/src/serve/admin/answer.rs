@@ -2,7 +2,9 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tollgate_accounts::{Accounts, Actor, Invalid, OverrideError, PlanError, Unavailable};
+use tollgate_accounts::{
+    Accounts, Actor, Invalid, OverrideError, PlanError, SignUpError, Unavailable, UserError,
+};
 
 use super::Admin;
 
@@ -37,6 +39,30 @@ pub(super) fn plan(error: &PlanError) -> Response {
         PlanError::Unavailable(error) => unavailable(error),
         _ => conflict(error),
     }
+}
+
+pub(super) fn user(error: &UserError) -> Response {
+    match error {
+        UserError::NoSuchUser => missing(error),
+        UserError::Invalid(invalid) => refused(invalid),
+        UserError::Unavailable(error) => unavailable(error),
+        UserError::Busy => busy(error),
+        _ => conflict(error),
+    }
+}
+
+pub(super) fn sign_up(error: &SignUpError) -> Response {
+    match error {
+        SignUpError::Invalid(invalid) => refused(invalid),
+        SignUpError::Unavailable(error) => unavailable(error),
+        SignUpError::Busy => busy(error),
+        _ => conflict(error),
+    }
+}
+
+/// Too much of it at once; trying again may help.
+fn busy(message: impl std::fmt::Display) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{message}\n")).into_response()
 }
 
 pub(super) fn quotas(error: &OverrideError) -> Response {

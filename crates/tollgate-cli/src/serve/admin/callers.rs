@@ -1,22 +1,19 @@
-//! Users and their keys: `/users`, `/users/{name}/plan`, `/users/{name}/limits/{limit}` and
+//! What single users and keys have: `/users/{name}/plan`, `/users/{name}/limits/{limit}` and
 //! `/keys/{id}/limits/{limit}`.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::put;
 use axum::{Extension, Json, Router};
-use serde_json::json;
-use tollgate_accounts::{Accounts, Actor, KeyId, Scope, User};
+use tollgate_accounts::{Accounts, Actor, KeyId, Scope};
 
 use super::quotas::{self, Quotas};
 use super::{Admin, answer};
-use crate::builtin::time;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new()
-        .route("/users", get(list))
         .route("/users/{name}/plan", put(give_plan).delete(take_plan))
         .route(
             "/users/{name}/limits/{limit}",
@@ -32,26 +29,6 @@ pub(super) fn routes() -> Router<Arc<Admin>> {
 #[derive(serde::Deserialize)]
 struct PlanOf {
     plan: String,
-}
-
-async fn list(
-    State(admin): State<Arc<Admin>>,
-    Extension(actor): Extension<Actor>,
-) -> Result<Response, Response> {
-    let users = admin.accounts_as(actor)?.list_users().await;
-    let users = users.map_err(|error| answer::unavailable(&error))?;
-    let shown = |user: &User| {
-        json!({
-            "id": user.id.as_str(),
-            "name": user.name,
-            "role": user.role.as_str(),
-            "plan": user.plan,
-            "created_at": time::rfc3339(user.created_at),
-            "disabled_at": user.disabled_at.map(time::rfc3339),
-        })
-    };
-    let users: Vec<_> = users.iter().map(shown).collect();
-    Ok(Json(json!({ "users": users })).into_response())
 }
 
 async fn give_plan(

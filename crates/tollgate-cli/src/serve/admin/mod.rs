@@ -5,9 +5,11 @@ mod answer;
 mod audit;
 mod callers;
 mod counters;
+mod health;
 mod monitor;
 mod plans;
 mod quotas;
+mod users;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +24,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde_json::json;
 use tokio::sync::watch;
-use tollgate::{Clock, ManualClock, MemoryStore};
+use tollgate::{Clock, ManualClock, MemoryStore, Micros};
 use tollgate_accounts::{Accounts, Actor};
 use tollgate_gateway::Gateway;
 use tollgate_gateway::metrics::OfAccounts;
@@ -42,6 +44,8 @@ pub(crate) struct Admin {
     pub(super) accounts: Option<Accounts>,
     pub(super) store: Arc<MemoryStore>,
     pub(super) clock: Arc<dyn Clock>,
+    /// When the gateway started.
+    pub(super) started: Micros,
     pub(super) held: Option<Arc<ManualClock>>,
     pub(super) builtins: MaybeBuiltins,
     pub(super) monitor: Arc<Monitor>,
@@ -50,11 +54,10 @@ pub(crate) struct Admin {
 
 /// Starts answering. Whoever can open the socket is an administrator; the address knows health and metrics alone.
 pub(super) async fn start(
-    admin: Admin,
+    admin: Arc<Admin>,
     data: &Path,
     address: Option<SocketAddr>,
 ) -> Result<(), Failure> {
-    let admin = Arc::new(admin);
     let socket = data.join(SOCKET);
     let failed = |error: std::io::Error| {
         Failure::because(
@@ -96,6 +99,8 @@ pub(crate) fn management(admin: Arc<Admin>) -> Router {
         .merge(quotas::routes())
         .merge(plans::routes())
         .merge(callers::routes())
+        .merge(users::routes())
+        .merge(health::routes())
         .merge(audit::routes())
         .merge(monitor::routes())
         .with_state(admin)

@@ -1,0 +1,46 @@
+//! How this gateway is: `/health`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::Admin;
+use crate::builtin::time;
+
+pub(super) fn routes() -> Router<Arc<Admin>> {
+    Router::new().route("/health", get(show))
+}
+
+async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let now = admin.clock.now();
+    let stats = admin.store.stats(now);
+    let accounts = admin.accounts.as_ref().map(|accounts| {
+        let usage = accounts.usage();
+        json!({
+            "up": accounts.away_for().is_none(),
+            "away_for_s": accounts.away_for().map(|away| away.as_secs()),
+            "changes_unread_for_s": accounts.unread_for().as_secs(),
+            "usage_rows_waiting": usage.rows_waiting(),
+            "usage_dropped": usage.dropped(),
+        })
+    });
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "as_of": time::rfc3339(now),
+        "started_at": time::rfc3339(admin.started),
+        "uptime_s": now.as_secs().saturating_sub(admin.started.as_secs()),
+        "stopping": *admin.stopping.borrow(),
+        "connections": admin.gateway.metrics().connections.get(),
+        "store": {
+            "keys": stats.keys,
+            "memory_bytes": stats.bytes,
+            "memory_bytes_max": admin.rules.counters.memory_bytes_max,
+            "live_evictions": stats.live_evictions,
+            "newcomers_without_room": stats.newcomers_without_room,
+        },
+        "accounts": accounts,
+    }))
+}
