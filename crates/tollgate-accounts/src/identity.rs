@@ -111,7 +111,7 @@ impl Identity {
             token: Some(token),
             issuer: None,
             claims: Vec::new(),
-            scopes: None,
+            scopes: Some(Scopes::default()),
             key: None,
             own: Vec::new(),
             terms: Terms::default(),

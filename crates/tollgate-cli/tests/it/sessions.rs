@@ -160,7 +160,8 @@ fn a_gateway_that_runs_notices_a_new_key_and_a_revoked_token() {
 
 const SCOPED: &str = "[limits.a]\nkey = \"user\"\nquotas = [\"3 per minute\"]\n\
     [[routes]]\nmatch = \"GET /\"\nauth = [\"session\", \"bearer\", \"api-key\"]\nscopes = [\"numbers:read\"]\nlimits = [\"a\"]\nrespond = { text = \"x\" }\n\
-    [[routes]]\nmatch = \"POST /signup\"\nbuiltin = \"signup\"\n[[routes]]\nmatch = \"POST /login\"\nbuiltin = \"login\"\n";
+    [[routes]]\nmatch = \"POST /signup\"\nbuiltin = \"signup\"\n[[routes]]\nmatch = \"POST /login\"\nbuiltin = \"login\"\n\
+    [[routes]]\nmatch = \"GET /token\"\nbuiltin = \"token\"\n";
 
 #[test]
 fn a_credential_without_the_scope_is_403_and_costs_nothing() {
@@ -193,6 +194,10 @@ fn a_credential_without_the_scope_is_403_and_costs_nothing() {
     assert_eq!(gateway.call(&having.get("/")).status, 200);
     assert_eq!(gateway.call(&all.get("/")).status, 200);
     assert_eq!(gateway.call(&log_in(&gateway, "ann").get("/")).status, 200);
+    let guest = gateway.call(&Call::get("/token"));
+    let guest = guest.json()["token"].as_str().unwrap().to_owned();
+    let refused = gateway.call(&Call::get("/").bearer(&guest));
+    assert_eq!(refused.status, 403, "anybody can be a guest");
     let listed = gateway.command(&["key", "list", "ann"], "");
     assert!(
         listed.stdout.contains("[keys:read numbers:read]"),
