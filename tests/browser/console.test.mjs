@@ -319,7 +319,7 @@ for (const colorScheme of ["light", "dark"]) {
           && !control.textContent.trim() && !control.labels?.length && !control.getAttribute("aria-label")).map((control) => control.outerHTML);
         const levels = [...document.querySelectorAll("h1, h2, h3")].filter((heading) => heading.checkVisibility()).map((heading) => Number(heading.tagName[1]));
         const jumps = levels.filter((level, place) => level > (levels[place - 1] ?? 0) + 1);
-        const bare = [...document.querySelectorAll("table")].filter((table) => table.checkVisibility() && !(table.caption && table.tHead)).map((table) => table.id);
+        const bare = [...document.querySelectorAll("table:not([aria-hidden] *)")].filter((table) => table.checkVisibility() && !(table.caption && table.tHead)).map((table) => table.id);
         return [...nameless, ...jumps, ...bare];
       });
       assert.deepEqual(faults, [], name);

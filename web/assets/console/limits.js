@@ -51,7 +51,7 @@ function quotaRows(limit) {
     rows.push([called, one.quotas, one.unusable ? `set here, unusable: ${one.unusable}` : "set here",
       el("button", { type: "button", class: "button quiet small", click: unset }, "Unset", el("span", { class: "unseen" }, ` ${limit.limit} of ${called}`))]);
   }
-  if (everybody) rows.push(["Nobody", limit.rules.join("; "), "rules file", null]);
+  if (everybody) rows.push(["Not in force", limit.rules.join("; "), "rules file", null]);
   return rows;
 }
 
