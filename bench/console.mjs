@@ -34,7 +34,7 @@ const port = await new Promise((done) => {
 const data = mkdtempSync(join(tmpdir(), "tollgate-console-"));
 const origin = `http://127.0.0.1:${port}`;
 const serving = spawn(BINARY, ["serve", "--preset", "random-number", "--listen", `127.0.0.1:${port}`, "--data", data], { cwd: data, stdio: "ignore" });
-const command = (...args) => execFileSync(BINARY, [...args, "--data", data], { input: PASSWORD });
+const command = (...args) => execFileSync(BINARY, [...args, "--data", data], { input: PASSWORD, stdio: ["pipe", "ignore", "ignore"] });
 
 /** One cold visit: bytes as they were sent, with header fields, and milliseconds until text was drawn, and lines were. */
 async function visit() {
