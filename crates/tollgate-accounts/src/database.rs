@@ -5,10 +5,13 @@
 
 mod away;
 mod dialect;
+mod latest;
 mod lent;
 mod location;
 mod migrate;
+mod past;
 mod pool;
+mod portions;
 mod upsert;
 
 use std::borrow::Cow;
@@ -24,6 +27,7 @@ use tollgate::Micros;
 use crate::error::OpenError;
 pub(crate) use away::{is_away, is_away_from_migration};
 pub(crate) use dialect::Dialect;
+pub(crate) use latest::Latest;
 use lent::Lent;
 use location::Location;
 pub use location::check_url;
@@ -31,7 +35,14 @@ pub(crate) use location::{make_dir, without_secrets};
 pub use migrate::{Migrated, migrate};
 use pool::Kind;
 pub(crate) use pool::Pool;
+pub(crate) use portions::portions;
 pub(crate) use upsert::Upsert;
+
+/// How often a statement is tried that stands in another's way.
+const ATTEMPTS: usize = 3;
+
+/// What can be put to the database, with its values.
+pub(crate) type Statement = Query<'static, Any, AnyArguments>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
@@ -101,12 +112,24 @@ impl Database {
     }
 
     /// A statement, ready for its values.
-    pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+    pub(crate) fn sql(&self, statement: &'static str) -> Statement {
         query(self.dialect(), statement)
     }
 
+    /// Runs a statement outside a transaction, again where it and another stood in each other's way; says how many rows
+    /// it has met.
+    pub(crate) async fn run(&self, statement: impl Fn() -> Statement) -> sqlx::Result<u64> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            match statement().execute(self.pool()).await {
+                Err(error) if is_conflict(&error) && attempts.next().is_some() => {}
+                done => return done.map(|done| done.rows_affected()),
+            }
+        }
+    }
+
     /// A statement that was put together in this database's own words.
-    pub(crate) fn own_sql(&self, statement: String) -> Query<'static, Any, AnyArguments> {
+    pub(crate) fn own_sql(&self, statement: String) -> Statement {
         sqlx::query(AssertSqlSafe(statement))
     }
 
@@ -133,7 +156,7 @@ pub(crate) struct Tx {
 
 impl Tx {
     /// A statement, ready for its values.
-    pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+    pub(crate) fn sql(&self, statement: &'static str) -> Statement {
         query(self.dialect, statement)
     }
 
@@ -156,7 +179,7 @@ impl DerefMut for Tx {
     }
 }
 
-fn query(dialect: Dialect, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+fn query(dialect: Dialect, statement: &'static str) -> Statement {
     match dialect.say(statement) {
         Cow::Borrowed(statement) => sqlx::query(statement),
         Cow::Owned(statement) => sqlx::query(AssertSqlSafe(statement)),

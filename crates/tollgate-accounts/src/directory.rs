@@ -250,7 +250,10 @@ mod tests {
         let digest = || Digest::of("token");
         let before = directory.epoch();
         directory.forget_all();
-        assert!(matches!(directory.meet(digest(), guest(), before), Lookup::Known(_)));
+        assert!(matches!(
+            directory.meet(digest(), guest(), before),
+            Lookup::Known(_)
+        ));
         assert!(directory.known.get(&digest()).is_none());
         directory.meet(digest(), guest(), directory.epoch());
         assert!(directory.known.get(&digest()).is_some());

@@ -18,6 +18,7 @@ mod directory;
 mod error;
 mod follow;
 mod hashing;
+mod house;
 mod id;
 mod identity;
 mod keys;

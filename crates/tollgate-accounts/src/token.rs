@@ -265,9 +265,7 @@ impl Tokens {
             keys: Vec<&'k Jwk>,
         }
         let keys = self.keys();
-        let verifying = keys
-            .iter()
-            .filter(|one| !self.has_ended(one, now));
+        let verifying = keys.iter().filter(|one| !self.has_ended(one, now));
         let keys = verifying.filter_map(|one| one.key.public()).collect();
         serde_json::to_string(&Set { keys }).expect("keys are text")
     }

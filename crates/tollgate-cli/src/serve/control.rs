@@ -14,7 +14,7 @@ use crate::monitor::Monitor;
 /// Calls that are worked on at the same time.
 const CALLS_AT_ONCE_MAX: usize = 256;
 
-/// Starts answering calls, following changes that others make, and writing usage.
+/// Starts answering calls, following changes that others make, keeping house, and writing usage.
 pub(super) fn start(
     rules: &Arc<RuleSet>,
     accounts: &Accounts,
@@ -35,8 +35,9 @@ pub(super) fn start(
         accounts.clone(),
         waiting,
     ));
-    let (following, writing) = (accounts.clone(), accounts.clone());
+    let (following, tidying, writing) = (accounts.clone(), accounts.clone(), accounts.clone());
     tokio::spawn(async move { following.follow_changes().await });
+    tokio::spawn(async move { tidying.housekeep().await });
     tokio::spawn(async move { writing.write_usage().await });
     Ok(builtins)
 }
