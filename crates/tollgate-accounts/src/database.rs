@@ -3,7 +3,6 @@
 //! Statements are written once for all databases: `$1, $2, ...` each used once and in order, ids as text, instants as
 //! integers of microseconds. What cannot be written alike is in [`dialect`].
 
-mod away;
 mod dialect;
 mod latest;
 mod lent;
@@ -25,15 +24,13 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use tollgate::Micros;
 
 use crate::error::OpenError;
-pub(crate) use away::{is_away, is_away_from_migration};
 pub(crate) use dialect::Dialect;
 pub(crate) use latest::Latest;
 use lent::Lent;
-use location::Location;
 pub use location::check_url;
+use location::{Kind, Location};
 pub(crate) use location::{make_dir, without_secrets};
 pub use migrate::{Migrated, migrate};
-use pool::Kind;
 pub(crate) use pool::Pool;
 pub(crate) use portions::portions;
 pub(crate) use upsert::Upsert;
@@ -47,6 +44,8 @@ pub(crate) type Statement = Query<'static, Any, AnyArguments>;
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     pool: Pool,
+    /// For the one who finds out whether it can be reached.
+    probe: Pool,
     location: Arc<Location>,
 }
 
@@ -57,13 +56,18 @@ impl Database {
         let location = Arc::new(Location::parse(url, data_dir)?);
         migrate::install_drivers();
         let pool = Pool::new(&location)?;
-        Ok(Self { pool, location })
+        let probe = pool.probe(&location)?;
+        Ok(Self {
+            pool,
+            probe,
+            location,
+        })
     }
 
     /// Makes the database when it is a missing file, and brings its tables up to date.
     pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
         migrate::prepare(&self.location).await?;
-        if self.location.is_memory() {
+        if self.location.kind() == Kind::Memory {
             // What was prepared was gone with its connection.
             let mut connection = self.pool.sqlx().acquire().await?;
             let migrator = self.dialect().migrator();
@@ -74,7 +78,7 @@ impl Database {
 
     /// Whether it can be away at all.
     pub(crate) fn is_server(&self) -> bool {
-        self.pool.kind() == Kind::Server
+        self.location.kind() == Kind::Server
     }
 
     /// Whether statements are let through. While a server is away they fail at once, instead of each waiting for it.
@@ -82,11 +86,12 @@ impl Database {
         self.pool.set_open(reachable);
     }
 
-    /// The same database for the one who finds out whether it can be reached.
+    /// The same database for the one who hears of changes and finds out whether it can be reached: with a connection
+    /// that nobody else can have, so that others who wait do not hold it up.
     pub(crate) fn for_probing(&self) -> Self {
         Self {
-            pool: self.pool.without_gate(),
-            location: self.location.clone(),
+            pool: self.probe.clone(),
+            ..self.clone()
         }
     }
 
@@ -145,6 +150,7 @@ impl Database {
     /// After this every call fails as if the database had gone away.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+        self.probe.close().await;
     }
 }
 

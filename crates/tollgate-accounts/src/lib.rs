@@ -10,6 +10,7 @@
 mod accounts;
 mod api_key;
 mod audit;
+mod away;
 mod changes;
 mod credential;
 mod database;
