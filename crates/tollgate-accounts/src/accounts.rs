@@ -13,6 +13,7 @@ use crate::database::{self, Database, Tx};
 use crate::directory::Directory;
 use crate::error::OpenError;
 use crate::follow::{Place, Reach};
+use crate::house::House;
 use crate::overrides::{Noted, Shared};
 use crate::password::Passwords;
 use crate::seen::SeenSessions;
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     /// `None` until the database has been reached for the first time.
     pub(crate) place: Mutex<Option<Place>>,
     pub(crate) reach: Reach,
+    pub(crate) house: Mutex<House>,
 }
 
 impl Accounts {
@@ -86,6 +88,7 @@ impl Accounts {
             usage: Usage::new(db.clone(), settings.usage_kept),
             place: Mutex::new(None),
             reach: Reach::new(clock.now()),
+            house: Mutex::default(),
             db,
             clock,
             settings,
@@ -123,7 +126,7 @@ impl Accounts {
 
     /// Writes usage every second, for ever; the caller spawns it, and flushes once more at shutdown.
     pub async fn write_usage(&self) {
-        self.0.usage.write_every_second(&*self.0.clock).await;
+        self.0.usage.write_every_second().await;
     }
 
     pub(crate) fn inner(&self) -> &Inner {

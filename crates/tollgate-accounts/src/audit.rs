@@ -217,16 +217,6 @@ impl Accounts {
     }
 }
 
-/// Drops what is older than the operator wants to keep.
-pub(crate) async fn prune(transaction: &mut Tx, older_than: Micros) -> sqlx::Result<()> {
-    transaction
-        .sql("DELETE FROM audit WHERE at < $1")
-        .bind(stored(older_than))
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
 /// How a change reads: `10 per second -> 20 per second`, with `none` for nothing.
 pub(crate) fn changed(old: Option<&str>, new: Option<&str>) -> String {
     format!("{} -> {}", old.unwrap_or("none"), new.unwrap_or("none"))

@@ -194,16 +194,6 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
     Ok(heard)
 }
 
-/// Drops rows that every process has read long ago.
-pub(crate) async fn prune(transaction: &mut Tx, older_than: Micros) -> sqlx::Result<()> {
-    transaction
-        .sql("DELETE FROM changes WHERE at < $1")
-        .bind(stored(older_than))
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,12 +3,14 @@
 //! Statements are written once for all databases: `$1, $2, ...` each used once and in order, ids as text, instants as
 //! integers of microseconds. What cannot be written alike is in [`dialect`].
 
-mod away;
 mod dialect;
+mod latest;
 mod lent;
 mod location;
 mod migrate;
+mod past;
 mod pool;
+mod portions;
 mod upsert;
 
 use std::borrow::Cow;
@@ -22,20 +24,28 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use tollgate::Micros;
 
 use crate::error::OpenError;
-pub(crate) use away::{is_away, is_away_from_migration};
 pub(crate) use dialect::Dialect;
+pub(crate) use latest::Latest;
 use lent::Lent;
-use location::Location;
 pub use location::check_url;
+use location::{Kind, Location};
 pub(crate) use location::{make_dir, without_secrets};
 pub use migrate::{Migrated, migrate};
-use pool::Kind;
 pub(crate) use pool::Pool;
+pub(crate) use portions::portions;
 pub(crate) use upsert::Upsert;
+
+/// How often a statement is tried that stands in another's way.
+const ATTEMPTS: usize = 3;
+
+/// What can be put to the database, with its values.
+pub(crate) type Statement = Query<'static, Any, AnyArguments>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     pool: Pool,
+    /// For the one who finds out whether it can be reached.
+    probe: Pool,
     location: Arc<Location>,
 }
 
@@ -46,13 +56,18 @@ impl Database {
         let location = Arc::new(Location::parse(url, data_dir)?);
         migrate::install_drivers();
         let pool = Pool::new(&location)?;
-        Ok(Self { pool, location })
+        let probe = pool.probe(&location)?;
+        Ok(Self {
+            pool,
+            probe,
+            location,
+        })
     }
 
     /// Makes the database when it is a missing file, and brings its tables up to date.
     pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
         migrate::prepare(&self.location).await?;
-        if self.location.is_memory() {
+        if self.location.kind() == Kind::Memory {
             // What was prepared was gone with its connection.
             let mut connection = self.pool.sqlx().acquire().await?;
             let migrator = self.dialect().migrator();
@@ -63,7 +78,7 @@ impl Database {
 
     /// Whether it can be away at all.
     pub(crate) fn is_server(&self) -> bool {
-        self.pool.kind() == Kind::Server
+        self.location.kind() == Kind::Server
     }
 
     /// Whether statements are let through. While a server is away they fail at once, instead of each waiting for it.
@@ -71,11 +86,12 @@ impl Database {
         self.pool.set_open(reachable);
     }
 
-    /// The same database for the one who finds out whether it can be reached.
+    /// The same database for the one who hears of changes and finds out whether it can be reached: with a connection
+    /// that nobody else can have, so that others who wait do not hold it up.
     pub(crate) fn for_probing(&self) -> Self {
         Self {
-            pool: self.pool.without_gate(),
-            location: self.location.clone(),
+            pool: self.probe.clone(),
+            ..self.clone()
         }
     }
 
@@ -101,12 +117,24 @@ impl Database {
     }
 
     /// A statement, ready for its values.
-    pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+    pub(crate) fn sql(&self, statement: &'static str) -> Statement {
         query(self.dialect(), statement)
     }
 
+    /// Runs a statement outside a transaction, again where it and another stood in each other's way; says how many rows
+    /// it has met.
+    pub(crate) async fn run(&self, statement: impl Fn() -> Statement) -> sqlx::Result<u64> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            match statement().execute(self.pool()).await {
+                Err(error) if is_conflict(&error) && attempts.next().is_some() => {}
+                done => return done.map(|done| done.rows_affected()),
+            }
+        }
+    }
+
     /// A statement that was put together in this database's own words.
-    pub(crate) fn own_sql(&self, statement: String) -> Query<'static, Any, AnyArguments> {
+    pub(crate) fn own_sql(&self, statement: String) -> Statement {
         sqlx::query(AssertSqlSafe(statement))
     }
 
@@ -122,6 +150,7 @@ impl Database {
     /// After this every call fails as if the database had gone away.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+        self.probe.close().await;
     }
 }
 
@@ -133,7 +162,7 @@ pub(crate) struct Tx {
 
 impl Tx {
     /// A statement, ready for its values.
-    pub(crate) fn sql(&self, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+    pub(crate) fn sql(&self, statement: &'static str) -> Statement {
         query(self.dialect, statement)
     }
 
@@ -156,7 +185,7 @@ impl DerefMut for Tx {
     }
 }
 
-fn query(dialect: Dialect, statement: &'static str) -> Query<'static, Any, AnyArguments> {
+fn query(dialect: Dialect, statement: &'static str) -> Statement {
     match dialect.say(statement) {
         Cow::Borrowed(statement) => sqlx::query(statement),
         Cow::Owned(statement) => sqlx::query(AssertSqlSafe(statement)),

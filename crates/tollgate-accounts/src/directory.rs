@@ -57,6 +57,8 @@ pub(crate) enum About {
         user: UserId,
         token: TokenId,
         expires_at: Micros,
+        /// The key that has proved it, and may be gone when the answer is there.
+        kid: String,
     },
 }
 
@@ -97,35 +99,43 @@ impl Directory {
         let about = match credential {
             Credential::Session(_) => About::SessionSecret,
             Credential::ApiKey(_) => About::ApiKey,
-            Credential::Bearer(token) => match self.tokens.verify(token, now) {
-                None => return Lookup::Unknown,
-                Some(Bearer::Guest {
-                    subject,
-                    token,
-                    expires_at,
-                }) => return self.meet(digest, Identity::guest(subject, token, expires_at)),
-                Some(Bearer::Foreign(holder)) => {
-                    return self.meet(digest, Identity::foreign(*holder));
+            Credential::Bearer(token) => {
+                // Before the keys are looked at: when one of them goes, what it has just proved is not remembered.
+                let epoch = self.living.epoch();
+                match self.tokens.verify(token, now) {
+                    None => return Lookup::Unknown,
+                    Some(Bearer::Guest {
+                        subject,
+                        token,
+                        expires_at,
+                    }) => {
+                        let guest = Identity::guest(subject, token, expires_at);
+                        return self.meet(digest, guest, epoch);
+                    }
+                    Some(Bearer::Foreign(holder)) => {
+                        return self.meet(digest, Identity::foreign(*holder), epoch);
+                    }
+                    Some(Bearer::Session {
+                        session,
+                        user,
+                        token,
+                        expires_at,
+                        kid,
+                    }) => About::Token {
+                        session,
+                        user,
+                        token,
+                        expires_at,
+                        kid,
+                    },
                 }
-                Some(Bearer::Session {
-                    session,
-                    user,
-                    token,
-                    expires_at,
-                }) => About::Token {
-                    session,
-                    user,
-                    token,
-                    expires_at,
-                },
-            },
+            }
         };
         Lookup::Ask(Question { digest, about })
     }
 
     /// Somebody whose token stands for itself, unless it is on the deny-list.
-    fn meet(&self, digest: Digest, identity: Identity) -> Lookup {
-        let epoch = self.living.epoch();
+    fn meet(&self, digest: Digest, identity: Identity, epoch: Epoch) -> Lookup {
         if self.is_denied(identity.token.as_ref()) {
             return Lookup::Unknown;
         }
@@ -141,6 +151,14 @@ impl Directory {
     /// Whether a token is on the deny-list.
     pub(crate) fn is_denied(&self, token: Option<&TokenId>) -> bool {
         token.is_some_and(|token| self.denied.contains(token))
+    }
+
+    /// Whether the key that has proved a question's token still does; true of what no key proves.
+    pub(crate) fn is_proved(&self, question: &Question, now: Micros) -> bool {
+        match &question.about {
+            About::Token { kid, .. } => self.tokens.verifies(kid, now),
+            About::SessionSecret | About::ApiKey => true,
+        }
     }
 
     /// The deny-list.
@@ -213,5 +231,31 @@ impl fmt::Debug for Directory {
             .field("known", &self.known.len())
             .field("unknown", &self.unknown.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn what_a_key_has_proved_before_it_went_is_not_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Micros::from_secs(1_000);
+        let settings = Settings::new("sqlite::memory:", dir.path());
+        let tokens = Arc::new(Tokens::open(&settings, now).unwrap());
+        let directory = Directory::new(10, tokens);
+        let guest = || Identity::guest("guest-1".into(), TokenId::fresh(), now);
+        let digest = || Digest::of("token");
+        let before = directory.epoch();
+        directory.forget_all();
+        assert!(matches!(
+            directory.meet(digest(), guest(), before),
+            Lookup::Known(_)
+        ));
+        assert!(directory.known.get(&digest()).is_none());
+        directory.meet(digest(), guest(), directory.epoch());
+        assert!(directory.known.get(&digest()).is_some());
     }
 }

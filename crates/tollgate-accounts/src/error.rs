@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::database::{is_away, is_away_from_migration};
+use crate::away::{is_announced, is_away, is_away_from_migration};
 
 /// The accounts database did not answer. Transient: the same call may succeed later.
 #[derive(Debug, Error)]
@@ -13,10 +13,15 @@ use crate::database::{is_away, is_away_from_migration};
 pub struct Unavailable(#[from] sqlx::Error);
 
 impl Unavailable {
-    /// Whether the database as a whole is away, which the log says once for all such errors, and not at odds with what
-    /// was asked of it.
+    /// Whether the database as a whole is away, and not at odds with what was asked of it, or busy.
     pub fn is_away(&self) -> bool {
         is_away(&self.0)
+    }
+
+    /// Whether nothing was tried, because the log has said already that the server cannot be reached, or because the
+    /// accounts were closed.
+    pub fn is_announced(&self) -> bool {
+        is_announced(&self.0)
     }
 }
 

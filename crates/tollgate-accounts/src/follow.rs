@@ -10,9 +10,7 @@ use tokio::time::{sleep, timeout};
 use tollgate::Micros;
 
 use crate::accounts::Accounts;
-use crate::audit;
 use crate::changes;
-use crate::database::stored;
 use crate::error::{OpenError, Unavailable};
 use crate::random;
 
@@ -25,17 +23,9 @@ const FOLLOW_MAX: Duration = Duration::from_secs(3);
 /// The longest pause between attempts to reach a database that has been away since the start.
 const REACH_EVERY_MAX: Duration = Duration::from_secs(5);
 
-/// How long changes are kept: longer than anybody may believe what it knows without reading them, which is half an hour
-/// at most ([`Settings::offline_ttl`](crate::Settings::offline_ttl)).
-const CHANGES_KEPT: Duration = Duration::from_secs(3600);
-
-/// How often what is past is deleted: old changes, expired sessions.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-
 /// How far the log of changes has been read.
 pub(crate) struct Place {
     last: i64,
-    pruned_at: Micros,
 }
 
 /// Whether the last reading of changes succeeded, and when one last did.
@@ -116,21 +106,6 @@ impl Accounts {
             return Err(error);
         }
         self.note_back(now);
-        if let Err(error) = self.inner().seen.write(&self.inner().db).await {
-            tracing::warn!(
-                error = &error as &dyn Error,
-                "the last use of sessions cannot be written"
-            );
-        }
-        if now.since(place.pruned_at) >= PRUNE_EVERY {
-            place.pruned_at = now;
-            if let Err(error) = self.prune(now).await {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    "old changes and sessions cannot be deleted"
-                );
-            }
-        }
         Ok(())
     }
 
@@ -147,10 +122,7 @@ impl Accounts {
         self.read_revoked_tokens(&db).await?;
         inner.directory.forget_all();
         self.note_back(now);
-        Ok(Place {
-            last,
-            pruned_at: Micros(0),
-        })
+        Ok(Place { last })
     }
 
     async fn hear(&self, place: &mut Place) -> sqlx::Result<()> {
@@ -216,36 +188,6 @@ impl Accounts {
             tracing::info!(away_for_s, "the accounts database is reached again");
         }
     }
-
-    async fn prune(&self, now: Micros) -> sqlx::Result<()> {
-        let kept_since = Micros(now.0.saturating_sub(micros(CHANGES_KEPT)));
-        let mut transaction = self.inner().db.begin_change().await?;
-        changes::prune(&mut transaction, kept_since).await?;
-        transaction
-            .sql("DELETE FROM sessions WHERE expires_at <= $1")
-            .bind(stored(now))
-            .execute(&mut *transaction)
-            .await?;
-        if let Some(idle_ttl) = self.inner().settings.session_idle_ttl {
-            // Twice as long, in case that a use is not written yet.
-            let idle_since = Micros(now.0.saturating_sub(micros(2 * idle_ttl)));
-            transaction
-                .sql("DELETE FROM sessions WHERE COALESCE(last_seen_at, created_at) <= $1")
-                .bind(stored(idle_since))
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction
-            .sql("DELETE FROM revoked_tokens WHERE expires_at <= $1")
-            .bind(stored(now))
-            .execute(&mut *transaction)
-            .await?;
-        self.inner().directory.denied().forget_expired(now);
-        let audit_kept = micros(self.inner().settings.audit_kept);
-        let kept_since = Micros(now.0.saturating_sub(audit_kept));
-        audit::prune(&mut transaction, kept_since).await?;
-        transaction.commit().await
-    }
 }
 
 /// How long to wait before the next attempt.
@@ -266,10 +208,6 @@ impl Pauses {
         let [chance] = random::bytes::<1>();
         whole / 2 + whole * u32::from(chance) / 512
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

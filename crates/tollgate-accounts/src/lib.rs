@@ -10,6 +10,7 @@
 mod accounts;
 mod api_key;
 mod audit;
+mod away;
 mod changes;
 mod credential;
 mod database;
@@ -18,6 +19,7 @@ mod directory;
 mod error;
 mod follow;
 mod hashing;
+mod house;
 mod id;
 mod identity;
 mod keys;

@@ -26,13 +26,17 @@ impl Accounts {
     /// unknown one for a second.
     ///
     /// One query, and a second for somebody with quotas of their own; more only when a session or key has ended while it
-    /// ran, so that an answer from before a log-out
-    /// is never remembered after it.
+    /// ran, so that an answer from before a log-out is never remembered after it. A token whose key has gone since the
+    /// question was asked is nobody's.
     pub async fn resolve(&self, question: &Question) -> Result<Option<Arc<Identity>>, Unavailable> {
         let inner = self.inner();
         let mut answer = None;
         for _ in 0..ATTEMPTS {
             let epoch = inner.directory.epoch();
+            // After the epoch: a key that goes later ends the answer.
+            if !inner.directory.is_proved(question, inner.clock.now()) {
+                return Ok(None);
+            }
             let found = self.find(question).await?;
             let now = inner.clock.now();
             let is_good = |identity: &Identity| {
@@ -191,6 +195,7 @@ mod tests {
 
     use super::*;
     use crate::settings::{HashCost, Settings};
+    use crate::token::rotate_token_key;
 
     async fn accounts(dir: &tempfile::TempDir) -> Accounts {
         let mut settings = Settings::new("sqlite::memory:", dir.path());
@@ -230,6 +235,26 @@ mod tests {
             Lookup::Ask(_)
         ));
         assert!(accounts.resolve(&question).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_key_goes_while_it_waits_is_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = accounts(&dir).await;
+        accounts.sign_up("ann", "password").await.unwrap();
+        let log_in = accounts.log_in("ann", "password").await.unwrap();
+        let credential = Credential::Bearer(log_in.token.token.expose());
+        let now = accounts.inner().clock.now();
+        let Lookup::Ask(question) = accounts.directory().lookup(&credential, now) else {
+            panic!("a new token is not in memory yet");
+        };
+        rotate_token_key(dir.path(), true, now).unwrap();
+        accounts.poll_changes().await.unwrap();
+        assert!(accounts.resolve(&question).await.unwrap().is_none());
+        assert!(matches!(
+            accounts.directory().lookup(&credential, now),
+            Lookup::Unknown
+        ));
     }
 
     #[tokio::test]

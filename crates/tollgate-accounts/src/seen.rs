@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use tollgate::Micros;
 
-use crate::database::{Database, is_conflict, stored};
+use crate::database::{Database, Latest, portions};
 use crate::id::SessionId;
 
 /// How many sessions one step writes.
-const BATCH_MAX: usize = 200;
+const WRITTEN_MAX: usize = 1_024;
+
+const LAST_USE: Latest = Latest {
+    table: "sessions",
+    column: "last_seen_at",
+};
 
 /// Uses that follow each other faster are noted once.
 const NOTED_EVERY: Duration = Duration::from_secs(1);
@@ -43,12 +48,18 @@ impl Seen {
 
     /// What is to be written, if it is time.
     fn due(&self) -> Option<Micros> {
-        let last = self.last.load(Ordering::Relaxed);
+        let last = Micros(self.last.load(Ordering::Relaxed));
         let every = (self.idle_ttl / WRITTEN_PART).max(WRITTEN_EVERY_MIN);
-        let since = Micros(last).since(Micros(self.written.load(Ordering::Relaxed)));
-        (since >= every).then_some(Micros(last))
+        (last.since(self.written()) >= every).then_some(last)
+    }
+
+    fn written(&self) -> Micros {
+        Micros(self.written.load(Ordering::Relaxed))
     }
 }
+
+/// A use that is to be written.
+type Due = (SessionId, Micros, Arc<Seen>);
 
 /// The sessions in use here: those of cached identities, and until the next step those that were.
 #[derive(Default)]
@@ -73,56 +84,38 @@ impl SeenSessions {
 
     /// Writes what is due, a bounded number, and forgets sessions that nobody holds any more.
     pub(crate) async fn write(&self, db: &Database) -> sqlx::Result<()> {
-        let due = self.take_due();
-        if due.is_empty() {
-            return Ok(());
-        }
-        match write(db, &due).await {
-            Ok(()) => {
-                for (_, last, seen) in &due {
-                    seen.written.fetch_max(last.0, Ordering::Relaxed);
-                }
-                Ok(())
+        for due in portions(&self.take_due()) {
+            let rows: Vec<_> = (due.iter().map(|(session, last, _)| (session, *last))).collect();
+            db.run(|| LAST_USE.query(db.dialect(), &rows)).await?;
+            for (_, last, seen) in due {
+                seen.written.fetch_max(last.0, Ordering::Relaxed);
             }
-            // Tried again with the next step.
-            Err(error) if is_conflict(&error) => Ok(()),
-            Err(error) => Err(error),
         }
+        Ok(())
     }
 
-    /// In the order of their ids, so that two processes that write the same rows do not wait in a circle.
-    fn take_due(&self) -> Vec<(SessionId, Micros, Arc<Seen>)> {
+    /// Those that were written longest ago, so that each has its turn, in the order of their ids.
+    fn take_due(&self) -> Vec<Due> {
         let mut sessions = self.lock();
         sessions.retain(|_, seen| Arc::strong_count(seen) > 1 || seen.due().is_some());
-        let mut due: Vec<_> = sessions
-            .iter()
-            .filter_map(|(session, seen)| Some((session.clone(), seen.due()?, seen.clone())))
-            .take(BATCH_MAX)
+        let due = sessions.iter();
+        let mut due: Vec<_> = due
+            .filter_map(|(session, seen)| Some((session, seen.due()?, seen)))
             .collect();
-        due.sort_by(|one, other| one.0.cmp(&other.0));
-        due
+        if due.len() > WRITTEN_MAX {
+            due.select_nth_unstable_by_key(WRITTEN_MAX, |(_, _, seen)| seen.written());
+            due.truncate(WRITTEN_MAX);
+        }
+        due.sort_unstable_by_key(|(session, ..)| *session);
+        let owned = |(session, last, seen): (&SessionId, Micros, &Arc<Seen>)| {
+            (session.clone(), last, seen.clone())
+        };
+        due.into_iter().map(owned).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Seen>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn write(db: &Database, due: &[(SessionId, Micros, Arc<Seen>)]) -> sqlx::Result<()> {
-    let mut transaction = db.begin().await?;
-    for (session, last, _) in due {
-        transaction
-            .sql(
-                "UPDATE sessions SET last_seen_at = $1
-                WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)",
-            )
-            .bind(stored(*last))
-            .bind(session.to_string())
-            .bind(stored(*last))
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await
 }
 
 #[cfg(test)]
@@ -135,7 +128,7 @@ mod tests {
     #[test]
     fn uses_are_written_a_twentieth_apart_and_a_bounded_number_at_once() {
         let sessions = SeenSessions::default();
-        let seen: Vec<_> = (0..BATCH_MAX + 1)
+        let seen: Vec<_> = (0..WRITTEN_MAX + 1)
             .map(|n| sessions.of(&n.to_string().into(), START, IDLE))
             .collect();
         assert!(sessions.take_due().is_empty());
@@ -146,7 +139,38 @@ mod tests {
         for session in &seen {
             session.note(START + Duration::from_secs(30));
         }
-        assert_eq!(sessions.take_due().len(), BATCH_MAX);
+        assert_eq!(sessions.take_due().len(), WRITTEN_MAX);
+    }
+
+    #[tokio::test]
+    async fn every_use_is_written_though_more_are_due_than_one_step_writes() {
+        const SESSIONS: usize = 3 * WRITTEN_MAX;
+        let dir = tempfile::tempdir().unwrap();
+        let db = Database::new("sqlite::memory:", dir.path()).unwrap();
+        db.prepare().await.unwrap();
+        db.set_reachable(true);
+        let user = "INSERT INTO users (id, name, name_folded, password_hash, created_at)
+            VALUES ('ann', 'ann', 'ann', '', 0)";
+        db.run(|| db.sql(user)).await.unwrap();
+        let sessions = SeenSessions::default();
+        let mut held = Vec::new();
+        for number in 0..SESSIONS {
+            let id = number.to_string();
+            let row = "INSERT INTO sessions (id, token_hash, user_id, created_at, expires_at)
+                VALUES ($1, $2, 'ann', 0, 0)";
+            let insert = || db.sql(row).bind(id.clone()).bind(id.clone());
+            db.run(insert).await.unwrap();
+            held.push(sessions.of(&id.as_str().into(), START, IDLE));
+        }
+        // All of them are used all the time, so all are due again with each step.
+        for step in 1..=3 {
+            for seen in &held {
+                seen.note(START + step * IDLE);
+            }
+            sessions.write(&db).await.unwrap();
+        }
+        let rows = db.sql("SELECT id FROM sessions WHERE last_seen_at IS NULL");
+        assert_eq!(rows.fetch_all(db.pool()).await.unwrap().len(), 0);
     }
 
     #[test]

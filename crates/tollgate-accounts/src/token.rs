@@ -58,6 +58,8 @@ pub(crate) enum Bearer {
         user: UserId,
         token: TokenId,
         expires_at: Micros,
+        /// The key of ours that has signed it.
+        kid: String,
     },
     Foreign(Box<Foreigner>),
 }
@@ -208,6 +210,18 @@ impl Tokens {
         self.issuers.iter().find(|issuer| issuer.is(&said.iss))
     }
 
+    /// Whether what this key of ours has signed is still to be believed.
+    pub(crate) fn verifies(&self, kid: &str, now: Micros) -> bool {
+        let keys = self.keys();
+        let mut keys = keys.iter();
+        keys.any(|one| one.key.kid == kid && !self.has_ended(one, now))
+    }
+
+    /// A key that was replaced outlives the tokens that it has signed, and ends.
+    fn has_ended(&self, key: &Verifying, now: Micros) -> bool {
+        key.replaced_at.is_some_and(|since| since + self.ttl <= now)
+    }
+
     fn verify_own(&self, token: &str, header: &Header, now: Micros) -> Option<Bearer> {
         let keys = self.keys();
         let key = match &header.kid {
@@ -215,7 +229,7 @@ impl Tokens {
             // Versions before rotation named no key.
             None => &keys[0],
         };
-        if key.replaced_at.is_some_and(|since| since + self.ttl <= now) {
+        if self.has_ended(key, now) {
             return None;
         }
         let mut validation = Validation::new(key.key.algorithm.jwa());
@@ -233,6 +247,7 @@ impl Tokens {
                 user: claims.sub.into(),
                 token,
                 expires_at,
+                kid: key.key.kid.clone(),
             }),
             None if claims.sub.starts_with(GUEST_PREFIX) => Some(Bearer::Guest {
                 subject: claims.sub.into(),
@@ -250,9 +265,7 @@ impl Tokens {
             keys: Vec<&'k Jwk>,
         }
         let keys = self.keys();
-        let verifying = keys
-            .iter()
-            .filter(|one| one.replaced_at.is_none_or(|since| now < since + self.ttl));
+        let verifying = keys.iter().filter(|one| !self.has_ended(one, now));
         let keys = verifying.filter_map(|one| one.key.public()).collect();
         serde_json::to_string(&Set { keys }).expect("keys are text")
     }

@@ -44,11 +44,17 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0003_sessions.sql"),
             Self::MySql => include_str!("mysql/0003_sessions.sql"),
         };
+        let prune = match self {
+            Self::Sqlite => include_str!("sqlite/0005_prune.sql"),
+            Self::Postgres => include_str!("postgres/0005_prune.sql"),
+            Self::MySql => include_str!("mysql/0005_prune.sql"),
+        };
         Migrator::with_migrations(vec![
             migration(1, "init", init),
             migration(2, "plans", plans),
             migration(3, "sessions", sessions),
             migration(4, "usage", usage),
+            migration(5, "prune", prune),
         ])
     }
 
@@ -137,6 +143,18 @@ impl Dialect {
         match self {
             Self::Sqlite => None,
             Self::Postgres | Self::MySql => Some("SELECT id FROM changes_lock FOR UPDATE"),
+        }
+    }
+
+    /// Deletes so many rows that match, or fewer. PostgreSQL: a row that is changed meanwhile has moved, and stays.
+    pub(super) fn delete_some(self, table: &str, condition: &str, rows: u64) -> String {
+        let some = format!("FROM {table} WHERE {condition} LIMIT {rows}");
+        match self {
+            Self::Sqlite => format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid {some})"),
+            Self::Postgres => {
+                format!("DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid {some}))")
+            }
+            Self::MySql => format!("DELETE {some}"),
         }
     }
 

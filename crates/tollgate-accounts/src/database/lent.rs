@@ -16,7 +16,7 @@ use sqlx::{Any, AnyConnection, Either, Execute, Executor, SqlStr};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::pool::Kind;
+use super::location::Kind;
 
 /// How long one statement may take; longer than any wait for a lock.
 const STATEMENT_MAX: Duration = Duration::from_secs(10);
@@ -147,21 +147,30 @@ impl Drop for Lent {
         }
         let (kind, undo) = (self.kind, self.is_in_transaction);
         let give_back = async move {
-            // SQLite may have undone it by itself, and says so. What is in memory would be gone with its connection.
-            let undone = !undo || connection.execute("ROLLBACK").await.is_ok();
-            if undone || kind == Kind::Memory {
-                connection.return_to_pool().await;
-            } else {
+            let undone = match (undo, kind) {
+                (false, _) => true,
+                (true, Kind::Server) => {
+                    let undoing = connection.execute("ROLLBACK");
+                    in_time(GIVE_BACK_MAX, undoing).await.is_ok()
+                }
+                // A file answers in the end. SQLite may have undone it by itself, and says so.
+                (true, Kind::Memory | Kind::File) => connection.execute("ROLLBACK").await.is_ok(),
+            };
+            // What is in memory would be gone with its connection.
+            if !undone && kind != Kind::Memory {
+                // Not dropped as it is: the pool would ask it whether it is still one, and wait without an end.
                 drop(connection.detach());
+                return;
+            }
+            let returned = connection.return_to_pool();
+            match kind {
+                Kind::Server => drop(timeout(GIVE_BACK_MAX, returned).await),
+                Kind::Memory | Kind::File => returned.await,
             }
         };
         // At the end of the process there is no runtime any more, and the connection is just closed.
         if let Ok(runtime) = Handle::try_current() {
-            match kind {
-                Kind::Server => drop(runtime.spawn(timeout(GIVE_BACK_MAX, give_back))),
-                // A file answers in the end.
-                Kind::Memory | Kind::File => drop(runtime.spawn(give_back)),
-            }
+            drop(runtime.spawn(give_back));
         }
     }
 }

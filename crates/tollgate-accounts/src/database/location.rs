@@ -20,6 +20,15 @@ pub(super) enum Location {
     Server(Dialect, Secret),
 }
 
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Gone with its one connection.
+    Memory,
+    File,
+    Server,
+}
+
 impl Location {
     pub(super) fn parse(url: &str, data_dir: &Path) -> Result<Self, OpenError> {
         let refused = |reason| {
@@ -60,8 +69,12 @@ impl Location {
         }
     }
 
-    pub(super) fn is_memory(&self) -> bool {
-        *self == Self::SqliteMemory
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::SqliteMemory => Kind::Memory,
+            Self::SqliteFile(_) => Kind::File,
+            Self::Server(..) => Kind::Server,
+        }
     }
 
     /// Makes a missing file, empty and for its owner only; SQLite gives its side files the same mode.

@@ -12,9 +12,10 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Either, Execute, Executor, 
 use tokio::time::timeout;
 
 use super::lent::{BoxFuture, Lent, in_time};
-use super::location::Location;
+use super::location::{Kind, Location};
+use crate::away::Closed;
 
-/// How many statements run at the same time.
+/// How many statements run at the same time, beside the reading of changes, which has a connection of its own.
 const CONNECTIONS_MAX: u32 = 8;
 
 /// How long a caller waits for a connection before the database counts as unavailable.
@@ -32,39 +33,31 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Pool {
     pool: AnyPool,
     kind: Kind,
-    /// Shared by all clones; `None` for the one who finds out whether it may be opened.
+    /// Shared by all clones; `None` for the one who finds out whether it may be opened, and has its own connection.
     gate: Option<Arc<AtomicBool>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Gone with its one connection.
-    Memory,
-    File,
-    Server,
 }
 
 impl Pool {
     /// Connects to nothing yet, and is closed to everybody until [`set_open`](Self::set_open).
     pub(super) fn new(location: &Location) -> sqlx::Result<Self> {
-        let kind = match location {
-            Location::SqliteMemory => Kind::Memory,
-            Location::SqliteFile(_) => Kind::File,
-            Location::Server(..) => Kind::Server,
-        };
-        let on_connect = location.dialect().on_connect();
-        let pool = options_of(kind)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    connection.execute(on_connect).await?;
-                    Ok(())
-                })
-            })
-            .connect_lazy_with(location.options()?.disable_statement_logging());
+        let kind = location.kind();
         Ok(Self {
-            pool,
+            pool: lazy(location, options_of(kind))?,
             kind,
             gate: Some(Arc::default()),
+        })
+    }
+
+    /// One connection more, to which no gate leads. What is in memory has no other than its one.
+    pub(super) fn probe(&self, location: &Location) -> sqlx::Result<Self> {
+        let pool = match self.kind {
+            Kind::Memory => self.pool.clone(),
+            Kind::File | Kind::Server => lazy(location, options_of(self.kind).max_connections(1))?,
+        };
+        Ok(Self {
+            pool,
+            kind: self.kind,
+            gate: None,
         })
     }
 
@@ -74,18 +67,6 @@ impl Pool {
         if let Some(gate) = &self.gate {
             gate.store(open, Ordering::Release);
         }
-    }
-
-    /// The same connections, whether the gate is open or not.
-    pub(super) fn without_gate(&self) -> Self {
-        Self {
-            gate: None,
-            ..self.clone()
-        }
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
     }
 
     pub(super) fn sqlx(&self) -> &AnyPool {
@@ -100,10 +81,17 @@ impl Pool {
     pub(super) async fn lend(&self) -> sqlx::Result<Lent> {
         let is_open = |gate: &Arc<AtomicBool>| gate.load(Ordering::Acquire);
         if !self.gate.as_ref().is_none_or(is_open) {
-            let away = "it could not be reached when it was last tried";
-            return Err(io::Error::new(io::ErrorKind::NotConnected, away).into());
+            return Err(io::Error::new(io::ErrorKind::NotConnected, Closed).into());
         }
-        Ok(Lent::new(self.pool.acquire().await?, self.kind))
+        match self.pool.acquire().await {
+            Ok(connection) => Ok(Lent::new(connection, self.kind)),
+            // Nobody else can have taken the one connection, so the server has not let us in.
+            Err(sqlx::Error::PoolTimedOut) if self.gate.is_none() => {
+                let late = "no connection came about in time";
+                Err(io::Error::new(io::ErrorKind::TimedOut, late).into())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -141,6 +129,17 @@ impl<'p> Executor<'p> for &'p Pool {
     {
         Box::pin(async move { self.lend().await?.prepare_with(sql, parameters).await })
     }
+}
+
+fn lazy(location: &Location, options: AnyPoolOptions) -> sqlx::Result<AnyPool> {
+    let on_connect = location.dialect().on_connect();
+    let options = options.after_connect(move |connection, _| {
+        Box::pin(async move {
+            connection.execute(on_connect).await?;
+            Ok(())
+        })
+    });
+    Ok(options.connect_lazy_with(location.options()?.disable_statement_logging()))
 }
 
 fn options_of(kind: Kind) -> AnyPoolOptions {

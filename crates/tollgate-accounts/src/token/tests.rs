@@ -94,6 +94,7 @@ fn a_session_token_never_outlives_its_session() {
         user,
         token: read_token(token.token.expose()).unwrap().0,
         expires_at: end,
+        kid: decode_header(token.token.expose()).unwrap().kid.unwrap(),
     };
     assert_eq!(tokens().verify(token.token.expose(), NOW), Some(expected));
     assert_eq!(tokens().verify(token.token.expose(), end), None);

@@ -3,28 +3,18 @@
 use std::error::Error;
 use std::time::Duration;
 
-use sqlx::Any;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
 use tokio::time::{MissedTickBehavior, interval};
-use tollgate::Clock;
 
 use super::batch::Batch;
 use super::counts::UsageCounts;
 use super::{Step, Usage};
-use crate::database::{Tx, Upsert, is_conflict, stored};
+use crate::database::{Latest, Statement, Tx, Upsert, is_conflict, portions, stored};
 use crate::error::Unavailable;
 
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
-/// How many writings there are from one look for what is old to the next.
-const PRUNE_EVERY: u32 = 60;
-
 /// How often rows are written that another process was in the way of.
 const ATTEMPTS: usize = 3;
-
-/// How many rows one statement writes: few sizes, so that the prepared statements are used again and again.
-const ROWS_AT_ONCE: [usize; 3] = [64, 8, 1];
 
 /// The columns that tell one row of usage from the others.
 const KEYS: &[&str] = &["key_id", "user_id", "route", "bucket_start"];
@@ -61,7 +51,10 @@ const DENIALS: Upsert = Upsert {
     largest: &[],
 };
 
-type Statement = Query<'static, Any, AnyArguments>;
+const LAST_USE: Latest = Latest {
+    table: "api_keys",
+    column: "last_used_at",
+};
 
 impl Usage {
     /// Writes all that waits, in one transaction. What cannot be written waits for the next time.
@@ -83,16 +76,13 @@ impl Usage {
         Ok(())
     }
 
-    pub(crate) async fn write_every_second(&self, clock: &dyn Clock) {
+    pub(crate) async fn write_every_second(&self) {
         let mut ticks = interval(WRITE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
-        for written in 0_u32.. {
+        loop {
             ticks.tick().await;
-            let mut result = self.flush().await;
-            if result.is_ok() && written.is_multiple_of(PRUNE_EVERY) {
-                result = self.prune(clock.now()).await;
-            }
+            let result = self.flush().await;
             match &result {
                 Err(error) if !failing => {
                     tracing::warn!(error = error as &dyn Error, "cannot write usage")
@@ -166,13 +156,7 @@ impl Batch<'_> {
     async fn write_last_use(&self, transaction: &mut Tx) -> sqlx::Result<()> {
         let rows: Vec<_> = self.last_use().into_iter().collect();
         for rows in portions(&rows) {
-            let mut statement = self.usage.db.own_sql(self.last_use_statement(rows.len()));
-            for (key, last) in rows {
-                statement = statement.bind(key.to_string()).bind(stored(*last));
-            }
-            for (key, _) in rows {
-                statement = statement.bind(key.to_string());
-            }
+            let statement = LAST_USE.query(self.usage.db.dialect(), rows);
             statement.execute(&mut **transaction).await?;
         }
         Ok(())
@@ -181,19 +165,6 @@ impl Batch<'_> {
     fn upsert(&self, table: &Upsert, rows: usize) -> Statement {
         let db = &self.usage.db;
         db.own_sql(table.statement(db.dialect(), rows))
-    }
-
-    fn last_use_statement(&self, rows: usize) -> String {
-        let dialect = self.usage.db.dialect();
-        let (number, integer) = (|number| dialect.parameter(number), dialect.integer());
-        let case = |row| {
-            let (key, last) = (number(2 * row + 1), number(2 * row + 2));
-            format!("WHEN {key} THEN CAST({last} AS {integer})")
-        };
-        let cases: Vec<String> = (0..rows).map(case).collect();
-        let keys: Vec<String> = (0..rows).map(|row| number(2 * rows + row + 1)).collect();
-        let (cases, keys) = (cases.join(" "), keys.join(", "));
-        format!("UPDATE api_keys SET last_used_at = CASE id {cases} END WHERE id IN ({keys})")
     }
 }
 
@@ -216,27 +187,9 @@ fn values(counts: &UsageCounts) -> [u64; 12] {
     ]
 }
 
-/// The rows in portions of few sizes.
-fn portions<Row>(mut rows: &[Row]) -> impl Iterator<Item = &[Row]> {
-    std::iter::from_fn(move || {
-        let size = ROWS_AT_ONCE.into_iter().find(|size| *size <= rows.len())?;
-        let (portion, rest) = rows.split_at(size);
-        rows = rest;
-        Some(portion)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_row_is_in_one_portion_and_portions_have_few_sizes() {
-        let rows: Vec<usize> = (0..139).collect();
-        let sizes: Vec<usize> = portions(&rows).map(<[_]>::len).collect();
-        assert_eq!(sizes, [64, 64, 8, 1, 1, 1]);
-        assert_eq!(portions(&rows).collect::<Vec<_>>().concat(), rows);
-    }
 
     #[test]
     fn there_is_a_value_for_each_column() {

@@ -134,6 +134,6 @@ async fn the_log_is_read_in_pages_and_what_is_older_than_a_year_is_deleted() {
     assert_eq!(second, ["plan:p2", "plan:p1"]);
     assert_eq!(page(last, usize::MAX).await.0, ["plan:p0"]);
     // The first two are 500 and 400 days old.
-    fixture.accounts.poll_changes().await.unwrap();
+    fixture.accounts.tidy().await.unwrap();
     assert_eq!(page(None, 10).await.0, ["plan:p4", "plan:p3", "plan:p2"]);
 }

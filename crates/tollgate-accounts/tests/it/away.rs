@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
 use tollgate::{ManualClock, Micros};
 use tollgate_accounts::{
     Accounts, Credential, Lookup, OpenError, Outcome, Settings, SignUpError, UsageEvent,
@@ -11,6 +10,7 @@ use tollgate_accounts::{
 use tollgate_testkit::relay::Relay;
 
 use super::fixture::{Fixture, PASSWORD, Place, identify};
+use super::server::wait_for_waiters;
 
 /// A way to the server of a place, that can be cut.
 fn way_to(place: &Place) -> (Relay, Settings) {
@@ -56,7 +56,8 @@ async fn a_server_that_is_away_at_the_start_is_waited_for_and_found_without_a_re
     relay.heal();
     // Nobody gets to it before its tables are up to date and the place in its changes is known.
     let early = accounts.list_users().await;
-    assert!(early.unwrap_err().is_away());
+    let early = early.unwrap_err();
+    assert!(early.is_away() && early.is_announced(), "{early:?}");
     accounts.poll_changes().await.unwrap();
     assert_eq!(accounts.away_for(), None);
     assert_eq!(accounts.unread_for(), Duration::ZERO);
@@ -168,24 +169,7 @@ async fn statements_on_their_way_to_a_server_that_falls_silent_end_and_their_con
     });
     let waiting: Vec<_> = waiting.collect();
     // Each has connected and sent its statement when the server has them all waiting for the lock.
-    let locked = match super::ENGINE {
-        Some(tollgate_testkit::database::Engine::Postgres) => {
-            "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        }
-        _ => {
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%changes_lock FOR UPDATE%'
-                AND id <> CONNECTION_ID() AND db = DATABASE()"
-        }
-    };
-    loop {
-        let row = sqlx::query(AssertSqlSafe(locked.to_owned()));
-        let row = row.fetch_one(&pool).await.unwrap();
-        if sqlx::Row::get::<i64, _>(&row, 0) == 8 {
-            break;
-        }
-        assert!(!waiting.iter().any(|task| task.is_finished()));
-        tokio::task::yield_now().await;
-    }
+    wait_for_waiters(&pool, 8).await;
     assert!(relay.carried() > before);
     relay.freeze();
     elsewhere.rollback().await.unwrap();

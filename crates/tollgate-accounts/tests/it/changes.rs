@@ -109,13 +109,13 @@ async fn old_changes_and_expired_sessions_are_deleted() {
         let row = sqlx::query(sql).fetch_one(&pool).await.unwrap();
         (row.get::<i64, _>("changes"), row.get::<i64, _>("sessions"))
     };
-    fixture.accounts.poll_changes().await.unwrap();
+    fixture.accounts.tidy().await.unwrap();
     assert_eq!(rows().await, (2, 1));
     fixture.advance_secs(3601);
-    fixture.accounts.poll_changes().await.unwrap();
+    fixture.accounts.tidy().await.unwrap();
     assert_eq!(rows().await, (0, 1));
     fixture.advance_secs(23 * 3600);
-    fixture.accounts.poll_changes().await.unwrap();
+    fixture.accounts.tidy().await.unwrap();
     assert_eq!(rows().await, (0, 0));
 }
 

@@ -93,6 +93,7 @@ impl Place {
                 texts.extend(columns.filter_map(text).map(|text| text + "\n"));
             }
         }
+        pool.close().await;
         texts
     }
 }

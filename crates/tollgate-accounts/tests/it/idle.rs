@@ -72,7 +72,7 @@ async fn a_later_use_on_another_node_counts_before_an_end_is_believed() {
     identify(&there, cookie(&log_in)).await.unwrap();
     fixture.advance_secs(IDLE_S - 1);
     identify(&there, cookie(&log_in)).await.unwrap();
-    there.poll_changes().await.unwrap();
+    there.tidy().await.unwrap();
     fixture.advance_secs(IDLE_S - 1);
     let known = lookup(&here, &fixture, &log_in);
     assert!(matches!(known, Lookup::Ask(_)), "the row is read again");
@@ -94,15 +94,36 @@ async fn a_use_costs_one_write_in_a_while_and_none_of_an_earlier_use_comes_after
     identify(&there, cookie(&log_in)).await.unwrap();
     fixture.advance_secs(20);
     identify(&here, cookie(&log_in)).await.unwrap();
-    here.poll_changes().await.unwrap();
+    here.tidy().await.unwrap();
     assert_eq!(last_seen().await, start, "not yet");
     fixture.advance_secs(20);
     identify(&here, cookie(&log_in)).await.unwrap();
     fixture.advance_secs(20);
     identify(&there, cookie(&log_in)).await.unwrap();
-    there.poll_changes().await.unwrap();
-    here.poll_changes().await.unwrap();
+    there.tidy().await.unwrap();
+    here.tidy().await.unwrap();
     assert_eq!(last_seen().await, fixture.now().0);
+}
+
+#[tokio::test]
+async fn each_of_many_uses_is_written_with_its_own_instant() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let accounts = process(&fixture).await;
+    let mut expected = Vec::new();
+    for _ in 0..10 {
+        let log_in = fixture.log_in().await;
+        identify(&accounts, cookie(&log_in)).await.unwrap();
+        fixture.advance_secs(IDLE_S / 20);
+        identify(&accounts, cookie(&log_in)).await.unwrap();
+        expected.push((log_in.session.to_string(), fixture.now().0));
+    }
+    expected.sort();
+    accounts.tidy().await.unwrap();
+    let pool = fixture.place.pool().await;
+    let sql = "SELECT id, last_seen_at FROM sessions ORDER BY id";
+    let rows = sqlx::query(sql).fetch_all(&pool).await.unwrap();
+    let row = |row: &sqlx::any::AnyRow| (row.get("id"), row.get::<i64, _>("last_seen_at") as u64);
+    assert_eq!(rows.iter().map(row).collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
@@ -129,7 +150,7 @@ async fn rows_of_idle_sessions_are_deleted() {
     fixture.log_in().await;
     fixture.advance_secs(2 * IDLE_S);
     let kept = fixture.log_in().await;
-    accounts.poll_changes().await.unwrap();
+    accounts.tidy().await.unwrap();
     let pool = fixture.place.pool().await;
     let rows = sqlx::query("SELECT id FROM sessions").fetch_all(&pool);
     let ids: Vec<String> = rows

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AnyPool, AssertSqlSafe, Row};
 use tollgate::{ManualClock, Micros};
 use tollgate_accounts::{Accounts, Credential, KeyError, NewKey, OpenError, Outcome, UsageEvent};
 use tollgate_testkit::database::{Engine, PASSWORD};
@@ -87,6 +87,65 @@ async fn what_waits_for_a_lock_in_vain_is_unavailable_and_nothing_of_it_happened
     let revoked = fixture.accounts.revoke_key(None, &keys[0].id).await;
     revoked.unwrap();
     assert_eq!(fixture.believed(&keys), 0);
+}
+
+/// Waits until so many statements wait for the lock of changes.
+pub(crate) async fn wait_for_waiters(pool: &AnyPool, expected: i64) {
+    let waiting = said(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%changes_lock FOR UPDATE%'
+            AND id <> CONNECTION_ID() AND db = DATABASE()",
+    );
+    let waiters = async || {
+        let row = sqlx::query(AssertSqlSafe(waiting.to_owned())).fetch_one(pool);
+        row.await.unwrap().get::<i64, _>(0)
+    };
+    while waiters().await != expected {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn changes_are_heard_while_every_connection_waits_for_a_lock_and_the_server_is_not_away() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let keys = fixture.known_keys(8).await;
+    let pool = fixture.place.pool().await;
+    let mut elsewhere = pool.begin().await.unwrap();
+    let lock = "SELECT id FROM changes_lock FOR UPDATE";
+    sqlx::query(lock).execute(&mut *elsewhere).await.unwrap();
+    let waiting = keys.iter().map(|key| {
+        let (accounts, id) = (fixture.accounts.clone(), key.id.clone());
+        tokio::spawn(async move { accounts.revoke_key(None, &id).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    wait_for_waiters(&pool, 8).await;
+    fixture.accounts.poll_changes().await.unwrap();
+    assert_eq!(fixture.accounts.away_for(), None);
+    for task in waiting {
+        let Err(KeyError::Unavailable(error)) = task.await.unwrap() else {
+            panic!("the lock was held");
+        };
+        assert!(!error.is_away() && !error.is_announced(), "{error:?}");
+    }
+    elsewhere.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_past_is_deleted_while_others_change_accounts() {
+    let (fixture, _) = Fixture::with_ann().await;
+    fixture.log_in().await;
+    fixture.advance_secs(25 * 3600);
+    let pool = fixture.place.pool().await;
+    let mut elsewhere = pool.begin().await.unwrap();
+    let lock = "SELECT id FROM changes_lock FOR UPDATE";
+    sqlx::query(lock).execute(&mut *elsewhere).await.unwrap();
+    fixture.accounts.tidy().await.unwrap();
+    for table in ["sessions", "changes"] {
+        let rows = format!("SELECT COUNT(*) FROM {table}");
+        let row = sqlx::query(AssertSqlSafe(rows)).fetch_one(&pool);
+        assert_eq!(row.await.unwrap().get::<i64, _>(0), 0, "{table}");
+    }
+    elsewhere.rollback().await.unwrap();
 }
 
 #[tokio::test]

@@ -76,10 +76,10 @@ async fn the_deny_list_forgets_a_token_when_it_has_expired() {
         row.await.unwrap().get::<i64, _>("n")
     };
     fixture.advance_secs(119);
-    fixture.accounts.poll_changes().await.unwrap();
+    fixture.accounts.tidy().await.unwrap();
     assert_eq!(rows().await, 1);
     fixture.advance_secs(60);
-    fixture.accounts.poll_changes().await.unwrap();
+    fixture.accounts.tidy().await.unwrap();
     assert_eq!(rows().await, 0);
 }
 

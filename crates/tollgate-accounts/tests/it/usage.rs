@@ -553,11 +553,15 @@ async fn usage_from_before_there_were_hours_and_days_is_in_them() {
         "DROP TABLE usage_days",
         "DROP TABLE usage_denials",
     ];
-    let usage = match ENGINE {
-        Some(Engine::MariaDb) => "DROP INDEX usage_by_time ON \"usage\"",
-        _ => "DROP INDEX usage_by_time",
+    let indexes = match ENGINE {
+        Some(Engine::MariaDb) => [
+            "DROP INDEX usage_by_time ON \"usage\"",
+            "DROP INDEX sessions_by_use ON sessions",
+        ],
+        _ => ["DROP INDEX usage_by_time", "DROP INDEX sessions_by_use"],
     };
-    statements.extend([usage, "DELETE FROM _sqlx_migrations WHERE version >= 4"]);
+    statements.extend(indexes);
+    statements.extend(["DELETE FROM _sqlx_migrations WHERE version >= 4"]);
     for statement in statements {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }

@@ -26,6 +26,7 @@ mod testing;
 pub(crate) mod time;
 mod token;
 mod turns;
+mod unreachable;
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ use axum::Router;
 use bytes::Bytes;
 use http::{Method, Response};
 use tollgate::{Clock, MemoryStore, Micros, PolicyError};
-use tollgate_accounts::{Accounts, Actor, Identity, Unavailable};
+use tollgate_accounts::{Accounts, Actor, Identity};
 use tollgate_gateway::builtin::{BuiltinCall, Content};
 use tollgate_gateway::page::{Links, Site};
 use tollgate_gateway::refusal::Refusal;
@@ -43,6 +44,7 @@ use crate::monitor::Monitor;
 use protect::Protection;
 pub(crate) use time::rfc3339;
 use turns::Turns;
+pub(crate) use unreachable::unreachable;
 
 /// What the parts of the gateway answer from.
 pub(crate) struct Builtins {
@@ -157,18 +159,6 @@ fn account(call: &BuiltinCall) -> Result<&Identity, Refusal> {
         .as_deref()
         .filter(|who| who.has_account());
     account.ok_or_else(Refusal::no_credentials)
-}
-
-/// The client only learns that trying again may help. A database that is away is logged once for all, by those who follow
-/// its changes; what else it does not do is logged here.
-pub(crate) fn unreachable(error: &Unavailable) -> Refusal {
-    if !error.is_away() {
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "the accounts database does not do what it should"
-        );
-    }
-    Refusal::unavailable("Accounts cannot be reached at the moment.")
 }
 
 /// Too many passwords are being hashed.

@@ -32,7 +32,7 @@ pub(super) fn builtins(
     Ok(Arc::new(builtins.with_monitor(Arc::clone(monitor))))
 }
 
-/// Starts answering calls, following changes that others make, and writing usage. `management` is what administrators
+/// Starts answering calls, following changes that others make, keeping house, and writing usage. `management` is what administrators
 /// see and change.
 pub(super) fn start(
     builtins: Arc<Builtins>,
@@ -46,8 +46,9 @@ pub(super) fn start(
         accounts.clone(),
         waiting,
     ));
-    let (following, writing) = (accounts.clone(), accounts.clone());
+    let (following, tidying, writing) = (accounts.clone(), accounts.clone(), accounts.clone());
     tokio::spawn(async move { following.follow_changes().await });
+    tokio::spawn(async move { tidying.housekeep().await });
     tokio::spawn(async move { writing.write_usage().await });
 }
 

@@ -1,0 +1,136 @@
+//! Keeping house, beside the reading of changes, so that no news waits for it: when sessions were last used is written
+//! every second, and what is past is deleted every minute.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tollgate::Micros;
+
+use crate::accounts::Accounts;
+use crate::error::Unavailable;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How often what is past is deleted. Where one time was not enough, the next follows after a second.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long changes are kept: longer than anybody may believe what it knows without reading them, which is half an hour
+/// at most ([`Settings::offline_ttl`](crate::Settings::offline_ttl)).
+const CHANGES_KEPT: Duration = Duration::from_secs(3600);
+
+/// What is to be done, and when it was.
+pub(crate) struct House {
+    pruned_at: Micros,
+    seen: Chore,
+    accounts: Chore,
+    usage: Chore,
+}
+
+impl Default for House {
+    fn default() -> Self {
+        Self {
+            pruned_at: Micros(0),
+            seen: Chore::new("the last use of sessions cannot be written"),
+            accounts: Chore::new("old changes and sessions cannot be deleted"),
+            usage: Chore::new("old usage cannot be deleted"),
+        }
+    }
+}
+
+impl Accounts {
+    /// Keeps house every second, for ever, but for the time when the database is away; the caller spawns it beside
+    /// [`follow_changes`](Self::follow_changes).
+    pub async fn housekeep(&self) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if self.away_for().is_none() {
+                let _ = self.tidy().await;
+            }
+        }
+    }
+
+    /// One step of [`housekeep`](Self::housekeep): a bounded amount of work. What fails is tried again with a later one,
+    /// and the log says so once.
+    ///
+    /// # Errors
+    /// The first of those that kept something from being done; the rest was done.
+    pub async fn tidy(&self) -> Result<(), Unavailable> {
+        let inner = self.inner();
+        let mut house = inner.house.lock().await;
+        let now = inner.clock.now();
+        let written = inner.seen.write(&inner.db).await;
+        let mut done = house.seen.note(written.map_err(Unavailable::from));
+        if now.since(house.pruned_at) >= PRUNE_EVERY {
+            let accounts = self.prune(now).await.map_err(Unavailable::from);
+            let usage = self.usage().prune(now).await;
+            if ![&accounts, &usage]
+                .iter()
+                .any(|more| matches!(more, Ok(true)))
+            {
+                house.pruned_at = now;
+            }
+            done = done.and(house.accounts.note(accounts.map(drop)));
+            done = done.and(house.usage.note(usage.map(drop)));
+        }
+        done
+    }
+
+    /// Deletes what nobody needs any more, up to a bound of work; true when there may be more. No change is written, and
+    /// none of it is believed any more, so nobody has to be kept from changing accounts meanwhile.
+    async fn prune(&self, now: Micros) -> sqlx::Result<bool> {
+        let inner = self.inner();
+        inner.directory.denied().forget_expired(now);
+        let before = |ago| Micros(now.0.saturating_sub(micros(ago)));
+        let mut past = vec![
+            ("sessions", "expires_at <=", now),
+            ("revoked_tokens", "expires_at <=", now),
+            ("changes", "at <", before(CHANGES_KEPT)),
+            ("audit", "at <", before(inner.settings.audit_kept)),
+        ];
+        if let Some(idle_ttl) = inner.settings.session_idle_ttl {
+            // Twice as long, in case that a use is not written yet.
+            let idle_since = before(2 * idle_ttl);
+            past.push(("sessions", "last_seen_at <=", idle_since));
+            let never_used = "last_seen_at IS NULL AND created_at <=";
+            past.push(("sessions", never_used, idle_since));
+        }
+        let mut more = false;
+        for (table, condition, instant) in past {
+            more |= inner.db.delete_past(table, condition, instant).await?;
+        }
+        Ok(more)
+    }
+}
+
+/// Something to be done again and again, whose failing is said once.
+struct Chore {
+    failing_says: &'static str,
+    is_failing: bool,
+}
+
+impl Chore {
+    fn new(failing_says: &'static str) -> Self {
+        Self {
+            failing_says,
+            is_failing: false,
+        }
+    }
+
+    fn note(&mut self, done: Result<(), Unavailable>) -> Result<(), Unavailable> {
+        match &done {
+            Err(error) if !self.is_failing => {
+                tracing::warn!(error = error as &dyn Error, "{}", self.failing_says);
+            }
+            _ => {}
+        }
+        self.is_failing = done.is_err();
+        done
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
