@@ -40,3 +40,29 @@ impl AsRef<[u8]> for CompositeKey {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_other_parts_are_other_keys() {
+        let lists: [&[&[u8]]; 8] = [
+            &[],
+            &[b""],
+            &[b"", b""],
+            &[b"abc"],
+            &[b"ab", b"c"],
+            &[b"a", b"bc"],
+            &[b"abc", b""],
+            &[b"", b"abc"],
+        ];
+        let key = |parts: &&[&[u8]]| {
+            let mut key = CompositeKey::new();
+            parts.iter().for_each(|part| key.push(part));
+            key.as_ref().to_vec()
+        };
+        let keys: std::collections::HashSet<_> = lists.iter().map(key).collect();
+        assert_eq!(keys.len(), lists.len());
+    }
+}

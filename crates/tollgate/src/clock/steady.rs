@@ -139,16 +139,18 @@ mod tests {
         const EXACT: u64 = (1 << PLACES) / 3;
         for slept in [2_000_000, 3_600_000_000] {
             let (mut began, mut rate) = (None, 0);
-            // Three ticks a microsecond, but for the time at 500 ms in which the counter stood still.
+            // Three ticks a microsecond, nearly, but for the time at 500 ms in which the counter stood still.
             for millis in 0..1_000 {
                 let awake = 1_000 * millis;
                 let micros = if millis < 500 { awake } else { awake + slept };
-                rate = measured(&mut began, rate, 3 * awake, micros).unwrap_or(rate);
+                let ticks = 3 * awake + millis % 3;
+                rate = measured(&mut began, rate, ticks, micros).unwrap_or(rate);
                 let expected = match millis {
                     20..500 | 520.. => EXACT,
                     _ => 0,
                 };
-                assert_eq!(rate, expected, "{slept} us of sleep, {millis} ms");
+                let is_near = rate.abs_diff(expected) <= expected / AGREEMENT;
+                assert!(is_near, "{slept} us of sleep, {millis} ms: {rate}");
             }
         }
     }

@@ -165,10 +165,10 @@ impl<const CELL: usize> Table<CELL> {
         self.homes * 8 * LINE_WORDS
     }
 
-    /// A table of `homes` cache lines and what the last window needs.
+    /// A table of `homes` cache lines and what the last window needs. The last window has its home among these, so one
+    /// line is left over for the words before the first line begins.
     pub(super) fn with_homes(homes: usize) -> Self {
-        let lines = homes + Self::WINDOW_HOMES;
-        let words = zeroed((lines + 1) * LINE_WORDS);
+        let words = zeroed((homes + Self::WINDOW_HOMES) * LINE_WORDS);
         let first = words.as_ptr().align_offset(8 * LINE_WORDS);
         Table {
             first: first.min(LINE_WORDS),
@@ -369,5 +369,19 @@ mod tests {
         }
         check::<2>();
         check::<8>();
+    }
+
+    #[test]
+    fn what_is_live_does_not_give_way_to_its_like_although_nothing_counts_as_used() {
+        let table = Table::<2>::with_homes(1);
+        let claim = |key, now, units| table.claim(Fingerprint(key), now, units, |_, _| 0);
+        for key in 0..WINDOW as u64 {
+            let mut held = claim(key, 50, 1).unwrap().held;
+            held.head = head(Fingerprint(key), 1);
+            held.words[1].store(stamp(100, 0), Ordering::Relaxed);
+        }
+        assert!(claim(99, 50, 1).is_none());
+        assert!(claim(99, 50, 2).unwrap().evicted);
+        assert!(!claim(99, 100, 1).unwrap().evicted, "void");
     }
 }

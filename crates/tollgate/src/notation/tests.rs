@@ -28,6 +28,7 @@ fn every_way_of_writing_a_quota_prints_in_one_canonical_form() {
             "1000/month fixed-window calendar Europe/Berlin",
             "1000 per month calendar Europe/Berlin",
         ),
+        ("5/m calendar fixed-window", "5 per minute calendar UTC"),
         ("1 per century", "1 per century"),
         ("7 per 500 ms", "7 per 500 milliseconds"),
         ("deny", "deny"),
@@ -80,6 +81,7 @@ fn a_wrong_quota_says_where_what_and_what_was_probably_meant() {
         ),
         ("5 per minute burst 5 burst 6", 21..26, "twice"),
         ("5 per 2 days calendar", 13..21, "calendar window"),
+        ("5 per minute calendar burst 6", 13..21, "no burst"),
         ("5 per minute; DROP", 14..18, "number"),
     ];
     for (text, span, part) in cases {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::{Limiter, ManualClock, Micros, Quota, Verdict};
+use tollgate::{Limiter, ManualClock, MemoryStore, Micros, OnFull, Quota, Verdict};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -229,6 +229,16 @@ fn no_turn_is_further_ahead_than_any_of_the_quotas_takes_to_refill() {
     let (limiter, _) = limiter("1 per second; 1 per minute");
     assert!(limiter.check("ann").is_allowed());
     assert!(limiter.turn("ann", Duration::from_secs(60)).is_err());
+}
+
+#[test]
+fn a_store_that_is_closed_when_full_gives_turns_while_it_has_room() {
+    let store = MemoryStore::builder().on_full(OnFull::Closed).build();
+    let builder = Limiter::builder().quotas(Quota::per_minute(1).unwrap());
+    let limiter = builder.store(Arc::new(store)).build().unwrap();
+    let patience = Duration::from_secs(60);
+    limiter.turn("ann", patience).unwrap().take();
+    assert!(limiter.turn("ann", patience).is_ok());
 }
 
 #[test]

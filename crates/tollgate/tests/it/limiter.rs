@@ -132,12 +132,29 @@ fn a_key_beyond_the_limit_is_refused_and_not_stored() {
             reason: tollgate::Reason::KeyTooLong
         }
     ));
+    let mut decisions = Vec::new();
+    limiter.check_batch([[b'x'; 1025]; 2], &mut decisions);
+    let verdicts: Vec<_> = decisions.iter().map(Decision::verdict).collect();
+    assert_eq!(verdicts, [refused.verdict(); 2]);
     assert_eq!(limiter.store().stats(tollgate::Micros(0)).keys, 0);
+    limiter.check_batch([[b'x'; 1024]; 2], &mut decisions);
+    assert!(decisions.iter().all(Decision::is_allowed));
+}
+
+#[test]
+fn policies_are_told_in_the_order_of_every_decisions_standings() {
+    let quotas = Quota::parse_list("9 per day; 5 per hour; 7 per minute").unwrap();
+    let limiter = Limiter::builder().quotas(quotas).build().unwrap();
+    let capacities = limiter.policies().iter().map(|policy| policy.capacity());
+    let decision = limiter.check("ann");
+    let limits = decision.standings().iter().map(|one| Some(one.limit()));
+    assert!(capacities.eq(limits) && limiter.policies().len() == 3);
 }
 
 #[test]
 fn a_decision_says_whether_it_was_made_without_its_store() {
-    let decision = hourly().check("ann");
+    let decision = hourly().check_at("ann", at(7.0));
+    assert_eq!(decision.at(), at(7.0));
     assert!(!decision.is_degraded());
     let degraded = decision.clone().degraded();
     assert!(degraded.is_degraded());
@@ -152,10 +169,10 @@ fn a_limiter_that_cannot_be_meant_is_refused_when_it_is_built() {
         build(Limiter::builder().quotas(Quota::parse_list("5/m; 6/m").unwrap())),
         PolicyError::SameName("minute".into())
     );
-    assert_eq!(
-        build(Limiter::builder().named("no \"quotes\"", Quota::per_second(1).unwrap())),
-        PolicyError::Name
-    );
+    for name in ["", "no \"quotes\"", "no blanks", &"long".repeat(33)] {
+        let named = Limiter::builder().named(name, Quota::per_second(1).unwrap());
+        assert_eq!(build(named), PolicyError::Name, "{name}");
+    }
     let fine = Quota::per_second(1 << 53).unwrap().burst(1 << 53).unwrap();
     assert!(Policy::new("p", fine).is_ok());
     let prime = Quota::new(

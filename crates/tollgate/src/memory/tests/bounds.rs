@@ -96,3 +96,60 @@ fn a_log_that_ends_later_than_a_stamp_can_tell_is_live() {
         assert_eq!(store.stats(Micros::from_secs(now)).keys, 1, "{now}");
     }
 }
+
+#[test]
+fn what_is_forgotten_of_a_long_log_takes_no_memory() {
+    let (store, policy) = (small(OnFull::Open), policy("200 per hour"));
+    for now in 0..200 {
+        assert!(charge(&store, &policy, "ann", 1, 1_000_000 + now).is_allowed());
+    }
+    let entries = store.long.bytes() / size_of::<crate::algorithm::Entry>();
+    assert!((100..400).contains(&entries), "{entries}");
+    assert!(store.reset(&policy, b"ann"));
+    assert_eq!(store.long.bytes(), 0);
+}
+
+#[test]
+fn of_long_states_light_ones_give_way_to_heavy_ones() {
+    let (store, policy) = (small(OnFull::Open), policy("100000 per hour"));
+    let heavy = |key| format!("heavy-{key}");
+    for key in 0..20 {
+        assert!(charge(&store, &policy, &heavy(key), 100_000, 1_000_000).is_allowed());
+    }
+    for key in 0..20_000 {
+        let _ = charge(&store, &policy, &key.to_string(), 70_000, 1_000_001);
+    }
+    assert!(store.stats(Micros(0)).live_evictions > 0);
+    for key in 0..20 {
+        assert!(!charge(&store, &policy, &heavy(key), 1, 1_000_002).is_allowed());
+    }
+}
+
+#[test]
+fn a_block_costs_a_cell_beside_that_of_its_policy() {
+    let (store, policy) = (small(OnFull::Open), punished());
+    for key in 0..100 {
+        for cost in [5, 1] {
+            let _ = charge(&store, &policy, &key.to_string(), cost, 1_000_000);
+        }
+    }
+    let stats = store.stats(Micros::from_secs(1_000_000));
+    assert_eq!((stats.keys, stats.bytes), (200, 200 * 16));
+}
+
+/// A cell has 16 bits for the units of an entry.
+#[test]
+fn units_that_just_fit_a_cell_and_those_that_do_not_count_alike() {
+    for (cost, before) in [65_535, 65_536, 65_537]
+        .into_iter()
+        .flat_map(|cost| [(cost, 0), (cost, 1), (cost, 6)])
+    {
+        let (store, policy) = (small(OnFull::Open), policy("100000 per hour"));
+        for now in 0..before {
+            assert!(charge(&store, &policy, "ann", 1, 1_000_000 + now).is_allowed());
+        }
+        assert!(charge(&store, &policy, "ann", cost, 1_000_010).is_allowed());
+        let next = charge(&store, &policy, "ann", 1, 1_000_020);
+        assert_eq!(next.remaining(), 100_000 - cost - before - 1, "{cost}");
+    }
+}

@@ -26,14 +26,17 @@ impl tollgate::Algorithm for EveryOther {
         facts
             .fits_at
             .filter(|at| *at <= now)
-            .map(|_| State::Pair(now.0, 1))
+            .map(|_| State::Pair(now.0, !now.0))
             .ok_or(Denied {
                 fits_at: facts.fits_at,
             })
     }
     fn facts(&self, state: Option<&State>, now: Micros, _: u64) -> tollgate::algorithm::Facts {
         let until = match state {
-            Some(State::Pair(at, _)) if at + 1_000_000 > now.0 => Some(Micros(at + 1_000_000)),
+            // Both numbers are the algorithm's own.
+            Some(State::Pair(at, inverse)) if *inverse == !at && at + 1_000_000 > now.0 => {
+                Some(Micros(at + 1_000_000))
+            }
             _ => None,
         };
         tollgate::algorithm::Facts {
