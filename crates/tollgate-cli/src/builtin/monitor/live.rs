@@ -63,6 +63,13 @@ struct WindowNow {
     resets_in: Option<u64>,
 }
 
+/// A source that ends with the session, or whatever else the caller was known by.
+struct WhileKnown<S> {
+    builtins: Arc<Builtins>,
+    who: Arc<Identity>,
+    inner: S,
+}
+
 /// The events of one user.
 struct Own {
     builtins: Arc<Builtins>,
@@ -100,7 +107,8 @@ impl Builtins {
         let full = || Refusal::unavailable("Too many streams are open.");
         let place = monitor.users.take(who.user.as_str()).ok_or_else(full)?;
         if sees_everything(who) {
-            return Ok(stream(monitor, place, monitor.everything()));
+            let source = self.while_known(who, monitor.everything());
+            return Ok(stream(monitor, place, source));
         }
         let own = Own {
             builtins: Arc::clone(self),
@@ -110,17 +118,30 @@ impl Builtins {
             terms: TermsOfKeys::default(),
             events: 0,
         };
-        Ok(stream(monitor, place, own))
+        Ok(stream(monitor, place, self.while_known(who, own)))
+    }
+
+    fn while_known<S>(self: &Arc<Self>, who: &Arc<Identity>, inner: S) -> WhileKnown<S> {
+        WhileKnown {
+            builtins: Arc::clone(self),
+            who: Arc::clone(who),
+            inner,
+        }
+    }
+}
+
+impl<S: Source> Source for WhileKnown<S> {
+    async fn event(&mut self) -> Option<Bytes> {
+        if !self.who.is_good(self.builtins.now()) {
+            return None;
+        }
+        self.inner.event().await
     }
 }
 
 impl Source for Own {
-    /// Ends with the session, or whatever else the caller was known by.
     async fn event(&mut self) -> Option<Bytes> {
         let now = self.builtins.now();
-        if !self.who.is_alive() || self.who.expires_at.is_some_and(|end| end <= now) {
-            return None;
-        }
         if self.events.is_multiple_of(LOOK_EVERY) {
             let accounts = &self.builtins.accounts;
             if let Ok(keys) = accounts.list_keys(&self.who.user).await
