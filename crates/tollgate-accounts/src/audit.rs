@@ -45,6 +45,8 @@ pub(crate) enum Action {
     QuotasSet,
     QuotasUnset,
     CountersReset,
+    TokenRevoked,
+    TokenKeyRotated,
 }
 
 impl Action {
@@ -64,6 +66,8 @@ impl Action {
             Self::QuotasSet => "quotas-set",
             Self::QuotasUnset => "quotas-unset",
             Self::CountersReset => "counters-reset",
+            Self::TokenRevoked => "token-revoked",
+            Self::TokenKeyRotated => "token-key-rotated",
         }
     }
 }
@@ -124,7 +128,7 @@ pub struct AuditEntry {
     pub actor_name: Option<String>,
     /// What was done, like `quotas-set`.
     pub action: String,
-    /// What it was done to: `user:ID`, `key:ID`, `plan:NAME`, `limit:NAME`, or `everybody`.
+    /// What it was done to: `user:ID`, `key:ID`, `plan:NAME`, `limit:NAME`, `token:ID`, `token-key`, or `everybody`.
     pub subject: String,
     /// How it was before and is now. Never a secret.
     pub detail: String,
@@ -187,6 +191,22 @@ impl Accounts {
         let mut transaction = self.inner().db.begin().await?;
         let about = About::named("limit", limit);
         self.log(&mut transaction, Action::CountersReset, &about, key, now)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Logs that the key that signs the tokens of this data directory has been replaced, which needs no database: the
+    /// caller does that first, because a key that has leaked must go also while the database is away.
+    ///
+    /// # Errors
+    /// When the database does not answer; then the log lacks it.
+    pub async fn log_token_key_rotated(&self, at_once: bool) -> Result<(), Unavailable> {
+        let now = self.inner().clock.now();
+        let mut transaction = self.inner().db.begin().await?;
+        let about = About::named("token-key", "");
+        let detail = if at_once { "at once" } else { "" };
+        let action = Action::TokenKeyRotated;
+        self.log(&mut transaction, action, &about, detail, now)
             .await?;
         Ok(transaction.commit().await?)
     }

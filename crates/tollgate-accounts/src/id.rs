@@ -44,7 +44,8 @@ macro_rules! id {
 }
 
 id! {
-    /// A user: 32 hexadecimal digits for an account, `guest-` and 32 digits for the holder of a guest token.
+    /// A user: 32 hexadecimal digits for an account, `guest-` and 32 digits for the holder of a guest
+    /// token, `ext-` and 32 digits for a user of another issuer.
     UserId
 }
 
@@ -74,9 +75,31 @@ impl TokenId {
 
     /// The id in a text; `None` for what no token is known by.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        (text.len() == 32 && text.bytes().all(is_digit)).then(|| Self::from(text))
+        is_random(text).then(|| Self::from(text))
     }
+}
+
+/// What the ids of guests begin with.
+pub(crate) const GUEST_PREFIX: &str = "guest-";
+
+/// What the ids of users of other issuers begin with.
+pub(crate) const FOREIGN_PREFIX: &str = "ext-";
+
+impl UserId {
+    /// Whether it is an account's; behind the ids of guests and of users of other issuers, a prefix with 32 digits, there
+    /// is none.
+    pub fn is_account(&self) -> bool {
+        let prefixes = [GUEST_PREFIX, FOREIGN_PREFIX].into_iter();
+        let mut digits = prefixes.filter_map(|prefix| self.0.strip_prefix(prefix));
+        !digits.any(is_random)
+    }
+}
+
+fn is_random(text: &str) -> bool {
+    text.len() == 32
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl KeyId {

@@ -98,6 +98,12 @@ impl Identity {
         self.alive.is_alive()
     }
 
+    /// Whether it is still what it was found to be: nothing has ended it, it has not expired, and its session is in use as
+    /// far as is known here. For what outlives its look-up, as [`is_alive`](Self::is_alive) is.
+    pub fn is_good(&self, now: Micros) -> bool {
+        self.is_alive() && !self.has_expired(now) && !self.is_idle(now)
+    }
+
     pub(crate) fn has_expired(&self, now: Micros) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }

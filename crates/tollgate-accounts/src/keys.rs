@@ -120,6 +120,26 @@ impl Accounts {
             .collect::<sqlx::Result<_>>()?)
     }
 
+    /// One key; `None` when there is no such key.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn key(&self, key: &KeyId) -> Result<Option<KeySummary>, Unavailable> {
+        if !key.is_well_formed() {
+            return Ok(None);
+        }
+        let db = &self.inner().db;
+        let row = db
+            .sql(
+                "SELECT k.*, u.name AS user_name FROM api_keys k JOIN users u ON u.id = k.user_id
+            WHERE k.id = $1",
+            )
+            .bind(key.to_string())
+            .fetch_optional(db.pool())
+            .await?;
+        Ok(row.as_ref().map(KeySummary::read).transpose()?)
+    }
+
     /// Whose key this is; `None` when there is no such key.
     pub async fn owner_of(&self, key: &KeyId) -> Result<Option<UserId>, Unavailable> {
         if !key.is_well_formed() {

@@ -11,6 +11,7 @@ use crate::changes::Change;
 use crate::database::{Columns, Tx, stored};
 use crate::error::{Invalid, PlanError, Unavailable};
 use crate::overrides::OVERRIDES_MAX;
+use crate::users::User;
 
 /// How many plans there may be.
 pub const PLANS_MAX: usize = 1_000;
@@ -141,9 +142,14 @@ impl Accounts {
         let user = self
             .user_by_name(user)
             .await?
-            .ok_or(PlanError::NoSuchUser)?;
+            .ok_or(PlanError::NoSuchUser)?
+            .id;
         let now = inner.clock.now();
         let mut transaction = inner.db.begin_change().await?;
+        // Before the turn to change came, somebody else may have changed it.
+        let user = User::find(&mut transaction, &user)
+            .await?
+            .ok_or(PlanError::NoSuchUser)?;
         if let Some(plan) = plan
             && !exists(&mut transaction, plan).await?
         {

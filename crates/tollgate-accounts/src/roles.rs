@@ -9,6 +9,7 @@ use crate::changes::Change;
 use crate::database::{Columns, Tx};
 use crate::error::{Invalid, UserError};
 use crate::id::UserId;
+use crate::users::User;
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -63,9 +64,14 @@ impl Accounts {
         let user = self
             .user_by_name(name)
             .await?
-            .ok_or(UserError::NoSuchUser)?;
+            .ok_or(UserError::NoSuchUser)?
+            .id;
         let now = inner.clock.now();
         let mut transaction = inner.db.begin_change().await?;
+        // Before the turn to change came, somebody else may have changed it.
+        let user = User::find(&mut transaction, &user)
+            .await?
+            .ok_or(UserError::NoSuchUser)?;
         if role != Role::Admin {
             self.spare_last_administrator(&mut transaction, &user.id)
                 .await?;

@@ -54,6 +54,11 @@ impl Scopes {
         self.0.iter().any(|known| **known == *scope)
     }
 
+    /// Whether all of these are in `others`.
+    pub fn are_within(&self, others: &Scopes) -> bool {
+        self.iter().all(|scope| others.contains(scope))
+    }
+
     /// The words.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|scope| &**scope)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::accounts::Accounts;
+use crate::audit::{About, Action};
 use crate::changes::Change;
 use crate::credential::Credential;
 use crate::database::{Columns, Tx, stored};
@@ -212,6 +213,9 @@ impl Accounts {
                     .sql("DELETE FROM sessions WHERE user_id = $1")
                     .bind(user.to_string())
                     .execute(&mut *transaction)
+                    .await?;
+                let about = About::user(&user);
+                self.log(&mut transaction, Action::PasswordChanged, &about, "", now)
                     .await?;
                 changes.push(Change::PasswordChanged(user.clone()));
             }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tollgate::Micros;
 
 use crate::error::OpenError;
-use crate::id::{SessionId, TokenId, UserId};
+use crate::id::{GUEST_PREFIX, SessionId, TokenId, UserId};
 use crate::random::hex_id;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -33,8 +33,6 @@ use ring::{KeyFile, Stamp, Verifying};
 
 /// Both `iss` and `aud`: we issue tokens to ourselves.
 const ISSUER: &str = "tollgate";
-
-const GUEST_PREFIX: &str = "guest-";
 
 /// A token and how long it is good for.
 #[derive(Clone, Debug)]

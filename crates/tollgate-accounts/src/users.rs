@@ -6,7 +6,7 @@ use tollgate::Micros;
 use crate::accounts::Accounts;
 use crate::audit::{About, Action};
 use crate::changes::Change;
-use crate::database::{Columns, stored};
+use crate::database::{Columns, Tx, stored};
 use crate::error::{Invalid, SignUpError, Unavailable, UserError};
 use crate::id::UserId;
 use crate::normal::{fold_name, stored_forms};
@@ -48,6 +48,16 @@ impl User {
             role: Role::read(&row.text("role")?),
             plan: row.text_or_null("plan")?,
         })
+    }
+
+    /// As they are while nobody else changes accounts.
+    pub(crate) async fn find(transaction: &mut Tx, id: &UserId) -> sqlx::Result<Option<Self>> {
+        let row = transaction
+            .sql("SELECT * FROM users WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&mut **transaction)
+            .await?;
+        row.as_ref().map(Self::read).transpose()
     }
 }
 

@@ -14,7 +14,7 @@ use super::jwks::KeySet;
 use super::ring::Stamp;
 use crate::digest::Digest;
 use crate::error::OpenError;
-use crate::id::{TokenId, UserId};
+use crate::id::{FOREIGN_PREFIX, TokenId, UserId};
 use crate::scopes::Scopes;
 
 /// How often a file is looked at for a change.
@@ -174,7 +174,7 @@ impl KnownIssuer {
     /// those have 32 digits and nothing before them.
     fn user(&self, subject: &str) -> UserId {
         let digest = Digest::of(&format!("{}\0{subject}", self.name)).to_hex();
-        format!("ext-{}", &digest[..32]).into()
+        format!("{FOREIGN_PREFIX}{}", &digest[..32]).into()
     }
 
     /// By the token's own name or, where it has none, by what is signed: two signatures can be good for the same.

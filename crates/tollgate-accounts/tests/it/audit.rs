@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_accounts::{Actor, AuditEntry, Role, Scope};
+use tollgate_accounts::{Actor, AuditEntry, Credential, Role, Scope, TokenId};
 
 use super::fixture::{Fixture, PASSWORD};
 
@@ -136,4 +136,67 @@ async fn the_log_is_read_in_pages_and_what_is_older_than_a_year_is_deleted() {
     // The first two are 500 and 400 days old.
     fixture.accounts.tidy().await.unwrap();
     assert_eq!(page(None, 10).await.0, ["plan:p4", "plan:p3", "plan:p2"]);
+}
+
+#[tokio::test]
+async fn ones_own_password_and_what_an_administrator_does_with_tokens_is_logged() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let user = format!("user:{}", ann.id);
+    let logged = async || {
+        let entry = newest(&fixture).await;
+        (entry.actor, entry.action, entry.subject, entry.detail)
+    };
+    let entry = |actor: &str, action: &str, subject: &str, detail: &str| {
+        let [actor, action, subject, detail] = [actor, action, subject, detail].map(str::to_owned);
+        (actor, action, subject, detail)
+    };
+    let her_own = fixture.accounts.acting_as(Actor::Owner);
+    let changed = her_own.change_password(&ann.id, PASSWORD, "another password");
+    changed.await.unwrap();
+    let expected = entry(ann.id.as_str(), "password-changed", &user, "");
+    assert_eq!(logged().await, expected);
+    let guest = fixture.accounts.guest_token();
+    let guest = fixture.identify(Credential::Bearer(guest.token.expose()));
+    her_own.end_token(&guest.await.unwrap()).await.unwrap();
+    assert_eq!(logged().await, expected, "guests do not fill the log");
+    let token = TokenId::parse("0123456789abcdef0123456789abcdef").unwrap();
+    let accounts = &fixture.accounts;
+    accounts.revoke_token(&token, fixture.now()).await.unwrap();
+    let expected = entry("local", "token-revoked", &format!("token:{token}"), "");
+    assert_eq!(logged().await, expected);
+    accounts.log_token_key_rotated(true).await.unwrap();
+    let expected = entry("local", "token-key-rotated", "token-key", "at once");
+    assert_eq!(logged().await, expected);
+}
+
+#[tokio::test]
+async fn each_of_many_changes_at_once_is_logged_with_what_the_one_before_it_left() {
+    const PLANS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let (fixture, _) = Fixture::with_ann().await;
+    for plan in PLANS {
+        fixture.accounts.create_plan(plan).await.unwrap();
+    }
+    let changes = PLANS.into_iter().enumerate().map(|(number, plan)| {
+        let accounts = fixture.accounts.clone();
+        tokio::spawn(async move {
+            accounts.set_plan("ann", Some(plan)).await.unwrap();
+            let role = [Role::Admin, Role::User][number % 2];
+            accounts.set_role("ann", role).await.unwrap();
+        })
+    });
+    for change in changes.collect::<Vec<_>>() {
+        change.await.unwrap();
+    }
+    let log = fixture.accounts.audit_log(None, 100).await.unwrap();
+    for (action, mut now) in [("plan-given", "none"), ("role-set", "user")] {
+        let details = log.iter().rev().filter(|entry| entry.action == action);
+        let details: Vec<_> = details
+            .map(|entry| entry.detail.split_once(" -> "))
+            .collect();
+        assert_eq!(details.len(), PLANS.len());
+        for (old, new) in details.into_iter().flatten() {
+            assert_eq!(old, now, "{action}");
+            now = new;
+        }
+    }
 }

@@ -34,12 +34,14 @@ async fn a_session_that_is_used_lives_on_and_one_that_is_not_ends_with_its_token
         identify(&accounts, cookie(log_in)).await.unwrap();
     }
     let token = Credential::Bearer(unused.token.token.expose());
-    identify(&accounts, token).await.unwrap();
+    let held = identify(&accounts, token).await.unwrap();
+    assert!(held.is_good(fixture.now()));
     for _ in 0..3 {
         fixture.advance_secs(IDLE_S - 1);
         let known = lookup(&accounts, &fixture, &used);
         assert!(matches!(known, Lookup::Known(_)), "without a query");
     }
+    assert!(!held.is_good(fixture.now()), "nor does a stream go on");
     assert!(identify(&accounts, cookie(&unused)).await.is_none());
     assert!(identify(&accounts, token).await.is_none());
     fixture.advance_secs(IDLE_S - 1);

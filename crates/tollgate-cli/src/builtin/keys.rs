@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tollgate::notation::parse_duration;
 use tollgate::{Micros, Quota};
-use tollgate_accounts::{KeyError, KeyId, KeySummary, NewKey, Scopes, UserId};
+use tollgate_accounts::{Identity, KeyError, KeyId, KeySummary, NewKey, Scopes, UserId};
 use tollgate_gateway::accepts::Accepts;
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
@@ -37,9 +37,9 @@ impl Builtins {
     }
 
     pub(super) async fn change_keys(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
-        let user = &account(call)?.user;
+        let who = account(call)?;
         let fields = Fields::of(&call.request)?;
-        let changed = self.change_key(user, &fields).await;
+        let changed = self.change_key(who, &fields).await;
         if !form::is_from_page(&call.request) {
             return match changed? {
                 Some(Fresh { key, name }) => {
@@ -66,13 +66,13 @@ impl Builtins {
         }
     }
 
-    async fn change_key(&self, user: &UserId, fields: &Fields) -> Result<Option<Fresh>, Refusal> {
+    async fn change_key(&self, who: &Identity, fields: &Fields) -> Result<Option<Fresh>, Refusal> {
         match fields.text("action")? {
-            "create" => self.create_key(user, fields).await.map(Some),
-            "rotate" => self.rotate_key(user, fields).await.map(Some),
+            "create" => self.create_key(who, fields).await.map(Some),
+            "rotate" => self.rotate_key(who, fields).await.map(Some),
             "revoke" => {
-                let id = KeyId::from(fields.text("id")?);
-                let revoked = self.accounts.revoke_key(Some(user), &id).await;
+                let id = self.key_within(who, fields).await?.id;
+                let revoked = self.accounts.revoke_key(Some(&who.user), &id).await;
                 revoked.map(|()| None).map_err(refused)
             }
             _ => Err(Refusal::unprocessable(
@@ -82,7 +82,23 @@ impl Builtins {
         }
     }
 
-    async fn create_key(&self, user: &UserId, fields: &Fields) -> Result<Fresh, Refusal> {
+    /// The key that is to be changed. A key with scopes changes none that may do more than it may itself.
+    async fn key_within(&self, who: &Identity, fields: &Fields) -> Result<KeySummary, Refusal> {
+        let id = KeyId::from(fields.text("id")?);
+        let key = self.accounts.key(&id).await;
+        let key = key
+            .map_err(|error| unreachable(&error))?
+            .filter(|key| key.user == who.user)
+            .ok_or_else(Refusal::not_found)?;
+        if !is_within(key.scopes.as_ref(), who) {
+            return Err(Refusal::forbidden(
+                "This key may do more than the key that asks.",
+            ));
+        }
+        Ok(key)
+    }
+
+    async fn create_key(&self, who: &Identity, fields: &Fields) -> Result<Fresh, Refusal> {
         let name = fields.text("name")?.trim();
         if name.is_empty() {
             return Err(Refusal::unprocessable("name", "must not be empty"));
@@ -99,13 +115,19 @@ impl Builtins {
             .transpose();
         let scopes =
             scopes.map_err(|invalid| Refusal::unprocessable(invalid.field, &invalid.reason))?;
+        if !is_within(scopes.as_ref(), who) {
+            return Err(Refusal::unprocessable(
+                "scopes",
+                "must be some of those of the key that asks",
+            ));
+        }
         let expires_at = match fields.optional_text("expires_in")? {
             Some(text) => Some(self.now() + lifetime(text)?),
             None => None,
         };
         let key = self
             .accounts
-            .create_scoped_key(user, name, quota.as_ref(), expires_at, scopes.as_ref())
+            .create_scoped_key(&who.user, name, quota.as_ref(), expires_at, scopes.as_ref())
             .await
             .map_err(refused)?;
         Ok(Fresh {
@@ -114,8 +136,7 @@ impl Builtins {
         })
     }
 
-    async fn rotate_key(&self, user: &UserId, fields: &Fields) -> Result<Fresh, Refusal> {
-        let id = KeyId::from(fields.text("id")?);
+    async fn rotate_key(&self, who: &Identity, fields: &Fields) -> Result<Fresh, Refusal> {
         let grace = fields
             .optional_number("grace_seconds")?
             .unwrap_or(GRACE_SECONDS);
@@ -126,19 +147,14 @@ impl Builtins {
             ));
         }
         // Read first: a key whose secret could not be shown must not be made.
-        let keys = self.keys_of(user).await?;
-        let name = keys
-            .into_iter()
-            .find(|key| key.id == id)
-            .ok_or_else(Refusal::not_found)?
-            .name;
+        let old = self.key_within(who, fields).await?;
         let rotated = self
             .accounts
-            .rotate_key(Some(user), &id, Duration::from_secs(grace))
+            .rotate_key(Some(&who.user), &old.id, Duration::from_secs(grace))
             .await;
         Ok(Fresh {
             key: rotated.map_err(refused)?,
-            name,
+            name: old.name,
         })
     }
 
@@ -176,6 +192,12 @@ impl Builtins {
             .await
             .map_err(|error| unreachable(&error))
     }
+}
+
+/// Whether a key with these scopes may do no more than who asks; without scopes it may do everything.
+fn is_within(scopes: Option<&Scopes>, who: &Identity) -> bool {
+    let own = who.scopes.as_ref();
+    own.is_none_or(|own| scopes.is_some_and(|scopes| scopes.are_within(own)))
 }
 
 /// How long a key is to live, as limits are written: `30d`.

@@ -23,7 +23,12 @@ pub(crate) fn run(args: TokenArgs) -> Result<(), Failure> {
             rotate_token_key(&args.accounts.data.data, at_once, now)
                 .map_err(|error| Failure::because("the keys stay as they were", &error))?;
             println!("tokens are signed with a new key");
-            Ok(())
+            with_accounts(&args.accounts, async |accounts| {
+                let logged = accounts.log_token_key_rotated(at_once).await;
+                logged.map_err(|error| {
+                    Failure::because("the log of changes lacks the new key", &error)
+                })
+            })
         }
         TokenCommand::Revoke { id } => {
             let (token, expires_at) = match id {

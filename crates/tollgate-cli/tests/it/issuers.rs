@@ -104,3 +104,26 @@ fn a_limit_by_a_claim_counts_what_tokens_say_and_refuses_who_says_nothing() {
         "an account has no claims"
     );
 }
+
+#[test]
+fn an_administrator_sees_and_resets_what_another_issuers_user_has_used() {
+    let (issuer, data) = (Issuer::new(), DataDir::new());
+    let gateway = issuer.trusted_by_a_gateway(&data, "key = \"user\"");
+    let status = || gateway.call(&issuer.call(json!({}))).status;
+    assert_eq!([(); 4].map(|()| status()), [200, 200, 200, 429]);
+    let heavy = gateway.admin(&Call::get("/monitor/heavy")).json();
+    let user = heavy["allowed"]["callers"][0]["id"].as_str().unwrap();
+    assert!(user.starts_with("ext-"), "{heavy}");
+    let shown = gateway.command(&["limit", "show", "a", user], "");
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.stdout.contains('3'), "{shown:?}");
+    let reset = gateway.command(&["limit", "reset", "a", user], "");
+    assert_eq!(reset.code, 0, "{reset:?}");
+    assert_eq!(status(), 200);
+    // A name may look a little like such an id.
+    sign_up(&gateway, "ext-ann");
+    let shown = gateway.command(&["limit", "show", "a", "ext-ann"], "");
+    assert_eq!(shown.code, 0, "{shown:?}");
+    let missing = gateway.command(&["limit", "show", "a", "ext-bob"], "");
+    assert!(missing.stderr.contains("there is no user"), "{missing:?}");
+}

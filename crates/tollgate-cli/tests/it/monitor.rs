@@ -5,7 +5,9 @@ use tollgate_testkit::client::{Call, Connection};
 use tollgate_testkit::gateway::Gateway;
 use tollgate_testkit::process::eventually;
 
-use crate::support::{Key, join, launch, new_key, new_user, pick, preset, statuses};
+use crate::support::{
+    Key, PASSWORD, Person, join, launch, log_in, new_key, new_user, pick, preset, sign_up, statuses,
+};
 
 fn with_key(gateway: &Gateway) -> Key {
     new_user(gateway, "ann");
@@ -306,4 +308,43 @@ fn a_gateway_without_accounts_shows_its_traffic_and_has_no_keys() {
         (&json!(1), &Value::Null)
     );
     assert_eq!(gateway.admin(&Call::get("/monitor/keys")).status, 404);
+}
+
+#[test]
+fn an_administrators_stream_ends_with_what_it_was_opened_by() {
+    let gateway = preset("per-api-key");
+    sign_up(&gateway, "root");
+    let command = |words: &[&str], input: &str| {
+        let done = gateway.command(words, input);
+        assert_eq!(done.code, 0, "{done:?}");
+    };
+    let ends_with = |what: &str, end: &dyn Fn(&Person)| {
+        command(&["user", "role", "root", "admin"], "");
+        let root = log_in(&gateway, "root");
+        // The role is heard of within two seconds.
+        let mut stream = eventually("a stream of everything", || {
+            let call = root.with_cookie(Call::get("/monitor/live"));
+            let mut stream = open(Connection::open(gateway.address()), &call);
+            let first = event(&mut stream);
+            first["totals"].is_object().then_some(stream)
+        });
+        end(&root);
+        let ended = (0..6).any(|_| stream.chunk().unwrap().is_empty());
+        assert!(ended, "it goes on after {what}");
+    };
+    ends_with("a log-out", &|root| {
+        let out = root.with_cookie(Call::post("/logout"));
+        let out = out.field("sec-fetch-site", "same-origin");
+        assert!(gateway.call(&out).status < 400);
+    });
+    ends_with("the role is gone", &|_| {
+        command(&["user", "role", "root", "user"], "");
+    });
+    ends_with("another password", &|_| {
+        command(&["user", "passwd", "root"], PASSWORD);
+    });
+    ends_with("the session's end", &|_| gateway.advance(25.0 * 3600.0));
+    ends_with("being disabled", &|_| {
+        command(&["user", "disable", "root"], "")
+    });
 }

@@ -156,6 +156,13 @@ fn a_gateway_that_runs_notices_a_new_key_and_a_revoked_token() {
     within(HEARD_WITHIN, || {
         !is_in(&gateway, second.get("/see_remaining_limits"))
     });
+    let log = gateway.command(&["audit"], "").stdout;
+    let lines = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        (lines("token-key-rotated"), lines("token-revoked")),
+        (2, 1),
+        "{log}"
+    );
 }
 
 const SCOPED: &str = "[limits.a]\nkey = \"user\"\nquotas = [\"3 per minute\"]\n\

@@ -171,3 +171,61 @@ async fn the_page_shows_a_secret_once_and_a_revoked_key_without_buttons() {
     assert_eq!(wrong.status(), 422);
     assert!(text(&wrong).contains("Name must not be empty."));
 }
+
+#[tokio::test]
+async fn a_key_with_scopes_neither_makes_nor_changes_one_that_may_do_more() {
+    let (site, ann) = site().await;
+    let key = async |scopes: Option<&str>| {
+        let scopes = scopes.map(|scopes| Scopes::parse(scopes).unwrap());
+        let made = site
+            .accounts
+            .create_scoped_key(&ann.user, "k", None, None, scopes.as_ref());
+        made.await.unwrap()
+    };
+    let (wide, other) = (key(None).await, key(Some("a c")).await);
+    let (narrow, equal) = (key(Some("a b")).await, key(Some("b")).await);
+    let presented = Credential::ApiKey(narrow.secret.expose());
+    let who = site.accounts.identify(&presented).await.unwrap().unwrap();
+    let status = async |who: &Arc<Identity>, input: Value| match change(
+        &site,
+        who,
+        &input.to_string(),
+    )
+    .await
+    {
+        Ok(response) => response.status().as_u16(),
+        Err(refusal) => refusal.status(None).as_u16(),
+    };
+    for (scopes, expected) in [
+        (json!(null), 422),
+        (json!("a b c"), 422),
+        (json!("*"), 422),
+        (json!("b a"), 201),
+    ] {
+        let mut input = json!({ "action": "create", "name": "new", "scopes": scopes });
+        input
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
+        assert_eq!(status(&who, input.clone()).await, expected, "{input}");
+    }
+    for action in ["rotate", "revoke"] {
+        let input = |id: &KeyId| json!({ "action": action, "id": id.as_str() });
+        for more in [&wide.id, &other.id] {
+            assert_eq!(status(&who, input(more)).await, 403, "{action}");
+        }
+        let done = status(&who, input(&equal.id)).await;
+        assert_eq!(done, if action == "rotate" { 201 } else { 204 });
+        assert_eq!(status(&who, input(&"0".repeat(32).into())).await, 404);
+    }
+    let listed = list(&site, &ann).await;
+    let live = |id: &KeyId| {
+        let key = listed.iter().find(|key| key["id"] == id.as_str());
+        key.unwrap()["state"] == "active"
+    };
+    assert!(live(&wide.id) && live(&other.id));
+    let its_own = json!({ "action": "revoke", "id": narrow.id.as_str() });
+    assert_eq!(status(&who, its_own).await, 204);
+    let by_session = json!({ "action": "revoke", "id": wide.id.as_str() });
+    assert_eq!(status(&ann, by_session).await, 204);
+}

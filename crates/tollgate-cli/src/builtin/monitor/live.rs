@@ -65,6 +65,13 @@ struct WindowNow {
     resets_in: Option<u64>,
 }
 
+/// A source that ends with the session, or whatever else the caller was known by.
+struct WhileKnown<S> {
+    builtins: Arc<Builtins>,
+    who: Arc<Identity>,
+    inner: S,
+}
+
 /// The events of one user.
 struct Own {
     builtins: Arc<Builtins>,
@@ -103,11 +110,12 @@ impl Builtins {
 
     /// The traffic of the whole gateway. Whoever calls this has found out that the caller may see it.
     pub(in crate::builtin) fn live_of_all(
-        &self,
+        self: &Arc<Self>,
         call: &BuiltinCall,
     ) -> Result<Response<Pushed>, Refusal> {
         let (monitor, place) = self.place(call)?;
-        Ok(stream(monitor, place, monitor.everything()))
+        let source = self.while_known(call, monitor.everything())?;
+        Ok(stream(monitor, place, source))
     }
 
     /// What the caller's keys do, and what is left for them and for the caller.
@@ -126,7 +134,7 @@ impl Builtins {
             terms: TermsOfKeys::default(),
             events: 0,
         };
-        Ok(stream(monitor, place, own))
+        Ok(stream(monitor, place, self.while_known(call, own)?))
     }
 
     fn place(&self, call: &BuiltinCall) -> Result<(&Arc<Monitor>, Place), Refusal> {
@@ -136,15 +144,33 @@ impl Builtins {
         let place = monitor.users.take(who.user.as_str()).ok_or_else(full)?;
         Ok((monitor, place))
     }
+
+    fn while_known<S>(
+        self: &Arc<Self>,
+        call: &BuiltinCall,
+        inner: S,
+    ) -> Result<WhileKnown<S>, Refusal> {
+        let who = call.caller.identity.as_ref();
+        Ok(WhileKnown {
+            builtins: Arc::clone(self),
+            who: Arc::clone(who.ok_or_else(Refusal::no_credentials)?),
+            inner,
+        })
+    }
+}
+
+impl<S: Source> Source for WhileKnown<S> {
+    async fn event(&mut self) -> Option<Bytes> {
+        if !self.who.is_good(self.builtins.now()) {
+            return None;
+        }
+        self.inner.event().await
+    }
 }
 
 impl Source for Own {
-    /// Ends with the session, or whatever else the caller was known by.
     async fn event(&mut self) -> Option<Bytes> {
         let now = self.builtins.now();
-        if !self.who.is_alive() || self.who.expires_at.is_some_and(|end| end <= now) {
-            return None;
-        }
         if self.events.is_multiple_of(LOOK_EVERY) {
             let accounts = &self.builtins.accounts;
             if let Ok(keys) = accounts.list_keys(&self.who.user).await

@@ -178,8 +178,7 @@ impl Admin {
         user: Option<&UserId>,
         api_key: Option<&KeyId>,
     ) -> Result<Terms, Response> {
-        // Behind a guest's token there is no account.
-        let user = user.filter(|user| !user.as_str().starts_with("guest-"));
+        let user = user.filter(|user| user.is_account());
         let Some(accounts) = &self.accounts else {
             return Ok(Terms::default());
         };
@@ -215,12 +214,12 @@ impl Admin {
             .collect())
     }
 
-    /// A user's id by name; a guest is known by its subject alone.
+    /// A user's id by name; a guest, or another issuer's user, is known by its id alone.
     async fn user_id(&self, name: &str) -> Result<String, Response> {
         let Some(accounts) = self
             .accounts
             .as_ref()
-            .filter(|_| !name.starts_with("guest-"))
+            .filter(|_| UserId::from(name).is_account())
         else {
             return Ok(name.to_owned());
         };
