@@ -128,13 +128,15 @@ impl Accounts {
     async fn hear(&self, place: &mut Place) -> sqlx::Result<()> {
         let inner = self.inner();
         let db = inner.db.for_probing();
-        if inner.reach.is_away() {
+        // What was not heard for so long may have been deleted from the log.
+        let missed = inner.reach.unread_for(inner.clock.now()) > inner.settings.offline_ttl;
+        if inner.reach.is_away() || missed {
             let newest = changes::newest(&db).await?;
-            if newest < place.last {
-                // Another server has taken over that had not heard the last of it: numbers will be used again.
-                inner.directory.forget_all();
+            // Or another server has taken over that had not heard the last of it: numbers will be used again.
+            if missed || newest < place.last {
                 inner.read_shared(&db).await?;
                 self.read_revoked_tokens(&db).await?;
+                inner.directory.forget_all();
                 place.last = newest;
             }
         }

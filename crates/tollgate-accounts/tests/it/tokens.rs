@@ -7,7 +7,7 @@ use tollgate_accounts::{
     Accounts, Credential, Lookup, Scopes, TokenAlgorithm, TokenId, read_token, rotate_token_key,
 };
 
-use super::fixture::{Fixture, identify};
+use super::fixture::{Fixture, PASSWORD, identify};
 
 #[tokio::test]
 async fn a_guest_can_end_their_token_here_at_once_and_elsewhere_with_the_next_poll() {
@@ -160,4 +160,24 @@ async fn a_key_may_do_what_its_scopes_say_also_after_rotating_and_everything_wit
     };
     assert_eq!(shown(rotated.id.clone()), Some(scopes));
     assert_eq!(shown(wide.id.clone()), None);
+}
+
+#[tokio::test]
+async fn a_process_that_was_away_longer_than_changes_are_kept_hears_of_ended_tokens_all_the_same() {
+    let fixture = Fixture::new().await;
+    let token = fixture.accounts.guest_token();
+    let presented = Credential::Bearer(token.token.expose());
+    let held = fixture.identify(presented).await.unwrap();
+    let elsewhere = fixture.other_process().await;
+    assert!(elsewhere.end_token(&held).await.unwrap());
+    // The log forgets, and goes on.
+    let pool = fixture.place.pool().await;
+    sqlx::query("DELETE FROM changes")
+        .execute(&pool)
+        .await
+        .unwrap();
+    elsewhere.sign_up("zoe", PASSWORD).await.unwrap();
+    fixture.advance_secs(301);
+    fixture.accounts.poll_changes().await.unwrap();
+    assert!(fixture.identify(presented).await.is_none());
 }
