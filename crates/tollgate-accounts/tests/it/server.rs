@@ -98,7 +98,7 @@ pub(crate) async fn wait_for_waiters(pool: &AnyPool, expected: i64) {
     );
     let waiters = async || {
         let row = sqlx::query(AssertSqlSafe(waiting.to_owned())).fetch_one(pool);
-        row.await.unwrap().get::<i64, _>(0)
+        row.await.expect("a row").get::<i64, _>(0)
     };
     while waiters().await != expected {
         tokio::task::yield_now().await;
