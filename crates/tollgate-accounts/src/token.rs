@@ -11,6 +11,7 @@ pub(crate) mod issuer;
 mod jwks;
 mod key;
 pub(crate) mod ring;
+mod watched;
 
 use std::fmt;
 use std::path::Path;
@@ -29,7 +30,8 @@ use crate::random::hex_id;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use issuer::{Foreigner, KnownIssuer};
-use ring::{KeyFile, Stamp, Verifying};
+use ring::{KeyFile, Verifying};
+use watched::Watched;
 
 /// Both `iss` and `aud`: we issue tokens to ourselves.
 const ISSUER: &str = "tollgate";
@@ -66,7 +68,7 @@ pub(crate) enum Bearer {
 pub(crate) struct Tokens {
     file: KeyFile,
     keys: RwLock<Arc<Vec<Verifying>>>,
-    stamp: Mutex<Option<Stamp>>,
+    watched: Mutex<Watched>,
     issuers: Vec<KnownIssuer>,
     ttl: Duration,
 }
@@ -90,7 +92,10 @@ impl Tokens {
     /// Reads the keys, and makes one where there is none.
     pub(crate) fn open(settings: &Settings, now: Micros) -> Result<Self, OpenError> {
         let file = KeyFile::of(&settings.data_dir);
-        let keys = file.open(settings.token_algorithm, now)?;
+        file.open(settings.token_algorithm, now)?;
+        // Before they are read: what is written meanwhile is another state.
+        let watched = Watched::new(file.stamp().ok());
+        let keys = file.load()?;
         let issuers = settings.issuers.iter().map(|issuer| {
             let mut issuer = issuer.clone();
             issuer.jwks = settings.data_dir.join(&issuer.jwks);
@@ -98,7 +103,7 @@ impl Tokens {
         });
         Ok(Self {
             issuers: issuers.collect::<Result<_, _>>()?,
-            stamp: Mutex::new(file.stamp().ok()),
+            watched: Mutex::new(watched),
             keys: RwLock::new(Arc::new(keys)),
             ttl: settings.token_ttl,
             file,
@@ -114,14 +119,14 @@ impl Tokens {
     }
 
     fn follow_own(&self) -> bool {
-        let mut known = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.file.stamp().ok();
-        if stamp == *known {
+        if !watched.has_changed(stamp) {
             return false;
         }
-        *known = stamp;
         match self.file.load() {
             Ok(fresh) => {
+                watched.note_read(stamp);
                 let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
                 let is_here = |old: &Verifying| fresh.iter().any(|new| new.key.kid == old.key.kid);
                 let lost = !keys.iter().all(is_here);
@@ -130,11 +135,13 @@ impl Tokens {
                 lost
             }
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    error,
-                    "the keys that sign tokens cannot be read; those from before stay"
-                );
+                if watched.note_failed() {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        error,
+                        "the keys that sign tokens cannot be read; those from before stay"
+                    );
+                }
                 false
             }
         }

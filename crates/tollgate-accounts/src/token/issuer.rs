@@ -12,6 +12,7 @@ use super::algorithm::TokenAlgorithm;
 use super::claims::{self, Claims};
 use super::jwks::KeySet;
 use super::ring::Stamp;
+use super::watched::Watched;
 use crate::digest::Digest;
 use crate::error::OpenError;
 use crate::id::{FOREIGN_PREFIX, TokenId, UserId};
@@ -65,7 +66,8 @@ pub(super) struct KnownIssuer {
     name: Arc<str>,
     settings: Issuer,
     keys: RwLock<Arc<KeySet>>,
-    looked: Mutex<(Micros, Option<Stamp>)>,
+    /// With the instant of the last look.
+    watched: Mutex<(Micros, Watched)>,
 }
 
 impl KnownIssuer {
@@ -82,7 +84,7 @@ impl KnownIssuer {
         Ok(Self {
             name: settings.issuer.as_str().into(),
             keys: RwLock::new(Arc::new(keys)),
-            looked: Mutex::new((now, Some(stamp))),
+            watched: Mutex::new((now, Watched::new(Some(stamp)))),
             settings,
         })
     }
@@ -93,17 +95,19 @@ impl KnownIssuer {
 
     /// Reads the file again if it has changed; true when a key is gone. A file that cannot be read changes nothing.
     pub(super) fn follow(&self, now: Micros) -> bool {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(looked.0) < LOOKED_AT_EVERY {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let (looked_at, watched) = &mut *watched;
+        if now.since(*looked_at) < LOOKED_AT_EVERY {
             return false;
         }
+        *looked_at = now;
         let stamp = Stamp::of(&self.settings.jwks).ok();
-        let before = std::mem::replace(&mut *looked, (now, stamp)).1;
-        if stamp == before {
+        if !watched.has_changed(stamp) {
             return false;
         }
         match KeySet::read(&self.settings.jwks, &self.settings.algorithms) {
             Ok(keys) => {
+                watched.note_read(stamp);
                 tracing::info!(issuer = %self.name, "the keys of an issuer are read again");
                 let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
                 let lost = keys.lacks_any_of(&known);
@@ -111,7 +115,9 @@ impl KnownIssuer {
                 lost
             }
             Err(reason) => {
-                tracing::warn!(issuer = %self.name, reason, "the keys of an issuer cannot be read; those from before stay");
+                if watched.note_failed() {
+                    tracing::warn!(issuer = %self.name, reason, "the keys of an issuer cannot be read; those from before stay");
+                }
                 false
             }
         }

@@ -76,6 +76,29 @@ fn keys_that_cannot_be_read_leave_those_from_before() {
 }
 
 #[test]
+fn a_rotation_that_could_not_be_read_at_first_is_heard_of_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = open(&dir, TokenAlgorithm::Hs256);
+    let before = tokens.for_guest(NOW);
+    rotate_token_key(dir.path(), true, NOW).unwrap();
+    let file = dir.path().join("token.secret");
+    let keys = fs::read(&file).unwrap();
+    let changed = fs::metadata(&file).unwrap().modified().unwrap();
+    // The disk fails for a moment: the file looks the same when it can be read.
+    let write = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        let file = fs::File::options().write(true).open(&file).unwrap();
+        file.set_modified(changed).unwrap();
+        tokens.file.stamp().unwrap()
+    };
+    let damaged = write(&vec![b'?'; keys.len()]);
+    assert!(!tokens.follow(NOW));
+    assert_eq!(write(&keys), damaged);
+    assert!(tokens.follow(NOW));
+    assert!(!is_good(&tokens, &before, NOW));
+}
+
+#[test]
 fn a_public_key_is_no_secret_and_a_key_verifies_its_own_algorithm_alone() {
     for algorithm in [TokenAlgorithm::Es256, TokenAlgorithm::EdDsa] {
         let dir = tempfile::tempdir().unwrap();
