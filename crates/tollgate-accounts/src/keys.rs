@@ -15,7 +15,9 @@ use crate::error::{Invalid, KeyError, Unavailable};
 use crate::id::{KeyId, UserId};
 use crate::own_quota;
 use crate::scopes::Scopes;
-use rows::{Draft, find, insert, require_room, require_user, take_over_quotas};
+use rows::{
+    Draft, drop_quotas_of_dead, find, insert, require_room, require_user, take_over_quotas,
+};
 pub(crate) use rows::{is_key, is_user};
 pub use summary::{KeySummary, NewKey};
 
@@ -73,6 +75,7 @@ impl Accounts {
             rotated_from: None,
         };
         let key = insert(&mut transaction, draft, now).await?;
+        drop_quotas_of_dead(&mut transaction, user, now).await?;
         let about = About::key(&key.id, user);
         let detail = format!("of user:{user}");
         self.log(&mut transaction, Action::KeyCreated, &about, &detail, now)
@@ -83,7 +86,7 @@ impl Accounts {
         Ok(key)
     }
 
-    /// The keys of one user, the newest first, revoked and expired ones included.
+    /// The keys of one user, the newest first, at most 10,000, revoked and expired ones included.
     pub async fn list_keys(&self, user: &UserId) -> Result<Vec<KeySummary>, Unavailable> {
         let rows = self
             .inner()
@@ -118,6 +121,22 @@ impl Accounts {
             .iter()
             .map(KeySummary::read)
             .collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How many keys one user has, or all users have, revoked and expired ones included.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_keys(&self, user: Option<&UserId>) -> Result<u64, Unavailable> {
+        let db = &self.inner().db;
+        let query = match user {
+            Some(user) => db
+                .sql("SELECT COUNT(*) AS keys_there FROM api_keys WHERE user_id = $1")
+                .bind(user.to_string()),
+            None => db.sql("SELECT COUNT(*) AS keys_there FROM api_keys"),
+        };
+        let row = query.fetch_one(db.pool()).await?;
+        Ok(row.count("keys_there")?)
     }
 
     /// One key; `None` when there is no such key.
@@ -167,6 +186,7 @@ impl Accounts {
             .bind(key.to_string())
             .execute(&mut *transaction)
             .await?;
+        drop_quotas_of_dead(&mut transaction, &user, now).await?;
         let about = About::key(key, &user);
         let detail = format!("of user:{user}");
         self.log(&mut transaction, Action::KeyRevoked, &about, &detail, now)
@@ -209,6 +229,7 @@ impl Accounts {
         };
         let new = insert(&mut transaction, draft, now).await?;
         take_over_quotas(&mut transaction, key, &new.id).await?;
+        drop_quotas_of_dead(&mut transaction, &old.user, now).await?;
         let about = About::key(key, &old.user);
         let detail = format!("of user:{}, now key:{}", old.user, new.id);
         self.log(&mut transaction, Action::KeyRotated, &about, &detail, now)

@@ -67,7 +67,7 @@ pub use sessions::{LogIn, SESSIONS_MAX};
 pub use settings::{HashCost, Settings, UsageKept};
 pub use token::algorithm::TokenAlgorithm;
 pub use token::issuer::Issuer;
-pub use token::{Token, read_token, rotate_token_key};
+pub use token::{TOKEN_TTL_MAX, Token, read_token, rotate_token_key};
 pub use usage::{
     Asked, KeyRate, KeyTotal, Outcome, Step, USAGE_SECONDS, Usage, UsageCounts, UsageEvent,
     UsagePoint,

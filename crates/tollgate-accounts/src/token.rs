@@ -33,6 +33,9 @@ use issuer::{Foreigner, KnownIssuer};
 use ring::{KeyFile, Verifying};
 use watched::Watched;
 
+/// No token is good for longer, so that one that was ended need not be remembered for longer.
+pub const TOKEN_TTL_MAX: Duration = Duration::from_secs(365 * 86_400);
+
 /// Both `iss` and `aud`: we issue tokens to ourselves.
 const ISSUER: &str = "tollgate";
 

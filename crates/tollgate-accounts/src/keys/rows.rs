@@ -113,6 +113,25 @@ pub(super) async fn take_over_quotas(
     Ok(())
 }
 
+/// Drops the quotas of keys of this user that are no longer good, so that nobody gathers them by rotating: there are never
+/// more than those of the keys that were live at once.
+pub(super) async fn drop_quotas_of_dead(
+    transaction: &mut Tx,
+    user: &UserId,
+    now: Micros,
+) -> sqlx::Result<()> {
+    transaction
+        .sql(
+            "DELETE FROM overrides WHERE scope = 'key' AND subject IN (SELECT id FROM api_keys
+            WHERE user_id = $1 AND (revoked_at IS NOT NULL OR expires_at <= $2))",
+        )
+        .bind(user.to_string())
+        .bind(stored(now))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Rotating does not count the key that is on its way out, so a user with all keys taken can still rotate.
 pub(super) async fn require_room(
     transaction: &mut Tx,

@@ -9,6 +9,8 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use tollgate::Micros;
 
+use super::TOKEN_TTL_MAX;
+
 /// How far another clock may be ahead in `iat`; expiry has no such leeway.
 const ISSUED_AHEAD_MAX: Duration = Duration::from_secs(60);
 
@@ -40,6 +42,22 @@ pub(super) fn end_of(exp: u64, nbf: Option<u64>, iat: Option<u64>, now: Micros) 
     let issued_at = instant(iat.unwrap_or(0))?;
     let is_in_time = now < expires_at && not_before <= now && issued_at <= now + ISSUED_AHEAD_MAX;
     is_in_time.then_some(expires_at)
+}
+
+/// As [`end_of`], of a token of another issuer, whose `exp` may be in any year: it ends [`TOKEN_TTL_MAX`] after it was
+/// issued at the latest. One that does not say when it was issued must end by itself within that time.
+pub(super) fn foreign_end_of(
+    exp: u64,
+    nbf: Option<u64>,
+    iat: Option<u64>,
+    now: Micros,
+) -> Option<Micros> {
+    let end = end_of(exp, nbf, iat, now)?;
+    let latest = iat.and_then(instant).unwrap_or(now) + TOKEN_TTL_MAX;
+    match iat {
+        Some(_) => Some(end.min(latest)).filter(|end| now < *end),
+        None => Some(end).filter(|end| *end <= latest),
+    }
 }
 
 fn instant(seconds: u64) -> Option<Micros> {

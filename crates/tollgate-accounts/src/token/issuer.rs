@@ -147,7 +147,8 @@ impl KnownIssuer {
             return None;
         }
         let (nbf, iat) = (claims.seconds("nbf")?, claims.seconds("iat")?);
-        let expires_at = claims::end_of(claims.seconds("exp")??, nbf, iat, now)?;
+        let exp = claims.seconds("exp")??;
+        let expires_at = claims::foreign_end_of(exp, nbf, iat, now)?;
         let subject = claims.text(user_claim)?;
         if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
             return None;

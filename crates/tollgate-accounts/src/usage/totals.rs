@@ -15,6 +15,9 @@ use crate::id::{KeyId, UserId};
 /// How many keys a list holds.
 const LISTED_MAX: i64 = 10_000;
 
+/// How many keys one statement asks about.
+const KEYS_AT_ONCE: usize = 1_000;
+
 /// A key with all that is known about its use, as far back as days are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyTotal {
@@ -40,49 +43,53 @@ impl Usage {
     /// # Errors
     /// When the database does not answer.
     pub async fn key_totals(&self) -> Result<Vec<KeyTotal>, Unavailable> {
-        let rows = self.total_rows("", None).await?;
+        const NAMED: &str = "k.id, k.name, k.hint, k.user_id, u.name";
+        let statement = format!(
+            "SELECT {NAMED} AS user_name, k.last_used_at, {}
+            FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN usage_days d ON d.key_id = k.id
+            GROUP BY {NAMED}, k.last_used_at
+            ORDER BY COALESCE(k.last_used_at, 0) DESC, k.id LIMIT {LISTED_MAX}",
+            self.totals()
+        );
+        let rows = self.db.own_sql(statement).fetch_all(self.db.pool()).await?;
         Ok(rows
             .iter()
             .map(KeyTotal::read)
             .collect::<sqlx::Result<_>>()?)
     }
 
-    /// The counts of the keys of one user, or of all; of a key that was never used they are 0.
+    /// The counts of these keys; those that were never used are left out.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn counts_by_key(
         &self,
-        user: Option<&UserId>,
+        keys: &[KeyId],
     ) -> Result<HashMap<KeyId, UsageCounts>, Unavailable> {
-        let condition = match user {
-            Some(_) => format!("WHERE k.user_id = {}", self.db.dialect().parameter(1)),
-            None => String::new(),
-        };
-        let rows = self.total_rows(&condition, user).await?;
-        let read = |row: &AnyRow| Ok((KeyId::from(row.text("id")?), UsageCounts::read(row)?));
-        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+        let mut counts = HashMap::new();
+        for some in keys.chunks(KEYS_AT_ONCE) {
+            let number = |place| self.db.dialect().parameter(place);
+            let numbers: Vec<String> = (1..=some.len()).map(number).collect();
+            let statement = format!(
+                "SELECT key_id, {} FROM usage_days WHERE key_id IN ({}) GROUP BY key_id",
+                self.totals(),
+                numbers.join(", ")
+            );
+            let query = self.db.own_sql(statement);
+            let query = some
+                .iter()
+                .fold(query, |query, key| query.bind(key.to_string()));
+            for row in &query.fetch_all(self.db.pool()).await? {
+                counts.insert(KeyId::from(row.text("key_id")?), UsageCounts::read(row)?);
+            }
+        }
+        Ok(counts)
     }
 
-    async fn total_rows(
-        &self,
-        condition: &str,
-        user: Option<&UserId>,
-    ) -> sqlx::Result<Vec<AnyRow>> {
-        const NAMED: &str = "k.id, k.name, k.hint, k.user_id, u.name";
+    fn totals(&self) -> String {
         let sum = |column: &&str| format!("{}, ", self.sum(column));
         let sums: String = SUMMED.iter().map(sum).collect();
-        let statement = format!(
-            "SELECT {NAMED} AS user_name, k.last_used_at, {sums}COALESCE(MAX({LARGEST}), 0) AS {LARGEST}
-            FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN usage_days d ON d.key_id = k.id
-            {condition} GROUP BY {NAMED}, k.last_used_at
-            ORDER BY COALESCE(k.last_used_at, 0) DESC, k.id LIMIT {LISTED_MAX}"
-        );
-        let mut query = self.db.own_sql(statement);
-        if let Some(user) = user {
-            query = query.bind(user.to_string());
-        }
-        query.fetch_all(self.db.pool()).await
+        format!("{sums}COALESCE(MAX({LARGEST}), 0) AS {LARGEST}")
     }
 }
 

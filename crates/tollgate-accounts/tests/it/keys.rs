@@ -148,3 +148,42 @@ async fn a_key_for_nobody_or_from_the_past_is_refused() {
         .await;
     assert!(matches!(name, Err(KeyError::Invalid(_))));
 }
+
+#[tokio::test]
+async fn beyond_what_a_list_holds_keys_are_counted_and_found_by_their_id() {
+    const ROWS: usize = 10_000;
+    let (fixture, ann) = Fixture::with_ann().await;
+    let oldest = fixture.accounts.create_key(&ann.id, "first", None, None);
+    let oldest = oldest.await.unwrap().id;
+    let pool = fixture.place.pool().await;
+    let created = fixture.now().0 + 1;
+    for rows in (0..ROWS).collect::<Vec<_>>().chunks(1_000) {
+        let row = |number: &usize| {
+            format!(
+                "('{number:032x}', '{}', 'k', '', '{number}', {created})",
+                ann.id
+            )
+        };
+        let rows: Vec<String> = rows.iter().map(row).collect();
+        let insert = format!(
+            "INSERT INTO api_keys (id, user_id, name, hint, secret_hash, created_at) VALUES {}",
+            rows.join(", ")
+        );
+        sqlx::query(sqlx::AssertSqlSafe(insert))
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    let accounts = &fixture.accounts;
+    let listed = accounts.list_all_keys().await.unwrap();
+    assert!(listed.len() == ROWS && listed.iter().all(|key| key.id != oldest));
+    for user in [None, Some(&ann.id)] {
+        assert_eq!(accounts.count_keys(user).await.unwrap(), ROWS as u64 + 1);
+    }
+    assert_eq!(accounts.count_keys(Some(&"0".into())).await.unwrap(), 0);
+    let found = accounts.key(&oldest).await.unwrap().unwrap();
+    assert_eq!((found.name.as_str(), &found.user), ("first", &ann.id));
+    for missing in ["0".repeat(31), "f".repeat(32), "' --".to_owned()] {
+        assert!(accounts.key(&missing.into()).await.unwrap().is_none());
+    }
+}

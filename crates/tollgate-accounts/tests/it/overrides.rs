@@ -1,6 +1,7 @@
 //! Other quotas in the place of a limit's: for whom they hold, since when, and what keeps them from being set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate_accounts::{
     Accounts, Credential, Identity, KeyId, NewKey, OVERRIDES_MAX, OverrideError, Scope, UserId,
@@ -280,4 +281,51 @@ async fn lists_of_keys_know_what_holds_for_each() {
     }
     let terms = accounts.terms_of(&ann, Some(&key.id)).await.unwrap();
     assert_eq!(quotas(&terms).unwrap(), "4 per minute");
+}
+
+#[tokio::test]
+async fn the_quotas_of_a_key_go_with_it_and_nobody_gathers_them_by_rotating() {
+    const GRACE: Duration = Duration::from_secs(60);
+    let (fixture, ann) = Fixture::with_ann().await;
+    let accounts = &fixture.accounts;
+    let create = async || {
+        accounts
+            .create_key(&ann.id, "", None, None)
+            .await
+            .unwrap()
+            .id
+    };
+    let (mut key, other) = (create().await, create().await);
+    for id in [&key, &other] {
+        let scope = Scope::Key(id.clone());
+        accounts
+            .set_quotas(&scope, "per-user", "9 per day")
+            .await
+            .unwrap();
+    }
+    let whose = async || {
+        let overrides = accounts.list_overrides(None).await.unwrap();
+        let mut whose: Vec<String> = overrides.iter().map(|one| one.scope.to_string()).collect();
+        whose.sort();
+        whose
+    };
+    let sorted = |ids: &[&KeyId]| {
+        let mut scopes: Vec<String> = ids.iter().map(|id| format!("key:{id}")).collect();
+        scopes.sort();
+        scopes
+    };
+    for _ in 0..5 {
+        let new = accounts.rotate_key(None, &key, GRACE).await.unwrap().id;
+        assert_eq!(whose().await, sorted(&[&key, &new, &other]), "in its grace");
+        fixture.advance_secs(60);
+        key = new;
+    }
+    let last = accounts
+        .rotate_key(None, &key, Duration::ZERO)
+        .await
+        .unwrap()
+        .id;
+    assert_eq!(whose().await, sorted(&[&last, &other]));
+    accounts.revoke_key(None, &last).await.unwrap();
+    assert_eq!(whose().await, sorted(&[&other]));
 }

@@ -285,9 +285,10 @@ async fn every_step_holds_all_counts_and_all_steps_add_up_to_the_same() {
         }
     }
     let totals = fixture.other_process().await;
-    let totals = totals.usage().counts_by_key(Some(&key.user)).await.unwrap();
+    let ids = [key.key.clone().unwrap()];
+    let totals = totals.usage().counts_by_key(&ids).await.unwrap();
     assert_eq!(totals[key.key.as_ref().unwrap()], expected);
-    let nobodys = usage.counts_by_key(Some(&"0".into())).await.unwrap();
+    let nobodys = usage.counts_by_key(&["0".into()]).await.unwrap();
     assert!(nobodys.is_empty());
 }
 

@@ -36,7 +36,7 @@ pub(super) use query::{Fineness, Range};
 pub(crate) struct KeysInUse {
     as_of: String,
     /// How many there are, shown or not.
-    total: usize,
+    total: u64,
     keys: Vec<KeyInUse>,
 }
 
@@ -103,11 +103,9 @@ impl Builtins {
         match Part::of(&call.rest).ok_or_else(Refusal::not_found)? {
             Part::Keys => self.keys(own, &call.of, &query).await,
             Part::Key(id) => {
-                let mut keys = self
-                    .keys_in_use(own, &call.of, &Query::default())
-                    .await?
-                    .keys;
-                keys.retain(|key| key.id == id);
+                let key = self.key_of(own, id).await?;
+                let key = key.ok_or_else(Refusal::not_found)?;
+                let keys = self.in_use(&[&key], own, &call.of).await?;
                 answer::json(StatusCode::OK, keys.first().ok_or_else(Refusal::not_found)?)
             }
             Part::Series("-") if own.is_some() => {
@@ -115,15 +113,11 @@ impl Builtins {
                     .await
             }
             Part::Series("-") => self.series_of_anybody("-", &query).await,
-            Part::Series(id) => {
-                let keys = self.accounts.list_keys(&who.user).await;
-                let keys = keys.map_err(|error| unreachable(&error))?;
-                match keys.into_iter().find(|key| key.id.as_str() == id) {
-                    Some(key) => self.series(id, &Asked::WithKey(key.id), &query).await,
-                    None if own.is_none() => self.series_of_anybody(id, &query).await,
-                    None => Err(Refusal::not_found()),
-                }
-            }
+            Part::Series(id) => match self.key_of(Some(&who.user), id).await? {
+                Some(key) => self.series(id, &Asked::WithKey(key.id), &query).await,
+                None if own.is_none() => self.series_of_anybody(id, &query).await,
+                None => Err(Refusal::not_found()),
+            },
             // It streams, so it is answered elsewhere.
             Part::Live => Err(Refusal::not_found()),
         }
@@ -183,38 +177,76 @@ impl Builtins {
             None => self.accounts.list_all_keys().await,
         };
         let keys = keys.map_err(|error| unreachable(&error))?;
+        let total = self.accounts.count_keys(user).await;
+        let total = total.map_err(|error| unreachable(&error))?;
         let usage = self.accounts.usage();
-        let written = usage.counts_by_key(user).await;
-        let written = written.map_err(|error| unreachable(&error))?;
         let now = self.now();
-        let rates: HashMap<KeyId, KeyRate> = keys
-            .iter()
-            .filter_map(|key| Some((key.id.clone(), usage.rate_of(&key.id, now)?)))
-            .collect();
-        let terms = self.accounts.terms_of_keys(user).await;
-        let terms = terms.map_err(|error| unreachable(&error))?;
-        let mut used: Vec<Use<'_>> = keys
-            .iter()
-            .map(|key| Use::of(key, written.get(&key.id), rates.get(&key.id)))
-            .collect();
+        let mut keys: Vec<&KeySummary> = keys.iter().collect();
         match query.sort {
             None => {}
-            Some(Sort::Rate) => used.sort_by(|one, other| other.per_s().total_cmp(&one.per_s())),
-            Some(Sort::Denied) => used.sort_by_key(|used| Reverse(used.counts.denied)),
-            Some(Sort::LastSeen) => used.sort_by_key(|used| Reverse(used.last_seen)),
+            Some(Sort::Rate) => {
+                let rate = |key: &KeySummary| usage.rate_of(&key.id, now);
+                let rated = |key| (rate(key).map_or(0.0, |rate| rate.avg_1m), key);
+                let mut by_rate: Vec<_> = keys.into_iter().map(rated).collect();
+                by_rate.sort_by(|one, other| other.0.total_cmp(&one.0));
+                keys = by_rate.into_iter().map(|(_, key)| key).collect();
+            }
+            Some(Sort::LastSeen) => keys.sort_by_cached_key(|key| {
+                Reverse(last_seen(key, usage.rate_of(&key.id, now).as_ref()))
+            }),
+            // The only order for which the counts of all of them are needed.
+            Some(Sort::Denied) => {
+                let written = self.written(&keys).await?;
+                keys.sort_by_cached_key(|key| {
+                    let rate = usage.rate_of(&key.id, now);
+                    Reverse(counts(written.get(&key.id), rate.as_ref()).denied)
+                });
+            }
         }
-        let limits = by_user(of);
-        let shown = used.iter().skip(query.offset).take(query.limit());
+        let shown = keys.into_iter().skip(query.offset).take(query.limit());
+        let shown: Vec<&KeySummary> = shown.collect();
         Ok(KeysInUse {
             as_of: time::rfc3339(now),
-            total: keys.len(),
-            keys: shown
-                .map(|used| {
-                    let terms = terms.of(&used.key.user, &used.key.id);
-                    KeyInUse::new(used, self.remaining_of(used.key, &limits, &terms, now))
-                })
-                .collect(),
+            total,
+            keys: self.in_use(&shown, user, of).await?,
         })
+    }
+
+    /// A key of one user, or of anybody.
+    async fn key_of(&self, user: Option<&UserId>, id: &str) -> Result<Option<KeySummary>, Refusal> {
+        let key = self.accounts.key(&KeyId::from(id)).await;
+        let key = key.map_err(|error| unreachable(&error))?;
+        Ok(key.filter(|key| user.is_none_or(|user| key.user == *user)))
+    }
+
+    /// These keys, all of `user` where one is named, with their use.
+    async fn in_use(
+        &self,
+        keys: &[&KeySummary],
+        user: Option<&UserId>,
+        of: &[Arc<Limit>],
+    ) -> Result<Vec<KeyInUse>, Refusal> {
+        let written = self.written(keys).await?;
+        let terms = match (keys, user) {
+            // Of one key only what concerns its user is read.
+            ([key], None) => self.accounts.terms_of_keys(Some(&key.user)).await,
+            _ => self.accounts.terms_of_keys(user).await,
+        };
+        let terms = terms.map_err(|error| unreachable(&error))?;
+        let (limits, now) = (by_user(of), self.now());
+        let shown = keys.iter().map(|key| {
+            let rate = self.accounts.usage().rate_of(&key.id, now);
+            let used = Use::of(key, written.get(&key.id), rate.as_ref());
+            let terms = terms.of(&key.user, &key.id);
+            KeyInUse::new(&used, self.remaining_of(key, &limits, &terms, now))
+        });
+        Ok(shown.collect())
+    }
+
+    async fn written(&self, keys: &[&KeySummary]) -> Result<HashMap<KeyId, UsageCounts>, Refusal> {
+        let ids: Vec<KeyId> = keys.iter().map(|key| key.id.clone()).collect();
+        let written = self.accounts.usage().counts_by_key(&ids).await;
+        written.map_err(|error| unreachable(&error))
     }
 
     fn remaining_of(
@@ -275,23 +307,26 @@ struct Use<'k> {
 }
 
 impl<'k> Use<'k> {
-    /// The database knows earlier processes and memory knows the last second: of both counts the larger is right.
     fn of(key: &'k KeySummary, written: Option<&UsageCounts>, rate: Option<&'k KeyRate>) -> Self {
-        let followed = rate.map(|rate| &rate.counts);
         Use {
             key,
             rate,
-            counts: match (written, followed) {
-                (Some(written), Some(followed)) => written.larger(followed),
-                (one, other) => one.or(other).cloned().unwrap_or_default(),
-            },
-            last_seen: key.last_used_at.max(rate.map(|rate| rate.last_seen)),
+            counts: counts(written, rate),
+            last_seen: last_seen(key, rate),
         }
     }
+}
 
-    fn per_s(&self) -> f64 {
-        self.rate.map_or(0.0, |rate| rate.avg_1m)
+/// The database knows earlier processes and memory knows the last second: of both counts the larger is right.
+fn counts(written: Option<&UsageCounts>, rate: Option<&KeyRate>) -> UsageCounts {
+    match (written, rate.map(|rate| &rate.counts)) {
+        (Some(written), Some(followed)) => written.larger(followed),
+        (one, other) => one.or(other).cloned().unwrap_or_default(),
     }
+}
+
+fn last_seen(key: &KeySummary, rate: Option<&KeyRate>) -> Option<Micros> {
+    key.last_used_at.max(rate.map(|rate| rate.last_seen))
 }
 
 impl KeyInUse {

@@ -1,17 +1,13 @@
 //! `tollgate token`: the keys that sign tokens, and ending a token.
 
 use std::io::{BufRead, IsTerminal, Read};
-use std::time::Duration;
 
 use tollgate::{Clock, Micros, SystemClock};
-use tollgate_accounts::{TokenId, read_token, rotate_token_key};
+use tollgate_accounts::{TOKEN_TTL_MAX, TokenId, read_token, rotate_token_key};
 
 use super::with_accounts;
 use crate::args::{TokenArgs, TokenCommand};
 use crate::failure::Failure;
-
-/// No token lives longer, so that an id alone is remembered for so long.
-const TOKEN_TTL_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 /// The longest line that is read.
 const TOKEN_BYTES_MAX: u64 = 8 * 1024;

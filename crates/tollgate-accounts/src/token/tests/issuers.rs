@@ -361,3 +361,26 @@ fn a_token_without_a_name_is_known_by_what_is_signed() {
     assert_eq!(id(&named), read_token(&named).unwrap().0);
     assert_ne!(id(&named), id(&one));
 }
+
+#[test]
+fn a_token_is_good_for_a_year_from_its_issue_at_most_whatever_it_says() {
+    let elsewhere = Elsewhere::new();
+    let tokens = elsewhere.tokens();
+    let end = |exp: u64, iat: Option<u64>| {
+        let change = format!(r#""exp":{exp}"#);
+        let claims = foreign_with(&change);
+        let claims = match iat {
+            Some(iat) => claims.replace(r#""iat":1000000"#, &format!(r#""iat":{iat}"#)),
+            None => claims.replace(r#""iat":1000000,"#, ""),
+        };
+        let holder = holder(&tokens, &elsewhere.ec_signed(EC, &claims));
+        holder.map(|holder| holder.expires_at.as_secs())
+    };
+    const NOW_S: u64 = 1_000_000;
+    let year = TOKEN_TTL_MAX.as_secs();
+    assert_eq!(end(9_000_000_000, Some(NOW_S)), Some(NOW_S + year));
+    assert_eq!(end(9_000_000_000, Some(NOW_S - 5)), Some(NOW_S + year - 5));
+    assert_eq!(end(NOW_S + 60, Some(0)), Some(NOW_S + 60));
+    assert_eq!(end(NOW_S + year, None), Some(NOW_S + year));
+    assert_eq!(end(NOW_S + year + 1, None), None, "nor is it remembered");
+}
