@@ -49,7 +49,7 @@ test("a person signs up, logs in and logs out by the forms", async (t) => {
   await page.goto("/");
   assert.match(await page.locator("header").innerText(), /ada/);
 
-  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByRole("button", { name: "Log out", exact: true }).click();
   await page.waitForLoadState();
   const refused = await page.goto(NUMBER);
   assert.equal(refused.status(), 403);
