@@ -217,7 +217,8 @@ def record(args, figure, value, bar, met, **more):
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with open(RESULTS, "a") as out:
         out.write(json.dumps(line) + "\n")
-    print(f"{'met' if met else 'NOT MET'}: {figure} = {value} (bar {bar})")
+    verdict = "no bar" if met is None else "met" if met else "NOT MET"
+    print(f"{verdict}: {figure} = {value}" + ("" if bar is None else f" (bar {bar})"))
     return met
 
 
