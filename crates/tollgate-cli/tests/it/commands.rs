@@ -665,3 +665,26 @@ fn the_commands_work_on_a_data_directory_without_a_gateway_as_well() {
     let call = Call::get("/call_api").field("x-api-key", key.stdout.trim());
     assert_eq!(again.call(&call).status, 200);
 }
+
+#[test]
+fn completions_name_every_command_for_each_shell_and_no_other_shell_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = tollgate(directory.path(), &["--help"]).stdout;
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next());
+    let commands: Vec<&str> = commands.collect();
+    assert!(commands.contains(&"serve"), "{help}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let done = tollgate(directory.path(), &["completions", shell]);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{shell}");
+        for command in &commands {
+            assert!(done.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+    let done = tollgate(directory.path(), &["completions", "cmd"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.stderr.contains("possible values"), "{}", done.stderr);
+}
