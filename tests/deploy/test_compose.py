@@ -1,0 +1,132 @@
+"""The compose files: right by their specification, and started as `make up` and `make bash` start them."""
+
+import json
+import os
+import re
+import unittest
+
+import compose_spec
+import debian_image
+from engine import ROOT, Engine, answers, ask, free_port, token_of, until
+
+FILES = sorted((ROOT / "deploy" / "compose").glob("*.yaml"))
+MARIADB = "localhost/test-mariadb:latest"
+DEBIAN = "localhost/test-debian:latest"
+ACCOUNT = "username=ann&password=correct-horse"
+
+# Of the official image what the compose file uses: variables, and the command that says whether it is healthy.
+MARIADB_START = """#!/bin/bash
+set -e
+cd /var/lib/mysql
+[ -d mysql ] || mariadb-install-db --no-defaults --datadir=. --user=root --skip-test-db >/dev/null
+echo "CREATE DATABASE IF NOT EXISTS $MARIADB_DATABASE;
+CREATE USER IF NOT EXISTS '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';
+GRANT ALL ON $MARIADB_DATABASE.* TO '$MARIADB_USER'@'%';" >/tmp/start.sql
+exec mariadbd --no-defaults --datadir=/var/lib/mysql --user=root --bind-address=0.0.0.0 --socket=/tmp/mysql.sock \\
+    --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=32M --init-file=/tmp/start.sql
+"""
+MARIADB_HEALTH = """#!/bin/bash
+exec mariadb-admin --no-defaults --socket=/tmp/mysql.sock ping
+"""
+
+
+class Files(unittest.TestCase):
+    def test_every_preset_has_a_file_and_so_has_a_cluster(self):
+        presets = [folder.parent.name for folder in (ROOT / "examples").glob("*/tollgate.toml")]
+        self.assertEqual([file.stem for file in FILES], sorted([*presets, "cluster"]))
+
+    def test_every_file_is_right_by_the_specification_and_a_wrong_key_is_not(self):
+        def filled(text):
+            """The text with the default of every variable in its place."""
+            return re.sub(r"\$\{\w+(?::?([-?])([^}]*))?\}", lambda found: found[2] if found[1] == "-" else "secret", text)
+
+        for file in FILES:
+            with self.subTest(file.name):
+                compose_spec.PyCompose.from_yaml(filled(file.read_text()))
+        with self.assertRaises(Exception):
+            compose_spec.PyCompose.from_yaml(filled(FILES[0].read_text()).replace("read_only:", "readonly:", 1))
+
+    def test_gateways_may_write_nothing_but_their_volume_and_listen_for_this_machine_alone(self):
+        for file in FILES:
+            text = file.read_text()
+            tollgates = text.count("image: ${TOLLGATE_IMAGE:-localhost/tollgate:latest}")
+            for line in ["read_only: true", 'cap_drop: ["ALL"]', 'security_opt: ["no-new-privileges"]']:
+                self.assertEqual(text.count(line), tollgates, f"{file.name}: {line}")
+            published = re.findall(r'ports: \["(.*)"\]', text)
+            self.assertTrue(published and all(":-127.0.0.1:" in port for port in published), f"{file.name}: {published}")
+
+
+class Started(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.engine = Engine()
+        cls.addClassCleanup(cls.engine.remove_everything)
+        cls.engine.run("scripts/containers", "image")
+        debian = debian_image.containerfile(
+            cls.engine.directory / "debian", ["bash", "coreutils", "curl"], ['CMD ["bash"]'])
+        cls.engine.podman("build", "--tag", DEBIAN, str(debian))
+        mariadb = debian_image.containerfile(
+            cls.engine.directory / "mariadb",
+            ["bash", "coreutils", "mariadb-server-core", "mariadb-client", "sed"],
+            ["VOLUME /var/lib/mysql", 'CMD ["/start"]'],
+            [("/start", MARIADB_START), ("/usr/local/bin/healthcheck.sh", MARIADB_HEALTH)])
+        cls.engine.podman("build", "--tag", MARIADB, str(mariadb))
+
+    def compose(self, preset, *command, **environment):
+        settings = {"MARIADB_IMAGE": MARIADB, "TOLLGATE_DB_PASSWORD": "of-this-test"} | self.ports | environment
+        return self.engine.run("scripts/containers", "compose", preset, *command, **settings)
+
+    def up(self, preset):
+        """Starts a preset on free ports and answers with where its gateway is."""
+        self.ports = {name: f"127.0.0.1:{free_port()}" for name in ("TOLLGATE_PUBLISH", "TOLLGATE_PUBLISH_API")}
+        self.addCleanup(self.compose, preset, "down", "--volumes", "--timeout", "5")
+        self.compose(preset, "up", "--detach")
+        base = f"http://{self.ports['TOLLGATE_PUBLISH']}"
+        until(lambda: answers(f"{base}/"), f"{preset}: {self.compose(preset, 'logs').stdout}")
+        return base
+
+    def test_random_number_answers(self):
+        base = self.up("random-number")
+        self.assertEqual(ask(f"{base}/signup", ACCOUNT).status, 201)
+        who = {"authorization": f"Bearer {token_of(base)}"}
+        self.assertEqual(ask(f"{base}/call_api", headers=who).status, 200)
+
+    def test_hello_by_ip_answers(self):
+        base = self.up("hello-by-ip")
+        token = json.loads(ask(f"{base}/get-auth-token").text)["token"]
+        self.assertIn("Hello", ask(f"{base}/", headers={"authorization": f"Bearer {token}"}).text)
+
+    def test_hourly_module_answers(self):
+        base = self.up("hourly-module")
+        self.assertEqual(ask(f"{base}/").text, "Hello, World!")
+
+    def test_pages_is_two_containers_of_which_one_calls_the_other(self):
+        base = self.up("pages")
+        api = f"http://{self.ports['TOLLGATE_PUBLISH_API']}"
+        until(lambda: answers(f"{api}/docs"), "the number API")
+        self.assertEqual(ask(f"{base}/signup", ACCOUNT).status, 201)
+        who = {"authorization": f"Bearer {token_of(base)}"}
+        self.assertEqual(ask(f"{base}/call_api", headers=who).status, 200)
+
+    def test_per_api_key_keeps_its_users_in_mariadb_and_tools_is_a_shell_beside_it(self):
+        base = self.up("per-api-key")
+        until(lambda: ask(f"{base}/signup", ACCOUNT).status in (201, 409), "the database is there")
+        self.engine.podman("build", "--build-arg", f"DEBIAN={DEBIAN}", "--file", "deploy/Containerfile.tools",
+                           "--tag", "localhost/tollgate-tools:latest", "target/dist/image")
+
+        def shell(command):
+            return self.compose("per-api-key", "--profile", "tools", "run", "--rm", "-T", "tools", "bash", "-c", command).stdout
+
+        self.assertIn("ann", shell("tollgate user list"))
+        key = re.search(r"tg_\w+", shell("tollgate key create ann"))[0]
+        statuses = [ask(f"{base}/limit", headers={"x-api-key": key}).status for _ in range(11)]
+        self.assertEqual((statuses[0], statuses[-1]), (200, 429), statuses)
+        self.assertIn("ready", shell("tollgate health"), "the gateway's own socket, on the volume")
+        # Without its volume, but with its database, it is the same gateway.
+        self.compose("per-api-key", "restart", "gateway")
+        until(lambda: answers(f"{base}/"), "it is back")
+        self.assertEqual(ask(f"{base}/limit", headers={"x-api-key": key}).status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
