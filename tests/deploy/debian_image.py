@@ -7,6 +7,9 @@ import subprocess
 import tarfile
 
 SKIPPED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/", "/usr/share/lintian/")
+# What every package expects to be there without saying so, as far as servers need it.
+ESSENTIAL = ["bash", "coreutils", "dash", "findutils", "grep", "sed"]
+ROOT_ALONE = "root:x:0:0:root:/root:/bin/bash\n"
 FIELDS = "${Package}\t${Depends}, ${Pre-Depends}\t${Provides}\n"
 
 
@@ -51,7 +54,7 @@ def files_of(packages):
 def write_root(packages, archive):
     """Writes the root file system of these packages as a tar archive."""
     with tarfile.open(archive, "w") as tar:
-        for path in files_of(with_all_they_need(packages)):
+        for path in files_of(with_all_they_need([*ESSENTIAL, *packages])):
             if os.path.lexists(path):
                 tar.add(path, recursive=path == "/etc/alternatives")
 
@@ -62,7 +65,7 @@ def containerfile(folder, packages, lines, files=()):
     folder.mkdir(parents=True)
     write_root(packages, folder / "root.tar")
     copies = []
-    for number, (path, text) in enumerate(files):
+    for number, (path, text) in enumerate([("/etc/passwd", ROOT_ALONE), *files]):
         (folder / f"file{number}").write_text(text)
         (folder / f"file{number}").chmod(0o755)
         copies.append(f"COPY file{number} {path}")

@@ -1,12 +1,12 @@
 """The compose files: right by their specification, and started as `make up` and `make bash` start them."""
 
 import json
-import os
 import re
 import unittest
 
 import compose_spec
 import debian_image
+import yaml
 from engine import ROOT, Engine, answers, ask, free_port, token_of, until
 
 FILES = sorted((ROOT / "deploy" / "compose").glob("*.yaml"))
@@ -23,7 +23,7 @@ echo "CREATE DATABASE IF NOT EXISTS $MARIADB_DATABASE;
 CREATE USER IF NOT EXISTS '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';
 GRANT ALL ON $MARIADB_DATABASE.* TO '$MARIADB_USER'@'%';" >/tmp/start.sql
 exec mariadbd --no-defaults --datadir=/var/lib/mysql --user=root --bind-address=0.0.0.0 --socket=/tmp/mysql.sock \\
-    --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=32M --init-file=/tmp/start.sql
+    --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=32M --init-file=/tmp/start.sql
 """
 MARIADB_HEALTH = """#!/bin/bash
 exec mariadb-admin --no-defaults --socket=/tmp/mysql.sock ping
@@ -37,14 +37,15 @@ class Files(unittest.TestCase):
 
     def test_every_file_is_right_by_the_specification_and_a_wrong_key_is_not(self):
         def filled(text):
-            """The text with the default of every variable in its place."""
-            return re.sub(r"\$\{\w+(?::?([-?])([^}]*))?\}", lambda found: found[2] if found[1] == "-" else "secret", text)
+            """The text with the default of every variable in its place, and without anchors, which the checker knows not."""
+            text = re.sub(r"\$\{\w+(?::?([-?])([^}]*))?\}", lambda found: found[2] if found[1] == "-" else "secret", text)
+            return json.dumps(yaml.safe_load(text))
 
         for file in FILES:
             with self.subTest(file.name):
                 compose_spec.PyCompose.from_yaml(filled(file.read_text()))
         with self.assertRaises(Exception):
-            compose_spec.PyCompose.from_yaml(filled(FILES[0].read_text()).replace("read_only:", "readonly:", 1))
+            compose_spec.PyCompose.from_yaml(filled(FILES[0].read_text().replace("read_only:", "readonly:", 1)))
 
     def test_gateways_may_write_nothing_but_their_volume_and_listen_for_this_machine_alone(self):
         for file in FILES:
@@ -63,11 +64,11 @@ class Started(unittest.TestCase):
         cls.addClassCleanup(cls.engine.remove_everything)
         cls.engine.run("scripts/containers", "image")
         debian = debian_image.containerfile(
-            cls.engine.directory / "debian", ["bash", "coreutils", "curl"], ['CMD ["bash"]'])
+            cls.engine.directory / "debian", ["curl"], ['CMD ["bash"]'])
         cls.engine.podman("build", "--tag", DEBIAN, str(debian))
         mariadb = debian_image.containerfile(
             cls.engine.directory / "mariadb",
-            ["bash", "coreutils", "mariadb-server-core", "mariadb-client", "sed"],
+            ["mariadb-server-core", "mariadb-client"],
             ["VOLUME /var/lib/mysql", 'CMD ["/start"]'],
             [("/start", MARIADB_START), ("/usr/local/bin/healthcheck.sh", MARIADB_HEALTH)])
         cls.engine.podman("build", "--tag", MARIADB, str(mariadb))
@@ -84,6 +85,10 @@ class Started(unittest.TestCase):
         base = f"http://{self.ports['TOLLGATE_PUBLISH']}"
         until(lambda: answers(f"{base}/"), f"{preset}: {self.compose(preset, 'logs').stdout}")
         return base
+
+    def health(self, preset):
+        """What the gateway says of itself."""
+        return self.compose(preset, "exec", "-T", "gateway", "/tollgate", "health").stdout.strip()
 
     def test_random_number_answers(self):
         base = self.up("random-number")
@@ -110,7 +115,8 @@ class Started(unittest.TestCase):
 
     def test_per_api_key_keeps_its_users_in_mariadb_and_tools_is_a_shell_beside_it(self):
         base = self.up("per-api-key")
-        until(lambda: ask(f"{base}/signup", ACCOUNT).status in (201, 409), "the database is there")
+        until(lambda: self.health("per-api-key") == "ready", "the database is there")
+        self.assertEqual(ask(f"{base}/signup", ACCOUNT).status, 201)
         self.engine.podman("build", "--build-arg", f"DEBIAN={DEBIAN}", "--file", "deploy/Containerfile.tools",
                            "--tag", "localhost/tollgate-tools:latest", "target/dist/image")
 
@@ -122,10 +128,9 @@ class Started(unittest.TestCase):
         statuses = [ask(f"{base}/limit", headers={"x-api-key": key}).status for _ in range(11)]
         self.assertEqual((statuses[0], statuses[-1]), (200, 429), statuses)
         self.assertIn("ready", shell("tollgate health"), "the gateway's own socket, on the volume")
-        # Without its volume, but with its database, it is the same gateway.
         self.compose("per-api-key", "restart", "gateway")
         until(lambda: answers(f"{base}/"), "it is back")
-        self.assertEqual(ask(f"{base}/limit", headers={"x-api-key": key}).status, 200)
+        until(lambda: ask(f"{base}/limit", headers={"x-api-key": key}).status == 200, "the key is known, its second over")
 
 
 if __name__ == "__main__":
