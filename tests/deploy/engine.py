@@ -67,10 +67,10 @@ class Engine:
         settings = {"CONTAINERS_CONF": str(self.directory / "containers.conf"), "BUILDAH_ISOLATION": "chroot"}
         return os.environ | settings | {"PATH": path} | more
 
-    def run(self, *command, check=True, **environment):
+    def run(self, *command, check=True, stdin="", **environment):
         """Runs a command of this engine and answers with what it wrote."""
         done = subprocess.run(
-            command, cwd=ROOT, env=self.environment(**environment), capture_output=True, text=True, timeout=120)
+            command, cwd=ROOT, env=self.environment(**environment), input=stdin, capture_output=True, text=True, timeout=120)
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done

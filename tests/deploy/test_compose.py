@@ -1,7 +1,9 @@
 """The compose files: right by their specification, and started as `make up` and `make bash` start them."""
 
 import json
+import os
 import re
+import shutil
 import unittest
 
 import compose_spec
@@ -73,6 +75,8 @@ class Started(unittest.TestCase):
             [("/start", MARIADB_START), ("/usr/local/bin/healthcheck.sh", MARIADB_HEALTH)])
         cls.engine.podman("build", "--tag", MARIADB, str(mariadb))
 
+    ports = {}
+
     def compose(self, preset, *command, **environment):
         settings = {"MARIADB_IMAGE": MARIADB, "TOLLGATE_DB_PASSWORD": "of-this-test"} | self.ports | environment
         return self.engine.run("scripts/containers", "compose", preset, *command, **settings)
@@ -117,8 +121,7 @@ class Started(unittest.TestCase):
         base = self.up("per-api-key")
         until(lambda: self.health("per-api-key") == "ready", "the database is there")
         self.assertEqual(ask(f"{base}/signup", ACCOUNT).status, 201)
-        self.engine.podman("build", "--build-arg", f"DEBIAN={DEBIAN}", "--file", "deploy/Containerfile.tools",
-                           "--tag", "localhost/tollgate-tools:latest", "target/dist/image")
+        self.engine.run("scripts/containers", "tools-image", DEBIAN=DEBIAN)
 
         def shell(command):
             return self.compose("per-api-key", "--profile", "tools", "run", "--rm", "-T", "tools", "bash", "-c", command).stdout
@@ -131,6 +134,44 @@ class Started(unittest.TestCase):
         self.compose("per-api-key", "restart", "gateway")
         until(lambda: answers(f"{base}/"), "it is back")
         until(lambda: ask(f"{base}/limit", headers={"x-api-key": key}).status == 200, "the key is known, its second over")
+
+    def test_make_up_starts_it_make_bash_is_a_shell_beside_it_and_make_down_stops_it(self):
+        listen = f"127.0.0.1:{free_port()}"
+        # The binary is built already: `true` stands for cargo.
+        make = ["make", "--no-print-directory", "CARGO=true", "PRESET=hourly-module", f"LISTEN={listen}", "DATA=target/none"]
+        self.addCleanup(self.compose, "hourly-module", "down", "--volumes", TOLLGATE_PUBLISH=listen)
+        self.assertIn("hourly-module runs in containers", self.engine.run(*make, "up").stdout)
+        self.assertEqual(until(lambda: answers(f"http://{listen}/"), "it answers").text, "Hello, World!")
+        shell = self.engine.run(*make, "bash", stdin="tollgate health; id -u", DEBIAN=DEBIAN)
+        self.assertEqual(shell.stdout.split(), ["ready", "65532"], shell.stderr)
+        self.engine.run(*make, "down")
+        self.assertIsNone(answers(f"http://{listen}/"))
+
+    def test_with_an_upstream_on_this_machine_make_up_starts_a_process_and_make_down_stops_that(self):
+        data, listen = self.engine.directory / "process", f"127.0.0.1:{free_port()}"
+        make = ["make", "--no-print-directory", "CARGO=true", "PRESET=hourly-module", f"DATA={data}"]
+        up = [*make, "up", f"LISTEN={listen}", "UPSTREAM=http://127.0.0.1:1"]
+        binary = {"TOLLGATE": "target/dist/image/tollgate"}
+        self.addCleanup(self.engine.run, *make, "down", check=False)
+        self.assertIn(f"listens on http://{listen}", self.engine.run(*up, **binary).stdout)
+        self.assertEqual(ask(f"http://{listen}/").text, "Hello, World!")
+        again = self.engine.run(*up, check=False, **binary)
+        self.assertIn("one is running", again.stdout)
+        self.assertEqual(self.engine.run(*make, "bash", stdin="echo $TOLLGATE_DATA").stdout.strip(), str(data))
+        self.assertEqual(self.engine.run(*make, "down").stdout.strip(), "stopped")
+        until(lambda: answers(f"http://{listen}/") is None, "it has ended")
+
+    def test_without_an_engine_that_is_said(self):
+        (self.engine.bin / "podman").rename(self.engine.bin / "podman-hidden")
+        self.addCleanup((self.engine.bin / "podman-hidden").rename, self.engine.bin / "podman")
+        alone = self.engine.directory / "alone"
+        alone.mkdir()
+        for command in ("bash", "dirname", "env", "sed", "make"):
+            (alone / command).symlink_to(shutil.which(command))
+        path = os.pathsep.join([str(self.engine.bin), str(alone)])
+        done = self.engine.run(str(alone / "bash"), "scripts/containers", "compose", "hourly-module", "up", check=False, PATH=path)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("there is no container engine", done.stderr)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import socketserver
 import threading
@@ -116,6 +117,19 @@ class Image(unittest.TestCase):
         self.assertEqual(ask(f"{base}/").text, "mine")
         _, base = self.start("--env=TOLLGATE_PRESET=hourly-module", volume="preset")
         self.assertEqual(ask(f"{base}/").text, "Hello, World!")
+
+    def test_gateways_that_are_given_one_token_secret_take_each_others_tokens(self):
+        secret = self.engine.directory / "token.secret"
+        secret.write_bytes(bytes(range(32)))
+        # For the user of the image alone to read, and as part of a volume, as a cluster mounts it.
+        os.chown(secret, 65532, 65532)
+        secret.chmod(0o400)
+        options = [f"--volume={secret}:/data/token.secret:ro", "--env=TOLLGATE_PRESET=hello-by-ip"]
+        _, one = self.start(*options, volume="one")
+        _, other = self.start(*options, volume="other")
+        _, stranger = self.start(options[1], volume="stranger")
+        who = {"authorization": f"Bearer {json.loads(ask(f'{one}/get-auth-token').text)['token']}"}
+        self.assertEqual([ask(f"{base}/", headers=who).status for base in (one, other, stranger)], [200, 200, 401])
 
     def test_it_is_small_and_holds_the_binary_and_licences_and_no_shell(self):
         size = int(self.engine.podman("image", "inspect", "--format={{.Size}}", IMAGE))
