@@ -4,8 +4,8 @@ LISTEN   ?=
 # What `make up` starts: the preset that is asked for, else the one with a database.
 UP       := $(or $(PRESET),per-api-key)
 PRESET   ?= random-number
-# An upstream that is asked for is on this machine, where containers do not see it.
-HAS_ENGINE = test -z "$(UPSTREAM)" && scripts/containers compose $(UP) config >/dev/null
+# ENGINE=none is a process even so; an upstream that is asked for is on this machine, where containers do not see it.
+HAS_ENGINE = test "$(ENGINE)" != none && test -z "$(UPSTREAM)" && scripts/containers compose $(UP) config >/dev/null
 UPSTREAM ?=
 DATA     ?= tollgate-data
 VENV     := target/venv
@@ -47,7 +47,7 @@ dist: tools-run ## one static binary with checksums, completions and licences, i
 image: dist ## the container image, localhost/tollgate:latest
 	scripts/containers image
 
-up: ## start a preset in containers (PRESET=per-api-key with MariaDB), or without an engine as a process; LISTEN UPSTREAM
+up: ## start a preset in containers (PRESET=per-api-key with MariaDB), or without an engine (or ENGINE=none) as a process
 	@if $(HAS_ENGINE); then \
 	  $(MAKE) --no-print-directory image && TOLLGATE_PUBLISH=$(LISTEN) scripts/containers compose $(UP) up -d \
 	  && echo "$(UP) runs in containers; \`make down PRESET=$(UP)\` stops it"; \

@@ -28,7 +28,7 @@ def with_all_they_need(packages):
     needs, found, waiting = installed(), set(), list(packages)
     for package in packages:
         if package not in needs:
-            raise SystemExit(f"the Debian package {package} is not installed; `make tools-containers` installs it")
+            raise SystemExit(f"the Debian package {package} is not installed; `make tools-deploy` installs it")
     while waiting:
         package, depends = needs[waiting.pop()]
         if package in found:

@@ -24,6 +24,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 [network]
 network_backend = "netavark"
+network_config_dir = "{directory}/networks"
 """
 
 
@@ -32,7 +33,7 @@ def must_be_there(*commands):
     paths = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/lib/podman"])
     missing = [command for command in commands if not shutil.which(command, path=paths)]
     if missing:
-        sys.exit(f"not on this machine: {', '.join(missing)}; `make tools-containers` installs what these tests need")
+        sys.exit(f"not on this machine: {', '.join(missing)}; `make tools-deploy` installs what these tests need")
     if not (DIST / "SHA256SUMS").exists():
         sys.exit("there is no target/dist; `make dist` makes it")
 
@@ -43,7 +44,7 @@ class Engine:
     def __init__(self):
         must_be_there("podman", "buildah", "runc", "netavark", "aardvark-dns", "iptables", "podman-compose")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="tollgate-containers-"))
-        (self.directory / "containers.conf").write_text(SETTINGS)
+        (self.directory / "containers.conf").write_text(SETTINGS.format(directory=self.directory))
         # The scripts of the project find this podman first, and no docker.
         self.bin = self.directory / "bin"
         self.bin.mkdir()
