@@ -42,7 +42,7 @@ class Engine:
     """podman with a directory of its own."""
 
     def __init__(self):
-        must_be_there("podman", "buildah", "runc", "netavark", "aardvark-dns", "iptables", "podman-compose")
+        must_be_there("podman", "buildah", "runc", "netavark", "aardvark-dns", "iptables", "catatonit", "podman-compose")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="tollgate-containers-"))
         (self.directory / "containers.conf").write_text(SETTINGS.format(directory=self.directory))
         # The scripts of the project find this podman first, and no docker.
