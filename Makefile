@@ -78,7 +78,7 @@ test: tools-test ## everything that is promised, at a size that ends in minutes
 	scripts/check-release target/dist/image/tollgate
 	$(MAKE) --no-print-directory test-deploy
 
-test-deploy: tools-deploy ## what stands in deploy/: image, compose files, manifests, of target/dist (half a minute)
+test-deploy: tools-deploy ## what stands in deploy/: image, compose files, manifests, of target/dist (a minute)
 	$(VENV)/bin/python -m unittest discover --start-directory tests/deploy
 
 tests: test ## the same

@@ -9,7 +9,7 @@ import tarfile
 SKIPPED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/", "/usr/share/lintian/")
 # What every package expects to be there without saying so, as far as servers need it.
 ESSENTIAL = ["bash", "coreutils", "dash", "findutils", "grep", "sed"]
-ROOT_ALONE = "root:x:0:0:root:/root:/bin/bash\n"
+USERS = "root:x:0:0:root:/root:/bin/bash\npostgres:x:70:0:postgres:/:/bin/bash\n"
 FIELDS = "${Package}\t${Depends}, ${Pre-Depends}\t${Provides}\n"
 
 
@@ -65,7 +65,7 @@ def containerfile(folder, packages, lines, files=()):
     folder.mkdir(parents=True)
     write_root(packages, folder / "root.tar")
     copies = []
-    for number, (path, text) in enumerate([("/etc/passwd", ROOT_ALONE), *files]):
+    for number, (path, text) in enumerate([("/etc/passwd", USERS), *files]):
         (folder / f"file{number}").write_text(text)
         (folder / f"file{number}").chmod(0o755)
         copies.append(f"COPY file{number} {path}")

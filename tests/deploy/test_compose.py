@@ -7,29 +7,12 @@ import shutil
 import unittest
 
 import compose_spec
-import debian_image
+import servers
 import yaml
-from engine import ROOT, Engine, answers, ask, free_port, token_of, until
+from engine import IMAGE, ROOT, Engine, answers, ask, free_port, token_of, until
 
 FILES = sorted((ROOT / "deploy" / "compose").glob("*.yaml"))
-MARIADB = "localhost/test-mariadb:latest"
-DEBIAN = "localhost/test-debian:latest"
 ACCOUNT = "username=ann&password=correct-horse"
-
-# Of the official image what the compose file uses: variables, and the command that says whether it is healthy.
-MARIADB_START = """#!/bin/bash
-set -e
-cd /var/lib/mysql
-[ -d mysql ] || mariadb-install-db --no-defaults --datadir=. --user=root --skip-test-db >/dev/null
-echo "CREATE DATABASE IF NOT EXISTS $MARIADB_DATABASE;
-CREATE USER IF NOT EXISTS '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';
-GRANT ALL ON $MARIADB_DATABASE.* TO '$MARIADB_USER'@'%';" >/tmp/start.sql
-exec mariadbd --no-defaults --datadir=/var/lib/mysql --user=root --bind-address=0.0.0.0 --socket=/tmp/mysql.sock \\
-    --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=32M --init-file=/tmp/start.sql
-"""
-MARIADB_HEALTH = """#!/bin/bash
-exec mariadb-admin --no-defaults --socket=/tmp/mysql.sock ping
-"""
 
 
 class Files(unittest.TestCase):
@@ -65,20 +48,13 @@ class Started(unittest.TestCase):
         cls.engine = Engine()
         cls.addClassCleanup(cls.engine.remove_everything)
         cls.engine.run("scripts/containers", "image")
-        debian = debian_image.containerfile(
-            cls.engine.directory / "debian", ["curl"], ['CMD ["bash"]'])
-        cls.engine.podman("build", "--tag", DEBIAN, str(debian))
-        mariadb = debian_image.containerfile(
-            cls.engine.directory / "mariadb",
-            ["mariadb-server-core", "mariadb-client"],
-            ["VOLUME /var/lib/mysql", 'CMD ["/start"]'],
-            [("/start", MARIADB_START), ("/usr/local/bin/healthcheck.sh", MARIADB_HEALTH)])
-        cls.engine.podman("build", "--tag", MARIADB, str(mariadb))
+        for server in (servers.debian, servers.mariadb, servers.postgres, servers.redis):
+            server(cls.engine)
 
     ports = {}
 
     def compose(self, preset, *command, **environment):
-        settings = {"MARIADB_IMAGE": MARIADB, "TOLLGATE_DB_PASSWORD": "of-this-test"} | self.ports | environment
+        settings = servers.INSTEAD | {"TOLLGATE_DB_PASSWORD": "of-this-test"} | self.ports | environment
         return self.engine.run("scripts/containers", "compose", preset, *command, **settings)
 
     def up(self, preset):
@@ -121,7 +97,7 @@ class Started(unittest.TestCase):
         base = self.up("per-api-key")
         until(lambda: self.health("per-api-key") == "ready", "the database is there")
         self.assertEqual(ask(f"{base}/signup", ACCOUNT).status, 201)
-        self.engine.run("scripts/containers", "tools-image", DEBIAN=DEBIAN)
+        self.engine.run("scripts/containers", "tools-image", DEBIAN=servers.DEBIAN)
 
         def shell(command):
             return self.compose("per-api-key", "--profile", "tools", "run", "--rm", "-T", "tools", "bash", "-c", command).stdout
@@ -135,6 +111,20 @@ class Started(unittest.TestCase):
         until(lambda: answers(f"{base}/"), "it is back")
         until(lambda: ask(f"{base}/limit", headers={"x-api-key": key}).status == 200, "the key is known, its second over")
 
+    def test_the_servers_of_the_cluster_are_healthy_and_its_accounts_are_in_postgresql(self):
+        self.addCleanup(self.compose, "cluster", "down", "--volumes", "--timeout", "5")
+        self.compose("cluster", "up", "--detach", "redis", "postgres")
+        for server in ("redis", "postgres"):
+            check = ["healthcheck", "run", f"tollgate-cluster_{server}_1"]
+            until(lambda: self.engine.run("podman", *check, check=False).returncode == 0, server)
+        policy = self.compose("cluster", "exec", "-T", "redis", "redis-cli", "config", "get", "maxmemory-policy").stdout
+        self.assertIn("noeviction", policy)
+        # A gateway as those of the cluster, but for its counters.
+        accounts = "postgres://tollgate:of-this-test@postgres:5432/tollgate"
+        options = ["--rm", "--network=tollgate-cluster_default", f"--env=TOLLGATE_ACCOUNTS={accounts}"]
+        migrated = [self.engine.podman("run", *options, IMAGE, "migrate") for _ in range(2)]
+        self.assertNotEqual(migrated[0], migrated[1], "made by the first, found by the second")
+
     def test_make_up_starts_it_make_bash_is_a_shell_beside_it_and_make_down_stops_it(self):
         listen = f"127.0.0.1:{free_port()}"
         # The binary is built already: `true` stands for cargo.
@@ -142,7 +132,7 @@ class Started(unittest.TestCase):
         self.addCleanup(self.compose, "hourly-module", "down", "--volumes", TOLLGATE_PUBLISH=listen)
         self.assertIn("hourly-module runs in containers", self.engine.run(*make, "up").stdout)
         self.assertEqual(until(lambda: answers(f"http://{listen}/"), "it answers").text, "Hello, World!")
-        shell = self.engine.run(*make, "bash", stdin="tollgate health; id -u", DEBIAN=DEBIAN)
+        shell = self.engine.run(*make, "bash", stdin="tollgate health; id -u", DEBIAN=servers.DEBIAN)
         self.assertEqual(shell.stdout.split(), ["ready", "65532"], shell.stderr)
         self.engine.run(*make, "down")
         self.assertIsNone(answers(f"http://{listen}/"))
