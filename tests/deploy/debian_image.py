@@ -9,6 +9,8 @@ import tarfile
 SKIPPED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/", "/usr/share/lintian/")
 # What every package expects to be there without saying so, as far as servers need it.
 ESSENTIAL = ["bash", "coreutils", "dash", "findutils", "grep", "sed"]
+# Large, and for what servers here are not asked: compiling queries, and scripts of the package's own.
+LEFT_OUT = re.compile(r"libllvm\d|(lib)?perl|python3|debconf|adduser|systemd")
 USERS = "root:x:0:0:root:/root:/bin/bash\npostgres:x:70:0:postgres:/:/bin/bash\n"
 FIELDS = "${Package}\t${Depends}, ${Pre-Depends}\t${Provides}\n"
 
@@ -31,7 +33,7 @@ def with_all_they_need(packages):
             raise SystemExit(f"the Debian package {package} is not installed; `make tools-deploy` installs it")
     while waiting:
         package, depends = needs[waiting.pop()]
-        if package in found:
+        if package in found or LEFT_OUT.match(package):
             continue
         found.add(package)
         for wanted in depends.split(","):

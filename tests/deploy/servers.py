@@ -20,7 +20,7 @@ exec mariadbd --no-defaults --datadir=/var/lib/mysql --user=root --bind-address=
     --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=32M --init-file=/tmp/start.sql
 """
 MARIADB_HEALTH = """#!/bin/bash
-exec mariadb-admin --no-defaults --socket=/tmp/mysql.sock ping
+exec mariadb --no-defaults --socket=/tmp/mysql.sock --execute 'DO 1'
 """
 
 # PostgreSQL refuses to run as root.
@@ -63,7 +63,7 @@ def debian(engine):
 def mariadb(engine):
     """MariaDB."""
     files = [("/start", MARIADB_START), ("/usr/local/bin/healthcheck.sh", MARIADB_HEALTH)]
-    build(engine, MARIADB, ["mariadb-server-core", "mariadb-client"], '["/start"]', files)
+    build(engine, MARIADB, ["mariadb-server-core", "mariadb-client-core"], '["/start"]', files)
 
 
 def postgres(engine):
