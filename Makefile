@@ -1,20 +1,19 @@
 # Every command a newcomer needs. `make help` lists them.
 
-LISTEN   ?=
 # What `make up` starts: the preset that is asked for, else the one with a database.
 UP       := $(or $(PRESET),per-api-key)
 PRESET   ?= random-number
-# ENGINE=none is a process even so; an upstream that is asked for is on this machine, where containers do not see it.
-HAS_ENGINE = test "$(ENGINE)" != none && test -z "$(UPSTREAM)" && scripts/containers compose $(UP) config >/dev/null
+LISTEN   ?=
 UPSTREAM ?=
 DATA     ?= tollgate-data
 VENV     := target/venv
 FASTAPI  := 127.0.0.1:8001
 CARGO    := cargo
+# ENGINE=none is a process even so; an upstream that is asked for is on this machine, where containers do not see it.
+HAS_ENGINE = { test "$(ENGINE)" != none && test -z "$(UPSTREAM)" && scripts/containers compose $(UP) config >/dev/null; }
 # Models have builds of their own; scripts/planted-bugs shares them.
 MODELS   := RUSTFLAGS="--cfg loom" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 \
             $(CARGO) test --locked --target-dir target/models -p tollgate --lib
-export CARGO
 export TOLLGATE_VENV := $(abspath $(VENV))
 export PATH := $(PATH):$(abspath $(VENV))/bin
 
@@ -42,7 +41,7 @@ build: tools-run ## the release binary, target/release/tollgate
 	$(CARGO) build --locked --release -p tollgate-cli
 
 dist: tools-run ## one static binary with checksums, completions and licences, in target/dist
-	scripts/dist
+	CARGO="$(CARGO)" scripts/dist
 
 image: dist ## the container image, localhost/tollgate:latest
 	scripts/containers image

@@ -151,17 +151,19 @@ class Started(unittest.TestCase):
         self.assertEqual(self.engine.run(*make, "down").stdout.strip(), "stopped")
         until(lambda: answers(f"http://{listen}/") is None, "it has ended")
 
-    def test_without_an_engine_that_is_said(self):
+    def test_without_an_engine_that_is_said_and_make_bash_is_a_shell_of_this_machine(self):
         (self.engine.bin / "podman").rename(self.engine.bin / "podman-hidden")
         self.addCleanup((self.engine.bin / "podman-hidden").rename, self.engine.bin / "podman")
         alone = self.engine.directory / "alone"
         alone.mkdir()
-        for command in ("bash", "dirname", "env", "sed", "make"):
+        for command in ("bash", "dirname", "env", "make", "sed", "sh"):
             (alone / command).symlink_to(shutil.which(command))
         path = os.pathsep.join([str(self.engine.bin), str(alone)])
-        done = self.engine.run(str(alone / "bash"), "scripts/containers", "compose", "hourly-module", "up", check=False, PATH=path)
+        done = self.engine.run("scripts/containers", "compose", "hourly-module", "up", check=False, PATH=path)
         self.assertEqual(done.returncode, 3)
         self.assertIn("there is no container engine", done.stderr)
+        shell = self.engine.run("make", "--no-print-directory", "bash", "DATA=here", stdin="echo $TOLLGATE_DATA", PATH=path)
+        self.assertEqual(shell.stdout.strip(), str(ROOT / "here"))
 
 
 if __name__ == "__main__":
