@@ -22,7 +22,6 @@ mod signup;
 mod standings;
 #[cfg(test)]
 mod testing;
-pub(crate) mod time;
 mod token;
 mod turns;
 
@@ -32,14 +31,14 @@ use bytes::Bytes;
 use http::{Method, Response};
 use tollgate::{Clock, MemoryStore, Micros, PolicyError};
 use tollgate_accounts::{Accounts, Actor, Identity, Unavailable};
-use tollgate_gateway::builtin::BuiltinCall;
+use tollgate_gateway::builtin::{BuiltinCall, Content};
 use tollgate_gateway::page::{Links, Site};
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{Builtin, RuleSet};
 
 use crate::monitor::Monitor;
+use crate::time;
 use protect::Protection;
-pub(crate) use time::rfc3339;
 use turns::Turns;
 
 /// What the parts of the gateway answer from.
@@ -85,6 +84,18 @@ impl Builtins {
     pub(crate) fn with_monitor(self, monitor: Arc<Monitor>) -> Self {
         let monitor = Some(monitor);
         Builtins { monitor, ..self }
+    }
+
+    /// Answers one request, also those whose answer streams.
+    pub(crate) async fn respond(
+        self: &Arc<Self>,
+        call: &BuiltinCall,
+    ) -> Result<Response<Content>, Refusal> {
+        let is_get = matches!(*call.request.method(), Method::GET | Method::HEAD);
+        if is_get && call.builtin == Builtin::Monitor && monitor::is_live(&call.rest) {
+            return Ok(self.live(call)?.map(Content::Pushed));
+        }
+        Ok(self.answer(call).await?.map(Content::from))
     }
 
     /// Answers one request. HEAD is a GET whose body the connection leaves out.

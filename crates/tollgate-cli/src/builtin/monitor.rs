@@ -8,7 +8,6 @@ mod series;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,8 +19,9 @@ use tollgate_accounts::{
 };
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
-use tollgate_rules::{KeyPart, Limit, Subject};
+use tollgate_rules::{KeyPart, Limit};
 
+use super::standings::caller;
 use super::{Builtins, account, answer, time, unreachable};
 use counts::Counts;
 use csv::Csv;
@@ -79,6 +79,11 @@ impl<'p> Part<'p> {
             Some(_) => None,
         }
     }
+}
+
+/// Whether a path below the monitor's asks for its stream.
+pub(super) fn is_live(rest: &str) -> bool {
+    matches!(Part::of(rest), Some(Part::Live))
 }
 
 /// Whether somebody may see the use of everybody, and the traffic of the whole gateway: administrators who have logged in.
@@ -252,16 +257,8 @@ impl Builtins {
             return Some(0);
         }
         let headers = HeaderMap::new();
-        let subject = Subject {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            user: Some(key.user.as_str()),
-            user_name: Some(&key.user_name),
-            api_key: Some(key.id.as_str()),
-            claims: &[],
-            headers: &headers,
-            query: None,
-            route: "",
-        };
+        let (user, id) = (key.user.as_str(), key.id.as_str());
+        let subject = caller(Some(user), Some(&key.user_name), Some(id), &headers);
         // As `Identity::own` names it, so that it is the same state.
         let own = key
             .quota

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tollgate_accounts::Accounts;
+use tollgate_gateway::ending::Ending;
 use tollgate_gateway::live::{RouteTraffic, Second, Traffic};
-use tollgate_gateway::metrics::Ending;
 
 use super::Monitor;
 use super::streams::{Source, json_event};
-use crate::builtin::rfc3339;
+use crate::time::rfc3339;
 
 /// Routes in an event of the stream: those with the most requests.
 const ROUTES_STREAMED_MAX: usize = 100;
@@ -85,9 +86,12 @@ struct StoreShown {
     newcomers_without_room: u64,
 }
 
-/// The state of the database of accounts has its place here.
+/// The database of accounts, and usage on its way to it.
 #[derive(Serialize)]
 struct AccountsShown {
+    up: bool,
+    /// For how many seconds it has been away.
+    away_s: Option<u64>,
     usage_rows_waiting: usize,
     usage_dropped: u64,
 }
@@ -128,7 +132,6 @@ impl Monitor {
             routes.truncate(routes_max);
         }
         let stats = self.store.stats(now);
-        let usage = self.accounts.as_ref().map(|accounts| accounts.usage());
         Now {
             as_of: rfc3339(now),
             totals: TrafficShown::of(&metrics.traffic()),
@@ -140,10 +143,19 @@ impl Monitor {
                 live_evictions: stats.live_evictions,
                 newcomers_without_room: stats.newcomers_without_room,
             },
-            accounts: usage.map(|usage| AccountsShown {
-                usage_rows_waiting: usage.rows_waiting(),
-                usage_dropped: usage.dropped(),
-            }),
+            accounts: self.accounts.as_ref().map(AccountsShown::of),
+        }
+    }
+}
+
+impl AccountsShown {
+    fn of(accounts: &Accounts) -> Self {
+        let (away, usage) = (accounts.away_for(), accounts.usage());
+        AccountsShown {
+            up: away.is_none(),
+            away_s: away.map(|away| away.as_secs()),
+            usage_rows_waiting: usage.rows_waiting(),
+            usage_dropped: usage.dropped(),
         }
     }
 }

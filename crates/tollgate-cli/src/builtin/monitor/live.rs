@@ -1,21 +1,21 @@
 //! A stream of what goes on: for a user of their own keys and what is left, for whoever sees everything of all.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Response};
 use serde::Serialize;
 use tollgate::Micros;
-use tollgate_accounts::{Identity, KeyRate, KeySummary, TermsOfKeys};
-use tollgate_gateway::builtin::{BuiltinCall, Content, Pushed};
+use tollgate_accounts::{Identity, KeyId, KeyRate, KeySummary, TermsOfKeys};
+use tollgate_gateway::builtin::{BuiltinCall, Pushed};
 use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
-use tollgate_rules::{Builtin, Limit, Subject};
+use tollgate_rules::{Limit, Subject};
 
+use super::super::standings::caller;
 use super::super::{Builtins, account, time};
 use super::counts::Counts;
-use super::{Part, by_user, rounded, sees_everything};
+use super::{by_user, rounded, sees_everything};
 use crate::monitor::{Source, json_event, stream};
 
 /// How many events there are from one look for new keys to the next.
@@ -81,22 +81,10 @@ struct Own {
 }
 
 impl Builtins {
-    /// Answers one request, also those whose answer streams.
-    pub(crate) async fn respond(
+    pub(in super::super) fn live(
         self: &Arc<Self>,
         call: &BuiltinCall,
-    ) -> Result<Response<Content>, Refusal> {
-        let is_get = matches!(*call.request.method(), Method::GET | Method::HEAD);
-        if is_get
-            && call.builtin == Builtin::Monitor
-            && matches!(Part::of(&call.rest), Some(Part::Live))
-        {
-            return Ok(self.live(call)?.map(Content::Pushed));
-        }
-        Ok(self.answer(call).await?.map(Content::from))
-    }
-
-    fn live(self: &Arc<Self>, call: &BuiltinCall) -> Result<Response<Pushed>, Refusal> {
+    ) -> Result<Response<Pushed>, Refusal> {
         account(call)?;
         let who = call
             .caller
@@ -188,18 +176,14 @@ impl Own {
     }
 
     fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
-        let headers = HeaderMap::new();
+        let (who, headers) = (&self.who, HeaderMap::new());
+        let name = who.name.as_deref();
+        let key = who.key.as_ref().map(KeyId::as_str);
         let subject = Subject {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            user: Some(self.who.user.as_str()),
-            user_name: self.who.name.as_deref(),
-            api_key: self.who.key.as_ref().map(|key| key.as_str()),
-            claims: &self.who.claims,
-            headers: &headers,
-            query: None,
-            route: "",
+            claims: &who.claims,
+            ..caller(Some(who.user.as_str()), name, key, &headers)
         };
-        let (own, terms) = (&self.who.own, Some(&self.who.terms));
+        let (own, terms) = (&who.own, Some(&who.terms));
         match self.builtins.standings(&self.limits, &subject, own, terms) {
             Ok(standings) => {
                 let windows = standings.windows.into_iter().map(WindowNow::from);

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tollgate_accounts::{Accounts, Actor, Invalid, OverrideError, PlanError, Unavailable};
+use tollgate_accounts::{Accounts, Actor, OverrideError, PlanError, Unavailable};
 
 use super::Admin;
 
@@ -33,7 +33,7 @@ pub(super) fn unavailable(error: &Unavailable) -> Response {
 pub(super) fn plan(error: &PlanError) -> Response {
     match error {
         PlanError::NoSuchPlan | PlanError::NoSuchUser => missing(error),
-        PlanError::Invalid(invalid) => refused(invalid),
+        PlanError::Invalid(invalid) => wrong(invalid),
         PlanError::Unavailable(error) => unavailable(error),
         _ => conflict(error),
     }
@@ -47,14 +47,15 @@ pub(super) fn quotas(error: &OverrideError) -> Response {
         | OverrideError::NoSuchKey
         | OverrideError::NotSet => missing(error),
         OverrideError::NotByCaller => wrong(error),
-        OverrideError::Invalid(invalid) => refused(invalid),
+        OverrideError::Invalid(invalid) => wrong(invalid),
         OverrideError::Unavailable(error) => unavailable(error),
         _ => conflict(error),
     }
 }
 
-fn refused(invalid: &Invalid) -> Response {
-    wrong(invalid)
+/// The rules have no `[accounts]`, and nothing asks for them.
+pub(super) fn no_accounts() -> Response {
+    missing("these rules have no accounts")
 }
 
 impl Admin {
@@ -63,6 +64,6 @@ impl Admin {
         let accounts = self.accounts.as_ref();
         accounts
             .map(|accounts| accounts.acting_as(actor))
-            .ok_or_else(|| missing("these rules have no accounts"))
+            .ok_or_else(no_accounts)
     }
 }
