@@ -140,3 +140,10 @@ pub(crate) fn pick(object: &Value, fields: &[&str]) -> Value {
 pub(crate) fn open_proxy(url: &str) -> Gateway {
     launch().upstream(url).start()
 }
+
+/// What an administrator's command prints.
+pub(crate) fn ok(gateway: &Gateway, args: &[&str]) -> String {
+    let done = gateway.command(args, "");
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+    done.stdout.trim().to_owned()
+}
