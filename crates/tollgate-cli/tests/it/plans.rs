@@ -9,8 +9,8 @@ use tollgate_testkit::gateway::Gateway;
 use tollgate_testkit::process::within;
 
 use crate::support::{
-    Key, QUOTA_EXCEEDED, join, launch, new_key, new_user, ok, pick, preset, rate_limit, statuses,
-    window,
+    Key, QUOTA_EXCEEDED, join, launch, new_key, new_user, ok, pick, preset, rate_limit, rotate,
+    statuses, window,
 };
 
 /// What it says when it cannot be meant.
@@ -199,6 +199,39 @@ fn a_key_with_quotas_of_its_own_counts_apart_from_its_user() {
     gateway.advance(1.0);
     assert_eq!(passing(&gateway, &large, 3), 1);
     assert_eq!(passing(&gateway, &usual, 12), 10);
+}
+
+#[test]
+fn a_key_in_the_place_of_another_goes_on_with_what_that_has_used() {
+    let gateway = preset("per-api-key");
+    new_user(&gateway, "ann");
+    let small = new_key(&gateway, "ann", &["--quota", "2 per minute"]);
+    let given = new_key(&gateway, "ann", &[]);
+    let set = [
+        "limit",
+        "set",
+        "per-user",
+        "3 per minute",
+        "--key",
+        &given.id,
+    ];
+    ok(&gateway, &set);
+    assert_eq!(
+        (passing(&gateway, &small, 1), passing(&gateway, &given, 2)),
+        (1, 2)
+    );
+    let rotated = |key: &Key| rotate(&gateway, key);
+    // The key before it is good for a while longer, and counts as the same.
+    let (small_now, given_now) = (rotated(&small), rotated(&rotated(&given)));
+    assert_eq!(passing(&gateway, &small_now, 4), 1);
+    assert_eq!(passing(&gateway, &small, 1), 0);
+    assert_eq!(passing(&gateway, &given_now, 4), 1);
+    let show = ["limit", "show", "per-user", "ann", "--key", &given_now.id];
+    let shown: Value = serde_json::from_str(&ok(&gateway, &show)).unwrap();
+    assert_eq!(shown["windows"]["minute"]["used"], 3);
+    let reset = ["limit", "reset", "per-user", "ann", "--key", &given_now.id];
+    assert_eq!(ok(&gateway, &reset), "reset");
+    assert_eq!(passing(&gateway, &given_now, 4), 3);
 }
 
 #[test]
