@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{self, HeaderName};
 use tokio::sync::oneshot;
 use tollgate::{Check, Checks, Decision, Micros, Policy};
-use tollgate_accounts::{API_KEY_PREFIX, Credential, Identity, Lookup, Question};
+use tollgate_accounts::{API_KEY_PREFIX, Credential, HELD_MAX, Identity, Lookup, Question};
 use tollgate_rules::{Auth, Subject};
 
 use crate::builtin::Call;
@@ -14,8 +14,6 @@ use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// How many session cookies of one request are looked at.
-const HELD_MAX: usize = 4;
 /// The session cookie's names, over https and over plain http.
 const SESSION_COOKIES: [&str; 2] = ["__Host-session", "session"];
 

@@ -15,6 +15,7 @@ mod connection;
 mod cors;
 mod csrf;
 pub mod durations;
+pub mod ending;
 mod finish;
 pub mod gateway;
 pub mod heavy;

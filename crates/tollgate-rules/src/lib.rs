@@ -164,6 +164,8 @@ pub struct Protection {
     pub signup_per_address: Vec<Quota>,
     /// Tokens handed out to one address.
     pub token_per_address: Vec<Quota>,
+    /// API keys that one account makes, in the place of others too.
+    pub keys_per_account: Vec<Quota>,
     /// Unknown credentials from one address.
     pub credentials_per_address: Vec<Quota>,
 }

@@ -23,7 +23,6 @@ mod signup;
 mod standings;
 #[cfg(test)]
 mod testing;
-pub(crate) mod time;
 mod token;
 mod turns;
 mod unreachable;
@@ -41,8 +40,8 @@ use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{Builtin, RuleSet};
 
 use crate::monitor::Monitor;
+use crate::time;
 use protect::Protection;
-pub(crate) use time::rfc3339;
 use turns::Turns;
 pub(crate) use unreachable::unreachable;
 

@@ -10,7 +10,6 @@ pub(super) use live::Shown;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,8 +21,9 @@ use tollgate_accounts::{
 };
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
-use tollgate_rules::{KeyPart, Limit, Subject};
+use tollgate_rules::{KeyPart, Limit};
 
+use super::standings::caller;
 use super::{Builtins, account, answer, time, unreachable};
 use counts::Counts;
 use csv::Csv;
@@ -260,16 +260,8 @@ impl Builtins {
             return Some(0);
         }
         let headers = HeaderMap::new();
-        let subject = Subject {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            user: Some(key.user.as_str()),
-            user_name: Some(&key.user_name),
-            api_key: Some(key.id.as_str()),
-            claims: &[],
-            headers: &headers,
-            query: None,
-            route: "",
-        };
+        let (user, id) = (key.user.as_str(), key.counts_as.as_str());
+        let subject = caller(Some(user), Some(&key.user_name), Some(id), &headers);
         // As `Identity::own` names it, so that it is the same state.
         let own = key
             .quota

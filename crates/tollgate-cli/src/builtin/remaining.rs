@@ -10,7 +10,7 @@ use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::Subject;
 
-use super::standings::Standings;
+use super::standings::{Standings, caller};
 use super::{Builtins, answer, time};
 
 /// The answer: who, when, one object for each window, and what passes now.
@@ -25,16 +25,14 @@ impl Builtins {
         let identity = call.caller.identity.as_deref();
         let user = identity.map(|who| who.user.as_str());
         let name = identity.and_then(|who| who.name.as_deref());
-        let has_account = identity.is_some_and(Identity::has_account);
+        let account_name = name.filter(|_| identity.is_some_and(Identity::has_account));
+        let api_key = identity.and_then(|who| Some(who.counts_as.as_ref()?.as_str()));
         let subject = Subject {
             address: call.caller.address,
-            user,
-            user_name: name.filter(|_| has_account),
-            api_key: identity.and_then(|who| Some(who.key.as_ref()?.as_str())),
             claims: identity.map_or(&[], |who| &who.claims),
-            headers: call.request.headers(),
             query: call.request.uri().query(),
             route: call.request.uri().path(),
+            ..caller(user, account_name, api_key, call.request.headers())
         };
         let own = identity.map_or(&[][..], |who| &who.own);
         let standings = self

@@ -1,7 +1,9 @@
 //! Where somebody stands under some limits, charging nothing: for `remaining` and `monitor` alike.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tollgate::key::CompositeKey;
 use tollgate::store::CHECKS_MAX;
 use tollgate::{Check, Checks, Policy, Reason};
@@ -23,6 +25,25 @@ pub(super) struct Standings {
 struct Line {
     policy: Arc<Policy>,
     key: CompositeKey,
+}
+
+/// What limits see of a caller of whom no more is known, as if they asked with nothing else in their request.
+pub(super) fn caller<'a>(
+    user: Option<&'a str>,
+    user_name: Option<&'a str>,
+    api_key: Option<&'a str>,
+    headers: &'a HeaderMap,
+) -> Subject<'a> {
+    Subject {
+        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        user,
+        user_name,
+        api_key,
+        claims: &[],
+        headers,
+        query: None,
+        route: "",
+    }
 }
 
 impl Builtins {
@@ -109,7 +130,6 @@ fn policies_of(lines: &[Line]) -> Vec<Arc<Policy>> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
     use tollgate_rules::{Overrides, RuleSet};
 
     use super::super::testing::{Site, rules};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use tollgate_accounts::Accounts;
+use tollgate_gateway::ending::Ending;
 use tollgate_gateway::live::{RouteTraffic, Second, Traffic};
-use tollgate_gateway::metrics::Ending;
 
 use super::Monitor;
 use super::streams::{Source, json_event};
-use crate::builtin::rfc3339;
+use crate::time::rfc3339;
 
 /// Routes in an event of the stream: those with the most requests.
 pub(crate) const ROUTES_STREAMED_MAX: usize = 100;

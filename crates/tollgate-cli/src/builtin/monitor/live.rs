@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde::Serialize;
 use tollgate::Micros;
-use tollgate_accounts::{Identity, KeyRate, KeySummary, TermsOfKeys};
+use tollgate_accounts::{Identity, KeyId, KeyRate, KeySummary, TermsOfKeys};
 use tollgate_gateway::builtin::{BuiltinCall, Pushed};
 use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{Limit, Subject};
 
+use super::super::standings::caller;
 use super::super::{Builtins, account, time};
 use super::counts::Counts;
 use super::{by_user, rounded, sees_everything};
@@ -219,18 +220,15 @@ impl Own {
     }
 
     fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
-        let headers = HeaderMap::new();
+        let (who, headers) = (&self.who, HeaderMap::new());
+        let name = who.name.as_deref();
+        let key = who.counts_as.as_ref().map(KeyId::as_str);
         let subject = Subject {
             address: self.shown.address,
-            user: Some(self.who.user.as_str()),
-            user_name: self.who.name.as_deref(),
-            api_key: self.who.key.as_ref().map(|key| key.as_str()),
-            claims: &self.who.claims,
-            headers: &headers,
-            query: None,
-            route: "",
+            claims: &who.claims,
+            ..caller(Some(who.user.as_str()), name, key, &headers)
         };
-        let (own, terms) = (&self.who.own, Some(&self.who.terms));
+        let (own, terms) = (&who.own, Some(&who.terms));
         match self
             .builtins
             .standings(&self.shown.for_reader, &subject, own, terms)

@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::builtin::time;
+use crate::time;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new().route("/health", get(show))
