@@ -1,0 +1,80 @@
+//! A denial that is remembered until what it waits for comes, or for a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate::{Check, Decision, Micros, Policy, Verdict};
+
+use super::is_same;
+
+/// After this long the store is asked again: another node may have given units back.
+const REMEMBERED_MAX: Duration = Duration::from_secs(1);
+
+/// One check of a request that was denied.
+#[derive(Debug)]
+struct Asked {
+    policy: Arc<Policy>,
+    key: Box<[u8]>,
+    cost: u64,
+}
+
+/// A denial, and the checks that it was of.
+#[derive(Debug)]
+pub(super) struct Denial {
+    asked: Vec<Asked>,
+    decision: Decision,
+    /// When it was asked for, by this node's clock: not later than the store decided.
+    sent: Micros,
+    until: Micros,
+}
+
+impl Denial {
+    /// The denial, and the place of the check that it waits for longest; `None` when it can end by something else than
+    /// time: a slot that is given back, a denial that is counted.
+    pub(super) fn of(
+        checks: &[Check<'_>],
+        decision: &Decision,
+        sent: Micros,
+    ) -> Option<(usize, Self)> {
+        let Verdict::Deny { retry_after } = decision.verdict() else {
+            return None;
+        };
+        if checks.iter().any(|check| check.policy.counts_denied()) {
+            return None;
+        }
+        let waits = decision.standings().iter().enumerate();
+        let (place, _) = waits
+            .filter(|(place, standing)| {
+                !standing.is_shadow() && !checks[*place].policy.holds_slots()
+            })
+            .filter_map(|(place, standing)| Some((place, standing.retry_after()?)))
+            .max_by_key(|(_, wait)| *wait)
+            .filter(|(_, wait)| *wait == retry_after)?;
+        let asked = |check: &Check<'_>| Asked {
+            policy: Arc::clone(check.policy),
+            key: check.key.into(),
+            cost: check.cost,
+        };
+        let denial = Denial {
+            asked: checks.iter().map(asked).collect(),
+            decision: decision.clone(),
+            sent,
+            until: sent + retry_after.min(REMEMBERED_MAX),
+        };
+        Some((place, denial))
+    }
+
+    /// What it answers to the same checks at `now`.
+    pub(super) fn answer(&self, checks: &[Check<'_>], now: Micros) -> Option<Decision> {
+        let same = |(asked, check): (&Asked, &Check<'_>)| {
+            asked.cost == check.cost
+                && asked.key[..] == *check.key
+                && is_same(&asked.policy, check.policy)
+        };
+        let holds = now >= self.sent
+            && now < self.until
+            && checks.len() == self.asked.len()
+            && self.asked.iter().zip(checks).all(same);
+        holds.then(|| self.decision.remembered(now.since(self.sent)))
+    }
+}

@@ -1,0 +1,302 @@
+//! What a node holds for all its keys, bounded.
+
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
+use smallvec::SmallVec;
+use tollgate::algorithm::Charge;
+use tollgate::{Check, Decision, Micros, Policy};
+
+use super::denial::Denial;
+use super::held::{Grant, Held};
+
+/// How many keys a node holds something for. What falls out is asked for again; units that fall out are lost until their
+/// lease would have ended.
+const KEYS_MAX: usize = 65_536;
+/// A lease that ends sooner than this is not looked at again: giving back would help nobody.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
+
+/// What one node holds.
+pub(crate) struct Near {
+    keys: Cache<Name, Arc<Mutex<Held>>>,
+    /// Leases to look at again, the earliest first as far as their times are alike.
+    looks: Mutex<VecDeque<Look>>,
+    pub(crate) counts: Counts,
+}
+
+/// What has been answered without the store.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Decisions paid from leases.
+    pub(crate) paid: AtomicU64,
+    /// Denials that were remembered.
+    pub(crate) remembered: AtomicU64,
+    /// Units that the store has granted in advance.
+    pub(crate) leased: AtomicU64,
+    /// Units given back because nobody had use for them.
+    pub(crate) returned: AtomicU64,
+}
+
+struct Look {
+    at: Micros,
+    name: Name,
+}
+
+/// Units that nobody has had use for, to be given back.
+#[derive(Debug)]
+pub(crate) struct Unspent {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) charge: Charge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    policy: Box<str>,
+    key: Box<[u8]>,
+}
+
+/// The same, borrowed.
+struct Named<'a> {
+    policy: &'a str,
+    key: &'a [u8],
+}
+
+impl Hash for Named<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.policy.hash(state);
+        self.key.hash(state);
+    }
+}
+
+impl Equivalent<Name> for Named<'_> {
+    fn equivalent(&self, name: &Name) -> bool {
+        *self.policy == *name.policy && *self.key == *name.key
+    }
+}
+
+impl Named<'_> {
+    fn to_name(&self) -> Name {
+        Name {
+            policy: self.policy.into(),
+            key: self.key.into(),
+        }
+    }
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Near {
+            keys: Cache::new(KEYS_MAX),
+            looks: Mutex::default(),
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl Near {
+    /// The decision, if this node can make it: every check is paid from units that it holds, or the request was denied a
+    /// moment ago.
+    pub(crate) fn answer(&self, checks: &[Check<'_>], now: Micros) -> Option<Decision> {
+        let held: SmallVec<[Option<Arc<Mutex<Held>>>; 2]> =
+            checks.iter().map(|check| self.known(check)).collect();
+        let denial = held.iter().flatten().find_map(|held| {
+            let held = lock(held);
+            held.denial.as_ref()?.answer(checks, now)
+        });
+        if denial.is_some() {
+            self.counts.remembered.fetch_add(1, Ordering::Relaxed);
+            return denial;
+        }
+        self.pay(checks, &held, now)
+    }
+
+    fn pay(
+        &self,
+        checks: &[Check<'_>],
+        held: &[Option<Arc<Mutex<Held>>>],
+        now: Micros,
+    ) -> Option<Decision> {
+        if checks
+            .iter()
+            .any(|check| check.cost == 0 || check.policy.lease_terms().is_none())
+        {
+            return None;
+        }
+        let held: SmallVec<[&Arc<Mutex<Held>>; 2]> =
+            held.iter().map(Option::as_ref).collect::<Option<_>>()?;
+        let mut order: SmallVec<[usize; 2]> = (0..held.len()).collect();
+        // Whoever takes several takes them in one order.
+        order.sort_unstable_by_key(|place| Arc::as_ptr(held[*place]).addr());
+        let mut locked: SmallVec<[(usize, MutexGuard<'_, Held>); 2]> = order
+            .into_iter()
+            .map(|place| (place, lock(held[place])))
+            .collect();
+        for (place, held) in &mut locked {
+            let check = &checks[*place];
+            if let Some(terms) = check.policy.lease_terms() {
+                held.note(check.cost, now, terms);
+            }
+        }
+        let all = locked.iter().all(|(place, held)| {
+            let check = &checks[*place];
+            held.can_pay(check.policy, check.cost, now)
+        });
+        if !all {
+            return None;
+        }
+        locked.sort_unstable_by_key(|(place, _)| *place);
+        let mut at = now;
+        let mut standings = SmallVec::<[_; 2]>::new();
+        for (place, held) in &mut locked {
+            let (standing, decided_at) = held.pay(checks[*place].cost, now)?;
+            at = decided_at;
+            standings.push(standing);
+        }
+        self.counts.paid.fetch_add(1, Ordering::Relaxed);
+        Some(Decision::estimated(standings, at))
+    }
+
+    /// How many units to ask for in advance beside each check; empty when there are to be none.
+    pub(crate) fn wants(&self, checks: &[Check<'_>], now: Micros) -> SmallVec<[u64; 2]> {
+        let every = |check: &Check<'_>| check.cost > 0 && check.policy.lease_terms().is_some();
+        if !checks.iter().all(every) {
+            return SmallVec::new();
+        }
+        let want = |check: &Check<'_>| {
+            let terms = check.policy.lease_terms()?;
+            let held = self.held(check);
+            let mut held = lock(&held);
+            Some(held.wants(terms, now))
+        };
+        let wants: SmallVec<[u64; 2]> = checks
+            .iter()
+            .map(|check| want(check).unwrap_or_default())
+            .collect();
+        if wants.iter().all(|units| *units == 0) {
+            return SmallVec::new();
+        }
+        wants
+    }
+
+    /// Keeps what the store has said to a request that was sent at `sent`: `grants` are empty, or one for each check.
+    pub(crate) fn learn(
+        &self,
+        checks: &[Check<'_>],
+        decision: &Decision,
+        grants: &[Option<Grant>],
+        sent: Micros,
+    ) {
+        if let Some((place, denial)) = Denial::of(checks, decision, sent) {
+            lock(&self.held(&checks[place])).denial = Some(denial);
+        }
+        let each = checks.iter().zip(grants).zip(decision.standings());
+        for ((check, grant), standing) in each {
+            let Some(terms) = check.policy.lease_terms() else {
+                continue;
+            };
+            let held = self.held(check);
+            lock(&held).learn(
+                check.policy,
+                terms,
+                *grant,
+                (sent, decision.at()),
+                *standing,
+            );
+            if let Some(grant) = grant.filter(|grant| grant.units > 0) {
+                self.counts.leased.fetch_add(grant.units, Ordering::Relaxed);
+                let at = sent + terms.time / 2;
+                let name = named(check).to_name();
+                self.looks().push_back(Look { at, name });
+            }
+        }
+    }
+
+    /// Forgets what is held for a key: somebody has changed what it has used.
+    pub(crate) fn forget(&self, policy: &Policy, key: &[u8]) {
+        let policy = policy.name();
+        self.keys.remove(&Named { policy, key });
+    }
+
+    /// Forgets everything.
+    pub(crate) fn forget_all(&self) {
+        self.keys.clear();
+    }
+
+    /// Forgets denials of the keys of these checks: units have been given back.
+    pub(crate) fn forget_denials(&self, checks: &[Check<'_>]) {
+        for held in checks.iter().filter_map(|check| self.known(check)) {
+            lock(&held).denial = None;
+        }
+    }
+
+    /// Units that nobody has had use for at `now`: no longer this node's, to be given back to the store.
+    pub(crate) fn unspent(&self, now: Micros) -> Vec<Unspent> {
+        let mut unspent = Vec::new();
+        let mut again = Vec::new();
+        let mut looks = self.looks();
+        while looks.front().is_some_and(|look| look.at <= now) {
+            let Some(look) = looks.pop_front() else { break };
+            let (policy, key) = (&look.name.policy, &look.name.key);
+            let Some(held) = self.keys.get(&Named { policy, key }) else {
+                continue;
+            };
+            let mut held = lock(&held);
+            match held.take_idle(now) {
+                Some((policy, charge)) => unspent.push(Unspent {
+                    policy,
+                    key: look.name.key,
+                    charge,
+                }),
+                // Once more, while giving back still helps.
+                None if held.ends().is_some_and(|ends| now < ends) => again.push(look.name),
+                None => {}
+            }
+        }
+        let later = |name: Name| {
+            let (policy, key) = (&name.policy, &name.key);
+            let held = self.keys.get(&Named { policy, key })?;
+            let ends = lock(&held).ends()?;
+            let at = now + ends.since(now) / 2;
+            (ends.since(now) > LOOK_AGAIN_MIN).then_some(Look { at, name })
+        };
+        looks.extend(again.into_iter().filter_map(later));
+        let units = unspent.iter().map(|unspent| unspent.charge.cost).sum();
+        self.counts.returned.fetch_add(units, Ordering::Relaxed);
+        unspent
+    }
+
+    fn looks(&self) -> MutexGuard<'_, VecDeque<Look>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, check: &Check<'_>) -> Option<Arc<Mutex<Held>>> {
+        self.keys.get(&named(check))
+    }
+
+    fn held(&self, check: &Check<'_>) -> Arc<Mutex<Held>> {
+        self.known(check).unwrap_or_else(|| {
+            let made = || Ok::<_, std::convert::Infallible>(Arc::default());
+            match self.keys.get_or_insert_with(&named(check).to_name(), made) {
+                Ok(held) => held,
+                Err(never) => match never {},
+            }
+        })
+    }
+}
+
+fn named<'a>(check: &'a Check<'_>) -> Named<'a> {
+    Named {
+        policy: check.policy.name(),
+        key: check.key,
+    }
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}

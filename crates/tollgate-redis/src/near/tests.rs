@@ -1,0 +1,273 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate::decide::{cells, decide};
+use tollgate::{Check, Decision, Lease, Micros, Policy};
+
+use super::{Grant, Near};
+
+const START: Micros = Micros::from_secs(1_000_000);
+
+fn policy(quota: &str) -> Arc<Policy> {
+    Arc::new(
+        Policy::new("p", quota.parse().unwrap())
+            .unwrap()
+            .with_lease(Lease::Auto),
+    )
+}
+
+/// What a store says to one check of a key that has used `used` units.
+fn said(check: &Check<'_>, used: u64) -> Decision {
+    let mut slots = vec![None; cells(&[*check]).len()];
+    if used > 0 {
+        let _ = decide(
+            &[Check {
+                cost: used,
+                ..*check
+            }],
+            &mut slots,
+            START,
+        );
+    }
+    decide(&[*check], &mut slots, START)
+}
+
+fn grant(units: u64) -> [Option<Grant>; 1] {
+    [Some(Grant {
+        units,
+        mark: (1, 2),
+    })]
+}
+
+/// A node that has been asked for the key often, and has leased so many units at START.
+fn leased(check: &Check<'_>, units: u64) -> Near {
+    let near = Near::default();
+    near.learn(&[*check], &said(check, 100), &grant(units), START);
+    near
+}
+
+#[test]
+fn units_held_in_advance_are_spent_until_none_is_left_or_the_lease_ends() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 2,
+    };
+    let near = leased(&check, 5);
+    let first = near.answer(&[check], START).unwrap();
+    assert!(first.is_allowed() && first.is_estimated());
+    assert_eq!(first.remaining(), 9_898 + 3);
+    assert_eq!(first.standings()[0].charged(), 2);
+    assert!(near.answer(&[check], START).unwrap().is_allowed());
+    assert!(
+        near.answer(&[check], START).is_none(),
+        "one unit does not pay for two"
+    );
+
+    let near = leased(&check, 500);
+    let end = START + Duration::from_millis(100);
+    assert!(near.answer(&[check], Micros(end.0 - 1)).is_some());
+    assert!(near.answer(&[check], end).is_none());
+    assert!(
+        near.answer(&[check], Micros(START.0 - 1)).is_none(),
+        "a clock that went back"
+    );
+}
+
+#[test]
+fn a_request_that_is_covered_in_part_goes_to_the_store_whole() {
+    let (one, other) = (
+        policy("10000 per second token-bucket"),
+        policy("10 per second token-bucket"),
+    );
+    let covered = Check {
+        policy: &one,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = leased(&covered, 5);
+    let bare = Check {
+        policy: &other,
+        key: b"address",
+        cost: 1,
+    };
+    assert!(near.answer(&[covered, bare], START).is_none());
+    near.learn(&[bare], &said(&bare, 0), &grant(1), START);
+    assert!(near.answer(&[covered, bare], START).is_some());
+    assert!(near.answer(&[covered, bare], START).is_none());
+    assert_eq!(
+        near.answer(&[covered], START).unwrap().standings()[0].remaining(),
+        9_899 + 3,
+        "nothing was spent in vain"
+    );
+    let exact = Arc::new(Policy::new("q", "5 per second".parse().unwrap()).unwrap());
+    let exact = Check {
+        policy: &exact,
+        key: b"ann",
+        cost: 1,
+    };
+    assert!(near.answer(&[covered, exact], START).is_none());
+}
+
+#[test]
+fn a_key_that_is_rarely_asked_for_wants_nothing_and_a_hot_one_as_much_as_it_needs() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = Near::default();
+    for second in 0..10 {
+        let now = START + Duration::from_secs(second);
+        assert!(near.answer(&[check], now).is_none());
+        assert!(near.wants(&[check], now).is_empty());
+    }
+    let now = START + Duration::from_secs(20);
+    let wants: Vec<u64> = (0..1_000)
+        .map(|_| {
+            assert!(near.answer(&[check], now).is_none());
+            let wants = near.wants(&[check], now).first().copied();
+            near.learn(&[check], &said(&check, 0), &[None], now);
+            wants.unwrap_or_default()
+        })
+        .collect();
+    assert_eq!((wants[0], wants[1], wants[99]), (0, 2, 100));
+    assert_eq!(wants[999], 500, "a twentieth of the bucket");
+}
+
+#[test]
+fn while_one_request_asks_for_units_no_other_does() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = Near::default();
+    assert!(near.wants(&[check], START).is_empty());
+    for _ in 0..5 {
+        assert!(near.answer(&[check], START).is_none());
+    }
+    assert_eq!(near.wants(&[check], START)[..], [5]);
+    assert!(near.wants(&[check], START).is_empty());
+    let later = START + Duration::from_millis(300);
+    assert!(near.answer(&[check], later).is_none());
+    assert!(near.answer(&[check], later).is_none());
+    assert_eq!(near.wants(&[check], later)[..], [2], "its answer was lost");
+}
+
+#[test]
+fn what_nobody_spends_is_given_back_before_it_ends() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = leased(&check, 5);
+    assert!(near.answer(&[check], START).is_some());
+    assert!(near.unspent(START + Duration::from_millis(49)).is_empty());
+    let unspent = near.unspent(START + Duration::from_millis(50));
+    assert_eq!(
+        (
+            unspent.len(),
+            unspent[0].charge.cost,
+            unspent[0].charge.mark
+        ),
+        (1, 4, (1, 2))
+    );
+    assert_eq!(&unspent[0].key[..], b"ann");
+    assert!(
+        near.answer(&[check], START + Duration::from_millis(50))
+            .is_none()
+    );
+    assert!(near.unspent(START + Duration::from_secs(1)).is_empty());
+
+    let busy = leased(&check, 5);
+    assert!(
+        busy.answer(&[check], START + Duration::from_millis(49))
+            .is_some()
+    );
+    assert!(busy.unspent(START + Duration::from_millis(50)).is_empty());
+    assert_eq!(busy.unspent(START + Duration::from_millis(75)).len(), 1);
+}
+
+#[test]
+fn a_denial_is_remembered_until_its_wait_is_over_or_for_a_second() {
+    let policy = policy("10 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = Near::default();
+    let denied = said(&check, 10);
+    assert_eq!(denied.retry_after(), Some(Duration::from_millis(100)));
+    near.learn(&[check], &denied, &[], START);
+    let after = |micros| near.answer(&[check], Micros(START.0 + micros));
+    let again = after(40_000).unwrap();
+    assert!(again.is_estimated());
+    assert_eq!(again.retry_after(), Some(Duration::from_millis(60)));
+    assert_eq!(
+        after(99_999).unwrap().retry_after(),
+        Some(Duration::from_micros(1))
+    );
+    assert!(after(100_000).is_none());
+    for other in [
+        Check { cost: 2, ..check },
+        Check {
+            key: b"bob",
+            ..check
+        },
+    ] {
+        assert!(near.answer(&[other], START).is_none());
+    }
+    let changed =
+        Arc::new(Policy::new("p", "20 per second token-bucket".parse().unwrap()).unwrap());
+    assert!(
+        near.answer(
+            &[Check {
+                policy: &changed,
+                ..check
+            }],
+            START
+        )
+        .is_none()
+    );
+    near.forget(&policy, b"ann");
+    assert!(after(0).is_none());
+
+    let slow = Arc::new(Policy::new("p", "5 per hour".parse().unwrap()).unwrap());
+    let check = Check {
+        policy: &slow,
+        key: b"ann",
+        cost: 1,
+    };
+    near.learn(&[check], &said(&check, 5), &[], START);
+    assert!(near.answer(&[check], Micros(START.0 + 999_999)).is_some());
+    assert!(near.answer(&[check], Micros(START.0 + 1_000_000)).is_none());
+    near.forget_denials(&[check]);
+    assert!(near.answer(&[check], START).is_none());
+}
+
+#[test]
+fn a_denial_that_something_else_than_time_can_end_is_not_remembered() {
+    let near = Near::default();
+    let slots = Arc::new(Policy::new("p", "1 concurrent".parse().unwrap()).unwrap());
+    let counting = Policy::new("p", "5 per hour".parse().unwrap())
+        .unwrap()
+        .counting_denied(true);
+    for policy in [slots, Arc::new(counting)] {
+        let check = Check {
+            policy: &policy,
+            key: b"ann",
+            cost: 1,
+        };
+        let denied = said(&check, policy.capacity().unwrap());
+        assert!(!denied.is_allowed());
+        near.learn(&[check], &denied, &[], START);
+        assert!(near.answer(&[check], START).is_none());
+    }
+}
