@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use tollgate::Policy;
 
-pub(crate) use held::Grant;
 pub(crate) use table::{Near, Unspent};
 
 /// Whether two policies decide alike.
@@ -17,5 +16,7 @@ fn is_same(a: &Arc<Policy>, b: &Arc<Policy>) -> bool {
     Arc::ptr_eq(a, b) || a.name() == b.name() && numbers(a) == numbers(b)
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

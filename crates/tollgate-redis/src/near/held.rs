@@ -12,15 +12,6 @@ use super::is_same;
 /// A request for units whose answer has not come after this long is given up: another may ask.
 const ASKING_MAX: Duration = Duration::from_millis(250);
 
-/// Units that the store has charged in advance.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Grant {
-    /// How many.
-    pub(crate) units: u64,
-    /// The mark of the state that charging them left.
-    pub(crate) mark: (u64, u64),
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) denial: Option<Denial>,
@@ -121,17 +112,17 @@ impl Held {
         &mut self,
         policy: &Arc<Policy>,
         terms: LeaseTerms,
-        grant: Option<Grant>,
+        granted: Charge,
         from: (Micros, Micros),
         standing: Standing,
     ) {
         self.asking = None;
         let (sent, at) = from;
-        if let Some(grant) = grant.filter(|grant| grant.units > 0) {
+        if granted.cost > 0 {
             self.lease = Some(Units {
                 policy: Arc::clone(policy),
-                left: grant.units,
-                mark: grant.mark,
+                left: granted.cost,
+                mark: granted.mark,
                 ends: sent + terms.time,
                 last_spent: sent,
                 standing,

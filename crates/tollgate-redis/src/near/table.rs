@@ -13,7 +13,7 @@ use tollgate::algorithm::Charge;
 use tollgate::{Check, Decision, Micros, Policy};
 
 use super::denial::Denial;
-use super::held::{Grant, Held};
+use super::held::Held;
 
 /// How many keys a node holds something for. What falls out is asked for again; units that fall out are lost until their
 /// lease would have ended.
@@ -184,19 +184,20 @@ impl Near {
         wants
     }
 
-    /// Keeps what the store has said to a request that was sent at `sent`: `grants` are empty, or one for each check.
+    /// Keeps what the store has said to a request that was sent at `sent`: `granted` is empty, or what was charged in advance for
+    /// each check.
     pub(crate) fn learn(
         &self,
         checks: &[Check<'_>],
         decision: &Decision,
-        grants: &[Option<Grant>],
+        granted: &[Charge],
         sent: Micros,
     ) {
         if let Some((place, denial)) = Denial::of(checks, decision, sent) {
             lock(&self.held(&checks[place])).denial = Some(denial);
         }
-        let each = checks.iter().zip(grants).zip(decision.standings());
-        for ((check, grant), standing) in each {
+        let each = checks.iter().zip(granted).zip(decision.standings());
+        for ((check, granted), standing) in each {
             let Some(terms) = check.policy.lease_terms() else {
                 continue;
             };
@@ -204,12 +205,14 @@ impl Near {
             lock(&held).learn(
                 check.policy,
                 terms,
-                *grant,
+                *granted,
                 (sent, decision.at()),
                 *standing,
             );
-            if let Some(grant) = grant.filter(|grant| grant.units > 0) {
-                self.counts.leased.fetch_add(grant.units, Ordering::Relaxed);
+            if granted.cost > 0 {
+                self.counts
+                    .leased
+                    .fetch_add(granted.cost, Ordering::Relaxed);
                 let at = sent + terms.time / 2;
                 let name = named(check).to_name();
                 self.looks().push_back(Look { at, name });

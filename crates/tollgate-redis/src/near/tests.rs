@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tollgate::algorithm::Charge;
 use tollgate::decide::{cells, decide};
 use tollgate::{Check, Decision, Lease, Micros, Policy};
 
-use super::{Grant, Near};
+use super::Near;
 
 const START: Micros = Micros::from_secs(1_000_000);
 
@@ -32,11 +33,11 @@ fn said(check: &Check<'_>, used: u64) -> Decision {
     decide(&[*check], &mut slots, START)
 }
 
-fn grant(units: u64) -> [Option<Grant>; 1] {
-    [Some(Grant {
-        units,
+fn grant(units: u64) -> [Charge; 1] {
+    [Charge {
+        cost: units,
         mark: (1, 2),
-    })]
+    }]
 }
 
 /// A node that has been asked for the key often, and has leased so many units at START.
@@ -129,7 +130,7 @@ fn a_key_that_is_rarely_asked_for_wants_nothing_and_a_hot_one_as_much_as_it_need
         .map(|_| {
             assert!(near.answer(&[check], now).is_none());
             let wants = near.wants(&[check], now).first().copied();
-            near.learn(&[check], &said(&check, 0), &[None], now);
+            near.learn(&[check], &said(&check, 0), &grant(0), now);
             wants.unwrap_or_default()
         })
         .collect();
