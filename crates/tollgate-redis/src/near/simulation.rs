@@ -22,6 +22,10 @@ enum Event {
     Request {
         node: usize,
     },
+    /// Many requests at once.
+    Crowd {
+        node: usize,
+    },
     AtStore {
         node: usize,
         sent: Micros,
@@ -54,6 +58,8 @@ struct World {
     asked: u64,
     /// The longest way to the store, in microseconds.
     way_max: u64,
+    /// Whether many requests sometimes come at once.
+    crowds: bool,
 }
 
 impl World {
@@ -69,6 +75,7 @@ impl World {
             calls: 0,
             asked: 0,
             way_max,
+            crowds: false,
         }
     }
 
@@ -91,11 +98,7 @@ impl World {
 
     fn happen(&mut self, random: &mut Random, at: u64, event: Event, gap: u64, end: u64) {
         let policy = Arc::clone(&self.policy);
-        let check = Check {
-            policy: &policy,
-            key: b"hot",
-            cost: 1,
-        };
+        let check = check(&policy);
         let way = 20 + random.below(self.way_max);
         match event {
             Event::Request { node } => {
@@ -104,16 +107,14 @@ impl World {
                     let pause = if random.below(2_000) == 0 { 300_000 } else { 0 };
                     let next = at + 1 + random.below(gap * 2) + pause;
                     self.at(next, Event::Request { node });
+                    if self.crowds && random.below(20) == 0 {
+                        let node = random.below(NODES as u64) as usize;
+                        self.at(next + random.below(150_000), Event::Crowd { node });
+                    }
                 }
-                self.asked += 1;
-                let now = clock_of(node, at);
-                if let Some(decision) = self.nodes[node].answer(&[check], now) {
-                    return self.note(&decision, at);
-                }
-                let wanted = self.nodes[node].wants(&[check], now).to_vec();
-                let sent = now;
-                self.at(at + way, Event::AtStore { node, sent, wanted });
+                self.ask(random, node, at);
             }
+            Event::Crowd { node } => (0..250).for_each(|_| self.ask(random, node, at)),
             Event::AtStore { node, sent, wanted } => {
                 self.calls += 1;
                 let now = Micros(at);
@@ -154,6 +155,18 @@ impl World {
         }
     }
 
+    fn ask(&mut self, random: &mut Random, node: usize, at: u64) {
+        let policy = Arc::clone(&self.policy);
+        let check = check(&policy);
+        let (now, way) = (clock_of(node, at), 20 + random.below(self.way_max));
+        self.asked += 1;
+        if let Some(decision) = self.nodes[node].answer(&[check], now) {
+            return self.note(&decision, at);
+        }
+        let (sent, wanted) = (now, self.nodes[node].wants(&[check], now).to_vec());
+        self.at(at + way, Event::AtStore { node, sent, wanted });
+    }
+
     fn note(&mut self, decision: &Decision, at: u64) {
         if decision.is_allowed() {
             self.admitted.push(at);
@@ -165,6 +178,14 @@ impl World {
         let one = Limiter::new(self.policy.quota().unwrap()).unwrap();
         let mut admitted = self.admitted.iter();
         admitted.all(|at| one.check_at("hot", Micros(*at)).is_allowed())
+    }
+}
+
+fn check(policy: &Arc<Policy>) -> Check<'_> {
+    Check {
+        policy,
+        key: b"hot",
+        cost: 1,
     }
 }
 
@@ -186,6 +207,7 @@ fn no_interval_holds_more_than_the_promise_whatever_the_nodes_hold_in_advance() 
         let gap = *random.pick(&[40, 400, 4_000, 20_000]);
         let way_max = *random.pick(&[100, 5_000, 60_000]);
         let mut world = World::new(quota, way_max);
+        world.crowds = gap >= 4_000;
         let seconds = if gap < 400 { 2 } else { 10 };
         world.run(&mut random, gap, START + seconds * 1_000_000);
         assert!(!world.admitted.is_empty());
@@ -228,11 +250,7 @@ fn under_pressure_hardly_anything_is_lost_and_below_the_limit_nothing_is_denied(
 fn a_node_that_dies_strands_no_more_than_its_lease_and_no_longer() {
     let policy = Policy::new("p", "100 per second token-bucket".parse().unwrap()).unwrap();
     let policy = Arc::new(policy.with_lease(Lease::Auto));
-    let check = Check {
-        policy: &policy,
-        key: b"hot",
-        cost: 1,
-    };
+    let check = check(&policy);
     let (mut slot, now) = ([None], Micros(START));
     assert!(decide(&[check], &mut slot, now).is_allowed());
     let granted = lease(&[check], &mut slot, now, &[5]);
