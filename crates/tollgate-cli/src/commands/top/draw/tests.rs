@@ -5,6 +5,7 @@ use ratatui::style::Color;
 
 use super::super::model::{Model, Update};
 use super::super::plain::Plain;
+use super::super::reading::Store;
 use super::super::sample::{event, full, overview};
 use super::super::view::{Action, Listed};
 use super::*;
@@ -115,7 +116,12 @@ fn no_state_however_large_its_numbers_leaves_its_columns() {
     {
         (traffic.denied, traffic.latency_us.p95) = (u64::MAX, Some(u64::MAX));
     }
-    overview.now.store.keys = u64::MAX;
+    overview.now.store = Store::Memory {
+        keys: u64::MAX,
+        memory_bytes: 1,
+        live_evictions: 0,
+        newcomers_without_room: 0,
+    };
     overview.now.accounts.as_mut().unwrap().away_for_s = Some(u64::MAX);
     overview.now.accounts.as_mut().unwrap().usage_dropped = u64::MAX;
     let mut view = View::new(Model::new(overview));
