@@ -69,8 +69,7 @@ impl Gateway {
             .and_then(|identity| Some((identity, identity.key.as_ref()?)))
             .filter(|(identity, _)| !identity.own.is_empty())
         {
-            let mut own = CompositeKey::new();
-            own.push(key.as_str().as_bytes());
+            let own = InForce::own_key(identity.user.as_str(), key.as_str());
             keys.push((InForce::just(&identity.own), own));
         }
         let usual = whole && !overridden && keys.len() == route.limits.len();

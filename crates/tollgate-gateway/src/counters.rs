@@ -219,3 +219,6 @@ impl From<Arc<MemoryStore>> for Counters {
         Counters::Memory(store)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,12 +76,12 @@ impl Gateway {
             .routes()
             .iter()
             .map(|route| fields::policy_value(route.policies()));
+        let while_away = rules.counters.on_error_of_protection();
         let quotas = rules.accounts.protection.credentials_per_address.iter();
         let policies = quotas.map(|quota| {
-            Ok(Arc::new(Policy::new(
-                &format!("accounts.credentials-per-address.{}", quota.window_name()),
-                quota.clone(),
-            )?))
+            let name = format!("accounts.credentials-per-address.{}", quota.window_name());
+            let policy = Policy::new(&name, quota.clone())?;
+            Ok(Arc::new(policy.with_on_error(while_away)))
         });
         Ok(Arc::new(Gateway {
             policy_values: policy_values.collect(),

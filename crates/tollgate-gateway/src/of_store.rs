@@ -152,7 +152,8 @@ impl OfShared {
         self.up.set(u64::from(state.away_for.is_none()));
         self.degraded.set(state.degraded.as_secs_f64());
         self.round_trips.set(state.round_trips);
-        self.round_trip_time.set(state.round_trip_time.as_secs_f64());
+        self.round_trip_time
+            .set(state.round_trip_time.as_secs_f64());
         self.in_flight.set(state.in_flight);
         for (kind, count) in &state.errors {
             let labels = ErrorLabels { kind };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate::{AlgorithmKind, Mode, Penalty, Policy, Quota};
+use tollgate::{AlgorithmKind, Mode, OnError, Penalty, Policy, Quota};
 
 use crate::RuleSet;
 use crate::key::{KeyPart, KeySpec};
@@ -19,6 +19,8 @@ pub struct Terms {
     pub mode: Option<Mode>,
     /// Whether a denied request takes what still fits.
     pub count_denied: bool,
+    /// What happens to requests while a shared store cannot be reached.
+    pub on_error: OnError,
     /// For how long a key is blocked after a denial.
     pub penalty: Option<Penalty>,
 }
@@ -49,7 +51,8 @@ impl Limit {
             let policy = Policy::new(&name, quota).map_err(wrong)?;
             let policy = policy
                 .with_mode(self.terms.mode.unwrap_or_default())
-                .counting_denied(self.terms.count_denied);
+                .counting_denied(self.terms.count_denied)
+                .with_on_error(self.terms.on_error);
             let policy = match self.terms.penalty {
                 Some(penalty) => policy.with_penalty(penalty).map_err(wrong)?,
                 None => policy,
@@ -70,6 +73,17 @@ impl KeySpec {
         self.0
             .iter()
             .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey))
+    }
+}
+
+/// Its parts, as the rules file writes them.
+impl fmt::Display for KeySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, part) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            write!(f, "{separator}{part}")?;
+        }
+        Ok(())
     }
 }
 

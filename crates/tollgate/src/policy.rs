@@ -24,6 +24,18 @@ pub enum Mode {
     Shadow,
 }
 
+/// What happens to requests while a shared store cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnError {
+    /// They pass uncounted.
+    Open,
+    /// They are refused.
+    Closed,
+    /// They are counted here, against this node's share of the quota.
+    #[default]
+    Local,
+}
+
 /// A quota ready to decide. Cheap to share; immutable.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -31,6 +43,7 @@ pub struct Policy {
     rule: Rule,
     mode: Mode,
     count_denied: bool,
+    on_error: OnError,
     /// Whether it enforces and a denial writes nothing: so are most, and they are quickly decided.
     plain: bool,
     /// The policy that its penalty's blocks are counted under.
@@ -226,6 +239,7 @@ impl Policy {
             rule,
             mode: Mode::Enforce,
             count_denied: false,
+            on_error: OnError::default(),
             plain: true,
             blocks: None,
             version: 0,
@@ -283,6 +297,17 @@ impl Policy {
             ..self
         }
         .changed()
+    }
+
+    /// The same policy with what happens while a shared store cannot be reached.
+    #[must_use]
+    pub fn with_on_error(self, on_error: OnError) -> Self {
+        Policy { on_error, ..self }.changed()
+    }
+
+    /// What happens to requests while a shared store cannot be reached.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     /// The same policy as of a version of its rule set. Where states meet policies of one name and different

@@ -73,7 +73,10 @@ impl Builtins {
     ) -> Result<Self, PolicyError> {
         Ok(Builtins {
             links: Links::of(&rules),
-            protection: Protection::new(&rules.accounts.protection)?,
+            protection: Protection::new(
+                &rules.accounts.protection,
+                rules.counters.on_error_of_protection(),
+            )?,
             login_turns: Turns::new(),
             openapi: openapi::document(&rules).to_string().into(),
             monitor: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tollgate::key::CompositeKey;
-use tollgate::{Check, Checks, Decision, Micros, Policy, PolicyError, Quota, Receipt};
+use tollgate::{Check, Checks, Decision, Micros, OnError, Policy, PolicyError, Quota, Receipt};
 use tollgate_accounts::{UserId, fold_name};
 use tollgate_gateway::Counters;
 use tollgate_gateway::refusal::Refusal;
@@ -25,7 +25,9 @@ pub(super) struct Protection {
 }
 
 impl Protection {
-    pub(super) fn new(quotas: &Quotas) -> Result<Self, PolicyError> {
+    /// `on_error` is what happens while a shared store cannot be reached.
+    pub(super) fn new(quotas: &Quotas, on_error: OnError) -> Result<Self, PolicyError> {
+        let policies = |name: &str, quotas: &[Quota]| policies(name, quotas, on_error);
         Ok(Protection {
             login_per_account: policies("login-per-account", &quotas.login_per_account)?,
             login_per_address: policies("login-per-address", &quotas.login_per_address)?,
@@ -102,12 +104,7 @@ impl<'p> Attempt<'p> {
 
     /// Gives back what [`charge`](Attempt::charge) took: the attempt was none of those that are limited. Where a shared
     /// store has gone meanwhile, the charge stays.
-    pub(super) async fn refund(
-        &self,
-        counters: &Counters,
-        receipt: Option<Receipt>,
-        now: Micros,
-    ) {
+    pub(super) async fn refund(&self, counters: &Counters, receipt: Option<Receipt>, now: Micros) {
         let answer = match (receipt, self.checks(now)) {
             (Some(receipt), Ok(checks)) => counters.refund(&checks, &receipt, now),
             _ => return,
@@ -131,14 +128,19 @@ impl<'p> Attempt<'p> {
 }
 
 /// Named after the place in the rules file. No limit of the file can have such a name: theirs have no dots.
-fn policies(name: &str, quotas: &[Quota]) -> Result<Vec<Arc<Policy>>, PolicyError> {
+fn policies(
+    name: &str,
+    quotas: &[Quota],
+    on_error: OnError,
+) -> Result<Vec<Arc<Policy>>, PolicyError> {
     let mut policies: Vec<Arc<Policy>> = Vec::new();
     for (place, quota) in quotas.iter().enumerate() {
         let mut full = format!("accounts.{name}.{}", quota.window_name());
         if policies.iter().any(|policy| policy.name() == full) {
             full = format!("accounts.{name}.{place}-{}", quota.window_name());
         }
-        policies.push(Arc::new(Policy::new(&full, quota.clone())?));
+        let policy = Policy::new(&full, quota.clone())?.with_on_error(on_error);
+        policies.push(Arc::new(policy));
     }
     Ok(policies)
 }
@@ -175,14 +177,17 @@ mod tests {
 
     fn protection() -> Protection {
         let quotas = |text: &str| Quota::parse_list(text).unwrap();
-        Protection::new(&Quotas {
-            login_per_account: quotas("2 per minute"),
-            login_per_address: quotas("3 per minute"),
-            password_per_account: Vec::new(),
-            signup_per_address: quotas("1 per minute, 2 per minute"),
-            token_per_address: Vec::new(),
-            credentials_per_address: Vec::new(),
-        })
+        Protection::new(
+            &Quotas {
+                login_per_account: quotas("2 per minute"),
+                login_per_address: quotas("3 per minute"),
+                password_per_account: Vec::new(),
+                signup_per_address: quotas("1 per minute, 2 per minute"),
+                token_per_address: Vec::new(),
+                credentials_per_address: Vec::new(),
+            },
+            OnError::Local,
+        )
         .unwrap()
     }
 

@@ -77,9 +77,8 @@ impl Builtins {
                 key: key.clone(),
             }));
         }
-        if let Some(id) = subject.api_key {
-            let mut key = CompositeKey::new();
-            key.push(id.as_bytes());
+        if let (Some(user), Some(api_key)) = (subject.user, subject.api_key) {
+            let key = InForce::own_key(user, api_key);
             lines.extend(own.iter().map(|policy| Line {
                 policy: Arc::clone(policy),
                 key: key.clone(),
@@ -92,7 +91,11 @@ impl Builtins {
         let now = self.now();
         let all = policies_of(lines);
         let (mut windows, mut available) = (Vec::new(), u64::MAX);
-        for some in lines.chunks(CHECKS_MAX) {
+        // In a cluster only what has one key is surely on one server.
+        let is_cluster = self.rules.counters.is_cluster();
+        let together = |one: &Line, other: &Line| !is_cluster || one.key == other.key;
+        let parts = lines.chunk_by(together);
+        for some in parts.flat_map(|part| part.chunks(CHECKS_MAX)) {
             let decision = self.counters.peek(&checks_of(some)?, now).await;
             if let Verdict::Refused {
                 reason: Reason::StoreClosed,

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tollgate::Clock;
 use tollgate_accounts::Accounts;
-use tollgate_gateway::{Counters, Gateway};
 use tollgate_gateway::live::History;
+use tollgate_gateway::{Counters, Gateway};
 
 pub(crate) use overview::{ROUTES_STREAMED_MAX, StoreShown};
 pub(crate) use streams::{Place, Places, Source, json_event, stream};

@@ -23,7 +23,10 @@ pub(super) struct Chosen {
 pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     let upstream = args.upstream.as_deref().map(Upstream::parse).transpose();
     let upstream = upstream.map_err(|why| Failure::Usage(format!("--upstream: {why}")))?;
-    let overrides = Overrides { upstream };
+    let overrides = Overrides {
+        upstream,
+        counters: args.counters.clone(),
+    };
     let usual = Path::new(USUAL_FILE);
     let mut chosen = match (&args.rules, args.preset) {
         (Some(file), _) => Chosen {
@@ -32,13 +35,13 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
             preset: None,
         },
         (None, Some(preset)) => from_preset(preset, &overrides)?,
-        (None, None) if !args.limit.is_empty() => limited_proxy(args)?,
+        (None, None) if !args.limit.is_empty() => limited_proxy(args, &overrides)?,
         (None, None) if usual.exists() => Chosen {
             rules: read(usual, &overrides)?,
             from: "the rules in ./tollgate.toml".to_owned(),
             preset: None,
         },
-        (None, None) if args.upstream.is_some() => limited_proxy(args)?,
+        (None, None) if args.upstream.is_some() => limited_proxy(args, &overrides)?,
         (None, None) => from_preset(Preset::RandomNumber, &overrides)?,
     };
     if let Some(listen) = args.listen {
@@ -92,7 +95,7 @@ fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure>
 }
 
 /// The rules that `--upstream` and `--limit` stand for.
-fn limited_proxy(args: &ServeArgs) -> Result<Chosen, Failure> {
+fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Failure> {
     let quote = |text: &String| format!("{text:?}");
     let limits: Vec<String> = args.limit.iter().map(quote).collect();
     let upstream = args.upstream.as_ref().map(quote).unwrap_or_default();
@@ -100,7 +103,7 @@ fn limited_proxy(args: &ServeArgs) -> Result<Chosen, Failure> {
         "[[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [{}]\nupstream = {upstream}\n",
         limits.join(", ")
     );
-    let rules = parse("the command line", &text, &Overrides::default())?;
+    let rules = parse("the command line", &text, overrides)?;
     Ok(Chosen {
         rules,
         from: format!("a limited proxy for {upstream}"),

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tollgate::OnError;
+
 use super::limits::inline;
 use crate::limit::Limit;
 use crate::read::{At, Source, nearest};
@@ -15,10 +17,12 @@ pub(super) struct KnownLimits {
     inline: HashMap<(String, String), usize>,
     /// The number that the next limit of a base name tries.
     next: HashMap<String, usize>,
+    /// Of limits that are written inline.
+    on_error: OnError,
 }
 
 impl KnownLimits {
-    pub(super) fn new(named: Vec<Arc<Limit>>) -> Self {
+    pub(super) fn new(named: Vec<Arc<Limit>>, on_error: OnError) -> Self {
         let by_name = named
             .iter()
             .enumerate()
@@ -29,6 +33,7 @@ impl KnownLimits {
             by_name,
             inline: HashMap::new(),
             next: HashMap::new(),
+            on_error,
         }
     }
 
@@ -51,7 +56,7 @@ impl KnownLimits {
             return None;
         }
         let name = self.free_name(base);
-        let limit = inline(source, text, &name)?;
+        let limit = inline(source, text, &name, self.on_error)?;
         let meaning = (base.to_owned(), meaning(&limit));
         if let Some(index) = self.inline.get(&meaning) {
             return Some(Arc::clone(&self.all[*index]));

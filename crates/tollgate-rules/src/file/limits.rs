@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::HeaderName;
-use tollgate::{AlgorithmKind, Mode, Policy, Quota};
+use tollgate::{AlgorithmKind, Mode, OnError, Policy, Quota};
 
+use super::counters::ON_ERROR;
 use super::penalty;
 use crate::key::{KeyPart, KeySpec};
 use crate::limit::{Exempt, Limit, MissingKey};
@@ -18,8 +19,8 @@ const IPV6_PREFIX: u8 = 64;
 /// What the quota of an API key is called: a limit of this name and that quota would be counted as one.
 pub(super) const RESERVED_NAME: &str = "own";
 
-/// Every limit of the `[limits]` table.
-pub(super) fn named(table: Option<Table<'_, '_>>) -> Vec<Arc<Limit>> {
+/// Every limit of the `[limits]` table; `on_error` is that of limits which have none of their own.
+pub(super) fn named(table: Option<Table<'_, '_>>, on_error: OnError) -> Vec<Arc<Limit>> {
     let Some(table) = table else {
         return Vec::new();
     };
@@ -33,7 +34,7 @@ pub(super) fn named(table: Option<Table<'_, '_>>) -> Vec<Arc<Limit>> {
             table.source().complain(name.span, format!("`{RESERVED_NAME}` is the name of every API key's own quota"));
             return None;
         }
-        limit(&name.value, value.table()?)
+        limit(&name.value, value.table()?, on_error)
     });
     limits.collect()
 }
@@ -46,7 +47,7 @@ pub(super) fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
+fn limit(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc<Limit>> {
     let source = table.source();
     let ipv6_prefix = table
         .value("ipv6_prefix")
@@ -77,6 +78,10 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         .value("count_denied")
         .and_then(|value| value.bool())
         .unwrap_or(false);
+    let on_error = table
+        .value("on_error")
+        .and_then(|value| value.choice(&ON_ERROR))
+        .unwrap_or(on_error);
     let missing = table.value("missing").and_then(|value| {
         value.choice(&[
             ("deny", MissingKey::Deny),
@@ -108,6 +113,7 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         algorithm,
         mode: mode.unwrap_or(Some(Mode::Enforce)),
         count_denied,
+        on_error,
         penalty: penalty.as_ref().map(penalty::Written::penalty),
     };
     let (key, quotas) = (key?, quotas?);
@@ -129,7 +135,10 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         };
         match Policy::new(&format!("{name}.{window}"), quota) {
             Ok(policy) => {
-                let policy = policy.with_mode(mode).counting_denied(count_denied);
+                let policy = policy
+                    .with_mode(mode)
+                    .counting_denied(count_denied)
+                    .with_on_error(on_error);
                 policies.extend(penalty::punish(source, penalty.as_ref(), policy).map(Arc::new));
                 windows.push(window);
             }
@@ -274,7 +283,12 @@ fn exemption(source: &Source<'_>, text: At<String>) -> Option<Exempt> {
 }
 
 /// A limit written inline, `QUOTAS [by KEY, …]`, named `name`. Without `by`, the client's address is the key.
-pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Option<Arc<Limit>> {
+pub(super) fn inline(
+    source: &Source<'_>,
+    text: &At<String>,
+    name: &str,
+    on_error: OnError,
+) -> Option<Arc<Limit>> {
     let (quotas_text, key_text) = match text.value.split_once(" by ") {
         Some((quotas, key)) => (quotas, key),
         None => (text.value.as_str(), "client-ip"),
@@ -303,6 +317,7 @@ pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Opti
         exempt: Vec::new(),
         terms: Terms {
             mode: Some(Mode::Enforce),
+            on_error,
             ..Terms::default()
         },
     };
@@ -316,7 +331,9 @@ pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Opti
                 );
             }
             Ok(policy) => {
-                limit.policies.push(Arc::new(policy));
+                limit
+                    .policies
+                    .push(Arc::new(policy.with_on_error(on_error)));
                 limit.windows.push(window);
             }
             Err(error) => source.complain(text.span.clone(), error.to_string()),

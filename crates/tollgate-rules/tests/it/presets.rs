@@ -218,6 +218,7 @@ fn the_key_preset_counts_all_keys_of_a_user_together() {
 fn an_upstream_of_the_command_line_stands_in_the_place_of_every_one_in_the_file() {
     let upstream = Upstream::parse("http://127.0.0.1:9000/random").unwrap();
     let overrides = Overrides {
+        counters: None,
         upstream: Some(upstream.clone()),
     };
     for (name, text) in PRESETS {

@@ -193,13 +193,16 @@ impl Own {
             .builtins
             .remaining_of_each(&live, &self.shown.for_keys, &self.terms, now)
             .await;
-        let keys = live.into_iter().zip(remaining).map(|(key, remaining)| KeyNow {
-            id: key.id.as_str(),
-            name: &key.name,
-            hint: &key.hint,
-            remaining,
-            rate: RateNow::of(usage.rate_of(&key.id, now)),
-        });
+        let keys = live
+            .into_iter()
+            .zip(remaining)
+            .map(|(key, remaining)| KeyNow {
+                id: key.id.as_str(),
+                name: &key.name,
+                hint: &key.hint,
+                remaining,
+                rate: RateNow::of(usage.rate_of(&key.id, now)),
+            });
         let (windows, available_now) = self.windows().await;
         let without_key = usage.rate_of_user(&self.who.user, now);
         Event {

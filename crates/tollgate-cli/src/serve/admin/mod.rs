@@ -26,8 +26,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tollgate::{Clock, ManualClock, Micros};
 use tollgate_accounts::{Accounts, Actor};
-use tollgate_gateway::{Counters, Gateway};
 use tollgate_gateway::metrics::OfAccounts;
+use tollgate_gateway::{Counters, Gateway};
 use tollgate_rules::RuleSet;
 
 use super::MaybeBuiltins;
