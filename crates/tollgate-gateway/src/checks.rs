@@ -25,7 +25,7 @@ pub(crate) struct Decided {
     /// Whether others stand in the place of some of the route's.
     pub(crate) overridden: bool,
     /// Slots that the request holds until its answer has gone.
-    pub(crate) slots: Option<Slots>,
+    pub(crate) slots: Option<Box<Slots>>,
 }
 
 /// The policies of one limit and the key that they count under.
@@ -98,7 +98,9 @@ impl Gateway {
         let wanted = Wanted::by(&checks, &self.counters, &self.clock);
         let takes_slots = wanted.is_some();
         let decided = answer.map(move |decision| Decided {
-            slots: wanted.and_then(|wanted| wanted.taken(&policies, &decision)),
+            slots: wanted
+                .and_then(|wanted| wanted.taken(&policies, &decision))
+                .map(Box::new),
             policies,
             decision,
             whole,

@@ -21,11 +21,10 @@ pub enum Counters {
     /// In this process.
     Memory(Arc<MemoryStore>),
     /// Shared with other processes.
-    Shared(Shared),
+    Shared(Arc<Shared>),
 }
 
 /// A store that is a round trip away.
-#[derive(Clone)]
 pub struct Shared {
     store: Arc<dyn Store>,
     state: Arc<dyn Fn() -> SharedState + Send + Sync>,
@@ -48,8 +47,8 @@ pub enum StoreState {
 pub struct SharedState {
     /// For how long decisions have been made without it; `None` while it answers.
     pub away_for: Option<Duration>,
-    /// For how long that was in all, since the start.
-    pub degraded: Duration,
+    /// Servers of it that are not asked because they fail.
+    pub servers_away: u64,
     /// Calls that were answered.
     pub round_trips: u64,
     /// How long these took together.
@@ -58,8 +57,12 @@ pub struct SharedState {
     pub in_flight: u64,
     /// Calls that failed, by a fixed set of kinds.
     pub errors: Vec<(&'static str, u64)>,
-    /// Connections that were opened anew.
+    /// Connections that were made in the place of others.
     pub reconnects: u64,
+    /// Scripts that were sent as a whole, because a server did not know them.
+    pub scripts_sent: u64,
+    /// Calls that a node of a cluster sent on to another.
+    pub redirects: u64,
     /// Keys whose state could not be read, and was begun anew.
     pub keys_reset: u64,
 }
@@ -211,6 +214,12 @@ impl Shared {
                 Err(_) => std::future::pending().await,
             }
         })
+    }
+}
+
+impl From<Shared> for Counters {
+    fn from(shared: Shared) -> Self {
+        Counters::Shared(Arc::new(shared))
     }
 }
 

@@ -30,12 +30,15 @@ pub(crate) struct OfMemory {
 #[derive(Default)]
 pub(crate) struct OfShared {
     up: Number,
-    degraded: Seconds,
+    away: Seconds,
+    servers_away: Number,
     round_trips: Number,
     round_trip_time: Seconds,
     in_flight: Number,
     errors: Family<ErrorLabels, Number>,
     reconnects: Number,
+    scripts_sent: Number,
+    redirects: Number,
     keys_reset: Number,
 }
 
@@ -109,10 +112,15 @@ impl OfShared {
             of.up.clone(),
         );
         registry.register_with_unit(
-            "degraded",
-            "How long decisions were made without the shared store, since the start",
+            "away",
+            "For how long decisions have been made without the shared store; 0 while it answers",
             Unit::Seconds,
-            of.degraded.clone(),
+            of.away.clone(),
+        );
+        registry.register(
+            "servers_away",
+            "Servers of the shared store that are not asked because they fail",
+            of.servers_away.clone(),
         );
         registry.register(
             "round_trips",
@@ -137,8 +145,18 @@ impl OfShared {
         );
         registry.register(
             "reconnects",
-            "Connections that were opened anew",
+            "Connections that were made in the place of others",
             of.reconnects.clone(),
+        );
+        registry.register(
+            "scripts_sent",
+            "Scripts that were sent as a whole, because a server did not know them",
+            of.scripts_sent.clone(),
+        );
+        registry.register(
+            "redirects",
+            "Calls that a node of a cluster sent on to another",
+            of.redirects.clone(),
         );
         registry.register(
             "keys_reset",
@@ -150,7 +168,9 @@ impl OfShared {
 
     fn set(&self, state: &SharedState) {
         self.up.set(u64::from(state.away_for.is_none()));
-        self.degraded.set(state.degraded.as_secs_f64());
+        self.away
+            .set(state.away_for.unwrap_or_default().as_secs_f64());
+        self.servers_away.set(state.servers_away);
         self.round_trips.set(state.round_trips);
         self.round_trip_time
             .set(state.round_trip_time.as_secs_f64());
@@ -160,6 +180,8 @@ impl OfShared {
             self.errors.get_or_create(&labels).set(*count);
         }
         self.reconnects.set(state.reconnects);
+        self.scripts_sent.set(state.scripts_sent);
+        self.redirects.set(state.redirects);
         self.keys_reset.set(state.keys_reset);
     }
 }

@@ -75,7 +75,7 @@ fn distant() -> (Counters, watch::Sender<bool>) {
     };
     let state = Arc::new(SharedState::default);
     let shared = Shared::new(Arc::new(store), state, Handle::current());
-    (Counters::Shared(shared), way)
+    (shared.into(), way)
 }
 
 fn policy(quota: &str) -> Arc<Policy> {
