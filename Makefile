@@ -84,12 +84,12 @@ tools-run:
 	@scripts/install-tools cc
 
 tools-test: $(VENV)/installed tests/browser/node_modules
-	@scripts/install-tools cc curl chromium postgres mariadb nextest
+	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
-$(VENV)/installed: examples/random-number/fastapi/requirements.txt
+$(VENV)/installed: examples/random-number/fastapi/requirements.txt tests/requirements.txt
 	@scripts/install-tools python3-venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --requirement $<
+	$(VENV)/bin/pip install --quiet $(^:%=--requirement %)
 	@touch $@
 
 tests/browser/node_modules: tests/browser/package.json
