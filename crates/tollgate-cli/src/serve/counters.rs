@@ -8,6 +8,7 @@ use tollgate_gateway::Counters;
 use tollgate_rules::RuleSet;
 
 use super::saved::Saved;
+use super::shared_store;
 use crate::failure::Failure;
 
 /// How long slots on their way back to a shared store may take at the end.
@@ -21,12 +22,24 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The counters that the rules name.
+    /// The counters that the rules name. `is_held` says that a test holds the clock, which then is that of a shared
+    /// store too.
+    ///
+    /// # Errors
+    /// Of a shared store, what waiting does not mend.
     pub(super) async fn open(
         rules: &RuleSet,
         data: &Path,
         clock: &dyn Clock,
+        is_held: bool,
     ) -> Result<Self, Failure> {
+        if rules.counters.is_shared() {
+            let shared = shared_store::connect(&rules.counters, is_held).await?;
+            return Ok(Kept {
+                counters: shared.into(),
+                saved: None,
+            });
+        }
         let store = MemoryStore::builder()
             .max_memory(rules.counters.memory_bytes_max)
             .on_full(rules.counters.on_full);

@@ -11,6 +11,7 @@ mod first_run;
 pub(crate) mod limits;
 pub(crate) mod rules;
 mod saved;
+mod shared_store;
 pub(crate) mod signals;
 
 use std::sync::Arc;
@@ -51,7 +52,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     }
     let data = DataDir::lock(&args.accounts.data.data)?;
     let (clock, held) = clock::choose(&args);
-    let kept = Kept::open(&rules, data.path(), &*clock).await?;
+    let kept = Kept::open(&rules, data.path(), &*clock, held.is_some()).await?;
     let counters = kept.counters();
     let accounts = accounts::open(&rules, &data, &clock).await?;
     let listeners = Listeners::bind(rules.server.listen, rules.server.workers)

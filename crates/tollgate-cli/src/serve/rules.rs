@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
-use tollgate_rules::{LONGEST_FILE_BYTES, Overrides, RuleSet, Upstream};
+use tollgate_redis::Location;
+use tollgate_rules::{Counters, LONGEST_FILE_BYTES, Overrides, RuleSet, Upstream};
 
 use crate::args::ServeArgs;
 use crate::failure::Failure;
@@ -23,6 +24,8 @@ pub(super) struct Chosen {
 pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     let upstream = args.upstream.as_deref().map(Upstream::parse).transpose();
     let upstream = upstream.map_err(|why| Failure::Usage(format!("--upstream: {why}")))?;
+    let counters = args.counters.as_deref().map(check_counters).transpose();
+    counters.map_err(|why| Failure::Usage(format!("--counters or TOLLGATE_COUNTERS: {why}")))?;
     let overrides = Overrides {
         upstream,
         counters: args.counters.clone(),
@@ -52,6 +55,16 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
         chosen.rules.accounts.url.clone_from(url);
     }
     Ok(chosen)
+}
+
+/// Complains about a URL that names no place for counters, without repeating it.
+fn check_counters(url: &str) -> Result<(), String> {
+    if url == Counters::MEMORY {
+        return Ok(());
+    }
+    let read = url.parse::<Location>();
+    read.map(drop)
+        .map_err(|error| format!("{error}, or {}", Counters::MEMORY))
 }
 
 /// Reads a rules file.
@@ -112,7 +125,7 @@ fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Fail
 }
 
 fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failure> {
-    RuleSet::parse(name, text, overrides).map_err(|mistakes| {
+    let rules = RuleSet::parse(name, text, overrides).map_err(|mistakes| {
         let shown: Vec<String> = mistakes.iter().take(20).map(ToString::to_string).collect();
         let more = mistakes.len().saturating_sub(20);
         let more = if more > 0 {
@@ -121,5 +134,8 @@ fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failu
             String::new()
         };
         Failure::Usage(format!("{}{more}", shown.join("\n")))
-    })
+    })?;
+    check_counters(&rules.counters.url)
+        .map_err(|why| Failure::Usage(format!("{name}: `url` of [counters]: {why}")))?;
+    Ok(rules)
 }

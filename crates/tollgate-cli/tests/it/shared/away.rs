@@ -105,10 +105,10 @@ fn the_log_has_a_line_when_the_store_goes_and_one_when_it_is_back() {
         lines.iter().filter(|line| line.contains(words)).count()
     };
     eventually("the log to say so", || {
-        (lines_with("decided without the shared store") == 1).then_some(())
+        (lines_with("the store is away") == 1).then_some(())
     });
     eventually("the log to say so", || {
-        (lines_with("decides again") == 1).then_some(())
+        (lines_with("the store is back") == 1).then_some(())
     });
 }
 
@@ -161,7 +161,7 @@ fn what_waiting_does_not_mend_ends_the_start_with_one_sentence_and_without_the_p
     ] {
         let done = launch().rules(&rules("local")).option("--counters", &url).refused();
         assert_eq!(done.code, 1, "{done:?}");
-        let lines: Vec<&str> = done.stderr.lines().filter(|line| line.starts_with("tollgate:")).collect();
+        let lines: Vec<&str> = done.stderr.lines().filter(|line| line.starts_with("error:")).collect();
         assert_eq!(lines.len(), 1, "{done:?}");
         assert!(lines[0].contains(words), "{done:?}");
         assert!(!done.stderr.contains("-one"), "{done:?}");

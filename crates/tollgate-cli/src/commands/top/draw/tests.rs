@@ -178,6 +178,29 @@ fn a_database_that_is_away_is_said_in_red() {
 }
 
 #[test]
+fn a_shared_store_is_shown_with_its_round_trips_and_in_red_while_it_is_away() {
+    let mut overview = overview(1);
+    let store = |away_for_s| Store::Shared {
+        away_for_s,
+        round_trips: 12_345,
+        round_trip_us: Some(230),
+        errors: 2,
+    };
+    overview.now.store = store(None);
+    let mut view = View::new(Model::new(overview.clone()));
+    assert_eq!(
+        lines(&mut view, (80, 24))[9],
+        " counters          shared store up  12,345 round trips  0.2 ms each  2 errors"
+    );
+    let is_red = |view: &mut View| drawn(view, (80, 24), true)[(20, 9)].fg == Color::Red;
+    assert!(!is_red(&mut view));
+    overview.now.store = store(Some(75));
+    let mut view = View::new(Model::new(overview));
+    assert!(lines(&mut view, (80, 24))[9].contains("shared store away for 1 min"));
+    assert!(is_red(&mut view));
+}
+
+#[test]
 fn without_colours_nothing_is_coloured_and_everything_is_said() {
     let mut view = View::new(full());
     view.take(Update::Away(Plain::new("gone")));
