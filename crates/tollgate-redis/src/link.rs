@@ -76,10 +76,9 @@ impl Link {
         if let Routes::Cluster(cluster) = &*routes {
             tolerate(cluster.refresh().await)?;
         }
-        let limit = common.dialer.settings.connect_timeout;
         for node in routes.masters() {
-            let attempted = timeout(limit, node.attempted()).await;
-            tolerate(attempted.unwrap_or(Err(LinkError::Timeout(limit))))?;
+            // Every attempt ends by itself.
+            tolerate(node.attempted().await)?;
         }
         let follower = matches!(*routes, Routes::Cluster(_)).then(|| {
             let routes = Arc::clone(&routes);

@@ -54,8 +54,13 @@ impl Dialer {
         let limit = self.settings.connect_timeout;
         let opened = tokio::time::timeout(limit, self.open_unbounded(address, role)).await;
         opened.unwrap_or_else(|_| {
+            let why = if self.tls.is_some() {
+                ", as a server does not that speaks no TLS (redis:// is without)"
+            } else {
+                ""
+            };
             Err(LinkError::Unreachable(format!(
-                "{address} did not answer within {limit:?}"
+                "{address} did not answer within {limit:?}{why}"
             )))
         })
     }

@@ -1,8 +1,11 @@
 //! What can go wrong between this process and the store, and what each error of a server means.
 
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{RedisError, ServerError, Value};
+use redis::{ErrorKind, RedisError, ServerError, Value};
 
 /// Why a call to the store failed, or no connection to it came about.
 ///
@@ -197,13 +200,15 @@ pub(super) fn plain(reply: Result<Value, RedisError>) -> Result<Value, LinkError
 
 /// The connection's own error: it has ended, or what came over it cannot be read.
 pub(super) fn broken(error: RedisError) -> LinkError {
-    if error.is_unrecoverable_error() && !error.is_connection_dropped() && !error.is_io_error() {
+    if error.kind() == ErrorKind::Parse {
         return LinkError::Garbage(error.to_string());
     }
-    match std::error::Error::source(&error)
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
-    {
-        Some(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+    type Shared = Arc<dyn Error + Send + Sync>;
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<Shared>());
+    match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(source) if source.kind() == io::ErrorKind::InvalidData => {
             LinkError::Garbage(source.to_string())
         }
         _ => LinkError::Broken,
