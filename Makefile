@@ -13,7 +13,7 @@ MODELS   := RUSTFLAGS="--cfg loom" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_D
 export TOLLGATE_VENV := $(abspath $(VENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help run init build up down bash test tests soak models lint bench bench-engine tools-run tools-test
+.PHONY: help run init build up cluster down bash test tests soak models lint bench bench-engine tools-run tools-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -39,6 +39,10 @@ up: build ## start PRESET in the background (no container engine is needed)
 	@mkdir -p $(DATA) && { nohup target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) $(if $(UPSTREAM),--upstream $(UPSTREAM)) >$(DATA)/out.log 2>&1 & echo $$! >$(DATA)/pid; }
 	@for try in 1 2 3 4 5 6 7 8 9 10; do target/release/tollgate health --data $(DATA) >/dev/null 2>&1 && break; sleep 0.3; done
 	@cat $(DATA)/out.log; target/release/tollgate health --data $(DATA)
+
+cluster: build ## two gateways and one Redis that share a limit, on ports 8001 and 8002, until Ctrl-C
+	@scripts/install-tools redis
+	examples/cluster/run
 
 down: ## stop what `make up` started
 	@test -f $(DATA)/pid || { echo "nothing was started with DATA=$(DATA)"; exit 1; }

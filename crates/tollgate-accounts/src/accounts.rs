@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tollgate::{Clock, Micros};
 
-use crate::audit::Actor;
+use crate::actor::Actor;
 use crate::changes::Change;
 use crate::database::{self, Database, Tx};
 use crate::directory::Directory;

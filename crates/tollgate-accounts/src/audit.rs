@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use tollgate::Micros;
 
 use crate::accounts::Accounts;
+use crate::actor::Actor;
 use crate::database::{Columns, Tx, stored};
 use crate::error::Unavailable;
 use crate::id::{KeyId, UserId};
@@ -16,17 +17,6 @@ pub const AUDIT_PAGE_MAX: usize = 1_000;
 
 /// How much of a detail is kept.
 const DETAIL_CHARS_MAX: usize = 4_000;
-
-/// Who makes a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// Whoever has the machine: the command line, and the admin socket.
-    Local,
-    /// Whoever the change is about, for themselves: somebody who signs up, or changes their own keys.
-    Owner,
-    /// This user.
-    User(UserId),
-}
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use tollgate::{Micros, Policy};
 
 use crate::id::{KeyId, SessionId, TokenId, UserId};
 use crate::liveness::Alive;
-use crate::overrides::Terms;
-use crate::roles::Role;
+use crate::role::Role;
 use crate::scopes::Scopes;
 use crate::seen::Seen;
+use crate::terms::Terms;
 use crate::token::issuer::Foreigner;
 
 /// By what somebody was recognised.

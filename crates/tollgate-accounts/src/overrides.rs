@@ -22,21 +22,13 @@ use crate::error::{Invalid, OverrideError, Unavailable};
 use crate::id::{KeyId, UserId};
 use crate::keys;
 use crate::plans;
+use crate::terms::{OVERRIDES_MAX, Policies, Terms};
 pub(crate) use read::Noted;
 pub(crate) use shared::Shared;
-pub use terms::{Terms, TermsOfKeys};
-
-/// How many limits can have other quotas for one user, one key, one plan, or everybody.
-pub const OVERRIDES_MAX: usize = 100;
+pub use terms::TermsOfKeys;
 
 /// How many are listed.
 const LISTED_MAX: i64 = 10_000;
-
-/// Policies in the place of a limit's own.
-pub(crate) type Policies = Arc<[Arc<Policy>]>;
-
-/// Policies by the limit's name.
-pub(crate) type ByLimit = HashMap<String, Policies>;
 
 /// Whom other quotas are for.
 #[derive(Clone, Debug, PartialEq, Eq)]

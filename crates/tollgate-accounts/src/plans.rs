@@ -10,11 +10,8 @@ use crate::audit::{About, Action, changed};
 use crate::changes::Change;
 use crate::database::{Columns, Tx, stored};
 use crate::error::{Invalid, PlanError, Unavailable};
-use crate::overrides::OVERRIDES_MAX;
+use crate::terms::{OVERRIDES_MAX, PLANS_MAX};
 use crate::users::User;
-
-/// How many plans there may be.
-pub const PLANS_MAX: usize = 1_000;
 
 /// The longest name of a plan.
 const NAME_CHARS_MAX: usize = 64;

@@ -13,10 +13,10 @@ use crate::error::Unavailable;
 use crate::id::{SessionId, UserId};
 use crate::identity::{Identity, Via};
 use crate::liveness::Alive;
-use crate::overrides::Terms;
 use crate::own_quota;
-use crate::roles::Role;
+use crate::role::Role;
 use crate::scopes::Scopes;
+use crate::terms::Terms;
 
 /// How often a query is repeated because something ended while it ran.
 const ATTEMPTS: usize = 8;

@@ -1,58 +1,14 @@
-//! What somebody may do beside using the API.
-
-use std::fmt;
-use std::str::FromStr;
+//! Giving roles to users.
 
 use crate::accounts::Accounts;
-use crate::audit::{About, Action, Actor, changed};
+use crate::actor::Actor;
+use crate::audit::{About, Action, changed};
 use crate::changes::Change;
 use crate::database::{Columns, Tx};
-use crate::error::{Invalid, UserError};
+use crate::error::UserError;
 use crate::id::UserId;
+use crate::role::Role;
 use crate::users::User;
-
-/// What somebody may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Use the API, and manage their own account.
-    #[default]
-    User,
-    /// Manage everybody's accounts and limits as well.
-    Admin,
-}
-
-impl Role {
-    /// As it is written: `user` or `admin`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// A role that this version does not know gives no rights.
-    pub(crate) fn read(text: &str) -> Self {
-        text.parse().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "user" => Ok(Self::User),
-            "admin" => Ok(Self::Admin),
-            _ => Err(Invalid::new("role", "must be `user` or `admin`")),
-        }
-    }
-}
 
 impl Accounts {
     /// Gives a user a role. Whoever is recognised from memory has it with the next request.

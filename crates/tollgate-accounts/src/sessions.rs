@@ -20,8 +20,8 @@ use crate::users::User;
 /// How many sessions one user can have; with a further one the oldest ends.
 pub const SESSIONS_MAX: usize = 100;
 
-/// How many sessions that a caller holds end with a log-in.
-const HELD_MAX: usize = 4;
+/// How many sessions that a caller holds end with a log-in; more cookies are not looked at.
+pub const HELD_MAX: usize = 4;
 
 /// How many sessions above the bound end at once; they can be more only if the bound was once greater.
 const TRIMMED_MAX: i64 = 1000;

@@ -10,7 +10,7 @@ use crate::database::{Columns, Tx, stored};
 use crate::error::{Invalid, SignUpError, Unavailable, UserError};
 use crate::id::UserId;
 use crate::normal::{fold_name, stored_forms};
-use crate::roles::Role;
+use crate::role::Role;
 
 /// The longest name.
 const NAME_CHARS_MAX: usize = 64;

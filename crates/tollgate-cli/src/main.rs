@@ -14,6 +14,7 @@ mod logging;
 mod monitor;
 mod presets;
 mod serve;
+mod time;
 
 use std::process::ExitCode;
 

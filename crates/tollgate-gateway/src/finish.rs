@@ -13,10 +13,10 @@ use tollgate_tower::fields;
 
 use crate::body::Body;
 use crate::cors;
+use crate::ending::Ending;
 use crate::gateway::Gateway;
 use crate::heavy::Share;
 use crate::metered::{BytesIn, Metered};
-use crate::metrics::Ending;
 use crate::refusal::{Refusal, RefusalContext, refuse};
 use crate::request::Trace;
 

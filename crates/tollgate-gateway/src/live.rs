@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tollgate::Micros;
 
 use crate::durations::DurationCounts;
-use crate::metrics::{ENDINGS, Ending};
+use crate::ending::{ENDINGS, Ending};
 
 /// How many readings are kept.
 pub const LIVE_SECONDS: usize = 300;

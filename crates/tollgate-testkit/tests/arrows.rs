@@ -24,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "tollgate",
             "tollgate-accounts",
             "tollgate-gateway",
+            "tollgate-redis",
             "tollgate-rules",
         ],
     ),

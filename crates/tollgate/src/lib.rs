@@ -59,7 +59,7 @@ pub use limiter::{Limiter, LimiterBuilder, Permit, Reservation, Turn};
 pub use memory::{KeyHash, MemoryBuilder, MemoryStats, MemoryStore, OnFull};
 pub use notation::NotationError;
 pub use penalty::{Penalty, PenaltyError};
-pub use policy::{Mode, Policy, PolicyError};
+pub use policy::{Mode, OnError, Policy, PolicyError};
 pub use quota::{AlgorithmKind, CalendarUnit, Quota, QuotaError};
 pub use snapshot::{Restored, SnapshotError};
 pub use store::{Answer, Check, Checks, Outcome, Store, StoreError};

@@ -25,6 +25,18 @@ pub enum Mode {
     Shadow,
 }
 
+/// What happens to requests while a shared store cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnError {
+    /// They pass uncounted.
+    Open,
+    /// They are refused.
+    Closed,
+    /// They are counted here, against this node's share of the quota.
+    #[default]
+    Local,
+}
+
 /// A quota ready to decide. Cheap to share; immutable.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -32,6 +44,7 @@ pub struct Policy {
     rule: Rule,
     mode: Mode,
     count_denied: bool,
+    on_error: OnError,
     /// Whether it enforces and a denial writes nothing: so are most, and they are quickly decided.
     plain: bool,
     /// The policy that its penalty's blocks are counted under.
@@ -228,6 +241,7 @@ impl Policy {
             rule,
             mode: Mode::Enforce,
             count_denied: false,
+            on_error: OnError::default(),
             plain: true,
             blocks: None,
             lease: Lease::Off,
@@ -292,6 +306,17 @@ impl Policy {
     #[must_use]
     pub fn with_lease(self, lease: Lease) -> Self {
         Policy { lease, ..self }.changed()
+    }
+
+    /// The same policy with what happens while a shared store cannot be reached.
+    #[must_use]
+    pub fn with_on_error(self, on_error: OnError) -> Self {
+        Policy { on_error, ..self }.changed()
+    }
+
+    /// What happens to requests while a shared store cannot be reached.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     /// The same policy as of a version of its rule set. Where states meet policies of one name and different

@@ -73,6 +73,19 @@ pub enum Answer<T> {
     Pending(Pin<Box<dyn Future<Output = T> + Send>>),
 }
 
+impl<T: Send + 'static> Answer<T> {
+    /// What `change` makes of the answer: at once where it is at hand.
+    #[inline]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U + Send + 'static) -> Answer<U> {
+        match self {
+            Answer::Ready(answer) => Answer::Ready(change(answer)),
+            Answer::Pending(answer) => {
+                Answer::Pending(Box::pin(async move { change(answer.await) }))
+            }
+        }
+    }
+}
+
 /// What a store answers to a request's checks.
 pub type Outcome = Answer<Decision>;
 

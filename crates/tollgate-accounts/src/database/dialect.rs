@@ -34,11 +34,6 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0002_plans.sql"),
             Self::MySql => include_str!("mysql/0002_plans.sql"),
         };
-        let usage = match self {
-            Self::Sqlite => include_str!("sqlite/0004_usage.sql"),
-            Self::Postgres => include_str!("postgres/0004_usage.sql"),
-            Self::MySql => include_str!("mysql/0004_usage.sql"),
-        };
         let sessions = match self {
             Self::Sqlite => include_str!("sqlite/0003_sessions.sql"),
             Self::Postgres => include_str!("postgres/0003_sessions.sql"),
@@ -48,6 +43,11 @@ impl Dialect {
             Self::Sqlite => include_str!("sqlite/0005_prune.sql"),
             Self::Postgres => include_str!("postgres/0005_prune.sql"),
             Self::MySql => include_str!("mysql/0005_prune.sql"),
+        };
+        let usage = match self {
+            Self::Sqlite => include_str!("sqlite/0004_usage.sql"),
+            Self::Postgres => include_str!("postgres/0004_usage.sql"),
+            Self::MySql => include_str!("mysql/0004_usage.sql"),
         };
         Migrator::with_migrations(vec![
             migration(1, "init", init),

@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::any::AnyRow;
 
-use super::{ByLimit, Policies, Scope};
+use super::Scope;
 use crate::accounts::Inner;
 use crate::database::Columns;
+use crate::terms::{ByLimit, Policies};
 
 /// How many rows that cannot be used are told of; what is wrong with so many is wrong with all.
 const NOTES_MAX: usize = 1_000;

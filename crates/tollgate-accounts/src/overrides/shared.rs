@@ -5,10 +5,10 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use super::{ByLimit, OVERRIDES_MAX, Policies, Scope};
+use super::Scope;
 use crate::accounts::Inner;
 use crate::database::{Columns, Database};
-use crate::plans::PLANS_MAX;
+use crate::terms::{ByLimit, OVERRIDES_MAX, PLANS_MAX, Policies};
 
 /// How many rows are read: as many as plans and everybody can have together.
 const ROWS_MAX: usize = (PLANS_MAX + 1) * OVERRIDES_MAX;

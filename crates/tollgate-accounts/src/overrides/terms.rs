@@ -5,32 +5,15 @@ use std::sync::Arc;
 
 use sqlx::any::AnyRow;
 
-use super::{ByLimit, OVERRIDES_MAX, Scope};
+use super::Scope;
 use crate::accounts::{Accounts, Inner};
 use crate::database::Columns;
 use crate::error::Unavailable;
 use crate::id::{KeyId, UserId};
+use crate::terms::{ByLimit, OVERRIDES_MAX, Terms};
 
 /// How many rows are read for the keys of all users.
 const ROWS_MAX: i64 = 100_000;
-
-/// What holds for one caller; read with them, and kept as long as they are known.
-#[derive(Clone, Debug, Default)]
-pub struct Terms {
-    /// The name of their plan.
-    pub plan: Option<Arc<str>>,
-    pub(super) of_user: ByLimit,
-    pub(super) of_key: ByLimit,
-}
-
-impl Terms {
-    pub(crate) fn on_plan(plan: Option<String>) -> Self {
-        Self {
-            plan: plan.map(Arc::from),
-            ..Self::default()
-        }
-    }
-}
 
 /// The terms of many keys at once, for lists.
 #[derive(Clone, Debug, Default)]

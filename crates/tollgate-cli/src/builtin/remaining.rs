@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use tollgate::Decision;
+use tollgate::{Decision, Reason};
 use tollgate_accounts::Identity;
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::Subject;
 
-use super::standings::Standings;
+use super::standings::{Standings, caller};
 use super::{Builtins, answer, time};
 
 /// The answer: who, when, one object for each window, and what passes now.
@@ -21,27 +21,26 @@ struct Remaining<'a> {
 }
 
 impl Builtins {
-    pub(super) fn remaining(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
+    pub(super) async fn remaining(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
         let identity = call.caller.identity.as_deref();
         let user = identity.map(|who| who.user.as_str());
         let name = identity.and_then(|who| who.name.as_deref());
-        let has_account = identity.is_some_and(Identity::has_account);
+        let account_name = name.filter(|_| identity.is_some_and(Identity::has_account));
+        let api_key = identity.and_then(|who| Some(who.key.as_ref()?.as_str()));
         let subject = Subject {
             address: call.caller.address,
-            user,
-            user_name: name.filter(|_| has_account),
-            api_key: identity.and_then(|who| Some(who.key.as_ref()?.as_str())),
             claims: identity.map_or(&[], |who| &who.claims),
-            headers: call.request.headers(),
             query: call.request.uri().query(),
             route: call.request.uri().path(),
+            ..caller(user, account_name, api_key, call.request.headers())
         };
         let own = identity.map_or(&[][..], |who| &who.own);
         let standings = self
             .standings(&call.of, &subject, own, identity.map(|who| &who.terms))
-            .map_err(|reason| match identity {
-                None => Refusal::no_credentials(),
-                Some(_) => Refusal::limited(Vec::new(), Decision::refused(reason, self.now())),
+            .await
+            .map_err(|reason| match (identity, reason) {
+                (None, Reason::MissingKey) => Refusal::no_credentials(),
+                _ => Refusal::limited(Vec::new(), Decision::refused(reason, self.now())),
             })?;
         let as_of = time::rfc3339(self.now());
         answer::json(

@@ -1,10 +1,12 @@
 //! Where somebody stands under some limits, charging nothing: for `remaining` and `monitor` alike.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tollgate::key::CompositeKey;
 use tollgate::store::CHECKS_MAX;
-use tollgate::{Check, Checks, Policy, Reason};
+use tollgate::{Check, Checks, Policy, Reason, Verdict};
 use tollgate_accounts::Terms;
 use tollgate_gateway::InForce;
 use tollgate_gateway::page::Window;
@@ -25,12 +27,32 @@ struct Line {
     key: CompositeKey,
 }
 
+/// What limits see of a caller of whom no more is known, as if they asked with nothing else in their request.
+pub(super) fn caller<'a>(
+    user: Option<&'a str>,
+    user_name: Option<&'a str>,
+    api_key: Option<&'a str>,
+    headers: &'a HeaderMap,
+) -> Subject<'a> {
+    Subject {
+        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        user,
+        user_name,
+        api_key,
+        claims: &[],
+        headers,
+        query: None,
+        route: "",
+    }
+}
+
 impl Builtins {
     /// Where `subject`, for whom `terms` hold, stands under `limits`, and under its API key's `own` policies.
     ///
     /// # Errors
-    /// When the subject lacks what one of the limits is keyed by.
-    pub(super) fn standings(
+    /// When the subject lacks what one of the limits is keyed by; [`Reason::StoreClosed`] where the store is away and a
+    /// limit is `closed` then.
+    pub(super) async fn standings(
         &self,
         limits: &[Arc<Limit>],
         subject: &Subject<'_>,
@@ -55,31 +77,32 @@ impl Builtins {
                 key: key.clone(),
             }));
         }
-        if let Some(id) = subject.api_key {
-            let mut key = CompositeKey::new();
-            key.push(id.as_bytes());
+        if let (Some(user), Some(api_key)) = (subject.user, subject.api_key) {
+            let key = InForce::own_key(user, api_key);
             lines.extend(own.iter().map(|policy| Line {
                 policy: Arc::clone(policy),
                 key: key.clone(),
             }));
         }
-        self.peek(&lines)
+        self.peek(&lines).await
     }
 
-    fn peek(&self, lines: &[Line]) -> Result<Standings, Reason> {
+    async fn peek(&self, lines: &[Line]) -> Result<Standings, Reason> {
         let now = self.now();
         let all = policies_of(lines);
         let (mut windows, mut available) = (Vec::new(), u64::MAX);
-        for some in lines.chunks(CHECKS_MAX) {
-            let mut checks = Checks::new();
-            for line in some {
-                checks.push(Check {
-                    policy: &line.policy,
-                    key: line.key.as_ref(),
-                    cost: 1,
-                })?;
+        // In a cluster only what has one key is surely on one server.
+        let is_cluster = self.rules.counters.is_cluster();
+        let together = |one: &Line, other: &Line| !is_cluster || one.key == other.key;
+        let parts = lines.chunk_by(together);
+        for some in parts.flat_map(|part| part.chunks(CHECKS_MAX)) {
+            let decision = self.counters.peek(&checks_of(some)?, now).await;
+            if let Verdict::Refused {
+                reason: Reason::StoreClosed,
+            } = decision.verdict()
+            {
+                return Err(Reason::StoreClosed);
             }
-            let decision = self.store.peek(&checks, now);
             available = available.min(decision.remaining());
             let policies = policies_of(some);
             windows.extend(Window::among(&policies, &decision, &all));
@@ -103,13 +126,24 @@ impl Builtins {
     }
 }
 
+fn checks_of(lines: &[Line]) -> Result<Checks<'_>, Reason> {
+    let mut checks = Checks::new();
+    for line in lines {
+        checks.push(Check {
+            policy: &line.policy,
+            key: line.key.as_ref(),
+            cost: 1,
+        })?;
+    }
+    Ok(checks)
+}
+
 fn policies_of(lines: &[Line]) -> Vec<Arc<Policy>> {
     lines.iter().map(|line| Arc::clone(&line.policy)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
     use tollgate_rules::{Overrides, RuleSet};
 
     use super::super::testing::{Site, rules};
@@ -150,6 +184,7 @@ mod tests {
         let standings = site
             .builtins
             .standings(&limits, &subject, own, None)
+            .await
             .unwrap();
         let mut names: Vec<String> = standings
             .windows
@@ -223,6 +258,7 @@ mod tests {
         let standings = site
             .builtins
             .standings(limits, &subject("/left"), &[], None)
+            .await
             .unwrap();
         assert_eq!(standings.available, Some(3));
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tollgate_gateway::heavy::{HEAVY_WINDOW_SECS, HeavyCaller, HeavyHitter, HeavyHitters, Share};
 
 use super::Monitor;
-use crate::builtin::rfc3339;
+use crate::time::rfc3339;
 
 /// Both lists.
 #[derive(Serialize)]

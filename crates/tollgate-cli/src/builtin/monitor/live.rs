@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde::Serialize;
 use tollgate::Micros;
-use tollgate_accounts::{Identity, KeyRate, KeySummary, TermsOfKeys};
+use tollgate_accounts::{Identity, KeyId, KeyRate, KeySummary, TermsOfKeys};
 use tollgate_gateway::builtin::{BuiltinCall, Pushed};
 use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{Limit, Subject};
 
+use super::super::standings::caller;
 use super::super::{Builtins, account, time};
 use super::counts::Counts;
 use super::{by_user, rounded, sees_everything};
@@ -180,33 +181,29 @@ impl Source for Own {
             }
         }
         self.events += 1;
-        Some(json_event(&self.now(now)))
+        Some(json_event(&self.now(now).await))
     }
 }
 
 impl Own {
-    fn now(&self, now: Micros) -> Event<'_> {
+    async fn now(&self, now: Micros) -> Event<'_> {
         let usage = self.builtins.accounts.usage();
-        let key_now = |key: &'_ KeySummary| {
-            let rate = usage.rate_of(&key.id, now);
-            let terms = self.terms.of(&key.user, &key.id);
-            let remaining = self
-                .builtins
-                .remaining_of(key, &self.shown.for_keys, &terms, now);
-            (remaining, RateNow::of(rate))
-        };
-        let live = self.keys.iter().filter(|key| key.is_live(now));
-        let keys = live.map(|key| {
-            let (remaining, rate) = key_now(key);
-            KeyNow {
+        let live: Vec<&KeySummary> = self.keys.iter().filter(|key| key.is_live(now)).collect();
+        let remaining = self
+            .builtins
+            .remaining_of_each(&live, &self.shown.for_keys, &self.terms, now)
+            .await;
+        let keys = live
+            .into_iter()
+            .zip(remaining)
+            .map(|(key, remaining)| KeyNow {
                 id: key.id.as_str(),
                 name: &key.name,
                 hint: &key.hint,
                 remaining,
-                rate,
-            }
-        });
-        let (windows, available_now) = self.windows();
+                rate: RateNow::of(usage.rate_of(&key.id, now)),
+            });
+        let (windows, available_now) = self.windows().await;
         let without_key = usage.rate_of_user(&self.who.user, now);
         Event {
             as_of: time::rfc3339(now),
@@ -218,22 +215,20 @@ impl Own {
         }
     }
 
-    fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
-        let headers = HeaderMap::new();
+    async fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
+        let (who, headers) = (&self.who, HeaderMap::new());
+        let name = who.name.as_deref();
+        let key = who.key.as_ref().map(KeyId::as_str);
         let subject = Subject {
             address: self.shown.address,
-            user: Some(self.who.user.as_str()),
-            user_name: self.who.name.as_deref(),
-            api_key: self.who.key.as_ref().map(|key| key.as_str()),
-            claims: &self.who.claims,
-            headers: &headers,
-            query: None,
-            route: "",
+            claims: &who.claims,
+            ..caller(Some(who.user.as_str()), name, key, &headers)
         };
-        let (own, terms) = (&self.who.own, Some(&self.who.terms));
+        let (own, terms) = (&who.own, Some(&who.terms));
         match self
             .builtins
             .standings(&self.shown.for_reader, &subject, own, terms)
+            .await
         {
             Ok(standings) => {
                 let windows = standings.windows.into_iter().map(WindowNow::from);

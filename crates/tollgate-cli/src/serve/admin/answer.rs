@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tollgate_accounts::{
-    Accounts, Actor, Invalid, OverrideError, PlanError, SignUpError, Unavailable, UserError,
+    Accounts, Actor, OverrideError, PlanError, SignUpError, Unavailable, UserError,
 };
 
 use super::Admin;
@@ -32,10 +32,16 @@ pub(super) fn unavailable(error: &Unavailable) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
 }
 
+/// The counters' store does not answer, which the log and the readiness say by themselves.
+pub(super) fn counters_away(error: &impl std::fmt::Display) -> Response {
+    let message = format!("the counters cannot be seen or changed: {error}\n");
+    (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+}
+
 pub(super) fn plan(error: &PlanError) -> Response {
     match error {
         PlanError::NoSuchPlan | PlanError::NoSuchUser => missing(error),
-        PlanError::Invalid(invalid) => refused(invalid),
+        PlanError::Invalid(invalid) => wrong(invalid),
         PlanError::Unavailable(error) => unavailable(error),
         _ => conflict(error),
     }
@@ -44,7 +50,7 @@ pub(super) fn plan(error: &PlanError) -> Response {
 pub(super) fn user(error: &UserError) -> Response {
     match error {
         UserError::NoSuchUser => missing(error),
-        UserError::Invalid(invalid) => refused(invalid),
+        UserError::Invalid(invalid) => wrong(invalid),
         UserError::Unavailable(error) => unavailable(error),
         UserError::Busy => busy(error),
         _ => conflict(error),
@@ -53,7 +59,7 @@ pub(super) fn user(error: &UserError) -> Response {
 
 pub(super) fn sign_up(error: &SignUpError) -> Response {
     match error {
-        SignUpError::Invalid(invalid) => refused(invalid),
+        SignUpError::Invalid(invalid) => wrong(invalid),
         SignUpError::Unavailable(error) => unavailable(error),
         SignUpError::Busy => busy(error),
         _ => conflict(error),
@@ -73,14 +79,15 @@ pub(super) fn quotas(error: &OverrideError) -> Response {
         | OverrideError::NoSuchKey
         | OverrideError::NotSet => missing(error),
         OverrideError::NotByCaller => wrong(error),
-        OverrideError::Invalid(invalid) => refused(invalid),
+        OverrideError::Invalid(invalid) => wrong(invalid),
         OverrideError::Unavailable(error) => unavailable(error),
         _ => conflict(error),
     }
 }
 
-fn refused(invalid: &Invalid) -> Response {
-    wrong(invalid)
+/// The rules have no `[accounts]`, and nothing asks for them.
+pub(super) fn no_accounts() -> Response {
+    missing("these rules have no accounts")
 }
 
 impl Admin {
@@ -89,6 +96,6 @@ impl Admin {
         let accounts = self.accounts.as_ref();
         accounts
             .map(|accounts| accounts.acting_as(actor))
-            .ok_or_else(|| missing("these rules have no accounts"))
+            .ok_or_else(no_accounts)
     }
 }

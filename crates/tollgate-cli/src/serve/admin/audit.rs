@@ -10,7 +10,7 @@ use serde_json::json;
 use tollgate_accounts::{Actor, AuditEntry};
 
 use super::{Admin, answer};
-use crate::builtin::time;
+use crate::time;
 
 /// How many entries are shown where it is not said.
 const ENTRIES: usize = 100;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path as UrlPath, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use bytes::Bytes;
 use tollgate_gateway::refusal::Refusal;
 
-use super::Admin;
+use super::{Admin, answer};
 use crate::builtin::Builtins;
 use crate::builtin::monitor::Query;
 use crate::monitor::stream;
@@ -60,7 +60,7 @@ async fn keys(
     headers: HeaderMap,
 ) -> Response {
     let Some(builtins) = &admin.builtins else {
-        return no_accounts();
+        return answer::no_accounts();
     };
     let keys = async |builtins: &Builtins| {
         let query = Query::read(query.as_deref(), &headers)?;
@@ -76,7 +76,7 @@ async fn series(
     headers: HeaderMap,
 ) -> Response {
     let Some(builtins) = &admin.builtins else {
-        return no_accounts();
+        return answer::no_accounts();
     };
     let series = async |builtins: &Builtins| {
         let query = Query::read(query.as_deref(), &headers)?;
@@ -95,8 +95,4 @@ fn answered(answer: Result<Response<Bytes>, Refusal>) -> Response {
 fn refused(refusal: &Refusal) -> Response {
     let body = format!("{}\n", refusal.detail());
     (refusal.status(None), body).into_response()
-}
-
-fn no_accounts() -> Response {
-    (StatusCode::NOT_FOUND, "these rules have no accounts\n").into_response()
 }

@@ -12,7 +12,7 @@ use tollgate_accounts::{Actor, Plan, Scope};
 
 use super::quotas::{self, Quotas};
 use super::{Admin, answer};
-use crate::builtin::time;
+use crate::time;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new()

@@ -11,7 +11,7 @@ use serde_json::json;
 use tollgate_accounts::{Actor, Role, User};
 
 use super::{Admin, answer};
-use crate::builtin::time;
+use crate::time;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new()
