@@ -3,22 +3,16 @@
 
 mod keys;
 mod link;
+mod location;
 mod question;
 mod reply;
 mod script;
 mod scripts;
+mod settings;
 mod store;
 mod value;
 
-pub use link::LinkError;
-pub use store::{RedisStore, Time};
-
-impl RedisStore {
-    /// Connects.
-    ///
-    /// # Errors
-    /// No connection.
-    pub async fn connect(url: &str, time: Time) -> Result<Self, LinkError> {
-        Ok(RedisStore::over(link::Link::connect(url).await?, "tollgate", time, false))
-    }
-}
+pub use link::{LinkError, ROUND_TRIP_BOUNDS, Stats};
+pub use location::{Location, UrlError};
+pub use settings::{Settings, Time};
+pub use store::RedisStore;

@@ -11,6 +11,8 @@ use crate::value;
 
 /// What scripts are told of a cost beyond all: no policy holds so much, and it is exact in doubles.
 const BEYOND: u64 = INTEGER_MAX + 2;
+/// The latest instant of a caller's that scripts are told, in the year 2112: what is a century later is exact, too.
+const LATEST: u64 = INTEGER_MAX / 2;
 /// Arguments before those of the cells, and of each cell: see `scripts/prelude.lua`.
 const FIRST: usize = 2;
 const EACH: usize = 7;
@@ -120,7 +122,7 @@ impl Question {
 
     /// At an instant of the caller's, instead of the server's.
     pub(crate) fn at(&mut self, now: Micros) {
-        self.arguments[0] = now.0.min(INTEGER_MAX).to_string().into_bytes();
+        self.arguments[0] = now.0.min(LATEST).to_string().into_bytes();
     }
 
     /// With the ends of the calendar's windows around `now`.

@@ -8,20 +8,12 @@ use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, decide};
 
 use crate::keys::KeyNames;
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, Stats};
+use crate::location::{Kind, Location};
 use crate::question::Question;
 use crate::reply::{Lacking, Reply};
 use crate::scripts::{self, Kinds, Operation};
-
-/// Whose clock decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Time {
-    /// The server's: all who share it share one clock, whatever their own say.
-    #[default]
-    Server,
-    /// Each caller's. For tests; keys then outlive their states by ten minutes.
-    Caller,
-}
+use crate::settings::{Settings, Time};
 
 /// States on a Redis or Valkey server, or on a cluster of them, which any number of processes share.
 #[derive(Clone)]
@@ -44,17 +36,30 @@ struct Shared {
 const CALLS_MAX: u32 = 3;
 
 impl RedisStore {
-    pub(crate) fn over(link: Link, prefix: &str, time: Time, one_slot: bool) -> Self {
-        RedisStore {
+    /// A store at `location`. It need not be there yet: until it is, decisions are made without it, as each policy says.
+    /// Its connections live on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server.
+    pub async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
+        let one_slot = location.kind == Kind::Cluster;
+        let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
+        let link = Link::connect(location, settings).await?;
+        Ok(RedisStore {
             shared: Arc::new(Shared {
                 link,
-                names: KeyNames::new(prefix),
+                names,
                 time,
                 one_slot,
                 ahead: AtomicI64::new(0),
             }),
             tag: None,
-        }
+        })
+    }
+
+    /// What has been counted so far.
+    pub fn stats(&self) -> &Stats {
+        self.shared.link.stats()
     }
 
     /// The same store for decisions whose keys all have this hash tag, so that a cluster has them in one place. States
@@ -100,7 +105,8 @@ impl Shared {
             let script = scripts::script(operation, kinds);
             let value = self.link.call(script, keys, arguments).await?;
             let reply = Reply::read(value).ok_or_else(not_ours)?;
-            self.link.count_garbage(reply.spoilt);
+            let garbage = &self.link.stats().garbage_resets;
+            garbage.fetch_add(reply.spoilt, Ordering::Relaxed);
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -117,6 +123,10 @@ impl Shared {
 
 fn not_ours() -> LinkError {
     LinkError::Garbage("an answer that no script of ours gives".to_owned())
+}
+
+fn away(now: Micros) -> Decision {
+    Decision::refused(Reason::StoreClosed, now).degraded()
 }
 
 fn failed(error: LinkError) -> StoreError {
@@ -154,7 +164,7 @@ impl Store for RedisStore {
                     debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
                     decision
                 }
-                Err(_) => shared.link.away(&question.checks(), now),
+                Err(_) => away(now),
             }
         }))
     }
@@ -174,7 +184,7 @@ impl Store for RedisStore {
                     let found = reply.stored(question.policies());
                     decide::peek(&question.checks(), &found, reply.now)
                 }
-                Err(_) => shared.link.away(&question.checks(), now),
+                Err(_) => away(now),
             }
         }))
     }
@@ -244,7 +254,7 @@ impl Store for RedisStore {
                     debug_assert_eq!(Ok(u64::from(reserved.is_ok())), reply.result);
                     reserved
                 }
-                Err(_) => Err(shared.link.away(&question.checks(), now)),
+                Err(_) => Err(away(now)),
             }
         }))
     }

@@ -56,7 +56,11 @@ struct Link {
 impl Relay {
     /// To this server, whether it listens yet or not.
     pub fn new(target: SocketAddr) -> Self {
-        let address = free_address();
+        Self::at(free_address(), target)
+    }
+
+    /// The same at an address of the test's choice.
+    pub fn at(address: SocketAddr, target: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             target,
             network: Mutex::new(Network {

@@ -9,6 +9,7 @@ use crate::algorithm::{
     Blocks, CoarseBucket, Concurrency, FixedWindow, HOLDERS_MAX, INTEGER_MAX, SlidingCounter,
     SlidingWindow, TokenBucket,
 };
+use crate::decide::LATEST;
 use crate::penalty::Penalty;
 use crate::policy::{Counted, Policy, Rule};
 use crate::quota::{CalendarUnit, PERIOD_MAX_MICROS};
@@ -123,7 +124,7 @@ impl Policy {
     pub fn calendar_window_end(&self, now: Micros) -> Option<Micros> {
         match self.counted()? {
             #[cfg(feature = "calendar")]
-            Counted::Calendar(window) => Some(Micros(window.end_of_window(now))),
+            Counted::Calendar(window) => Some(Micros(window.end_of_window(now.min(LATEST)))),
             _ => None,
         }
     }

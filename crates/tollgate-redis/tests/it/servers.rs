@@ -1,11 +1,12 @@
 //! Stores on servers of their own, for threads that have no runtime.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tollgate::store::{Answer, Outcome, StoreError};
 use tollgate::{Checks, Decision, Micros, Policy, Receipt, Store};
-use tollgate_redis::{RedisStore, Time};
+use tollgate_redis::{RedisStore, Settings, Time};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
 /// A store whose answers may be awaited on any thread, and its server.
@@ -21,7 +22,11 @@ fn runtime() -> &'static Runtime {
 
 pub(crate) fn store(engine: RedisEngine) -> OnRuntime {
     let server = RedisServer::new(engine);
-    let connect = RedisStore::connect(&server.url(), Time::Caller);
+    let mut settings = Settings::default();
+    // Patient, since machines that test are busy.
+    settings.deadline = Duration::from_secs(20);
+    settings.time = Time::Caller;
+    let connect = RedisStore::connect(server.url().parse().unwrap(), settings);
     OnRuntime {
         store: runtime().block_on(connect).unwrap(),
         _server: server,

@@ -8,6 +8,8 @@ const MASTERS: usize = 3;
 
 /// Three masters that know each other.
 pub struct RedisCluster {
+    engine: RedisEngine,
+    options: RedisOptions,
     masters: Vec<RedisServer>,
     bus: Vec<u16>,
 }
@@ -22,17 +24,18 @@ impl RedisCluster {
     pub fn with(engine: RedisEngine, options: &RedisOptions) -> Self {
         let mut bus = Vec::new();
         let masters = (0..MASTERS).map(|_| {
-            let port = free_address().port();
+            let (node, port) = node(engine, options);
             bus.push(port);
-            let options = options
-                .clone()
-                .set("cluster-enabled", "yes")
-                .set("cluster-port", &port.to_string())
-                .set("cluster-node-timeout", "2000");
-            RedisServer::with(engine, options)
+            node
         });
         let masters = masters.collect();
-        let cluster = RedisCluster { masters, bus };
+        let options = options.clone();
+        let cluster = RedisCluster {
+            engine,
+            options,
+            masters,
+            bus,
+        };
         cluster.join();
         cluster
     }
@@ -64,6 +67,32 @@ impl RedisCluster {
             done(first, &["CLUSTER", "MEET", &ip, &port, &bus.to_string()]);
         }
         self.settle();
+    }
+
+    /// A replica of a master, in step with it; it takes over when the others find the master gone.
+    pub fn add_replica(&self, of: usize) -> RedisServer {
+        let (replica, _) = node(self.engine, &self.options);
+        let (master, bus) = (&self.masters[of], self.bus[of]);
+        let (ip, port) = (
+            master.address.ip().to_string(),
+            master.address.port().to_string(),
+        );
+        done(&replica, &["CLUSTER", "MEET", &ip, &port, &bus.to_string()]);
+        let id = id(master);
+        eventually("the replica knows its master", || {
+            let reply = replica.ask(&["CLUSTER", "REPLICATE", &id]);
+            (reply == Reply::Status("OK".to_owned())).then_some(())
+        });
+        let everybody = || self.masters.iter().chain([&replica]);
+        eventually("all know the replica, and it is in step", || {
+            let know = everybody().all(|node| {
+                let slots = node.ask(&["CLUSTER", "SLOTS"]);
+                slots.items().iter().any(|range| range.items().len() == 4)
+            });
+            let is_in_step = replica.info("master_link_status")? == "up";
+            (know && is_in_step).then_some(())
+        });
+        replica
     }
 
     /// Waits until every node says that all is well, and knows where all slots are.
@@ -165,6 +194,17 @@ pub fn slot(key: &[u8]) -> u16 {
         })
     });
     crc % SLOTS as u16
+}
+
+/// A server that may become part of a cluster, and the port by which the nodes talk.
+fn node(engine: RedisEngine, options: &RedisOptions) -> (RedisServer, u16) {
+    let port = free_address().port();
+    let options = options
+        .clone()
+        .set("cluster-enabled", "yes")
+        .set("cluster-port", &port.to_string())
+        .set("cluster-node-timeout", "2000");
+    (RedisServer::with(engine, options), port)
 }
 
 fn id(master: &RedisServer) -> String {

@@ -1,5 +1,7 @@
 //! Random traces on a server and by the definition.
 
+use std::time::Duration;
+
 use tollgate::decide::{self, Stored};
 use tollgate::{Check, Micros, Receipt, State, Store};
 use tollgate_testkit::Random;
@@ -9,7 +11,8 @@ use tollgate_testkit::redis::{RedisEngine, RedisServer};
 use super::case::{Asked, Case, Family, checks};
 use super::definition::Definition;
 use crate::script::Script;
-use crate::store::{RedisStore, Time};
+use crate::settings::{Settings, Time};
+use crate::store::RedisStore;
 use crate::value;
 
 /// Steps of one trace. A scale of 50 makes 200,000 of each family.
@@ -26,7 +29,8 @@ pub(super) fn run(family: &Family<'_>) {
         .unwrap();
     let url = format!("redis+unix://{}", server.socket().display());
     runtime.block_on(async {
-        let store = RedisStore::connect(&url, Time::Caller).await.unwrap();
+        let store = RedisStore::connect(url.parse().unwrap(), settings()).await;
+        let store = store.unwrap();
         let mut random = Random::new();
         for _ in 0..scaled(TRACES) {
             let trace = Trace {
@@ -38,6 +42,15 @@ pub(super) fn run(family: &Family<'_>) {
             server.ask(&["FLUSHALL"]);
         }
     });
+}
+
+/// Patient, since machines that test are busy.
+fn settings() -> Settings {
+    Settings {
+        deadline: Duration::from_secs(20),
+        time: Time::Caller,
+        ..Settings::default()
+    }
 }
 
 struct Trace<'a> {
