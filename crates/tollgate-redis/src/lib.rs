@@ -15,5 +15,6 @@ mod value;
 
 pub use link::{LinkError, ROUND_TRIP_BOUNDS, Stats};
 pub use location::{Location, UrlError};
+pub use near::NearStats;
 pub use settings::{Settings, Time};
 pub use store::RedisStore;

@@ -2,13 +2,15 @@
 
 mod denial;
 mod held;
+mod stats;
 mod table;
 
 use std::sync::Arc;
 
 use tollgate::Policy;
 
-pub(crate) use table::{Near, Unspent};
+pub use stats::NearStats;
+pub(crate) use table::Near;
 
 /// Whether two policies decide alike.
 fn is_same(a: &Arc<Policy>, b: &Arc<Policy>) -> bool {

@@ -107,6 +107,17 @@ impl Question {
         self
     }
 
+    /// With units that are wanted in advance, for each check.
+    pub(crate) fn wanting(mut self, wanted: &[u64]) -> Self {
+        for (place, units) in wanted.iter().enumerate() {
+            let terms = self.checks[place].policy.lease_terms();
+            let micros = terms.map_or(0, |terms| terms.time.as_micros());
+            self.push(units);
+            self.push(micros);
+        }
+        self
+    }
+
     /// With what was charged.
     pub(crate) fn charged(mut self, receipt: &Receipt) -> Self {
         for place in 0..self.checks.len() {

@@ -9,13 +9,15 @@ use crate::script::Script;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Decide,
+    /// Decides, and charges units in advance.
+    Lease,
     Peek,
     Refund,
     Settle,
     Reserve,
 }
 
-const OPERATIONS: usize = 5;
+const OPERATIONS: usize = 6;
 
 /// The algorithms, by their letters, in the order in which their texts stand.
 const ALGORITHMS: [(char, &str); 7] = [
@@ -80,9 +82,18 @@ fn text(operation: Operation, kinds: Kinds) -> String {
     parts.extend(wanted.filter_map(|(place, (_, text))| kinds.has(place).then_some(*text)));
     const CELLS: &str = include_str!("scripts/cells.lua");
     const ASK: &str = include_str!("scripts/ask.lua");
+    const DECIDE: &str = include_str!("scripts/decide.lua");
+    const DECIDED: &str = include_str!("scripts/decided.lua");
     const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
     parts.extend_from_slice(match operation {
-        Operation::Decide => &[CELLS, ASK, include_str!("scripts/decide.lua")],
+        Operation::Decide => &[CELLS, ASK, DECIDE, DECIDED],
+        Operation::Lease => &[
+            CELLS,
+            ASK,
+            DECIDE,
+            include_str!("scripts/lease.lua"),
+            DECIDED,
+        ],
         Operation::Peek => &[include_str!("scripts/peek.lua")],
         Operation::Refund => &[CELLS, GIVE_BACK, include_str!("scripts/refund.lua")],
         Operation::Settle => &[CELLS, GIVE_BACK, include_str!("scripts/settle.lua")],
@@ -105,9 +116,15 @@ mod tests {
         for absent in ["`sliding-window`", "Logs:", "give_back(i", "algorithms.p ="] {
             assert!(!text.contains(absent), "{absent}");
         }
-        assert_eq!(script(Operation::Peek, bucket).text, script(Operation::Peek, Kinds::default()).text);
+        assert_eq!(
+            script(Operation::Peek, bucket).text,
+            script(Operation::Peek, Kinds::default()).text
+        );
         let all = &script(Operation::Reserve, Kinds::ALL).text;
         assert!(all.contains("Logs:") && all.contains("algorithms.p ="));
-        assert_ne!(script(Operation::Reserve, Kinds::ALL).sha, script(Operation::Decide, Kinds::ALL).sha);
+        assert_ne!(
+            script(Operation::Reserve, Kinds::ALL).sha,
+            script(Operation::Decide, Kinds::ALL).sha
+        );
     }
 }

@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use tokio::task::AbortHandle;
+use tollgate::algorithm::Charge;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
-use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, decide};
+use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
 use crate::location::{Kind, Location};
+use crate::near::{Near, NearStats};
 use crate::question::Question;
 use crate::reply::{Lacking, Reply};
 use crate::scripts::{self, Kinds, Operation};
@@ -19,6 +23,8 @@ use crate::settings::{Settings, Time};
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
+    /// Gives back what no request has use for.
+    _returning: Arc<Returning>,
     tag: Option<Arc<[u8]>>,
 }
 
@@ -28,9 +34,23 @@ struct Shared {
     time: Time,
     /// Whether all keys of a call must be of one slot.
     one_slot: bool,
+    /// What is answered without asking; unused where tests hold the clock.
+    near: Near,
     /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
     ahead: AtomicI64,
 }
+
+/// Ends with the store.
+struct Returning(Option<AbortHandle>);
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// How often is looked for units that no request has use for.
+const RETURN_EVERY: Duration = Duration::from_millis(25);
 
 /// A script cannot be asked more often for one decision: whatever it lacked, it has by then.
 const CALLS_MAX: u32 = 3;
@@ -45,14 +65,19 @@ impl RedisStore {
         let one_slot = location.kind == Kind::Cluster;
         let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
         let link = Link::connect(location, settings).await?;
+        let shared = Arc::new(Shared {
+            link,
+            names,
+            time,
+            one_slot,
+            near: Near::default(),
+            ahead: AtomicI64::new(0),
+        });
+        let returning = Arc::clone(&shared).return_unspent();
+        let returning = (time == Time::Server).then(|| tokio::spawn(returning).abort_handle());
         Ok(RedisStore {
-            shared: Arc::new(Shared {
-                link,
-                names,
-                time,
-                one_slot,
-                ahead: AtomicI64::new(0),
-            }),
+            shared,
+            _returning: Arc::new(Returning(returning)),
             tag: None,
         })
     }
@@ -62,12 +87,18 @@ impl RedisStore {
         self.shared.link.stats()
     }
 
+    /// What has been answered without asking.
+    pub fn near_stats(&self) -> &NearStats {
+        self.shared.near.stats()
+    }
+
     /// The same store for decisions whose keys all have this hash tag, so that a cluster has them in one place. States
     /// with a tag and without one are different states, also of one key; without one, the tag is the key itself.
     #[must_use]
     pub fn tagged(&self, tag: &[u8]) -> Self {
         RedisStore {
             shared: Arc::clone(&self.shared),
+            _returning: Arc::clone(&self._returning),
             tag: Some(tag.into()),
         }
     }
@@ -119,6 +150,63 @@ impl Shared {
         }
         Err(not_ours())
     }
+
+    /// Decides, and takes the units in advance that are `wanted`.
+    async fn decide(
+        &self,
+        question: Question,
+        tag: Option<&[u8]>,
+        wanted: &[u64],
+        now: Micros,
+    ) -> Result<Decision, LinkError> {
+        let (operation, mut question) = match wanted.is_empty() {
+            true => (Operation::Decide, question),
+            false => (Operation::Lease, question.wanting(wanted)),
+        };
+        let reply = self.ask(operation, &mut question, now).await?;
+        let mut found = reply.stored(question.policies());
+        let checks = question.checks();
+        let decision = decide::decide(&checks, &mut found, reply.now);
+        debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
+        let granted = match decision.is_allowed() {
+            true => decide::lease(&checks, &mut found, reply.now, wanted),
+            false => wanted.iter().map(|_| Charge::default()).collect(),
+        };
+        if self.is_near() {
+            self.near.learn(tag, &checks, &decision, &granted, now);
+        }
+        Ok(decision)
+    }
+
+    fn is_near(&self) -> bool {
+        self.time == Time::Server
+    }
+
+    /// Never ends.
+    async fn return_unspent(self: Arc<Self>) {
+        let clock = SystemClock::new();
+        loop {
+            tokio::time::sleep(RETURN_EVERY).await;
+            for unspent in self.near.unspent(clock.now()) {
+                let check = Check {
+                    policy: &unspent.policy,
+                    key: &unspent.key,
+                    cost: 1,
+                };
+                let tag = unspent.tag.as_deref();
+                let Ok(question) = Question::new(&self.names, &[check], false, tag, self.one_slot)
+                else {
+                    continue;
+                };
+                let receipt = Receipt::of([unspent.charge]);
+                // What does not come back is lost until the lease would have ended.
+                let mut question = question.charged(&receipt);
+                let _ = self
+                    .ask(Operation::Refund, &mut question, clock.now())
+                    .await;
+            }
+        }
+    }
 }
 
 fn not_ours() -> LinkError {
@@ -151,21 +239,21 @@ impl Store for RedisStore {
         if checks.is_empty() {
             return Answer::Ready(decide::decide(checks, &mut [], now));
         }
-        let mut question = match self.question(checks, true) {
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        let mut wanted = smallvec::SmallVec::new();
+        if shared.is_near() {
+            if let Some(decision) = shared.near.answer(tag.as_deref(), checks, now) {
+                return Answer::Ready(decision);
+            }
+            wanted = shared.near.wants(tag.as_deref(), checks, now);
+        }
+        let question = match self.question(checks, true) {
             Ok(question) => question,
             Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
         };
-        let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
-            match shared.ask(Operation::Decide, &mut question, now).await {
-                Ok(reply) => {
-                    let mut found = reply.stored(question.policies());
-                    let decision = decide::decide(&question.checks(), &mut found, reply.now);
-                    debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
-                    decision
-                }
-                Err(_) => away(now),
-            }
+            let decided = shared.decide(question, tag.as_deref(), &wanted, now).await;
+            decided.unwrap_or_else(|_| away(now))
         }))
     }
 
@@ -202,12 +290,13 @@ impl Store for RedisStore {
             Ok(question) => question.charged(receipt),
             Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
         };
-        let shared = Arc::clone(&self.shared);
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
             let reply = shared.ask(Operation::Refund, &mut question, now).await;
-            reply
-                .map(|reply| reply.result.unwrap_or(0))
-                .map_err(failed)
+            shared
+                .near
+                .forget_denials(tag.as_deref(), &question.checks());
+            reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
         }))
     }
 
@@ -224,9 +313,12 @@ impl Store for RedisStore {
             Ok(question) => question.charged(receipt),
             Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
         };
-        let shared = Arc::clone(&self.shared);
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
             let reply = shared.ask(Operation::Settle, &mut question, now).await;
+            shared
+                .near
+                .forget_denials(tag.as_deref(), &question.checks());
             reply.map(|_| ()).map_err(failed)
         }))
     }
@@ -271,9 +363,10 @@ impl Store for RedisStore {
             .iter()
             .map(|cell| names.of(cell, self.tag.as_deref()))
             .collect();
-        let shared = Arc::clone(&self.shared);
+        let (shared, tag, key) = (Arc::clone(&self.shared), self.tag.clone(), key.to_vec());
         Answer::Pending(Box::pin(async move {
             let value = shared.link.call(scripts::reset(), keys, Vec::new()).await;
+            shared.near.forget(tag.as_deref(), &policy, &key);
             match value.map_err(failed)? {
                 redis::Value::Int(forgotten) => Ok(forgotten > 0),
                 _ => Err(failed(not_ours())),
@@ -292,10 +385,12 @@ impl Store for RedisStore {
         let prefixes: Vec<String> = decide::cells(&[check]).iter().map(prefix).collect();
         let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
+            let mut forgotten = Ok(());
             for prefix in prefixes {
-                shared.link.forget(prefix.as_bytes()).await.map_err(failed)?;
+                forgotten = forgotten.and(shared.link.forget(prefix.as_bytes()).await);
             }
-            Ok(())
+            shared.near.forget_all();
+            forgotten.map_err(failed)
         }))
     }
 }

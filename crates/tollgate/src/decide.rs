@@ -251,11 +251,14 @@ pub fn lease(
     let now = now.min(LATEST);
     let each = checks.iter().zip(slots).zip(wanted);
     each.map(|((check, slot), wanted)| {
-        let remaining = facts(check, slot.as_ref(), now).remaining;
-        let (Some(terms), cost) = (check.policy.lease_terms(), *wanted.min(&(remaining / 4)))
-        else {
+        // Under a newer policy's numbers the terms are not known here.
+        let governing = governing(check, slot.as_ref());
+        let terms = check.policy.lease_terms();
+        let Some(terms) = terms.filter(|_| Arc::ptr_eq(governing, check.policy)) else {
             return Charge::default();
         };
+        let remaining = facts(check, slot.as_ref(), now).remaining;
+        let cost = *wanted.min(&(remaining / 4));
         match ahead(check, slot.clone(), now, now + terms.time, cost) {
             Some(stored) if cost > 0 => {
                 let mark = stored.state.mark();

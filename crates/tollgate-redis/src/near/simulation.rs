@@ -137,7 +137,7 @@ impl World {
                 sent,
                 decision,
                 granted,
-            } => self.nodes[node].learn(&[check], &decision, &granted, sent),
+            } => self.nodes[node].learn(None, &[check], &decision, &granted, sent),
             Event::Look { node } => {
                 if at < end {
                     self.at(at + 20_000, Event::Look { node });
@@ -160,10 +160,10 @@ impl World {
         let check = check(&policy);
         let (now, way) = (clock_of(node, at), 20 + random.below(self.way_max));
         self.asked += 1;
-        if let Some(decision) = self.nodes[node].answer(&[check], now) {
+        if let Some(decision) = self.nodes[node].answer(None, &[check], now) {
             return self.note(&decision, at);
         }
-        let (sent, wanted) = (now, self.nodes[node].wants(&[check], now).to_vec());
+        let (sent, wanted) = (now, self.nodes[node].wants(None, &[check], now).to_vec());
         self.at(at + way, Event::AtStore { node, sent, wanted });
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use tollgate::algorithm::Charge;
 use tollgate::{Check, Decision, Micros, Policy};
 
+use super::NearStats;
 use super::denial::Denial;
 use super::held::Held;
 
@@ -21,25 +22,15 @@ const KEYS_MAX: usize = 65_536;
 /// A lease that ends sooner than this is not looked at again: giving back would help nobody.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
 
+/// The hash tag of a decision, if it has one.
+type Tag<'a> = Option<&'a [u8]>;
+
 /// What one node holds.
 pub(crate) struct Near {
     keys: Cache<Name, Arc<Mutex<Held>>>,
     /// Leases to look at again, the earliest first as far as their times are alike.
     looks: Mutex<VecDeque<Look>>,
-    pub(crate) counts: Counts,
-}
-
-/// What has been answered without the store.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    /// Decisions paid from leases.
-    pub(crate) paid: AtomicU64,
-    /// Denials that were remembered.
-    pub(crate) remembered: AtomicU64,
-    /// Units that the store has granted in advance.
-    pub(crate) leased: AtomicU64,
-    /// Units given back because nobody had use for them.
-    pub(crate) returned: AtomicU64,
+    stats: NearStats,
 }
 
 struct Look {
@@ -50,6 +41,7 @@ struct Look {
 /// Units that nobody has had use for, to be given back.
 #[derive(Debug)]
 pub(crate) struct Unspent {
+    pub(crate) tag: Option<Box<[u8]>>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) key: Box<[u8]>,
     pub(crate) charge: Charge,
@@ -57,18 +49,22 @@ pub(crate) struct Unspent {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Name {
+    tag: Option<Box<[u8]>>,
     policy: Box<str>,
     key: Box<[u8]>,
 }
 
 /// The same, borrowed.
+#[derive(Clone, Copy)]
 struct Named<'a> {
+    tag: Option<&'a [u8]>,
     policy: &'a str,
     key: &'a [u8],
 }
 
 impl Hash for Named<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        self.tag.hash(state);
         self.policy.hash(state);
         self.key.hash(state);
     }
@@ -76,13 +72,24 @@ impl Hash for Named<'_> {
 
 impl Equivalent<Name> for Named<'_> {
     fn equivalent(&self, name: &Name) -> bool {
-        *self.policy == *name.policy && *self.key == *name.key
+        self.tag == name.tag.as_deref() && *self.policy == *name.policy && *self.key == *name.key
+    }
+}
+
+impl Name {
+    fn borrowed(&self) -> Named<'_> {
+        Named {
+            tag: self.tag.as_deref(),
+            policy: &self.policy,
+            key: &self.key,
+        }
     }
 }
 
 impl Named<'_> {
     fn to_name(&self) -> Name {
         Name {
+            tag: self.tag.map(Into::into),
             policy: self.policy.into(),
             key: self.key.into(),
         }
@@ -94,23 +101,32 @@ impl Default for Near {
         Near {
             keys: Cache::new(KEYS_MAX),
             looks: Mutex::default(),
-            counts: Counts::default(),
+            stats: NearStats::default(),
         }
     }
 }
 
 impl Near {
+    pub(crate) fn stats(&self) -> &NearStats {
+        &self.stats
+    }
+
     /// The decision, if this node can make it: every check is paid from units that it holds, or the request was denied a
     /// moment ago.
-    pub(crate) fn answer(&self, checks: &[Check<'_>], now: Micros) -> Option<Decision> {
+    pub(crate) fn answer(
+        &self,
+        tag: Tag<'_>,
+        checks: &[Check<'_>],
+        now: Micros,
+    ) -> Option<Decision> {
         let held: SmallVec<[Option<Arc<Mutex<Held>>>; 2]> =
-            checks.iter().map(|check| self.known(check)).collect();
+            checks.iter().map(|check| self.known(tag, check)).collect();
         let denial = held.iter().flatten().find_map(|held| {
             let held = lock(held);
             held.denial.as_ref()?.answer(checks, now)
         });
         if denial.is_some() {
-            self.counts.remembered.fetch_add(1, Ordering::Relaxed);
+            self.stats.remembered.fetch_add(1, Ordering::Relaxed);
             return denial;
         }
         self.pay(checks, &held, now)
@@ -158,19 +174,24 @@ impl Near {
             at = decided_at;
             standings.push(standing);
         }
-        self.counts.paid.fetch_add(1, Ordering::Relaxed);
+        self.stats.paid.fetch_add(1, Ordering::Relaxed);
         Some(Decision::estimated(standings, at))
     }
 
     /// How many units to ask for in advance beside each check; empty when there are to be none.
-    pub(crate) fn wants(&self, checks: &[Check<'_>], now: Micros) -> SmallVec<[u64; 2]> {
+    pub(crate) fn wants(
+        &self,
+        tag: Tag<'_>,
+        checks: &[Check<'_>],
+        now: Micros,
+    ) -> SmallVec<[u64; 2]> {
         let every = |check: &Check<'_>| check.cost > 0 && check.policy.lease_terms().is_some();
         if !checks.iter().all(every) {
             return SmallVec::new();
         }
         let want = |check: &Check<'_>| {
             let terms = check.policy.lease_terms()?;
-            let held = self.held(check);
+            let held = self.held(tag, check);
             let mut held = lock(&held);
             Some(held.wants(terms, now))
         };
@@ -188,20 +209,21 @@ impl Near {
     /// each check.
     pub(crate) fn learn(
         &self,
+        tag: Tag<'_>,
         checks: &[Check<'_>],
         decision: &Decision,
         granted: &[Charge],
         sent: Micros,
     ) {
         if let Some((place, denial)) = Denial::of(checks, decision, sent) {
-            lock(&self.held(&checks[place])).denial = Some(denial);
+            lock(&self.held(tag, &checks[place])).denial = Some(denial);
         }
         let each = checks.iter().zip(granted).zip(decision.standings());
         for ((check, granted), standing) in each {
             let Some(terms) = check.policy.lease_terms() else {
                 continue;
             };
-            let held = self.held(check);
+            let held = self.held(tag, check);
             lock(&held).learn(
                 check.policy,
                 terms,
@@ -210,20 +232,18 @@ impl Near {
                 *standing,
             );
             if granted.cost > 0 {
-                self.counts
-                    .leased
-                    .fetch_add(granted.cost, Ordering::Relaxed);
+                self.stats.leased.fetch_add(granted.cost, Ordering::Relaxed);
                 let at = sent + terms.time / 2;
-                let name = named(check).to_name();
+                let name = named(tag, check).to_name();
                 self.looks().push_back(Look { at, name });
             }
         }
     }
 
     /// Forgets what is held for a key: somebody has changed what it has used.
-    pub(crate) fn forget(&self, policy: &Policy, key: &[u8]) {
+    pub(crate) fn forget(&self, tag: Tag<'_>, policy: &Policy, key: &[u8]) {
         let policy = policy.name();
-        self.keys.remove(&Named { policy, key });
+        self.keys.remove(&Named { tag, policy, key });
     }
 
     /// Forgets everything.
@@ -232,8 +252,8 @@ impl Near {
     }
 
     /// Forgets denials of the keys of these checks: units have been given back.
-    pub(crate) fn forget_denials(&self, checks: &[Check<'_>]) {
-        for held in checks.iter().filter_map(|check| self.known(check)) {
+    pub(crate) fn forget_denials(&self, tag: Tag<'_>, checks: &[Check<'_>]) {
+        for held in checks.iter().filter_map(|check| self.known(tag, check)) {
             lock(&held).denial = None;
         }
     }
@@ -245,13 +265,13 @@ impl Near {
         let mut looks = self.looks();
         while looks.front().is_some_and(|look| look.at <= now) {
             let Some(look) = looks.pop_front() else { break };
-            let (policy, key) = (&look.name.policy, &look.name.key);
-            let Some(held) = self.keys.get(&Named { policy, key }) else {
+            let Some(held) = self.keys.get(&look.name.borrowed()) else {
                 continue;
             };
             let mut held = lock(&held);
             match held.take_idle(now) {
                 Some((policy, charge)) => unspent.push(Unspent {
+                    tag: look.name.tag,
                     policy,
                     key: look.name.key,
                     charge,
@@ -262,15 +282,14 @@ impl Near {
             }
         }
         let later = |name: Name| {
-            let (policy, key) = (&name.policy, &name.key);
-            let held = self.keys.get(&Named { policy, key })?;
+            let held = self.keys.get(&name.borrowed())?;
             let ends = lock(&held).ends()?;
             let at = now + ends.since(now) / 2;
             (ends.since(now) > LOOK_AGAIN_MIN).then_some(Look { at, name })
         };
         looks.extend(again.into_iter().filter_map(later));
         let units = unspent.iter().map(|unspent| unspent.charge.cost).sum();
-        self.counts.returned.fetch_add(units, Ordering::Relaxed);
+        self.stats.returned.fetch_add(units, Ordering::Relaxed);
         unspent
     }
 
@@ -278,14 +297,17 @@ impl Near {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self, check: &Check<'_>) -> Option<Arc<Mutex<Held>>> {
-        self.keys.get(&named(check))
+    fn known(&self, tag: Tag<'_>, check: &Check<'_>) -> Option<Arc<Mutex<Held>>> {
+        self.keys.get(&named(tag, check))
     }
 
-    fn held(&self, check: &Check<'_>) -> Arc<Mutex<Held>> {
-        self.known(check).unwrap_or_else(|| {
+    fn held(&self, tag: Tag<'_>, check: &Check<'_>) -> Arc<Mutex<Held>> {
+        self.known(tag, check).unwrap_or_else(|| {
             let made = || Ok::<_, std::convert::Infallible>(Arc::default());
-            match self.keys.get_or_insert_with(&named(check).to_name(), made) {
+            match self
+                .keys
+                .get_or_insert_with(&named(tag, check).to_name(), made)
+            {
                 Ok(held) => held,
                 Err(never) => match never {},
             }
@@ -293,8 +315,9 @@ impl Near {
     }
 }
 
-fn named<'a>(check: &'a Check<'_>) -> Named<'a> {
+fn named<'a>(tag: Tag<'a>, check: &'a Check<'_>) -> Named<'a> {
     Named {
+        tag,
         policy: check.policy.name(),
         key: check.key,
     }

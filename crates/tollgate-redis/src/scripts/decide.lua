@@ -39,5 +39,3 @@ for i = 1, checks do
   answer[3 + i] = reply
 end
 for i = checks + 1, #cells do answer[3 + i] = cells[i].found end
-answer[2] = write_all(cells) or allowed
-return answer
