@@ -21,7 +21,10 @@ NODE = ROOT / "bench" / "target" / "release" / "shared-node"
 QUOTA, PER_S, BURST = "10000 per second token-bucket", 10_000, 10_000
 # How far the nodes' clocks are from each other, in milliseconds.
 OFFSETS_MS = (0, 5_000, -5_000, 2_500)
-DEADLINE_MS = 25
+# The default. Where five processes share two cores, a call that takes longer is no failure: there it is longer.
+DEADLINE_MS, PATIENT_MS = 25, 2_000
+# What each of four nodes is asked for a second, to press a limit of 10,000.
+PRESSURE_PER_S = 8_000
 
 
 class Redis:
@@ -45,8 +48,8 @@ class Redis:
         url = f"{scheme}://{self.socket}"
         return subprocess.Popen([NODE, command, url, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
-    def hammer(self, quota, lease, seconds, offset_ms=0, rate=0):
-        return self.start("redis+unix", "hammer", quota, lease, seconds, offset_ms, rate)
+    def hammer(self, quota, lease, seconds, offset_ms=0, rate=0, deadline_ms=PATIENT_MS):
+        return self.start("redis+unix", "hammer", quota, lease, seconds, offset_ms, rate, deadline_ms)
 
 
 def said(process):
@@ -64,10 +67,10 @@ def nodes(redis, seconds, lease, rate):
 
 
 def promise(args, redis):
-    """Four processes, one key, as fast as they can, clocks 5 s apart: no more than the promise, and hardly less."""
+    """Four processes, one key, 3.2 times the limit, clocks 5 s apart: no more than the promise, and hardly less."""
     met = []
     for lease in ("auto", "off"):
-        ran = nodes(redis, args.seconds, lease, 0)
+        ran = nodes(redis, args.seconds, lease, PRESSURE_PER_S)
         bound = BURST + PER_S * ran["seconds"]
         part = ran["admitted"] / bound
         print(f"leases {lease}: {ran['admitted']:,} of {bound:,.0f} in {ran['seconds']:.2f} s, {ran['asked']:,} asked,"
@@ -99,7 +102,7 @@ def denied(args, redis):
 def black_hole(args, redis):
     """The store is suspended in the middle of a run, and continued."""
     redis.forget()
-    node = redis.hammer("1000000 per second burst 1000000 token-bucket", "off", 6, rate=2_000)
+    node = redis.hammer("1000000 per second burst 1000000 token-bucket", "off", 6, rate=2_000, deadline_ms=DEADLINE_MS)
     try:
         time.sleep(2)
         redis.process.send_signal(signal.SIGSTOP)

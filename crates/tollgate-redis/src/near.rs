@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tollgate::Policy;
 
 pub use stats::NearStats;
-pub(crate) use table::Near;
+pub(crate) use table::{Look, Near, Probe};
 
 /// Whether two policies decide alike.
 fn is_same(a: &Arc<Policy>, b: &Arc<Policy>) -> bool {

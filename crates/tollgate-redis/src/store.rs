@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 use tollgate::algorithm::Charge;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
@@ -13,7 +14,7 @@ use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemCl
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
 use crate::location::{Kind, Location};
-use crate::near::{Near, NearStats};
+use crate::near::{Look, Near, NearStats, Probe};
 use crate::question::Question;
 use crate::reply::{Lacking, Reply};
 use crate::scripts::{self, Kinds, Operation};
@@ -36,6 +37,9 @@ struct Shared {
     one_slot: bool,
     /// What is answered without asking; unused where tests hold the clock.
     near: Near,
+    /// The longest that is waited for what another request hears.
+    deadline: Duration,
+    clock: SystemClock,
     /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
     ahead: AtomicI64,
 }
@@ -49,6 +53,8 @@ impl Drop for Returning {
     }
 }
 
+/// A request waits for what others hear so often, then it asks for itself.
+const WAITS_MAX: usize = 4;
 /// How often is looked for units that no request has use for.
 const RETURN_EVERY: Duration = Duration::from_millis(25);
 
@@ -64,6 +70,7 @@ impl RedisStore {
     pub async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
         let one_slot = location.kind == Kind::Cluster;
         let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
+        let deadline = settings.deadline;
         let link = Link::connect(location, settings).await?;
         let shared = Arc::new(Shared {
             link,
@@ -71,6 +78,8 @@ impl RedisStore {
             time,
             one_slot,
             near: Near::default(),
+            deadline,
+            clock: SystemClock::new(),
             ahead: AtomicI64::new(0),
         });
         let returning = Arc::clone(&shared).return_unspent();
@@ -151,29 +160,57 @@ impl Shared {
         Err(not_ours())
     }
 
-    /// Decides, and takes the units in advance that are `wanted`.
+    /// Waits for what others hear who ask the same, and tells what follows from that, or who is to ask.
+    async fn after(
+        &self,
+        mut look: Look,
+        question: &Question,
+        tag: Option<&[u8]>,
+        now: Micros,
+    ) -> Result<Decision, Option<Probe>> {
+        for _ in 0..WAITS_MAX {
+            match look {
+                Look::Answer(decision) => return Ok(decision),
+                Look::Ask(probe) => return Err(probe),
+                Look::Wait(heard) => {
+                    // It is closed in the end, and never gives a permit.
+                    let _ = tokio::time::timeout(self.deadline, heard.acquire()).await;
+                    look = self.near.look(tag, &question.checks(), now);
+                }
+            }
+        }
+        Err(None)
+    }
+
+    /// Decides, and takes units in advance that there is use for.
     async fn decide(
         &self,
         question: Question,
         tag: Option<&[u8]>,
-        wanted: &[u64],
         now: Micros,
     ) -> Result<Decision, LinkError> {
+        let wanted = match self.is_near() {
+            true => self.near.wants(tag, &question.checks(), now),
+            false => SmallVec::new(),
+        };
         let (operation, mut question) = match wanted.is_empty() {
             true => (Operation::Decide, question),
-            false => (Operation::Lease, question.wanting(wanted)),
+            false => (Operation::Lease, question.wanting(&wanted)),
         };
+        let began = self.clock.now();
         let reply = self.ask(operation, &mut question, now).await?;
+        let heard = now + self.clock.now().since(began);
         let mut found = reply.stored(question.policies());
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
         debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
         let granted = match decision.is_allowed() {
-            true => decide::lease(&checks, &mut found, reply.now, wanted),
+            true => decide::lease(&checks, &mut found, reply.now, &wanted),
             false => wanted.iter().map(|_| Charge::default()).collect(),
         };
         if self.is_near() {
-            self.near.learn(tag, &checks, &decision, &granted, now);
+            let when = (now, heard);
+            self.near.learn(tag, &checks, &decision, &granted, when);
         }
         Ok(decision)
     }
@@ -184,10 +221,9 @@ impl Shared {
 
     /// Never ends.
     async fn return_unspent(self: Arc<Self>) {
-        let clock = SystemClock::new();
         loop {
             tokio::time::sleep(RETURN_EVERY).await;
-            for unspent in self.near.unspent(clock.now()) {
+            for unspent in self.near.unspent(self.clock.now()) {
                 let check = Check {
                     policy: &unspent.policy,
                     key: &unspent.key,
@@ -202,7 +238,7 @@ impl Shared {
                 // What does not come back is lost until the lease would have ended.
                 let mut question = question.charged(&receipt);
                 let _ = self
-                    .ask(Operation::Refund, &mut question, clock.now())
+                    .ask(Operation::Refund, &mut question, self.clock.now())
                     .await;
             }
         }
@@ -240,19 +276,24 @@ impl Store for RedisStore {
             return Answer::Ready(decide::decide(checks, &mut [], now));
         }
         let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        let mut wanted = smallvec::SmallVec::new();
-        if shared.is_near() {
-            if let Some(decision) = shared.near.answer(tag.as_deref(), checks, now) {
-                return Answer::Ready(decision);
-            }
-            wanted = shared.near.wants(tag.as_deref(), checks, now);
+        let look = match shared.is_near() {
+            true => shared.near.look(tag.as_deref(), checks, now),
+            false => Look::Ask(None),
+        };
+        if let Look::Answer(decision) = look {
+            return Answer::Ready(decision);
         }
         let question = match self.question(checks, true) {
             Ok(question) => question,
             Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
         };
         Answer::Pending(Box::pin(async move {
-            let decided = shared.decide(question, tag.as_deref(), &wanted, now).await;
+            // Dropped when the answer has been kept, or whoever asks is gone.
+            let _probe = match shared.after(look, &question, tag.as_deref(), now).await {
+                Ok(decision) => return decision,
+                Err(probe) => probe,
+            };
+            let decided = shared.decide(question, tag.as_deref(), now).await;
             decided.unwrap_or_else(|_| away(now))
         }))
     }

@@ -326,6 +326,20 @@ impl Decision {
         }
     }
 
+    /// What one unit more would be told at the same instant, where this decision left no unit of an enforced policy.
+    pub fn exhausted(&self) -> Option<Decision> {
+        let standings = self.standings.iter().map(|standing| Standing {
+            fits: match standing.remaining {
+                0 => standing.grows,
+                _ => Wait::NONE,
+            },
+            charge: Charge::default(),
+            ..*standing
+        });
+        let next = Decision::of(standings.collect(), self.at);
+        matches!(next.verdict, Verdict::Deny { .. }).then_some(next)
+    }
+
     /// The verdict.
     pub fn verdict(&self) -> Verdict {
         self.verdict

@@ -23,19 +23,30 @@ struct Asked {
 pub(super) struct Denial {
     asked: Vec<Asked>,
     decision: Decision,
-    /// When it was asked for, by this node's clock: not later than the store decided.
-    sent: Micros,
+    /// When it was heard, by this node's clock: not earlier than the store decided, so that nobody asks too early.
+    heard: Micros,
     until: Micros,
 }
 
 impl Denial {
-    /// The denial, and the place of the check that it waits for longest; `None` when it can end by something else than
-    /// time: a slot that is given back, a denial that is counted.
+    /// The denial, or that of the next unit where a decision took the last one, and the place of the check that it waits for
+    /// longest; `None` when it can end by something else than time, or changes what it is about: a slot that is given back,
+    /// a denial that is counted or punished.
     pub(super) fn of(
         checks: &[Check<'_>],
         decision: &Decision,
-        sent: Micros,
+        heard: Micros,
     ) -> Option<(usize, Self)> {
+        let exhausted;
+        let decision = match decision.verdict() {
+            Verdict::Allow => {
+                let of_one =
+                    |check: &Check<'_>| check.cost == 1 && check.policy.penalty().is_none();
+                exhausted = decision.exhausted().filter(|_| checks.iter().all(of_one))?;
+                &exhausted
+            }
+            _ => decision,
+        };
         let Verdict::Deny { retry_after } = decision.verdict() else {
             return None;
         };
@@ -58,23 +69,25 @@ impl Denial {
         let denial = Denial {
             asked: checks.iter().map(asked).collect(),
             decision: decision.clone(),
-            sent,
-            until: sent + retry_after.min(REMEMBERED_MAX),
+            heard,
+            until: heard + retry_after.min(REMEMBERED_MAX),
         };
         Some((place, denial))
     }
 
     /// What it answers to the same checks at `now`.
     pub(super) fn answer(&self, checks: &[Check<'_>], now: Micros) -> Option<Decision> {
+        let holds = now < self.until && self.is_of(checks);
+        holds.then(|| self.decision.remembered(now.since(self.heard)))
+    }
+
+    /// Whether it is of these checks.
+    pub(super) fn is_of(&self, checks: &[Check<'_>]) -> bool {
         let same = |(asked, check): (&Asked, &Check<'_>)| {
             asked.cost == check.cost
                 && asked.key[..] == *check.key
                 && is_same(&asked.policy, check.policy)
         };
-        let holds = now >= self.sent
-            && now < self.until
-            && checks.len() == self.asked.len()
-            && self.asked.iter().zip(checks).all(same);
-        holds.then(|| self.decision.remembered(now.since(self.sent)))
+        checks.len() == self.asked.len() && self.asked.iter().zip(checks).all(same)
     }
 }

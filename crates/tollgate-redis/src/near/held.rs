@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tollgate::algorithm::Charge;
-use tollgate::{LeaseTerms, Micros, Policy, Standing};
+use tollgate::{Check, LeaseTerms, Micros, Policy, Standing};
 
 use super::denial::Denial;
 use super::is_same;
+use super::table::{Look, Probe};
 
 /// A request for units whose answer has not come after this long is given up: another may ask.
 const ASKING_MAX: Duration = Duration::from_millis(250);
@@ -19,6 +21,8 @@ pub(super) struct Held {
     demand: Demand,
     /// When units were asked for, until their answer comes.
     asking: Option<Micros>,
+    /// Who asks whether a denial is over; closed when the answer has come.
+    probe: Option<Arc<Semaphore>>,
 }
 
 /// A lease, as this node knows it.
@@ -62,6 +66,20 @@ impl Demand {
 }
 
 impl Held {
+    /// Where these checks were denied and the wait is over: one request asks the store whether it is, and the others wait
+    /// for what it hears.
+    pub(super) fn probe(&mut self, checks: &[Check<'_>]) -> Option<Look> {
+        self.denial.as_ref().filter(|denial| denial.is_of(checks))?;
+        match self.probe.as_ref().filter(|probe| !probe.is_closed()) {
+            Some(probe) => Some(Look::Wait(Arc::clone(probe))),
+            None => {
+                let probe = Arc::new(Semaphore::new(0));
+                self.probe = Some(Arc::clone(&probe));
+                Some(Look::Ask(Some(Probe(probe))))
+            }
+        }
+    }
+
     pub(super) fn note(&mut self, cost: u64, now: Micros, terms: LeaseTerms) {
         self.demand.note(cost, now, terms.time);
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use smallvec::SmallVec;
+use tokio::sync::Semaphore;
 use tollgate::algorithm::Charge;
 use tollgate::{Check, Decision, Micros, Policy};
 
@@ -22,6 +23,25 @@ const KEYS_MAX: usize = 65_536;
 /// A lease that ends sooner than this is not looked at again: giving back would help nobody.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
 
+/// What a node makes of a request.
+pub(crate) enum Look {
+    /// It knows the answer.
+    Answer(Decision),
+    /// Another request asks the store; when it has heard, this is closed, and a look tells more.
+    Wait(Arc<Semaphore>),
+    /// The store must be asked. Others may wait for what is heard, until the probe is dropped.
+    Ask(Option<Probe>),
+}
+
+/// Who asks for others too. However that ends, they need not wait any more.
+pub(crate) struct Probe(pub(super) Arc<Semaphore>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// The hash tag of a decision, if it has one.
 type Tag<'a> = Option<&'a [u8]>;
 
@@ -29,11 +49,11 @@ type Tag<'a> = Option<&'a [u8]>;
 pub(crate) struct Near {
     keys: Cache<Name, Arc<Mutex<Held>>>,
     /// Leases to look at again, the earliest first as far as their times are alike.
-    looks: Mutex<VecDeque<Look>>,
+    visits: Mutex<VecDeque<Visit>>,
     stats: NearStats,
 }
 
-struct Look {
+struct Visit {
     at: Micros,
     name: Name,
 }
@@ -100,7 +120,7 @@ impl Default for Near {
     fn default() -> Self {
         Near {
             keys: Cache::new(KEYS_MAX),
-            looks: Mutex::default(),
+            visits: Mutex::default(),
             stats: NearStats::default(),
         }
     }
@@ -111,25 +131,32 @@ impl Near {
         &self.stats
     }
 
-    /// The decision, if this node can make it: every check is paid from units that it holds, or the request was denied a
-    /// moment ago.
-    pub(crate) fn answer(
-        &self,
-        tag: Tag<'_>,
-        checks: &[Check<'_>],
-        now: Micros,
-    ) -> Option<Decision> {
+    /// Whether this node can decide: every check is paid from units that it holds, or the request was denied a moment ago.
+    pub(crate) fn look(&self, tag: Tag<'_>, checks: &[Check<'_>], now: Micros) -> Look {
         let held: SmallVec<[Option<Arc<Mutex<Held>>>; 2]> =
             checks.iter().map(|check| self.known(tag, check)).collect();
         let denial = held.iter().flatten().find_map(|held| {
             let held = lock(held);
             held.denial.as_ref()?.answer(checks, now)
         });
-        if denial.is_some() {
+        if let Some(denial) = denial {
             self.stats.remembered.fetch_add(1, Ordering::Relaxed);
-            return denial;
+            return Look::Answer(denial);
         }
-        self.pay(checks, &held, now)
+        if let Some(decision) = self.pay(checks, &held, now) {
+            return Look::Answer(decision);
+        }
+        let mut held = held.iter().flatten();
+        let probe = held.find_map(|held| lock(held).probe(checks));
+        probe.unwrap_or(Look::Ask(None))
+    }
+
+    #[cfg(test)]
+    pub(super) fn known_answer(&self, checks: &[Check<'_>], now: Micros) -> Option<Decision> {
+        match self.look(None, checks, now) {
+            Look::Answer(decision) => Some(decision),
+            Look::Wait(_) | Look::Ask(_) => None,
+        }
     }
 
     fn pay(
@@ -205,7 +232,7 @@ impl Near {
         wants
     }
 
-    /// Keeps what the store has said to a request that was sent at `sent`: `granted` is empty, or what was charged in advance for
+    /// Keeps what the store has said to a request between the instants `sent` and `heard`: `granted` is empty, or what was charged in advance for
     /// each check.
     pub(crate) fn learn(
         &self,
@@ -213,9 +240,12 @@ impl Near {
         checks: &[Check<'_>],
         decision: &Decision,
         granted: &[Charge],
-        sent: Micros,
+        (sent, heard): (Micros, Micros),
     ) {
-        if let Some((place, denial)) = Denial::of(checks, decision, sent) {
+        for held in checks.iter().filter_map(|check| self.known(tag, check)) {
+            lock(&held).denial = None;
+        }
+        if let Some((place, denial)) = Denial::of(checks, decision, heard) {
             lock(&self.held(tag, &checks[place])).denial = Some(denial);
         }
         let each = checks.iter().zip(granted).zip(decision.standings());
@@ -235,7 +265,7 @@ impl Near {
                 self.stats.leased.fetch_add(granted.cost, Ordering::Relaxed);
                 let at = sent + terms.time / 2;
                 let name = named(tag, check).to_name();
-                self.looks().push_back(Look { at, name });
+                self.visits().push_back(Visit { at, name });
             }
         }
     }
@@ -262,22 +292,24 @@ impl Near {
     pub(crate) fn unspent(&self, now: Micros) -> Vec<Unspent> {
         let mut unspent = Vec::new();
         let mut again = Vec::new();
-        let mut looks = self.looks();
-        while looks.front().is_some_and(|look| look.at <= now) {
-            let Some(look) = looks.pop_front() else { break };
-            let Some(held) = self.keys.get(&look.name.borrowed()) else {
+        let mut visits = self.visits();
+        while visits.front().is_some_and(|visit| visit.at <= now) {
+            let Some(visit) = visits.pop_front() else {
+                break;
+            };
+            let Some(held) = self.keys.get(&visit.name.borrowed()) else {
                 continue;
             };
             let mut held = lock(&held);
             match held.take_idle(now) {
                 Some((policy, charge)) => unspent.push(Unspent {
-                    tag: look.name.tag,
+                    tag: visit.name.tag,
                     policy,
-                    key: look.name.key,
+                    key: visit.name.key,
                     charge,
                 }),
                 // Once more, while giving back still helps.
-                None if held.ends().is_some_and(|ends| now < ends) => again.push(look.name),
+                None if held.ends().is_some_and(|ends| now < ends) => again.push(visit.name),
                 None => {}
             }
         }
@@ -285,16 +317,16 @@ impl Near {
             let held = self.keys.get(&name.borrowed())?;
             let ends = lock(&held).ends()?;
             let at = now + ends.since(now) / 2;
-            (ends.since(now) > LOOK_AGAIN_MIN).then_some(Look { at, name })
+            (ends.since(now) > LOOK_AGAIN_MIN).then_some(Visit { at, name })
         };
-        looks.extend(again.into_iter().filter_map(later));
+        visits.extend(again.into_iter().filter_map(later));
         let units = unspent.iter().map(|unspent| unspent.charge.cost).sum();
         self.stats.returned.fetch_add(units, Ordering::Relaxed);
         unspent
     }
 
-    fn looks(&self) -> MutexGuard<'_, VecDeque<Look>> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn visits(&self) -> MutexGuard<'_, VecDeque<Visit>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self, tag: Tag<'_>, check: &Check<'_>) -> Option<Arc<Mutex<Held>>> {

@@ -165,8 +165,9 @@ fn a_denial_is_remembered_and_forgotten_with_a_reset() {
         for _ in 0..100 {
             assert!(!one.decide(&checks, now).await.is_allowed());
         }
-        assert_eq!(one.near_stats().remembered(), 99);
-        assert_eq!(one.stats().round_trips().iter().sum::<u64>(), 4);
+        assert_eq!(one.near_stats().remembered(), 100);
+        let calls = one.stats().round_trips().iter().sum::<u64>();
+        assert_eq!(calls, 3, "the third told that there is no fourth");
         assert!(one.reset(&policy, b"ann").await.unwrap());
         assert!(one.decide(&checks, now).await.is_allowed());
         // What another node gives back is known a second later.
@@ -176,7 +177,7 @@ fn a_denial_is_remembered_and_forgotten_with_a_reset() {
         assert!(other.reset(&policy, b"ann").await.unwrap());
         assert!(!one.decide(&checks, now).await.is_allowed());
         assert!(
-            one.decide(&checks, now + Duration::from_secs(1))
+            one.decide(&checks, now + Duration::from_secs(2))
                 .await
                 .is_allowed()
         );
