@@ -336,7 +336,10 @@ impl Decision {
         charges
             .iter()
             .any(|charge: &Charge| charge.cost > 0)
-            .then_some(Receipt { charges })
+            .then_some(Receipt {
+                charges,
+                degraded: self.degraded,
+            })
     }
 
     /// What was charged to `concurrency` policies alone, to be given back when the work is done. `policies` are those of
@@ -354,7 +357,10 @@ impl Decision {
         charges
             .iter()
             .any(|charge: &Charge| charge.cost > 0)
-            .then_some(Receipt { charges })
+            .then_some(Receipt {
+                charges,
+                degraded: self.degraded,
+            })
     }
 
     fn enforced(&self) -> impl Iterator<Item = &Standing> {
@@ -366,6 +372,23 @@ impl Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     pub(crate) charges: SmallVec<[Charge; 2]>,
+    pub(crate) degraded: bool,
+}
+
+impl Receipt {
+    /// The same receipt, of charges that were made without the store that should have made them.
+    #[must_use]
+    pub fn degraded(self) -> Self {
+        Receipt {
+            degraded: true,
+            ..self
+        }
+    }
+
+    /// Whether the charges were made without the store that should have made them, which knows nothing of them.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded
+    }
 }
 
 /// Whole seconds, rounded up.
