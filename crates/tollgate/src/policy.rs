@@ -24,12 +24,34 @@ pub enum Mode {
     Shadow,
 }
 
+/// What holds while a shared store cannot be asked. The memory store always can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnError {
+    /// The check passes and charges nothing.
+    Open,
+    /// The request is refused, with [`Reason::StoreClosed`](crate::Reason::StoreClosed).
+    Closed,
+    /// This node decides, by its share of the quota: max(1, N / nodes).
+    #[default]
+    Local,
+}
+
+impl OnError {
+    /// Every word of the rules for it, and what it stands for.
+    pub const NAMES: [(&'static str, OnError); 3] = [
+        ("open", OnError::Open),
+        ("closed", OnError::Closed),
+        ("local", OnError::Local),
+    ];
+}
+
 /// A quota ready to decide. Cheap to share; immutable.
 #[derive(Clone, Debug)]
 pub struct Policy {
     name: Arc<str>,
     rule: Rule,
     mode: Mode,
+    on_error: OnError,
     count_denied: bool,
     /// Whether it enforces and a denial writes nothing: so are most, and they are quickly decided.
     plain: bool,
@@ -225,6 +247,7 @@ impl Policy {
             name: name.into(),
             rule,
             mode: Mode::Enforce,
+            on_error: OnError::default(),
             count_denied: false,
             plain: true,
             blocks: None,
@@ -273,6 +296,12 @@ impl Policy {
             ..self
         }
         .changed()
+    }
+
+    /// The same policy with another answer while a shared store cannot be asked.
+    #[must_use]
+    pub fn with_on_error(self, on_error: OnError) -> Self {
+        Policy { on_error, ..self }
     }
 
     /// The same policy, charging what still fits of a request that it denies.
@@ -339,6 +368,11 @@ impl Policy {
     /// Whether the policy enforces or only watches.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// What holds while a shared store cannot be asked.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     /// Whether a denied request is charged what still fits.
