@@ -107,15 +107,14 @@ impl Question {
         self
     }
 
-    /// With units that are wanted in advance, for each check.
-    pub(crate) fn wanting(mut self, wanted: &[u64]) -> Self {
+    /// Asks for units in advance as well, for each check.
+    pub(crate) fn want(&mut self, wanted: &[u64]) {
         for (place, units) in wanted.iter().enumerate() {
             let terms = self.checks[place].policy.lease_terms();
             let micros = terms.map_or(0, |terms| terms.time.as_micros());
             self.push(units);
             self.push(micros);
         }
-        self
     }
 
     /// With what was charged.

@@ -145,8 +145,7 @@ impl Shared {
             let script = scripts::script(operation, kinds);
             let value = self.link.call(script, keys, arguments).await?;
             let reply = Reply::read(value).ok_or_else(not_ours)?;
-            let garbage = &self.link.stats().garbage_resets;
-            garbage.fetch_add(reply.spoilt, Ordering::Relaxed);
+            self.link.count_garbage(reply.spoilt);
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -185,7 +184,7 @@ impl Shared {
     /// Decides, and takes units in advance that there is use for.
     async fn decide(
         &self,
-        question: Question,
+        question: &mut Question,
         tag: Option<&[u8]>,
         now: Micros,
     ) -> Result<Decision, LinkError> {
@@ -193,12 +192,13 @@ impl Shared {
             true => self.near.wants(tag, &question.checks(), now),
             false => SmallVec::new(),
         };
-        let (operation, mut question) = match wanted.is_empty() {
-            true => (Operation::Decide, question),
-            false => (Operation::Lease, question.wanting(&wanted)),
-        };
+        let mut operation = Operation::Decide;
+        if !wanted.is_empty() {
+            operation = Operation::Lease;
+            question.want(&wanted);
+        }
         let began = self.clock.now();
-        let reply = self.ask(operation, &mut question, now).await?;
+        let reply = self.ask(operation, question, now).await?;
         let heard = now + self.clock.now().since(began);
         let mut found = reply.stored(question.policies());
         let checks = question.checks();
@@ -249,10 +249,6 @@ fn not_ours() -> LinkError {
     LinkError::Garbage("an answer that no script of ours gives".to_owned())
 }
 
-fn away(now: Micros) -> Decision {
-    Decision::refused(Reason::StoreClosed, now).degraded()
-}
-
 fn failed(error: LinkError) -> StoreError {
     StoreError::Unavailable(Box::new(error))
 }
@@ -283,7 +279,7 @@ impl Store for RedisStore {
         if let Look::Answer(decision) = look {
             return Answer::Ready(decision);
         }
-        let question = match self.question(checks, true) {
+        let mut question = match self.question(checks, true) {
             Ok(question) => question,
             Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
         };
@@ -293,8 +289,10 @@ impl Store for RedisStore {
                 Ok(decision) => return decision,
                 Err(probe) => probe,
             };
-            let decided = shared.decide(question, tag.as_deref(), now).await;
-            decided.unwrap_or_else(|_| away(now))
+            match shared.decide(&mut question, tag.as_deref(), now).await {
+                Ok(decision) => decision,
+                Err(_) => shared.link.away().decide(&question.checks(), now),
+            }
         }))
     }
 
@@ -313,7 +311,7 @@ impl Store for RedisStore {
                     let found = reply.stored(question.policies());
                     decide::peek(&question.checks(), &found, reply.now)
                 }
-                Err(_) => away(now),
+                Err(_) => shared.link.away().peek(&question.checks(), now),
             }
         }))
     }
@@ -326,6 +324,9 @@ impl Store for RedisStore {
     ) -> Answer<Result<u64, StoreError>> {
         if checks.is_empty() {
             return Answer::Ready(Ok(0));
+        }
+        if receipt.is_degraded() {
+            return Answer::Ready(Ok(self.shared.link.away().refund(checks, receipt, now)));
         }
         let mut question = match self.question(checks, false) {
             Ok(question) => question.charged(receipt),
@@ -348,6 +349,10 @@ impl Store for RedisStore {
         now: Micros,
     ) -> Answer<Result<(), StoreError>> {
         if checks.is_empty() {
+            return Answer::Ready(Ok(()));
+        }
+        if receipt.is_degraded() {
+            self.shared.link.away().settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
         let mut question = match self.question(checks, false) {
@@ -387,7 +392,7 @@ impl Store for RedisStore {
                     debug_assert_eq!(Ok(u64::from(reserved.is_ok())), reply.result);
                     reserved
                 }
-                Err(_) => Err(away(now)),
+                Err(_) => shared.link.away().reserve(&question.checks(), now, until),
             }
         }))
     }

@@ -207,7 +207,7 @@ pub fn reserve(
     let mut reserved: SmallVec<[Option<Stored>; 2]> = SmallVec::new();
     for ((check, slot), standing) in checks.iter().zip(slots.iter()).zip(seen.standings()) {
         let counts = check.cost > 0
-            && check.policy.algorithm().is_some()
+            && governing(check, slot.as_ref()).algorithm().is_some()
             && !(is_shadow(check) && standing.is_violated());
         if !counts {
             charges.push(Charge::default());
@@ -236,7 +236,8 @@ pub fn reserve(
         .iter_mut()
         .zip(reserved)
         .for_each(|(slot, reserved)| *slot = reserved);
-    Ok((at, Receipt { charges }))
+    let degraded = false;
+    Ok((at, Receipt { charges, degraded }))
 }
 
 /// Charges units in advance, beside a decision that was allowed at `now`, as if at the end of each policy's

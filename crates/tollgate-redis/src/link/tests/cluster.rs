@@ -1,6 +1,6 @@
 //! A cluster whose slots move and whose masters fail.
 
-use tollgate_testkit::redis::{RedisCluster, slot};
+use tollgate_testkit::redis::{RedisCluster, RedisSentinel, slot};
 
 use super::*;
 
@@ -80,6 +80,33 @@ async fn slots_that_move_under_load_fail_no_call_and_lose_none() {
 }
 
 #[tokio::test]
+async fn a_call_whose_keys_are_on_two_nodes_waits_a_little_and_then_fails_alone() {
+    let cluster = RedisCluster::new(RedisEngine::Redis);
+    let link = linked(&cluster.url(), patient()).await;
+    let both = Script::new("return redis.call('INCR', KEYS[1]) + redis.call('INCR', KEYS[2])");
+    let keys = || vec![b"{a}1".to_vec(), b"{a}2".to_vec()];
+    assert_eq!(
+        link.call(&both, keys(), Vec::new()).await,
+        Ok(Value::Int(2))
+    );
+    let moved = slot(b"{a}");
+    let from = cluster.owner(moved);
+    let to = (from + 1) % 3;
+    cluster.begin_move(moved, from, to);
+    cluster.masters()[from].ask(&["DEL", "{a}2"]);
+    let called = link.call(&both, keys(), Vec::new()).await;
+    assert_eq!(called, Err(LinkError::Redirected(HOPS_MAX)));
+    cluster.move_keys(moved, from, to);
+    cluster.end_move(moved, to);
+    assert_eq!(
+        link.call(&both, keys(), Vec::new()).await,
+        Ok(Value::Int(3)),
+        "it was not carried out"
+    );
+    assert_eq!(link.stats().servers_away(), 0);
+}
+
+#[tokio::test]
 async fn a_call_is_sent_on_five_times_at_most() {
     let cluster = RedisCluster::new(RedisEngine::Redis);
     let link = linked(&cluster.url(), patient()).await;
@@ -152,4 +179,34 @@ async fn a_cluster_that_comes_after_the_start_is_found() {
         .iter_mut()
         .for_each(RedisServer::restart);
     until("it is found", || async { link.add("{a}").await.is_ok() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_primary_that_sentinels_name_is_called_also_when_it_is_another() {
+    let mut primary = RedisServer::new(RedisEngine::Redis);
+    let replica = RedisServer::new(RedisEngine::Redis);
+    replica.follow(&primary);
+    let sentinel = RedisSentinel::of(&primary);
+    sentinel.knows_replicas(1);
+    let nowhere = tollgate_testkit::process::free_address();
+    let url = format!("redis+sentinel://{nowhere},{}/main", sentinel.address());
+    let link = linked(&url, patient()).await;
+    assert_eq!(link.add("a").await, Ok(1));
+    until("the write arrives", || async {
+        replica.ask(&["GET", "a"]).text() == "1"
+    })
+    .await;
+    primary.kill();
+    until("the replica has taken over", || async {
+        link.add("a").await == Ok(2)
+    })
+    .await;
+    assert_eq!(replica.ask(&["GET", "a"]).text(), "2");
+    let nobody = linked(
+        &format!("redis+sentinel://{}/other", sentinel.address()),
+        patient(),
+    )
+    .await;
+    assert_eq!(nobody.stats().servers_away(), 1);
+    assert_eq!(nobody.add("a").await, Err(LinkError::Away));
 }

@@ -65,8 +65,8 @@ fn units_are_charged_in_advance_as_the_definition_says() {
                     cost: 1 + random.below(3),
                 };
                 let wanted = [random.below(600)];
-                let question = store.question(&[check], true).unwrap();
-                let mut question = question.wanting(&wanted);
+                let mut question = store.question(&[check], true).unwrap();
+                question.want(&wanted);
                 let reply = store
                     .shared
                     .ask(Operation::Lease, &mut question, now)
