@@ -16,6 +16,18 @@ pub struct Settings {
     pub in_flight_max: usize,
     /// How all keys of Tollgate begin, those of probes too: `tollgate`.
     pub prefix: String,
+    /// Whose clock decides: the server's.
+    pub time: Time,
+}
+
+/// Whose clock decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Time {
+    /// The server's: all who share it share one clock, whatever their own say.
+    #[default]
+    Server,
+    /// Each caller's. For tests; keys then outlive their states by ten minutes.
+    Caller,
 }
 
 impl Default for Settings {
@@ -26,6 +38,7 @@ impl Default for Settings {
             connections: 4,
             in_flight_max: 4_096,
             prefix: "tollgate".to_owned(),
+            time: Time::default(),
         }
     }
 }

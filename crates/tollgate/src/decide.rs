@@ -267,6 +267,9 @@ fn ahead(
     if ahead > algorithm.full_refill_micros() || at > now && cost > room {
         return None;
     }
+    if room == 0 {
+        return slot;
+    }
     let state = slot.as_ref().map(|stored| stored.state.clone());
     match algorithm.reserve(state, now, at, cost.min(room)) {
         Some(state) => Some(Stored { policy, state }),

@@ -47,6 +47,10 @@ pub enum Reason {
     StoreFull,
     /// The store cannot be reached, and the policy says that this denies.
     StoreClosed,
+    /// The checks' keys are in several parts of a shared store, which cannot decide on them at one instant.
+    KeysApart,
+    /// The store cannot count by the policy's algorithm.
+    Uncountable,
 }
 
 /// What one policy makes of its check.
@@ -366,6 +370,13 @@ impl Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     pub(crate) charges: SmallVec<[Charge; 2]>,
+}
+
+impl Receipt {
+    /// What was charged to each of the checks, in their order.
+    pub fn charges(&self) -> &[Charge] {
+        &self.charges
+    }
 }
 
 /// Whole seconds, rounded up.

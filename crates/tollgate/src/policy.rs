@@ -231,7 +231,7 @@ impl Policy {
         Ok(Policy::unchecked(name, rule))
     }
 
-    fn unchecked(name: &str, rule: Rule) -> Self {
+    pub(crate) fn unchecked(name: &str, rule: Rule) -> Self {
         Policy {
             name_hash: foldhash::quality::FixedState::default().hash_one(name),
             number: Number::default(),
@@ -452,20 +452,20 @@ impl Policy {
     pub(crate) fn counts_like(&self, other: &Policy) -> bool {
         match (&self.rule, &other.rule) {
             (
-                Rule::Counted {
-                    algorithm: a,
-                    quota: qa,
-                    ..
-                },
-                Rule::Counted {
-                    algorithm: b,
-                    quota: qb,
-                    ..
-                },
+                Rule::Counted { algorithm: a, .. },
+                Rule::Counted { algorithm: b, .. },
             ) => match (a, b) {
                 (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
                 (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
-                _ => qa == qb,
+                (Counted::SlidingWindow(a), Counted::SlidingWindow(b)) => a == b,
+                (Counted::TokenBucket(a), Counted::TokenBucket(b)) => a == b,
+                (Counted::CoarseBucket(a), Counted::CoarseBucket(b)) => a == b,
+                (Counted::FixedWindow(a), Counted::FixedWindow(b)) => a == b,
+                (Counted::SlidingCounter(a), Counted::SlidingCounter(b)) => a == b,
+                (Counted::Concurrency(a), Counted::Concurrency(b)) => a == b,
+                #[cfg(feature = "calendar")]
+                (Counted::Calendar(a), Counted::Calendar(b)) => a == b,
+                _ => false,
             },
             _ => false,
         }
