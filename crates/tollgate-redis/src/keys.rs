@@ -89,11 +89,23 @@ mod tests {
         let per_user = policy("per-user.minute");
         let cases: [(&[u8], Option<&[u8]>, &str); 6] = [
             (b"ann", None, "tollgate:1:per-user.minute:{ann}"),
-            (b"2001:db8::1", None, "tollgate:1:per-user.minute:{2001:db8::1}"),
-            (b"ann", Some(b"acme"), "tollgate:1:per-user.minute:{acme}:ann"),
+            (
+                b"2001:db8::1",
+                None,
+                "tollgate:1:per-user.minute:{2001:db8::1}",
+            ),
+            (
+                b"ann",
+                Some(b"acme"),
+                "tollgate:1:per-user.minute:{acme}:ann",
+            ),
             (b"ann", Some(b"ann"), "tollgate:1:per-user.minute:{ann}"),
             (b"", None, "tollgate:1:per-user.minute:{%}"),
-            (b"{a}\n\xFF +", None, "tollgate:1:per-user.minute:{%7Ba%7D%0A%FF+%2B}"),
+            (
+                b"{a}\n\xFF +",
+                None,
+                "tollgate:1:per-user.minute:{%7Ba%7D%0A%FF+%2B}",
+            ),
         ];
         for (key, tag, expected) in cases {
             assert_eq!(name(&per_user, key, tag), expected);
@@ -108,7 +120,10 @@ mod tests {
             cost: 1,
         };
         let blocks = tollgate::decide::cells(&[check])[1].policy;
-        assert_eq!(name(blocks, b"ann", None), "tollgate:1:log-in+penalty:{ann}");
+        assert_eq!(
+            name(blocks, b"ann", None),
+            "tollgate:1:log-in+penalty:{ann}"
+        );
         let prefix = KeyNames::new("{x}:y").of_all("p:q");
         assert_eq!(prefix, "%7Bx%7D%3Ay:1:p%3Aq:");
     }
@@ -138,7 +153,8 @@ mod tests {
             rest.split_once('}').unwrap().0.to_owned()
         };
         for tag in [&b"acme"[..], b"}{", b"{", b"a:b", b""] {
-            let of = |policy: &str, key: &[u8]| in_braces(name(&policy_named(policy), key, Some(tag)));
+            let of =
+                |policy: &str, key: &[u8]| in_braces(name(&policy_named(policy), key, Some(tag)));
             assert_eq!(of("p{q}", b"ann"), of("r", b"{bob}"));
             assert!(!of("p", b"ann").is_empty());
         }

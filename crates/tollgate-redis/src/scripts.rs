@@ -105,9 +105,15 @@ mod tests {
         for absent in ["`sliding-window`", "Logs:", "give_back(i", "algorithms.p ="] {
             assert!(!text.contains(absent), "{absent}");
         }
-        assert_eq!(script(Operation::Peek, bucket).text, script(Operation::Peek, Kinds::default()).text);
+        assert_eq!(
+            script(Operation::Peek, bucket).text,
+            script(Operation::Peek, Kinds::default()).text
+        );
         let all = &script(Operation::Reserve, Kinds::ALL).text;
         assert!(all.contains("Logs:") && all.contains("algorithms.p ="));
-        assert_ne!(script(Operation::Reserve, Kinds::ALL).sha, script(Operation::Decide, Kinds::ALL).sha);
+        assert_ne!(
+            script(Operation::Reserve, Kinds::ALL).sha,
+            script(Operation::Decide, Kinds::ALL).sha
+        );
     }
 }

@@ -205,9 +205,7 @@ impl Store for RedisStore {
         let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
             let reply = shared.ask(Operation::Refund, &mut question, now).await;
-            reply
-                .map(|reply| reply.result.unwrap_or(0))
-                .map_err(failed)
+            reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
         }))
     }
 
@@ -293,7 +291,11 @@ impl Store for RedisStore {
         let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
             for prefix in prefixes {
-                shared.link.forget(prefix.as_bytes()).await.map_err(failed)?;
+                shared
+                    .link
+                    .forget(prefix.as_bytes())
+                    .await
+                    .map_err(failed)?;
             }
             Ok(())
         }))

@@ -225,7 +225,10 @@ mod tests {
         assert_eq!(stored.state, State::Pair(1_700_000_000_500_000, 0));
         let log = b"s 7 60000000|v4|6 3 30 1|10 2;20 3;";
         let stored = read(log, &bucket).unwrap();
-        assert_eq!((stored.policy.version(), stored.policy.capacity()), (4, Some(7)));
+        assert_eq!(
+            (stored.policy.version(), stored.policy.capacity()),
+            (4, Some(7))
+        );
         let entries = [(10, 2), (20, 3), (30, 1)].map(|(at, units)| Entry { at, units });
         assert_eq!(stored.state, State::Log(entries.into_iter().collect()));
     }

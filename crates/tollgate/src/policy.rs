@@ -451,22 +451,21 @@ impl Policy {
     /// Whether states made under `other` mean the same under this policy.
     pub(crate) fn counts_like(&self, other: &Policy) -> bool {
         match (&self.rule, &other.rule) {
-            (
-                Rule::Counted { algorithm: a, .. },
-                Rule::Counted { algorithm: b, .. },
-            ) => match (a, b) {
-                (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
-                (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
-                (Counted::SlidingWindow(a), Counted::SlidingWindow(b)) => a == b,
-                (Counted::TokenBucket(a), Counted::TokenBucket(b)) => a == b,
-                (Counted::CoarseBucket(a), Counted::CoarseBucket(b)) => a == b,
-                (Counted::FixedWindow(a), Counted::FixedWindow(b)) => a == b,
-                (Counted::SlidingCounter(a), Counted::SlidingCounter(b)) => a == b,
-                (Counted::Concurrency(a), Counted::Concurrency(b)) => a == b,
-                #[cfg(feature = "calendar")]
-                (Counted::Calendar(a), Counted::Calendar(b)) => a == b,
-                _ => false,
-            },
+            (Rule::Counted { algorithm: a, .. }, Rule::Counted { algorithm: b, .. }) => {
+                match (a, b) {
+                    (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
+                    (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
+                    (Counted::SlidingWindow(a), Counted::SlidingWindow(b)) => a == b,
+                    (Counted::TokenBucket(a), Counted::TokenBucket(b)) => a == b,
+                    (Counted::CoarseBucket(a), Counted::CoarseBucket(b)) => a == b,
+                    (Counted::FixedWindow(a), Counted::FixedWindow(b)) => a == b,
+                    (Counted::SlidingCounter(a), Counted::SlidingCounter(b)) => a == b,
+                    (Counted::Concurrency(a), Counted::Concurrency(b)) => a == b,
+                    #[cfg(feature = "calendar")]
+                    (Counted::Calendar(a), Counted::Calendar(b)) => a == b,
+                    _ => false,
+                }
+            }
             _ => false,
         }
     }

@@ -15,7 +15,7 @@ use tollgate_testkit::process::eventually;
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 use tollgate_testkit::upstream::Upstream;
 
-use crate::support::{Key, Person, PASSWORD, join, launch, log_in, root, statuses};
+use crate::support::{Key, PASSWORD, Person, join, launch, log_in, root, statuses};
 
 /// A test waits for an answer rather than for the failure of a store on a machine that has much to do.
 const PATIENT: &str = "[counters]\ndeadline_ms = 5000\n";
@@ -35,7 +35,10 @@ impl Shared {
     }
 
     fn accounts(&self) -> String {
-        format!("sqlite:{}", self.accounts.path().join("shared.db").display())
+        format!(
+            "sqlite:{}",
+            self.accounts.path().join("shared.db").display()
+        )
     }
 
     /// A gateway with these rules, on the store.
@@ -95,7 +98,10 @@ fn a_user_has_five_numbers_a_minute_over_all_gateways_and_what_is_left_agrees() 
         });
         let ann = join(&gateways[0], "ann");
         let call = by_cookie(&ann, "/call_api");
-        assert_eq!(in_turn(&gateways, &call, 7), [200, 200, 200, 200, 200, 403, 403]);
+        assert_eq!(
+            in_turn(&gateways, &call, 7),
+            [200, 200, 200, 200, 200, 403, 403]
+        );
         assert_eq!(upstream.count(), 5);
         let left = gateways.each_ref().map(|gateway| {
             let answer = gateway.call(&by_cookie(&ann, "/see_remaining_limits"));
@@ -122,7 +128,10 @@ fn an_address_has_its_requests_over_all_gateways() {
         assert_eq!(gateways[0].command(&args, PASSWORD).code, 0);
         shared.key(&gateways[0], "ann", &[])
     };
-    assert_eq!(in_turn(&gateways, &ann.get("/"), 5), [200, 200, 200, 429, 429]);
+    assert_eq!(
+        in_turn(&gateways, &ann.get("/"), 5),
+        [200, 200, 200, 429, 429]
+    );
     advance(&gateways, 10.0);
     assert_eq!(in_turn(&gateways, &ann.get("/"), 4), [200, 200, 200, 429]);
 
@@ -147,7 +156,10 @@ fn all_keys_of_a_user_share_ten_a_second_over_all_gateways() {
     // A key's own quota too.
     let slow = shared.key(&gateways[0], "ann", &["--quota", "2 per minute"]);
     advance(&gateways, 1.0);
-    assert_eq!(in_turn(&gateways, &slow.get("/limit"), 4), [200, 200, 429, 429]);
+    assert_eq!(
+        in_turn(&gateways, &slow.get("/limit"), 4),
+        [200, 200, 429, 429]
+    );
 }
 
 #[test]
@@ -196,18 +208,27 @@ fn what_one_gateway_shows_and_resets_holds_for_the_other() {
     let gateways = shared.pair(&preset_rules("per-api-key"));
     join(&gateways[0], "ann");
     let key = shared.key(&gateways[0], "ann", &[]);
-    assert_eq!(statuses(&gateways[0], &key.get("/limit"), 11).last(), Some(&429));
+    assert_eq!(
+        statuses(&gateways[0], &key.get("/limit"), 11).last(),
+        Some(&429)
+    );
     let shown = gateways.each_ref().map(|gateway| {
         let done = gateway.command(&["limit", "show", "per-user", "ann"], "");
         assert_eq!(done.code, 0, "{done:?}");
         done.stdout
     });
     assert_eq!(shown[0], shown[1]);
-    for reset in [&["limit", "reset", "per-user", "ann"][..], &["limit", "reset", "per-user", "--all"]] {
+    for reset in [
+        &["limit", "reset", "per-user", "ann"][..],
+        &["limit", "reset", "per-user", "--all"],
+    ] {
         assert_eq!(gateways[0].call(&key.get("/limit")).status, 429);
         let done = gateways[1].command(reset, "");
         assert_eq!(done.code, 0, "{done:?}");
-        assert_eq!(statuses(&gateways[0], &key.get("/limit"), 11)[9..], [200, 429]);
+        assert_eq!(
+            statuses(&gateways[0], &key.get("/limit"), 11)[9..],
+            [200, 429]
+        );
     }
 }
 
@@ -220,7 +241,10 @@ fn wrong_passwords_count_over_all_gateways_and_right_ones_do_not() {
         log_in(gateway, "ann");
     }
     let wrong = Call::post("/login").json(&json!({ "username": "ann", "password": "wrong horse" }));
-    assert_eq!(in_turn(&gateways, &wrong, 6), [401, 401, 401, 401, 401, 429]);
+    assert_eq!(
+        in_turn(&gateways, &wrong, 6),
+        [401, 401, 401, 401, 401, 429]
+    );
     let right = Call::post("/login").json(&crate::support::credentials("Ann"));
     assert_eq!(in_turn(&gateways, &right, 2), [429, 429]);
 }

@@ -3,9 +3,13 @@
 use super::servers::store;
 
 mod redis {
-    tollgate_testkit::store_conformance!(|| super::store(tollgate_testkit::redis::RedisEngine::Redis));
+    tollgate_testkit::store_conformance!(|| super::store(
+        tollgate_testkit::redis::RedisEngine::Redis
+    ));
 }
 
 mod valkey {
-    tollgate_testkit::store_conformance!(|| super::store(tollgate_testkit::redis::RedisEngine::Valkey));
+    tollgate_testkit::store_conformance!(|| super::store(
+        tollgate_testkit::redis::RedisEngine::Valkey
+    ));
 }

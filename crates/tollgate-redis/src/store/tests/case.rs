@@ -100,7 +100,9 @@ impl<'a> Case<'a> {
     /// Mostly onward, by nothing, a tick, or parts of a policy's window; now and then back.
     pub(super) fn move_time(&mut self, random: &mut Random) {
         let policy = random.pick(&self.policies).last().unwrap();
-        let window = policy.window().map_or(1, |window| window.as_micros() as u64);
+        let window = policy
+            .window()
+            .map_or(1, |window| window.as_micros() as u64);
         let capacity = policy.capacity().unwrap_or(1);
         let by = match random.below(11) {
             0..=2 => 0,

@@ -60,7 +60,11 @@ impl Definition {
         let slot = |((check, charge), stored): ((&Check<'_>, _), _)| {
             let charge: &tollgate::algorithm::Charge = charge;
             let owes = charge.cost > 0 && check.cost > charge.cost;
-            if owes { stored } else { self.stored(check).cloned() }
+            if owes {
+                stored
+            } else {
+                self.stored(check).cloned()
+            }
         };
         let each = checks.iter().zip(receipt.charges()).zip(of_use);
         let mut slots: Vec<Option<Stored>> = each.map(slot).collect();

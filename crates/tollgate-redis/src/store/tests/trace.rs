@@ -175,7 +175,11 @@ async fn states(store: &RedisStore, request: &[Asked]) -> Vec<(Option<String>, O
     let cells = decide::cells(&checks);
     let keys = cells.iter().map(|cell| store.shared.names.of(cell, None));
     let read = Script::new("return redis.call('MGET', unpack(KEYS))");
-    let values = store.shared.link.call(&read, keys.collect(), Vec::new()).await;
+    let values = store
+        .shared
+        .link
+        .call(&read, keys.collect(), Vec::new())
+        .await;
     let redis::Value::Array(values) = values.unwrap() else {
         panic!("MGET answers with an array");
     };
