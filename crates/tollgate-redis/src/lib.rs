@@ -1,6 +1,7 @@
 //! A store on Redis, Valkey and Redis Cluster, so that any number of processes share one set of limits.
 #![deny(missing_docs)]
 
+mod away;
 mod keys;
 mod link;
 mod location;

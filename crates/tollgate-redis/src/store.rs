@@ -105,8 +105,7 @@ impl Shared {
             let script = scripts::script(operation, kinds);
             let value = self.link.call(script, keys, arguments).await?;
             let reply = Reply::read(value).ok_or_else(not_ours)?;
-            let garbage = &self.link.stats().garbage_resets;
-            garbage.fetch_add(reply.spoilt, Ordering::Relaxed);
+            self.link.count_garbage(reply.spoilt);
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -123,10 +122,6 @@ impl Shared {
 
 fn not_ours() -> LinkError {
     LinkError::Garbage("an answer that no script of ours gives".to_owned())
-}
-
-fn away(now: Micros) -> Decision {
-    Decision::refused(Reason::StoreClosed, now).degraded()
 }
 
 fn failed(error: LinkError) -> StoreError {
@@ -164,7 +159,7 @@ impl Store for RedisStore {
                     debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
                     decision
                 }
-                Err(_) => away(now),
+                Err(_) => shared.link.away().decide(&question.checks(), now),
             }
         }))
     }
@@ -184,7 +179,7 @@ impl Store for RedisStore {
                     let found = reply.stored(question.policies());
                     decide::peek(&question.checks(), &found, reply.now)
                 }
-                Err(_) => away(now),
+                Err(_) => shared.link.away().peek(&question.checks(), now),
             }
         }))
     }
@@ -197,6 +192,9 @@ impl Store for RedisStore {
     ) -> Answer<Result<u64, StoreError>> {
         if checks.is_empty() {
             return Answer::Ready(Ok(0));
+        }
+        if receipt.is_degraded() {
+            return Answer::Ready(Ok(self.shared.link.away().refund(checks, receipt, now)));
         }
         let mut question = match self.question(checks, false) {
             Ok(question) => question.charged(receipt),
@@ -216,6 +214,10 @@ impl Store for RedisStore {
         now: Micros,
     ) -> Answer<Result<(), StoreError>> {
         if checks.is_empty() {
+            return Answer::Ready(Ok(()));
+        }
+        if receipt.is_degraded() {
+            self.shared.link.away().settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
         let mut question = match self.question(checks, false) {
@@ -252,7 +254,7 @@ impl Store for RedisStore {
                     debug_assert_eq!(Ok(u64::from(reserved.is_ok())), reply.result);
                     reserved
                 }
-                Err(_) => Err(away(now)),
+                Err(_) => shared.link.away().reserve(&question.checks(), now, until),
             }
         }))
     }

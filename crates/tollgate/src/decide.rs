@@ -236,7 +236,8 @@ pub fn reserve(
         .iter_mut()
         .zip(reserved)
         .for_each(|(slot, reserved)| *slot = reserved);
-    Ok((at, Receipt { charges }))
+    let degraded = false;
+    Ok((at, Receipt { charges, degraded }))
 }
 
 /// The state after an ordinary charge at `now`.

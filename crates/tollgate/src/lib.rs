@@ -46,6 +46,7 @@ mod numbers;
 mod penalty;
 mod policy;
 mod quota;
+mod share;
 mod snapshot;
 pub mod store;
 mod sync;

@@ -28,6 +28,7 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
     let mut settings = Settings::default();
     settings.deadline = counters.deadline;
     settings.prefix.clone_from(&counters.prefix);
+    settings.nodes = counters.nodes;
     settings.time = match is_held {
         true => Time::Caller,
         false => Time::Server,
