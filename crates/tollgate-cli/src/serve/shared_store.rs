@@ -38,7 +38,7 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
     tracing::info!(
         store = shown,
         nodes = counters.nodes,
-        "counters are shared; while the store is away this gateway has one of so many parts"
+        "counters are shared; without their store this gateway has its part of each limit"
     );
     let (observed, clock) = (store.clone(), SystemClock::new());
     let state = Arc::new(move || state(observed.stats(), clock.now()));
