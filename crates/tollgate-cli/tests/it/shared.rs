@@ -291,6 +291,8 @@ fn a_client_that_goes_while_the_store_is_slow_to_decide_leaves_no_slot_behind() 
     );
     let mut shared = Shared::new();
     let gateway = shared.launch(&rules).start();
+    // From now on the store knows the scripts, and one call to it is enough.
+    assert_eq!(gateway.get("/").status, 200);
     eventually_free(&gateway);
     shared.redis.suspend();
     let mut leaving = Connection::open(gateway.address());

@@ -2,6 +2,9 @@
 -- around the caller's clock, which knows the calendar. State: a, the end of the window; b, the units used in it.
 --
 -- The longest that a window can be stands for its unit as n2: with an hour more where clocks are put back.
+
+-- more
+
 local calendar = {
   parse = parse_pair, text = pair_text,
   longest = {

@@ -1,8 +1,8 @@
 -- Cells: reading them, moving what was written under other numbers, writing them.
 --
 -- A cell: key; head; found, the value as it was; kind and al, the algorithm that decides, nil for `deny` and
--- `unlimited`; own, the kind that the check says; n1 to n4, its numbers; the state, absent where a is nil; changed,
--- whether it is to be written; is_moved, whether it was found under another head.
+-- `unlimited`; n1 to n4, its numbers; the state, absent where a is nil; changed, whether it is to be written; is_moved,
+-- whether it was found under another head.
 local spoilt = 0
 
 -- Whether version `a` is later than `b`: integers of up to 20 digits, compared as text.
@@ -47,7 +47,7 @@ local function move(c)
       c.found, c.changed = false, true
       return
     end
-    old.key, old.own, old.flags, old.cost = c.key, c.own, c.flags, c.cost
+    old.key, old.flags, old.cost = c.key, c.flags, c.cost
     old.head, old.found, old.is_moved = sub(c.found, 1, from - 1), c.found, true
     return old
   end
@@ -64,7 +64,7 @@ local function read(i)
   local head = ARGV[o]
   local kind = sub(head, 1, 1)
   local c = {
-    key = KEYS[i], head = head, kind = kind, own = kind, al = algorithms[kind], flags = ARGV[o + 1],
+    key = KEYS[i], head = head, kind = kind, al = algorithms[kind], flags = ARGV[o + 1],
     cost = tonumber(ARGV[o + 2]), n1 = tonumber(ARGV[o + 3]), n2 = tonumber(ARGV[o + 4]), n3 = tonumber(ARGV[o + 5]),
     n4 = tonumber(ARGV[o + 6]), found = redis.pcall('GET', KEYS[i]), a = nil, b = nil, changed = false,
   }

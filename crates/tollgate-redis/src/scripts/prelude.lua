@@ -16,7 +16,8 @@ if not now then
   now, keep_ms = time[1] * 1000000 + time[2], 0
 end
 
-local algorithms = {}
+-- By the letters of kinds: on the short way of a decision, `takes`; everywhere else, `algorithms`.
+local takes, algorithms = {}, {}
 
 -- What the caller cannot decide without, and says when it asks again: an algorithm that is not in this script, and the
 -- end of a calendar's window. Nothing has been written then.
@@ -35,12 +36,17 @@ local function divide_up(a, b)
 end
 
 -- A state of two numbers, "A B". Whatever is not that is not ours.
-local function parse_pair(c, text, from)
+local function pair_of(text, from)
   local a, b = match(text, '^(%d+) (%d+)$', from)
   a, b = tonumber(a), tonumber(b)
-  if not a or a > 2^54 or b > 2^54 then return false end
-  c.a, c.b = a, b
-  return true
+  if a and a <= 2^54 and b <= 2^54 then return a, b end
+end
+
+-- more
+
+local function parse_pair(c, text, from)
+  c.a, c.b = pair_of(text, from)
+  return c.a ~= nil
 end
 
 local function pair_text(c)

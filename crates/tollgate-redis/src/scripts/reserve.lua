@@ -25,7 +25,6 @@ for i, c in ipairs(cells) do
 end
 
 local function charge(c)
-  if not c.al then return false end
   if at == now then
     if c.cost > c.n1 or not c.al.fits(c, now, c.cost) then return false end
     c.al.charge(c, now, c.cost)
@@ -40,7 +39,7 @@ local allowed = at <= latest
 for i = 1, checks do
   local c = cells[i]
   local watches = string.find(c.flags, 's', 1, true)
-  if allowed and c.cost > 0 and c.own ~= 'd' and c.own ~= 'u' and not (watches and c.outcome < 1) then
+  if allowed and c.cost > 0 and c.al and not (watches and c.outcome < 1) then
     if charge(c) then c.changed = true elseif not watches then allowed = false end
   end
 end
