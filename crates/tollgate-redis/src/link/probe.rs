@@ -63,13 +63,13 @@ pub(super) async fn inspect(
         ("standalone", _, true) | (_, "standalone", true) => return Err(LinkError::IsNoCluster),
         _ => {}
     }
-    if let Ok(memory) = self::info(connection, "memory").await {
-        if let Some(policy) = forgets_by(&memory) {
-            tracing::warn!(
-                policy,
-                "the store may forget counters that still count: set `maxmemory-policy` to `noeviction` or `volatile-ttl`"
-            );
-        }
+    if let Ok(memory) = self::info(connection, "memory").await
+        && let Some(policy) = forgets_by(&memory)
+    {
+        tracing::warn!(
+            policy,
+            "the store may forget counters that still count: set `maxmemory-policy` to `noeviction` or `volatile-ttl`"
+        );
     }
     Ok(())
 }
