@@ -107,7 +107,7 @@ pub struct Counters {
     /// What holds for limits that say nothing of it.
     pub sharing: Sharing,
     /// How many gateways share the store: each has so large a part of a limit while it decides by itself.
-    pub nodes: u64,
+    pub nodes: u32,
     /// How long a decision may wait for a shared store.
     pub deadline: Duration,
     /// What the names of keys in a shared store begin with.

@@ -9,13 +9,6 @@ use crate::Counters;
 use crate::read::{At, Value, nearest};
 use crate::terms::Sharing;
 
-/// What `on_error` can be, here and for each limit.
-const ON_ERROR: [(&str, OnError); 3] = [
-    ("open", OnError::Open),
-    ("closed", OnError::Closed),
-    ("local", OnError::Local),
-];
-
 /// Beginnings of the URLs of shared stores.
 const SHARED: [&str; 9] = [
     "redis://",
@@ -53,7 +46,7 @@ pub(super) fn counters(table: MaybeTable<'_, '_>, url: Option<&str>) -> Counters
             )
             .unwrap_or_default(),
         sharing: sharing(|key| reader.value(key), Sharing::default()),
-        nodes: reader.number("nodes", 1, 10_000, 2),
+        nodes: reader.number("nodes", 1, 10_000, 2) as u32,
         deadline: Duration::from_millis(reader.number("deadline_ms", 1, 10_000, 25)),
         prefix: prefix.unwrap_or_else(|| "tollgate".to_owned()),
     };
@@ -66,7 +59,7 @@ pub(super) fn sharing<'v, 't: 'v>(
     mut value: impl FnMut(&'static str) -> Option<Value<'v, 't>>,
     otherwise: Sharing,
 ) -> Sharing {
-    let on_error = value("on_error").and_then(|value| value.choice(&ON_ERROR));
+    let on_error = value("on_error").and_then(|value| value.choice(&OnError::NAMES));
     let lease = value("lease").and_then(|value| lease(&value));
     Sharing {
         on_error: on_error.unwrap_or(otherwise.on_error),
