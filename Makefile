@@ -18,7 +18,7 @@ export TOLLGATE_VENV := $(abspath $(VENV))
 export PATH := $(PATH):$(abspath $(VENV))/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run init build dist image up down bash test tests test-deploy soak models lint bench bench-engine \
+.PHONY: help run init build dist image up cluster down bash test tests test-deploy soak models lint bench bench-engine \
         tools-run tools-test tools-deploy
 
 help: ## this list
@@ -53,6 +53,10 @@ up: ## start a preset in containers (PRESET=per-api-key with MariaDB), or withou
 	else \
 	  $(MAKE) --no-print-directory build && scripts/background up $(UP) $(DATA) "$(LISTEN)" "$(UPSTREAM)"; \
 	fi
+
+cluster: build ## two gateways and one Redis that share a limit, on ports 8001 and 8002, until Ctrl-C
+	@scripts/install-tools redis
+	examples/cluster/run
 
 down: ## stop what `make up` started
 	@if test -f $(DATA)/pid; then scripts/background down $(DATA); else scripts/containers compose $(UP) down; fi
@@ -105,7 +109,7 @@ tools-run:
 	@scripts/install-tools cc
 
 tools-test: $(VENV)/installed tests/browser/node_modules
-	@scripts/install-tools cc curl chromium postgres mariadb nextest
+	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
 tools-deploy: $(VENV)/deploy
 	@scripts/install-tools podman nginx caddy openssl systemd shellcheck curl mariadb
@@ -114,10 +118,10 @@ $(VENV)/deploy: tests/deploy/requirements.txt $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
-$(VENV)/installed: examples/random-number/fastapi/requirements.txt
+$(VENV)/installed: examples/random-number/fastapi/requirements.txt tests/requirements.txt
 	@scripts/install-tools python3-venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --requirement $<
+	$(VENV)/bin/python -m pip install --quiet $(^:%=--requirement %)
 	@touch $@
 
 tests/browser/node_modules: tests/browser/package.json

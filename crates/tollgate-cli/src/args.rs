@@ -156,9 +156,16 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) accounts: AccountsArgs,
-    /// Where counters live. This version keeps them in memory and saves them in the data directory.
-    #[arg(long, env = "TOLLGATE_COUNTERS", value_name = "URL", default_value = "memory:", value_parser = ["memory:"])]
-    pub(crate) counters: String,
+    /// Where counters live, instead of what the rules say: `memory:`, saved in the data directory, or a store that several
+    /// gateways share, like `redis://USER:PASSWORD@HOST` or `redis+cluster://HOST:PORT,HOST:PORT`. Other users of this
+    /// machine can read flags, but not the environment.
+    #[arg(
+        long,
+        env = "TOLLGATE_COUNTERS",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) counters: Option<String>,
     /// Serve /livez, /readyz and /metrics on this address too, besides the admin socket in the data directory.
     #[arg(long, env = "TOLLGATE_ADMIN", value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,

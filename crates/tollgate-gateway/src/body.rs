@@ -34,8 +34,7 @@ impl Body {
     }
 
     /// The same body, holding slots until it has gone.
-    pub(crate) fn holding(self, slots: Option<Slots>) -> Self {
-        let slots = slots.map(Box::new);
+    pub(crate) fn holding(self, slots: Option<Box<Slots>>) -> Self {
         Body { slots, ..self }
     }
 

@@ -10,6 +10,7 @@ use tollgate_accounts::{API_KEY_PREFIX, Credential, HELD_MAX, Identity, Lookup, 
 use tollgate_rules::{Auth, Subject};
 
 use crate::builtin::Call;
+use crate::checks::Charge;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 
@@ -110,16 +111,16 @@ impl Gateway {
         };
         let question = match accounts.directory().lookup(credential, now) {
             Lookup::Known(identity) => return Ok(identity),
-            Lookup::Unknown => return Err(self.wrong_guess(subject, now)),
+            Lookup::Unknown => return Err(self.wrong_guess(subject, now).await),
             Lookup::Ask(question) => question,
         };
-        let (policies, decision) = self.guesses(subject, |checks| self.store.peek(checks, now));
+        let (policies, decision) = self.guesses(subject, Charge::No, now).await;
         if !decision.is_allowed() {
             return Err(Refusal::limited(policies, decision));
         }
         match self.ask(question).await? {
             Some(identity) => Ok(identity),
-            None => Err(self.wrong_guess(subject, now)),
+            None => Err(self.wrong_guess(subject, now).await),
         }
     }
 
@@ -153,23 +154,24 @@ impl Gateway {
             .unwrap_or_else(|_| Err(Refusal::unavailable("The gateway is shutting down.")))
     }
 
-    fn wrong_guess(&self, subject: &Subject<'_>, now: Micros) -> Refusal {
-        let (policies, decision) = self.guesses(subject, |checks| self.store.decide(checks, now));
+    async fn wrong_guess(&self, subject: &Subject<'_>, now: Micros) -> Refusal {
+        let (policies, decision) = self.guesses(subject, Charge::Yes, now).await;
         match decision.is_allowed() {
             true => Refusal::bad_credentials(),
             false => Refusal::limited(policies, decision),
         }
     }
 
-    fn guesses(
+    async fn guesses(
         &self,
         subject: &Subject<'_>,
-        decide: impl FnOnce(&Checks<'_>) -> Decision,
+        charge: Charge,
+        now: Micros,
     ) -> (Vec<Arc<Policy>>, Decision) {
         let policies = self.guessing.policies.clone();
         let key = self.guessing.key.key_of(subject).unwrap_or_default();
         let mut checks = Checks::new();
-        for policy in &self.guessing.policies {
+        for policy in &policies {
             // An address is a short key, and the rules hold few quotas.
             let _ = checks.push(Check {
                 policy,
@@ -177,6 +179,12 @@ impl Gateway {
                 cost: 1,
             });
         }
-        (policies, decide(&checks))
+        let answer = match charge {
+            Charge::Yes => self.counters.decide(&checks, now),
+            Charge::No => self.counters.peek(&checks, now),
+        };
+        drop(checks);
+        let decision = answer.await;
+        (policies, decision)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tollgate::key::CompositeKey;
+use tollgate::store::Answer;
 use tollgate::{Check, Checks, Decision, Micros, Policy};
 use tollgate_accounts::Identity;
 use tollgate_rules::{Route, Subject};
@@ -11,7 +12,7 @@ use tollgate_rules::{Route, Subject};
 use crate::gateway::Gateway;
 use crate::in_force::InForce;
 use crate::refusal::Refusal;
-use crate::slots::Slots;
+use crate::slots::{Slots, Wanted};
 
 /// A decision with the policies of its standings.
 pub(crate) struct Decided {
@@ -24,7 +25,7 @@ pub(crate) struct Decided {
     /// Whether others stand in the place of some of the route's.
     pub(crate) overridden: bool,
     /// Slots that the request holds until its answer has gone.
-    pub(crate) slots: Option<Slots>,
+    pub(crate) slots: Option<Box<Slots>>,
 }
 
 /// The policies of one limit and the key that they count under.
@@ -38,7 +39,8 @@ pub(crate) enum Charge {
 }
 
 impl Gateway {
-    /// Decides what the route and the caller's own key ask for; `None` when nothing limits the request.
+    /// Decides what the route and the caller's own key ask for; `None` when nothing limits the request. The decision is
+    /// at hand, or a round trip away.
     pub(crate) fn decide(
         &self,
         route: &Route,
@@ -46,7 +48,7 @@ impl Gateway {
         identity: Option<&Identity>,
         charge: Charge,
         now: Micros,
-    ) -> Result<Option<Decided>, Refusal> {
+    ) -> Result<Option<Answer<Decided>>, Refusal> {
         if route.limits.is_empty() {
             return Ok(None);
         }
@@ -67,13 +69,12 @@ impl Gateway {
             .and_then(|identity| Some((identity, identity.counts_as.as_ref()?)))
             .filter(|(identity, _)| !identity.own.is_empty())
         {
-            let mut own = CompositeKey::new();
-            own.push(key.as_str().as_bytes());
+            let own = InForce::own_key(identity.user.as_str(), key.as_str());
             keys.push((InForce::just(&identity.own), own));
         }
         let usual = whole && !overridden && keys.len() == route.limits.len();
         let mut checks = Checks::new();
-        let mut policies = SmallVec::new();
+        let mut policies: SmallVec<[Arc<Policy>; 2]> = SmallVec::new();
         for (in_force, key) in &keys {
             for policy in in_force.policies() {
                 let refused = |reason| Refusal::limited(Vec::new(), Decision::refused(reason, now));
@@ -90,21 +91,25 @@ impl Gateway {
         if checks.is_empty() {
             return Ok(None);
         }
-        let decision = match charge {
-            Charge::Yes => self.store.decide(&checks, now),
-            Charge::No => self.store.peek(&checks, now),
+        let answer = match charge {
+            Charge::Yes => self.counters.decide(&checks, now),
+            Charge::No => self.counters.peek(&checks, now),
         };
-        let slots = decision.slots(&policies).map(|receipt| {
-            let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-            Slots::new(store, clock, &checks, receipt)
-        });
-        Ok(Some(Decided {
+        let wanted = Wanted::by(&checks, &self.counters, &self.clock);
+        let takes_slots = wanted.is_some();
+        let decided = answer.map(move |decision| Decided {
+            slots: wanted
+                .and_then(|wanted| wanted.taken(&policies, &decision))
+                .map(Box::new),
             policies,
             decision,
             whole,
             usual,
             overridden,
-            slots,
+        });
+        Ok(Some(match takes_slots {
+            true => self.counters.see_through(decided),
+            false => decided,
         }))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::Authority;
-use tollgate::{Clock, MemoryStore, Policy};
+use tollgate::{Clock, Policy};
 use tollgate_accounts::Accounts;
 use tollgate_rules::{KeySpec, LegacyFields, RuleSet, Upstream};
 use tollgate_tower::fields::{self, Legacy};
@@ -13,6 +13,7 @@ use tollgate_tower::fields::{self, Legacy};
 use crate::address::Proxies;
 use crate::admission::Admission;
 use crate::builtin::Calls;
+use crate::counters::Counters;
 use crate::heavy::Heavy;
 use crate::metrics::Metrics;
 use crate::page::Links;
@@ -21,7 +22,7 @@ use crate::page::Links;
 pub struct Gateway {
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) accounts: Option<Accounts>,
-    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) counters: Counters,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) calls: Calls,
     pub(crate) links: Links,
@@ -65,7 +66,7 @@ impl Gateway {
     pub fn new(
         rules: Arc<RuleSet>,
         accounts: Option<Accounts>,
-        store: Arc<MemoryStore>,
+        counters: Counters,
         clock: Arc<dyn Clock>,
         calls: Calls,
         upstreams: &Upstreams,
@@ -75,12 +76,12 @@ impl Gateway {
             .routes()
             .iter()
             .map(|route| fields::policy_value(route.policies()));
+        let while_away = rules.counters.on_error_of_protection();
         let quotas = rules.accounts.protection.credentials_per_address.iter();
         let policies = quotas.map(|quota| {
-            Ok(Arc::new(Policy::new(
-                &format!("accounts.credentials-per-address.{}", quota.window_name()),
-                quota.clone(),
-            )?))
+            let name = format!("accounts.credentials-per-address.{}", quota.window_name());
+            let policy = Policy::new(&name, quota.clone())?;
+            Ok(Arc::new(policy.with_on_error(while_away)))
         });
         Ok(Arc::new(Gateway {
             policy_values: policy_values.collect(),
@@ -104,7 +105,7 @@ impl Gateway {
             },
             rules,
             accounts,
-            store,
+            counters,
             clock,
             calls,
         }))

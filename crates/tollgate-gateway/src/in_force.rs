@@ -33,6 +33,15 @@ impl<'l> InForce<'l> {
         }
     }
 
+    /// The key under which an API key's own policies count. It begins with the user, as the limits by user do: what is
+    /// decided together in a cluster of stores begins with one part.
+    pub fn own_key(user: &str, api_key: &str) -> CompositeKey {
+        let mut key = CompositeKey::new();
+        key.push(user.as_bytes());
+        key.push(api_key.as_bytes());
+        key
+    }
+
     /// The policies.
     pub fn policies(&self) -> &[Arc<Policy>] {
         match &self.overridden {

@@ -9,15 +9,25 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-use tollgate::{Decision, MemoryStore, Micros, Policy, Standing};
+use tollgate::{Decision, Policy, Standing, Verdict};
 use tollgate_rules::{Route, RuleSet};
 
+use crate::counters::StoreState;
 use crate::durations::Durations;
 use crate::ending::{ENDINGS, Ending};
 use crate::live::{RouteTraffic, Traffic};
+use crate::of_store::OfStore;
 
 /// How a decision was under one policy.
 const OUTCOMES: [&str; 3] = ["allowed", "denied", "shadow_denied"];
+
+/// How a decision was that was made without the shared store.
+const DEGRADED: [&str; 3] = ["allowed", "denied", "refused"];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DegradedLabels {
+    outcome: &'static str,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -49,12 +59,11 @@ pub struct Metrics {
     routes: Vec<OfRoute>,
     unrouted: OfRoute,
     decisions: Family<DecisionLabels, Counter>,
+    /// One for each of [`DEGRADED`].
+    degraded: [Counter; DEGRADED.len()],
     /// Connections that are open.
     pub connections: Gauge,
-    keys: Gauge<u64, AtomicU64>,
-    bytes: Gauge<u64, AtomicU64>,
-    live_evictions: Gauge<u64, AtomicU64>,
-    newcomers_without_room: Gauge<u64, AtomicU64>,
+    store: OfStore,
     usage_dropped: Gauge<u64, AtomicU64>,
     accounts_up: Gauge<u64, AtomicU64>,
     accounts_changes_unread: Gauge<f64, AtomicU64>,
@@ -95,6 +104,7 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Family::<RouteLabels, Durations>::default();
         let decisions = Family::<DecisionLabels, Counter>::default();
+        let degraded = Family::<DegradedLabels, Counter>::default();
         let of = |route: &Arc<str>, policies: Vec<&str>| OfRoute {
             name: Arc::clone(route),
             endings: ENDINGS.map(|ending| {
@@ -130,16 +140,17 @@ impl Metrics {
             })
             .collect();
         let unrouted = of(&Arc::from(""), Vec::new());
+        let mut registry = Registry::with_prefix("tollgate");
+        let store = OfStore::new(rules.counters.is_shared(), &mut registry);
         let mut metrics = Metrics {
-            registry: Registry::with_prefix("tollgate"),
+            registry,
+            store,
             routes,
             unrouted,
             decisions: decisions.clone(),
+            degraded: DEGRADED
+                .map(|outcome| degraded.get_or_create_owned(&DegradedLabels { outcome })),
             connections: Gauge::default(),
-            keys: Gauge::default(),
-            bytes: Gauge::default(),
-            live_evictions: Gauge::default(),
-            newcomers_without_room: Gauge::default(),
             usage_dropped: Gauge::default(),
             accounts_up: Gauge::default(),
             accounts_changes_unread: Gauge::default(),
@@ -154,30 +165,14 @@ impl Metrics {
         );
         registry.register("decisions", "Decisions by policy", decisions);
         registry.register(
+            "decisions_degraded",
+            "Decisions that were made without the shared store, by how they were",
+            degraded,
+        );
+        registry.register(
             "connections",
             "Open connections",
             metrics.connections.clone(),
-        );
-        registry.register(
-            "store_keys",
-            "Keys in the store, in a large one estimated from a sample: few may read as none",
-            metrics.keys.clone(),
-        );
-        registry.register_with_unit(
-            "store_memory",
-            "Memory of the store, estimated",
-            Unit::Bytes,
-            metrics.bytes.clone(),
-        );
-        registry.register(
-            "store_live_evictions",
-            "Keys with units in use that had to give way",
-            metrics.live_evictions.clone(),
-        );
-        registry.register(
-            "store_newcomers_without_room",
-            "Keys that found no room",
-            metrics.newcomers_without_room.clone(),
         );
         registry.register(
             "usage_dropped",
@@ -199,13 +194,8 @@ impl Metrics {
     }
 
     /// All metrics as text.
-    pub fn encode(&self, store: &MemoryStore, now: Micros, accounts: &OfAccounts) -> String {
-        let stats = store.stats(now);
-        self.keys.set(stats.keys);
-        self.bytes.set(stats.bytes);
-        self.live_evictions.set(stats.live_evictions);
-        self.newcomers_without_room
-            .set(stats.newcomers_without_room);
+    pub fn encode(&self, store: &StoreState, accounts: &OfAccounts) -> String {
+        self.store.set(store);
         self.usage_dropped.set(accounts.usage_dropped);
         self.accounts_up.set(u64::from(accounts.is_up));
         let unread_for = accounts.changes_unread_for.as_secs_f64();
@@ -248,6 +238,16 @@ impl Metrics {
                 counters[outcome].inc();
             }
         }
+    }
+
+    /// Counts a decision that was made without the shared store.
+    pub(crate) fn degraded(&self, decision: &Decision) {
+        let outcome = match decision.verdict() {
+            Verdict::Allow => 0,
+            Verdict::Deny { .. } | Verdict::Never { .. } => 1,
+            Verdict::Refused { .. } => 2,
+        };
+        self.degraded[outcome].inc();
     }
 
     /// Counts a decision on policies of which some stand in the place of the route's. Those of a name that the route

@@ -14,6 +14,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate::Micros;
+use tollgate::store::Answer;
 use tollgate_accounts::Identity;
 use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject, path};
 
@@ -305,9 +306,14 @@ async fn admit(
         subject.api_key = identity.counts_as.as_ref().map(|key| key.as_str());
         subject.claims = &identity.claims;
     }
-    let Some(decided) = gateway.decide(route, &subject, identity, charge, trace.now)? else {
-        return Ok(());
+    let decided = match gateway.decide(route, &subject, identity, charge, trace.now)? {
+        None => return Ok(()),
+        Some(Answer::Ready(decided)) => decided,
+        Some(Answer::Pending(deciding)) => deciding.await,
     };
+    if decided.decision.is_degraded() {
+        gateway.metrics.degraded(&decided.decision);
+    }
     if decided.whole && charge == Charge::Yes {
         match decided.overridden {
             false => gateway.metrics.decision(route, &decided.decision),

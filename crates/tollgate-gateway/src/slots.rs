@@ -2,39 +2,53 @@
 
 use std::sync::Arc;
 
-use tollgate::{Check, Checks, Clock, MemoryStore, Policy, Receipt};
+use tollgate::{Check, Checks, Clock, Decision, Policy, Receipt};
+
+use crate::counters::Counters;
+
+/// The checks of a decision that may take slots.
+pub(crate) struct Wanted {
+    counters: Counters,
+    clock: Arc<dyn Clock>,
+    checks: Vec<(Arc<Policy>, Box<[u8]>)>,
+}
 
 /// Slots that are given back when this is dropped, however the request ends.
 pub(crate) struct Slots {
-    store: Arc<MemoryStore>,
-    clock: Arc<dyn Clock>,
-    /// The policies of the decision that gave them, and the keys.
-    checks: Vec<(Arc<Policy>, Box<[u8]>)>,
+    wanted: Wanted,
     receipt: Receipt,
 }
 
-impl Slots {
-    /// `receipt` is of a decision on just these checks.
-    pub(crate) fn new(
-        store: Arc<MemoryStore>,
-        clock: Arc<dyn Clock>,
+impl Wanted {
+    /// `None` where none of the checks is about slots.
+    pub(crate) fn by(
         checks: &Checks<'_>,
-        receipt: Receipt,
-    ) -> Self {
+        counters: &Counters,
+        clock: &Arc<dyn Clock>,
+    ) -> Option<Self> {
         let owned = |check: &Check<'_>| (Arc::clone(check.policy), check.key.into());
-        Slots {
-            store,
-            clock,
+        let wanted = checks.iter().any(|check| check.policy.holds_slots());
+        wanted.then(|| Wanted {
+            counters: counters.clone(),
+            clock: Arc::clone(clock),
             checks: checks.iter().map(owned).collect(),
+        })
+    }
+
+    /// What the decision on these checks took.
+    pub(crate) fn taken(self, policies: &[Arc<Policy>], decision: &Decision) -> Option<Slots> {
+        let receipt = decision.slots(policies)?;
+        Some(Slots {
+            wanted: self,
             receipt,
-        }
+        })
     }
 }
 
 impl Drop for Slots {
     fn drop(&mut self) {
         let mut checks = Checks::new();
-        for (policy, key) in &self.checks {
+        for (policy, key) in &self.wanted.checks {
             // They were checks of one request before.
             let _ = checks.push(Check {
                 policy,
@@ -42,6 +56,7 @@ impl Drop for Slots {
                 cost: 1,
             });
         }
-        self.store.refund(&checks, &self.receipt, self.clock.now());
+        let now = self.wanted.clock.now();
+        self.wanted.counters.give_back(&checks, &self.receipt, now);
     }
 }

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod oracle;
 pub mod process;
 pub mod random;
+pub mod redis;
 pub mod relay;
 pub mod upstream;
 mod wire;

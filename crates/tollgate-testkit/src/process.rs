@@ -174,6 +174,16 @@ impl Process {
         self.wait();
     }
 
+    /// Suspends it: SIGSTOP.
+    pub fn suspend(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has it go on: SIGCONT.
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
         for _ in 0..ATTEMPTS_MAX {

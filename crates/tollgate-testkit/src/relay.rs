@@ -21,6 +21,8 @@ enum State {
     Cut,
     /// Connections are accepted, and what comes over them is swallowed.
     Frozen,
+    /// The server hears everything, and what it answers is swallowed.
+    Mute,
     /// The test is over.
     Gone,
 }
@@ -54,7 +56,11 @@ struct Link {
 impl Relay {
     /// To this server, whether it listens yet or not.
     pub fn new(target: SocketAddr) -> Self {
-        let address = free_address();
+        Self::at(free_address(), target)
+    }
+
+    /// The same at an address of the test's choice.
+    pub fn at(address: SocketAddr, target: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             target,
             network: Mutex::new(Network {
@@ -94,6 +100,11 @@ impl Relay {
         self.change(State::Frozen);
     }
 
+    /// Carries what goes to the server, and swallows what it answers.
+    pub fn mute(&self) {
+        self.change(State::Mute);
+    }
+
     /// Carries everything again. A connection of which bytes were swallowed is reset, as by a machine on the way that has
     /// forgotten it.
     pub fn heal(&self) {
@@ -119,7 +130,7 @@ impl Relay {
         let mut network = self.shared.network();
         network.state = state;
         network.links.retain(|link| {
-            let stays = matches!(state, State::Whole | State::Frozen);
+            let stays = matches!(state, State::Whole | State::Frozen | State::Mute);
             if !stays {
                 link.reset();
             }
@@ -191,7 +202,13 @@ impl Shared {
         while let Ok(count @ 1..) = (&link.ends[from]).read(&mut bytes) {
             // A change of state waits until what was read has gone one way or the other.
             let network = self.network();
-            if network.state == State::Frozen || link.is_broken.load(Ordering::Acquire) {
+            let goes_on = match network.state {
+                State::Frozen => false,
+                // A connection that was accepted while all was frozen has no server behind it.
+                State::Mute => is_to_server && from != to,
+                State::Whole | State::Cut | State::Gone => !link.is_broken.load(Ordering::Acquire),
+            };
+            if !goes_on {
                 link.is_broken.store(true, Ordering::Release);
                 continue;
             }
@@ -275,6 +292,19 @@ mod tests {
         assert!(TcpStream::connect(relay.address()).is_err());
         relay.heal();
         assert!(!says_back(&mut before));
+        assert!(says_back(&mut TcpStream::connect(relay.address()).unwrap()));
+    }
+
+    #[test]
+    fn a_mute_network_lets_the_server_hear_and_swallows_what_it_answers() {
+        let relay = Relay::new(echo());
+        relay.mute();
+        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        assert!(!says_back(&mut stream));
+        assert!(!says_back(&mut stream));
+        assert_eq!(relay.carried(), 8);
+        relay.heal();
+        assert!(!says_back(&mut stream));
         assert!(says_back(&mut TcpStream::connect(relay.address()).unwrap()));
     }
 

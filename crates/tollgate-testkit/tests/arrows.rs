@@ -3,11 +3,12 @@
 
 use std::process::Command;
 
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("tollgate", &[]),
     ("tollgate-tower", &["tollgate"]),
     ("tollgate-rules", &["tollgate"]),
     ("tollgate-accounts", &["tollgate"]),
+    ("tollgate-redis", &["tollgate"]),
     (
         "tollgate-gateway",
         &[
@@ -23,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "tollgate",
             "tollgate-accounts",
             "tollgate-gateway",
+            "tollgate-redis",
             "tollgate-rules",
         ],
     ),

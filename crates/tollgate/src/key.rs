@@ -35,6 +35,22 @@ impl CompositeKey {
     }
 }
 
+/// The first part of a key that was made as [`CompositeKey`]s are; `None` for one without parts, and for other bytes.
+///
+/// ```
+/// use tollgate::key::{CompositeKey, first_part};
+///
+/// let mut key = CompositeKey::new();
+/// key.push(b"ann");
+/// key.push(b"192.0.2.1");
+/// assert_eq!(first_part(key.as_ref()), Some(&b"ann"[..]));
+/// assert_eq!(first_part(b"ann"), None);
+/// ```
+pub fn first_part(key: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = key.split_first_chunk()?;
+    rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
 impl AsRef<[u8]> for CompositeKey {
     fn as_ref(&self) -> &[u8] {
         &self.0

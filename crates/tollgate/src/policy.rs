@@ -8,6 +8,7 @@ use crate::algorithm::{
     Algorithm, Blocks, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX,
     SlidingCounter, SlidingWindow, TokenBucket,
 };
+use crate::lease::Lease;
 use crate::penalty::{Penalty, PenaltyError};
 use crate::quota::{Limited, Quota, Rate, Shape};
 
@@ -24,17 +25,40 @@ pub enum Mode {
     Shadow,
 }
 
+/// What holds while a shared store cannot be asked. The memory store always can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnError {
+    /// The check passes and charges nothing.
+    Open,
+    /// The request is refused, with [`Reason::StoreClosed`](crate::Reason::StoreClosed).
+    Closed,
+    /// This node decides, by its share of the quota: max(1, N / nodes).
+    #[default]
+    Local,
+}
+
+impl OnError {
+    /// Every word of the rules for it, and what it stands for.
+    pub const NAMES: [(&'static str, OnError); 3] = [
+        ("open", OnError::Open),
+        ("closed", OnError::Closed),
+        ("local", OnError::Local),
+    ];
+}
+
 /// A quota ready to decide. Cheap to share; immutable.
 #[derive(Clone, Debug)]
 pub struct Policy {
     name: Arc<str>,
     rule: Rule,
     mode: Mode,
+    on_error: OnError,
     count_denied: bool,
     /// Whether it enforces and a denial writes nothing: so are most, and they are quickly decided.
     plain: bool,
     /// The policy that its penalty's blocks are counted under.
     blocks: Option<Arc<Policy>>,
+    lease: Lease,
     version: u64,
     name_hash: u64,
     number: Number,
@@ -218,16 +242,18 @@ impl Policy {
         Ok(Policy::unchecked(name, rule))
     }
 
-    fn unchecked(name: &str, rule: Rule) -> Self {
+    pub(crate) fn unchecked(name: &str, rule: Rule) -> Self {
         Policy {
             name_hash: foldhash::quality::FixedState::default().hash_one(name),
             number: Number::default(),
             name: name.into(),
             rule,
             mode: Mode::Enforce,
+            on_error: OnError::default(),
             count_denied: false,
             plain: true,
             blocks: None,
+            lease: Lease::Off,
             version: 0,
         }
     }
@@ -275,6 +301,12 @@ impl Policy {
         .changed()
     }
 
+    /// The same policy with another answer while a shared store cannot be asked.
+    #[must_use]
+    pub fn with_on_error(self, on_error: OnError) -> Self {
+        Policy { on_error, ..self }
+    }
+
     /// The same policy, charging what still fits of a request that it denies.
     #[must_use]
     pub fn counting_denied(self, count_denied: bool) -> Self {
@@ -283,6 +315,12 @@ impl Policy {
             ..self
         }
         .changed()
+    }
+
+    /// The same policy with leases, where a shared store gives them.
+    #[must_use]
+    pub fn with_lease(self, lease: Lease) -> Self {
+        Policy { lease, ..self }.changed()
     }
 
     /// The same policy as of a version of its rule set. Where states meet policies of one name and different
@@ -341,9 +379,30 @@ impl Policy {
         self.mode
     }
 
+    /// What holds while a shared store cannot be asked.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
     /// Whether a denied request is charged what still fits.
     pub fn counts_denied(&self) -> bool {
         self.count_denied
+    }
+
+    /// Whether and how much of it nodes take in advance from a shared store; see
+    /// [`lease_terms`](Policy::lease_terms) for what comes of it.
+    pub fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// What a token bucket that just enforces holds, and the microseconds in which it refills.
+    pub(crate) fn plain_bucket(&self) -> Option<(u64, u64)> {
+        let is_bucket = matches!(
+            self.counted(),
+            Some(Counted::TokenBucket(_) | Counted::CoarseBucket(_))
+        );
+        let algorithm = self.algorithm().filter(|_| is_bucket && self.plain)?;
+        Some((algorithm.capacity(), algorithm.full_refill_micros()))
     }
 
     pub(crate) fn is_plain(&self) -> bool {
@@ -426,22 +485,21 @@ impl Policy {
     /// Whether states made under `other` mean the same under this policy.
     pub(crate) fn counts_like(&self, other: &Policy) -> bool {
         match (&self.rule, &other.rule) {
-            (
-                Rule::Counted {
-                    algorithm: a,
-                    quota: qa,
-                    ..
-                },
-                Rule::Counted {
-                    algorithm: b,
-                    quota: qb,
-                    ..
-                },
-            ) => match (a, b) {
-                (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
-                (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
-                _ => qa == qb,
-            },
+            (Rule::Counted { algorithm: a, .. }, Rule::Counted { algorithm: b, .. }) => {
+                match (a, b) {
+                    (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
+                    (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
+                    (Counted::SlidingWindow(a), Counted::SlidingWindow(b)) => a == b,
+                    (Counted::TokenBucket(a), Counted::TokenBucket(b)) => a == b,
+                    (Counted::CoarseBucket(a), Counted::CoarseBucket(b)) => a == b,
+                    (Counted::FixedWindow(a), Counted::FixedWindow(b)) => a == b,
+                    (Counted::SlidingCounter(a), Counted::SlidingCounter(b)) => a == b,
+                    (Counted::Concurrency(a), Counted::Concurrency(b)) => a == b,
+                    #[cfg(feature = "calendar")]
+                    (Counted::Calendar(a), Counted::Calendar(b)) => a == b,
+                    _ => false,
+                }
+            }
             _ => false,
         }
     }

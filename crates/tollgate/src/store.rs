@@ -73,6 +73,19 @@ pub enum Answer<T> {
     Pending(Pin<Box<dyn Future<Output = T> + Send>>),
 }
 
+impl<T: Send + 'static> Answer<T> {
+    /// What `change` makes of the answer: at once where it is at hand.
+    #[inline]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U + Send + 'static) -> Answer<U> {
+        match self {
+            Answer::Ready(answer) => Answer::Ready(change(answer)),
+            Answer::Pending(answer) => {
+                Answer::Pending(Box::pin(async move { change(answer.await) }))
+            }
+        }
+    }
+}
+
 /// What a store answers to a request's checks.
 pub type Outcome = Answer<Decision>;
 
@@ -101,6 +114,12 @@ pub enum StoreError {
     /// The store cannot be reached; trying again later may help.
     #[error("the store cannot be reached")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The keys of one request are in several parts of the store, which cannot change them at one instant.
+    #[error("the keys of one request are in several parts of the store")]
+    KeysApart,
+    /// The store cannot count by the policy's algorithm.
+    #[error("the store cannot count by the algorithm of `{0}`")]
+    Uncountable(String),
 }
 
 /// A place for states that decides all checks of a request at one instant: every policy is charged, or none is.

@@ -165,10 +165,10 @@ impl Builtins {
         making: impl Future<Output = Result<NewKey, KeyError>>,
     ) -> Result<NewKey, Refusal> {
         let attempt = self.protection.key(&who.user);
-        let receipt = attempt.charge(&self.store, self.now())?;
+        let receipt = attempt.charge(&self.counters, self.now()).await?;
         let made = making.await;
         if made.is_err() {
-            attempt.refund(&self.store, receipt, self.now());
+            attempt.refund(&self.counters, receipt, self.now()).await;
         }
         made.map_err(refused)
     }

@@ -59,9 +59,9 @@ impl Builtins {
     async fn open_session(&self, call: &BuiltinCall, fields: &Fields) -> Result<LogIn, Refusal> {
         let (username, password) = (fields.text("username")?, fields.text("password")?);
         let attempt = self.protection.login(username, call.caller.address);
-        attempt.peek(&self.store, self.now())?;
+        attempt.peek(&self.counters, self.now()).await?;
         let _turn = self.login_turns.take().await.ok_or_else(busy)?;
-        let receipt = attempt.charge(&self.store, self.now())?;
+        let receipt = attempt.charge(&self.counters, self.now()).await?;
         let result = self
             .accounts
             .log_in_holding(username, password, &held_sessions(call.request.headers()))
@@ -69,7 +69,7 @@ impl Builtins {
         if let Err(LogInError::Wrong) = result {
             return Err(Refusal::wrong_password());
         }
-        attempt.refund(&self.store, receipt, self.now());
+        attempt.refund(&self.counters, receipt, self.now()).await;
         result.map_err(|error| match error {
             LogInError::Busy => busy(),
             LogInError::Unavailable(error) => unreachable(&error),

@@ -32,8 +32,9 @@ use std::sync::Arc;
 use axum::Router;
 use bytes::Bytes;
 use http::{Method, Response};
-use tollgate::{Clock, MemoryStore, Micros, PolicyError};
+use tollgate::{Clock, Micros, PolicyError};
 use tollgate_accounts::{Accounts, Actor, Identity};
+use tollgate_gateway::Counters;
 use tollgate_gateway::builtin::{BuiltinCall, Content};
 use tollgate_gateway::page::{Links, Site};
 use tollgate_gateway::refusal::Refusal;
@@ -49,7 +50,7 @@ pub(crate) use unreachable::unreachable;
 pub(crate) struct Builtins {
     rules: Arc<RuleSet>,
     accounts: Accounts,
-    store: Arc<MemoryStore>,
+    counters: Counters,
     clock: Arc<dyn Clock>,
     links: Links,
     protection: Protection,
@@ -67,19 +68,22 @@ impl Builtins {
     pub(crate) fn new(
         rules: Arc<RuleSet>,
         accounts: Accounts,
-        store: Arc<MemoryStore>,
+        counters: Counters,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PolicyError> {
         Ok(Builtins {
             links: Links::of(&rules),
-            protection: Protection::new(&rules.accounts.protection)?,
+            protection: Protection::new(
+                &rules.accounts.protection,
+                rules.counters.on_error_of_protection(),
+            )?,
             login_turns: Turns::new(),
             openapi: openapi::document(&rules).to_string().into(),
             monitor: None,
             rules,
             // Whoever calls a built-in changes what is their own.
             accounts: accounts.acting_as(Actor::Owner),
-            store,
+            counters,
             clock,
         })
     }
@@ -121,8 +125,8 @@ impl Builtins {
             (Builtin::Password, &Method::GET) => self.password_page(call),
             (Builtin::Password, &Method::POST) => self.change_password(call).await,
             (Builtin::Jwks, &Method::GET) => Ok(self.jwks()),
-            (Builtin::Token, &Method::GET) => self.token(call),
-            (Builtin::Remaining, &Method::GET) => self.remaining(call),
+            (Builtin::Token, &Method::GET) => self.token(call).await,
+            (Builtin::Remaining, &Method::GET) => self.remaining(call).await,
             (Builtin::Home, &Method::GET) => self.home(call),
             (Builtin::Keys, &Method::GET) => self.list_keys(call).await,
             (Builtin::Keys, &Method::POST) => self.change_keys(call).await,

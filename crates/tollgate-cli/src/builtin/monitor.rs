@@ -13,11 +13,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use tollgate::{Micros, Policy};
 use tollgate_accounts::{
-    Asked, Identity, KeyId, KeyRate, KeySummary, Terms, UsageCounts, UserId, Via,
+    Asked, Identity, KeyId, KeyRate, KeySummary, Terms, TermsOfKeys, UsageCounts, UserId, Via,
 };
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
@@ -30,6 +31,9 @@ use csv::Csv;
 pub(crate) use query::Query;
 use query::Sort;
 pub(super) use query::{Fineness, Range};
+
+/// Keys whose rest is asked for at the same time, where the counters are a round trip away.
+const ASKED_TOGETHER: usize = 64;
 
 /// The use of some keys at one instant.
 #[derive(Serialize)]
@@ -234,11 +238,11 @@ impl Builtins {
         };
         let terms = terms.map_err(|error| unreachable(&error))?;
         let (limits, now) = (by_user(of), self.now());
-        let shown = keys.iter().map(|key| {
+        let remaining = self.remaining_of_each(keys, &limits, &terms, now).await;
+        let shown = keys.iter().zip(remaining).map(|(key, remaining)| {
             let rate = self.accounts.usage().rate_of(&key.id, now);
             let used = Use::of(key, written.get(&key.id), rate.as_ref());
-            let terms = terms.of(&key.user, &key.id);
-            KeyInUse::new(&used, self.remaining_of(key, &limits, &terms, now))
+            KeyInUse::new(&used, remaining)
         });
         Ok(shown.collect())
     }
@@ -249,7 +253,26 @@ impl Builtins {
         written.map_err(|error| unreachable(&error))
     }
 
-    fn remaining_of(
+    /// What is left for each of these keys: where the counters are elsewhere, so many are asked for together.
+    async fn remaining_of_each(
+        &self,
+        keys: &[&KeySummary],
+        limits: &[Arc<Limit>],
+        terms: &TermsOfKeys,
+        now: Micros,
+    ) -> Vec<Option<u64>> {
+        let mut remaining = Vec::with_capacity(keys.len());
+        for some in keys.chunks(ASKED_TOGETHER) {
+            let asked = some.iter().map(async |key| {
+                let terms = terms.of(&key.user, &key.id);
+                self.remaining_of(key, limits, &terms, now).await
+            });
+            remaining.extend(join_all(asked).await);
+        }
+        remaining
+    }
+
+    async fn remaining_of(
         &self,
         key: &KeySummary,
         limits: &[Arc<Limit>],
@@ -269,7 +292,7 @@ impl Builtins {
             .and_then(|quota| Policy::new(&format!("own.{}", quota.window_name()), quota).ok());
         let own: Vec<Arc<Policy>> = own.into_iter().map(Arc::new).collect();
         let standings = self.standings(limits, &subject, &own, Some(terms));
-        standings.ok()?.available
+        standings.await.ok()?.available
     }
 }
 

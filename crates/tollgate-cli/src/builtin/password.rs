@@ -61,14 +61,14 @@ impl Builtins {
         let current = fields.text("current_password")?;
         let new = fields.text("new_password")?;
         let attempt = self.protection.password(user);
-        attempt.peek(&self.store, self.now())?;
+        attempt.peek(&self.counters, self.now()).await?;
         let _turn = self.login_turns.take().await.ok_or_else(busy)?;
-        let receipt = attempt.charge(&self.store, self.now())?;
+        let receipt = attempt.charge(&self.counters, self.now()).await?;
         let changed = self.accounts.change_password(user, current, new).await;
         if let Err(PasswordError::Wrong) = changed {
             return Err(Refusal::unprocessable("current_password", "is wrong"));
         }
-        attempt.refund(&self.store, receipt, self.now());
+        attempt.refund(&self.counters, receipt, self.now()).await;
         changed.map_err(|error| match error {
             PasswordError::Invalid(invalid) => {
                 Refusal::unprocessable("new_password", &invalid.reason)

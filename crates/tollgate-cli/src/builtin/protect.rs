@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tollgate::key::CompositeKey;
-use tollgate::{Check, Checks, Decision, MemoryStore, Micros, Policy, PolicyError, Quota, Receipt};
+use tollgate::{Check, Checks, Decision, Micros, OnError, Policy, PolicyError, Quota, Receipt};
 use tollgate_accounts::{UserId, fold_name};
+use tollgate_gateway::Counters;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{KeySpec, Protection as Quotas, Subject};
 
@@ -25,7 +26,9 @@ pub(super) struct Protection {
 }
 
 impl Protection {
-    pub(super) fn new(quotas: &Quotas) -> Result<Self, PolicyError> {
+    /// `on_error` is what happens while a shared store cannot be reached.
+    pub(super) fn new(quotas: &Quotas, on_error: OnError) -> Result<Self, PolicyError> {
+        let policies = |name: &str, quotas: &[Quota]| policies(name, quotas, on_error);
         Ok(Protection {
             login_per_account: policies("login-per-account", &quotas.login_per_account)?,
             login_per_address: policies("login-per-address", &quotas.login_per_address)?,
@@ -82,17 +85,19 @@ impl<'p> Attempt<'p> {
     }
 
     /// Refuses what could not be charged at this moment, and charges nothing.
-    pub(super) fn peek(&self, store: &MemoryStore, now: Micros) -> Result<(), Refusal> {
-        self.allowed(store.peek(&self.checks(now)?, now)).map(drop)
+    pub(super) async fn peek(&self, counters: &Counters, now: Micros) -> Result<(), Refusal> {
+        let answer = counters.peek(&self.checks(now)?, now);
+        self.allowed(answer.await).map(drop)
     }
 
     /// Charges one unit everywhere, or refuses and charges nothing.
-    pub(super) fn charge(
+    pub(super) async fn charge(
         &self,
-        store: &MemoryStore,
+        counters: &Counters,
         now: Micros,
     ) -> Result<Option<Receipt>, Refusal> {
-        self.allowed(store.decide(&self.checks(now)?, now))
+        let answer = counters.decide(&self.checks(now)?, now);
+        self.allowed(answer.await)
             .map(|decision| decision.receipt())
     }
 
@@ -104,11 +109,14 @@ impl<'p> Attempt<'p> {
         Err(Refusal::limited(policies.collect(), decision))
     }
 
-    /// Gives back what [`charge`](Attempt::charge) took: the attempt was none of those that are limited.
-    pub(super) fn refund(&self, store: &MemoryStore, receipt: Option<Receipt>, now: Micros) {
-        if let (Some(receipt), Ok(checks)) = (receipt, self.checks(now)) {
-            store.refund(&checks, &receipt, now);
-        }
+    /// Gives back what [`charge`](Attempt::charge) took: the attempt was none of those that are limited. Where a shared
+    /// store has gone meanwhile, the charge stays.
+    pub(super) async fn refund(&self, counters: &Counters, receipt: Option<Receipt>, now: Micros) {
+        let answer = match (receipt, self.checks(now)) {
+            (Some(receipt), Ok(checks)) => counters.refund(&checks, &receipt, now),
+            _ => return,
+        };
+        drop(answer.await);
     }
 
     fn checks(&self, now: Micros) -> Result<Checks<'_>, Refusal> {
@@ -127,14 +135,19 @@ impl<'p> Attempt<'p> {
 }
 
 /// Named after the place in the rules file. No limit of the file can have such a name: theirs have no dots.
-fn policies(name: &str, quotas: &[Quota]) -> Result<Vec<Arc<Policy>>, PolicyError> {
+fn policies(
+    name: &str,
+    quotas: &[Quota],
+    on_error: OnError,
+) -> Result<Vec<Arc<Policy>>, PolicyError> {
     let mut policies: Vec<Arc<Policy>> = Vec::new();
     for (place, quota) in quotas.iter().enumerate() {
         let mut full = format!("accounts.{name}.{}", quota.window_name());
         if policies.iter().any(|policy| policy.name() == full) {
             full = format!("accounts.{name}.{place}-{}", quota.window_name());
         }
-        policies.push(Arc::new(Policy::new(&full, quota.clone())?));
+        let policy = Policy::new(&full, quota.clone())?.with_on_error(on_error);
+        policies.push(Arc::new(policy));
     }
     Ok(policies)
 }
@@ -177,16 +190,23 @@ mod tests {
 
     fn protection() -> Protection {
         let quotas = |text: &str| Quota::parse_list(text).unwrap();
-        Protection::new(&Quotas {
-            login_per_account: quotas("2 per minute"),
-            login_per_address: quotas("3 per minute"),
-            password_per_account: Vec::new(),
-            signup_per_address: quotas("1 per minute, 2 per minute"),
-            token_per_address: Vec::new(),
-            keys_per_account: Vec::new(),
-            credentials_per_address: Vec::new(),
-        })
+        Protection::new(
+            &Quotas {
+                login_per_account: quotas("2 per minute"),
+                login_per_address: quotas("3 per minute"),
+                password_per_account: Vec::new(),
+                signup_per_address: quotas("1 per minute, 2 per minute"),
+                token_per_address: Vec::new(),
+                keys_per_account: Vec::new(),
+                credentials_per_address: Vec::new(),
+            },
+            OnError::Local,
+        )
         .unwrap()
+    }
+
+    fn counters() -> Counters {
+        Arc::new(tollgate::MemoryStore::new()).into()
     }
 
     #[test]
@@ -198,32 +218,34 @@ mod tests {
         assert!(account_key(&"x".repeat(60_000)).as_ref().len() < 800);
     }
 
-    #[test]
-    fn a_denied_log_in_charges_neither_the_account_nor_the_address() {
-        let (protection, store, now) = (protection(), MemoryStore::new(), Micros::from_secs(1));
+    #[tokio::test]
+    async fn a_denied_log_in_charges_neither_the_account_nor_the_address() {
+        let (protection, store, now) = (protection(), counters(), Micros::from_secs(1));
         let address = "192.0.2.1".parse().unwrap();
-        let mut tries = ["ann", "ANN", "ann", "bob", "cid"].into_iter();
-        let passes = |name| protection.login(name, address).charge(&store, now).is_ok();
-        let results: Vec<bool> = tries.by_ref().map(passes).collect();
+        let mut results = Vec::new();
+        for name in ["ann", "ANN", "ann", "bob", "cid"] {
+            let attempt = protection.login(name, address);
+            results.push(attempt.charge(&store, now).await.is_ok());
+        }
         assert_eq!(results, [true, true, false, true, false]);
     }
 
-    #[test]
-    fn what_is_refunded_can_be_tried_again() {
-        let (protection, store, now) = (protection(), MemoryStore::new(), Micros::from_secs(1));
+    #[tokio::test]
+    async fn what_is_refunded_can_be_tried_again() {
+        let (protection, store, now) = (protection(), counters(), Micros::from_secs(1));
         for _ in 0..10 {
             let attempt = protection.login("ann", "192.0.2.1".parse().unwrap());
-            let receipt = attempt.charge(&store, now).unwrap();
-            attempt.refund(&store, receipt, now);
+            let receipt = attempt.charge(&store, now).await.unwrap();
+            attempt.refund(&store, receipt, now).await;
         }
     }
 
-    #[test]
-    fn policies_with_one_window_are_told_apart_and_a_refusal_names_the_one_that_denies() {
-        let (protection, store, now) = (protection(), MemoryStore::new(), Micros::from_secs(1));
+    #[tokio::test]
+    async fn policies_with_one_window_are_told_apart_and_a_refusal_names_the_one_that_denies() {
+        let (protection, store, now) = (protection(), counters(), Micros::from_secs(1));
         let attempt = protection.signup("192.0.2.1".parse().unwrap());
-        attempt.charge(&store, now).unwrap();
-        let refusal = attempt.charge(&store, now).unwrap_err();
+        attempt.charge(&store, now).await.unwrap();
+        let refusal = attempt.charge(&store, now).await.unwrap_err();
         assert_eq!(refusal.violated(), ["accounts.signup-per-address.minute"]);
         assert_eq!(refusal.retry_after(), Some(60));
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use tollgate::Decision;
+use tollgate::{Decision, Reason};
 use tollgate_accounts::Identity;
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::page::Window;
@@ -21,7 +21,7 @@ struct Remaining<'a> {
 }
 
 impl Builtins {
-    pub(super) fn remaining(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
+    pub(super) async fn remaining(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
         let identity = call.caller.identity.as_deref();
         let user = identity.map(|who| who.user.as_str());
         let name = identity.and_then(|who| who.name.as_deref());
@@ -37,9 +37,10 @@ impl Builtins {
         let own = identity.map_or(&[][..], |who| &who.own);
         let standings = self
             .standings(&call.of, &subject, own, identity.map(|who| &who.terms))
-            .map_err(|reason| match identity {
-                None => Refusal::no_credentials(),
-                Some(_) => Refusal::limited(Vec::new(), Decision::refused(reason, self.now())),
+            .await
+            .map_err(|reason| match (identity, reason) {
+                (None, Reason::MissingKey) => Refusal::no_credentials(),
+                _ => Refusal::limited(Vec::new(), Decision::refused(reason, self.now())),
             })?;
         let as_of = time::rfc3339(self.now());
         answer::json(

@@ -45,7 +45,7 @@ impl Builtins {
     /// Every attempt counts, so that nobody learns without end which names are taken.
     async fn make_account(&self, call: &BuiltinCall, fields: &Fields) -> Result<User, Refusal> {
         let attempt = self.protection.signup(call.caller.address);
-        attempt.charge(&self.store, self.now())?;
+        attempt.charge(&self.counters, self.now()).await?;
         let (username, password) = (fields.text("username")?, fields.text("password")?);
         let made = self.accounts.sign_up(username, password).await;
         made.map_err(|error| match error {

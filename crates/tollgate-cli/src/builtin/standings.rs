@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tollgate::key::CompositeKey;
 use tollgate::store::CHECKS_MAX;
-use tollgate::{Check, Checks, Policy, Reason};
+use tollgate::{Check, Checks, Policy, Reason, Verdict};
 use tollgate_accounts::Terms;
 use tollgate_gateway::InForce;
 use tollgate_gateway::page::Window;
@@ -50,8 +50,9 @@ impl Builtins {
     /// Where `subject`, for whom `terms` hold, stands under `limits`, and under its API key's `own` policies.
     ///
     /// # Errors
-    /// When the subject lacks what one of the limits is keyed by.
-    pub(super) fn standings(
+    /// When the subject lacks what one of the limits is keyed by; [`Reason::StoreClosed`] where the store is away and a
+    /// limit is `closed` then.
+    pub(super) async fn standings(
         &self,
         limits: &[Arc<Limit>],
         subject: &Subject<'_>,
@@ -76,31 +77,32 @@ impl Builtins {
                 key: key.clone(),
             }));
         }
-        if let Some(id) = subject.api_key {
-            let mut key = CompositeKey::new();
-            key.push(id.as_bytes());
+        if let (Some(user), Some(api_key)) = (subject.user, subject.api_key) {
+            let key = InForce::own_key(user, api_key);
             lines.extend(own.iter().map(|policy| Line {
                 policy: Arc::clone(policy),
                 key: key.clone(),
             }));
         }
-        self.peek(&lines)
+        self.peek(&lines).await
     }
 
-    fn peek(&self, lines: &[Line]) -> Result<Standings, Reason> {
+    async fn peek(&self, lines: &[Line]) -> Result<Standings, Reason> {
         let now = self.now();
         let all = policies_of(lines);
         let (mut windows, mut available) = (Vec::new(), u64::MAX);
-        for some in lines.chunks(CHECKS_MAX) {
-            let mut checks = Checks::new();
-            for line in some {
-                checks.push(Check {
-                    policy: &line.policy,
-                    key: line.key.as_ref(),
-                    cost: 1,
-                })?;
+        // In a cluster only what has one key is surely on one server.
+        let is_cluster = self.rules.counters.is_cluster();
+        let together = |one: &Line, other: &Line| !is_cluster || one.key == other.key;
+        let parts = lines.chunk_by(together);
+        for some in parts.flat_map(|part| part.chunks(CHECKS_MAX)) {
+            let decision = self.counters.peek(&checks_of(some)?, now).await;
+            if let Verdict::Refused {
+                reason: reason @ (Reason::StoreClosed | Reason::KeysApart),
+            } = decision.verdict()
+            {
+                return Err(reason);
             }
-            let decision = self.store.peek(&checks, now);
             available = available.min(decision.remaining());
             let policies = policies_of(some);
             windows.extend(Window::among(&policies, &decision, &all));
@@ -122,6 +124,18 @@ impl Builtins {
         });
         route.map(|route| &*route.name)
     }
+}
+
+fn checks_of(lines: &[Line]) -> Result<Checks<'_>, Reason> {
+    let mut checks = Checks::new();
+    for line in lines {
+        checks.push(Check {
+            policy: &line.policy,
+            key: line.key.as_ref(),
+            cost: 1,
+        })?;
+    }
+    Ok(checks)
 }
 
 fn policies_of(lines: &[Line]) -> Vec<Arc<Policy>> {
@@ -170,6 +184,7 @@ mod tests {
         let standings = site
             .builtins
             .standings(&limits, &subject, own, None)
+            .await
             .unwrap();
         let mut names: Vec<String> = standings
             .windows
@@ -243,6 +258,7 @@ mod tests {
         let standings = site
             .builtins
             .standings(limits, &subject("/left"), &[], None)
+            .await
             .unwrap();
         assert_eq!(standings.available, Some(3));
     }

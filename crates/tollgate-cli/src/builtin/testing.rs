@@ -51,7 +51,7 @@ impl Site {
         let builtins = Builtins::new(
             Arc::new(rules),
             accounts.clone(),
-            store.clone(),
+            store.clone().into(),
             clock.clone(),
         )
         .unwrap();

@@ -9,9 +9,9 @@ use tollgate_gateway::refusal::Refusal;
 use super::{Builtins, answer};
 
 impl Builtins {
-    pub(super) fn token(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
+    pub(super) async fn token(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
         let attempt = self.protection.token(call.caller.address);
-        attempt.charge(&self.store, self.now())?;
+        attempt.charge(&self.counters, self.now()).await?;
         let identity = call.caller.identity.as_deref();
         let own = identity.and_then(|who| self.accounts.user_token(who));
         let token = own.unwrap_or_else(|| self.accounts.guest_token());

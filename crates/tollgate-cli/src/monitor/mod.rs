@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-use tollgate::{Clock, MemoryStore};
+use tollgate::Clock;
 use tollgate_accounts::Accounts;
-use tollgate_gateway::Gateway;
 use tollgate_gateway::live::History;
+use tollgate_gateway::{Counters, Gateway};
 
-pub(crate) use overview::ROUTES_STREAMED_MAX;
+pub(crate) use overview::{ROUTES_STREAMED_MAX, StoreShown};
 pub(crate) use streams::{Place, Places, Source, json_event, stream};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ const ADMIN_STREAMS_MAX: usize = 16;
 pub(crate) struct Monitor {
     gateway: Arc<Gateway>,
     accounts: Option<Accounts>,
-    store: Arc<MemoryStore>,
+    counters: Counters,
     clock: Arc<dyn Clock>,
     history: Mutex<History>,
     /// Changes with each reading.
@@ -45,14 +45,14 @@ impl Monitor {
     pub(crate) fn start(
         gateway: Arc<Gateway>,
         accounts: Option<Accounts>,
-        store: Arc<MemoryStore>,
+        counters: Counters,
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> Arc<Self> {
         let monitor = Arc::new(Monitor {
             gateway,
             accounts,
-            store,
+            counters,
             clock,
             history: Mutex::default(),
             ticks: watch::Sender::new(()),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use tollgate_accounts::Accounts;
+use tollgate_gateway::counters::StoreState;
 use tollgate_gateway::ending::Ending;
 use tollgate_gateway::live::{RouteTraffic, Second, Traffic};
 
@@ -78,12 +79,28 @@ struct SecondShown {
     traffic: TrafficShown,
 }
 
+/// The store, by where it is.
 #[derive(Serialize)]
-struct StoreShown {
-    keys: u64,
-    memory_bytes: u64,
-    live_evictions: u64,
-    newcomers_without_room: u64,
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum StoreShown {
+    /// In this process.
+    Memory {
+        keys: u64,
+        memory_bytes: u64,
+        live_evictions: u64,
+        newcomers_without_room: u64,
+    },
+    /// Shared with others.
+    Shared {
+        /// For how long decisions have been made without it; `None` while it answers.
+        away_for_s: Option<u64>,
+        /// Since the start.
+        round_trips: u64,
+        /// How long one took, in the mean.
+        round_trip_us: Option<u64>,
+        /// Calls that failed.
+        errors: u64,
+    },
 }
 
 #[derive(Serialize)]
@@ -129,19 +146,32 @@ impl Monitor {
             routes.sort_by_key(|route| Reverse(route.traffic.requests()));
             routes.truncate(routes_max);
         }
-        let stats = self.store.stats(now);
         Now {
             as_of: rfc3339(now),
             totals: TrafficShown::of(&metrics.traffic()),
             routes: routes.into_iter().map(RouteShown::of).collect(),
             connections: self.connections(),
-            store: StoreShown {
+            store: StoreShown::of(&self.counters.state(now)),
+            accounts: self.accounts.as_ref().map(AccountsShown::of),
+        }
+    }
+}
+
+impl StoreShown {
+    pub(crate) fn of(state: &StoreState) -> Self {
+        match state {
+            StoreState::Memory(stats) => StoreShown::Memory {
                 keys: stats.keys,
                 memory_bytes: stats.bytes,
                 live_evictions: stats.live_evictions,
                 newcomers_without_room: stats.newcomers_without_room,
             },
-            accounts: self.accounts.as_ref().map(AccountsShown::of),
+            StoreState::Shared(state) => StoreShown::Shared {
+                away_for_s: state.away_for.map(|away| away.as_secs()),
+                round_trips: state.round_trips,
+                round_trip_us: state.mean_round_trip_us(),
+                errors: state.errors.iter().map(|(_, count)| count).sum(),
+            },
         }
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::sync::{Semaphore, mpsc};
-use tollgate::{Clock, MemoryStore, PolicyError};
+use tollgate::{Clock, PolicyError};
 use tollgate_accounts::Accounts;
+use tollgate_gateway::Counters;
 use tollgate_gateway::builtin::Call;
 use tollgate_rules::RuleSet;
 
@@ -19,14 +20,14 @@ const CALLS_AT_ONCE_MAX: usize = 256;
 pub(super) fn builtins(
     rules: &Arc<RuleSet>,
     accounts: &Accounts,
-    store: &Arc<MemoryStore>,
+    counters: &Counters,
     clock: &Arc<dyn Clock>,
     monitor: &Arc<Monitor>,
 ) -> Result<Arc<Builtins>, PolicyError> {
     let builtins = Builtins::new(
         Arc::clone(rules),
         accounts.clone(),
-        Arc::clone(store),
+        counters.clone(),
         Arc::clone(clock),
     )?;
     Ok(Arc::new(builtins.with_monitor(Arc::clone(monitor))))

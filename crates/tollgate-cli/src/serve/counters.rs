@@ -1,103 +1,71 @@
-//! Counters survive a restart: they are saved every ten seconds and at the end, and read at the start.
+//! Where this gateway counts: in memory, saved in the data directory, or in a store that it shares with others.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
 use std::time::Duration;
 
-use tollgate::{MemoryBuilder, MemoryStore, Micros};
+use tollgate::{Clock, MemoryStore};
+use tollgate_gateway::Counters;
+use tollgate_rules::RuleSet;
 
-const FILE: &str = "counters.snapshot";
-const EVERY: Duration = Duration::from_secs(10);
+use super::saved::Saved;
+use super::shared_store;
+use crate::failure::Failure;
 
-/// A store and the file that it is saved in.
-#[derive(Clone)]
-pub(super) struct Counters {
-    store: Arc<MemoryStore>,
-    file: PathBuf,
-    /// One at a time writes the file.
-    writing: Arc<Mutex<()>>,
+/// How long slots on their way back to a shared store may take at the end.
+const RETURNING_MAX: Duration = Duration::from_secs(1);
+
+/// Counters, and how they are kept.
+pub(super) struct Kept {
+    counters: Counters,
+    /// `None` where others keep them.
+    saved: Option<Saved>,
 }
 
-impl Counters {
-    /// Reads what was saved. A file that cannot be read is put aside and said, and the counters start empty: better
-    /// than a gateway that does not start.
-    pub(super) fn restore(store: MemoryBuilder, data: &Path, now: Micros) -> Self {
-        let file = data.join(FILE);
-        Counters {
-            store: Arc::new(read(store, &file, now).unwrap_or_else(|| store.build())),
-            file,
-            writing: Arc::default(),
+impl Kept {
+    /// The counters that the rules name. `is_held` says that a test holds the clock, which then is that of a shared
+    /// store too.
+    ///
+    /// # Errors
+    /// Of a shared store, what waiting does not mend.
+    pub(super) async fn open(
+        rules: &RuleSet,
+        data: &Path,
+        clock: &dyn Clock,
+        is_held: bool,
+    ) -> Result<Self, Failure> {
+        if rules.counters.is_shared() {
+            let shared = shared_store::connect(&rules.counters, is_held).await?;
+            return Ok(Kept {
+                counters: shared.into(),
+                saved: None,
+            });
+        }
+        let store = MemoryStore::builder()
+            .max_memory(rules.counters.memory_bytes_max)
+            .on_full(rules.counters.on_full);
+        let saved = Saved::restore(store, data, clock.now());
+        Ok(Kept {
+            counters: saved.store().into(),
+            saved: Some(saved),
+        })
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Saves again and again, where there is anything to save.
+    pub(super) fn save_regularly(&self) {
+        if let Some(saved) = &self.saved {
+            tokio::spawn(saved.clone().save_regularly());
         }
     }
 
-    pub(super) fn store(&self) -> Arc<MemoryStore> {
-        Arc::clone(&self.store)
-    }
-
-    /// Saves again and again. Never ends.
-    pub(super) async fn save_regularly(self) {
-        loop {
-            tokio::time::sleep(EVERY).await;
-            let counters = self.clone();
-            let _ = tokio::task::spawn_blocking(move || counters.save()).await;
-        }
-    }
-
-    /// Saves. The file is whole at every moment: a new one is written beside it and takes its name.
-    pub(super) fn save(&self) {
-        if let Err(error) = self.try_save() {
-            tracing::error!(%error, file = %self.file.display(), "the counters could not be saved");
-        }
-    }
-
-    fn try_save(&self) -> io::Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let beside = self.file.with_extension("new");
-        let mut out = BufWriter::new(
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&beside)?,
-        );
-        self.store.save(&mut out)?;
-        out.flush()?;
-        out.get_ref().sync_all()?;
-        std::fs::rename(&beside, &self.file)
-    }
-}
-
-/// The store with what was saved, if there is anything that can be read.
-fn read(store: MemoryBuilder, file: &Path, now: Micros) -> Option<MemoryStore> {
-    let saved = match File::open(file) {
-        Ok(saved) => BufReader::new(saved),
-        Err(error) if error.kind() == ErrorKind::NotFound => return None,
-        Err(error) => {
-            tracing::error!(%error, file = %file.display(), "the saved counters cannot be read");
-            return None;
-        }
-    };
-    match store.restore(saved, now) {
-        Ok((store, restored)) => {
-            let states = restored.states;
-            if restored.torn {
-                tracing::warn!(
-                    states,
-                    "the saved counters were damaged: what was whole is back"
-                );
-            } else {
-                tracing::info!(states, "counters are back");
-            }
-            Some(store)
-        }
-        Err(error) => {
-            tracing::error!(%error, file = %file.display(), "the saved counters cannot be read and are put aside");
-            let _ = std::fs::rename(file, file.with_extension("unreadable"));
-            None
+    /// After the last decision.
+    pub(super) async fn close(self) {
+        self.counters.returned(RETURNING_MAX).await;
+        if let Some(saved) = &self.saved {
+            saved.save();
         }
     }
 }

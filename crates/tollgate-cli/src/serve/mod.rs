@@ -10,12 +10,14 @@ mod demos;
 mod first_run;
 pub(crate) mod limits;
 pub(crate) mod rules;
+mod saved;
+mod shared_store;
 pub(crate) mod signals;
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tollgate::{Clock, MemoryStore};
+use tollgate::Clock;
 use tollgate_gateway::{Gateway, Listeners, builtin};
 
 use crate::args::ServeArgs;
@@ -23,7 +25,7 @@ use crate::builtin::Builtins;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
 use admin::Admin;
-use counters::Counters;
+use counters::Kept;
 use data_dir::DataDir;
 use signals::Signals;
 
@@ -50,11 +52,8 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     }
     let data = DataDir::lock(&args.accounts.data.data)?;
     let (clock, held) = clock::choose(&args);
-    let store = MemoryStore::builder()
-        .max_memory(rules.counters.memory_bytes_max)
-        .on_full(rules.counters.on_full);
-    let counters = Counters::restore(store, data.path(), clock.now());
-    let store = counters.store();
+    let kept = Kept::open(&rules, data.path(), &*clock, held.is_some()).await?;
+    let counters = kept.counters();
     let accounts = accounts::open(&rules, &data, &clock).await?;
     let listeners = Listeners::bind(rules.server.listen, rules.server.workers)
         .map_err(|error| Failure::Failed(error.to_string()))?;
@@ -63,7 +62,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let gateway = Gateway::new(
         Arc::clone(&rules),
         accounts.clone(),
-        Arc::clone(&store),
+        counters.clone(),
         Arc::clone(&clock),
         calls,
         &demos.upstreams,
@@ -74,13 +73,13 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let monitor = Monitor::start(
         Arc::clone(&gateway),
         accounts.clone(),
-        Arc::clone(&store),
+        counters.clone(),
         Arc::clone(&clock),
         stopping.clone(),
     );
     let builtins = match &accounts {
         Some(accounts) => Some(
-            control::builtins(&rules, accounts, &store, &clock, &monitor)
+            control::builtins(&rules, accounts, counters, &clock, &monitor)
                 .map_err(|error| Failure::because("cannot start", &error))?,
         ),
         None => None,
@@ -89,7 +88,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         gateway: Arc::clone(&gateway),
         rules: Arc::clone(&rules),
         accounts: accounts.clone(),
-        store,
+        counters: counters.clone(),
         started: clock.now(),
         clock,
         held,
@@ -106,7 +105,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let threads = listeners
         .serve(&gateway, &stopping)
         .map_err(|error| Failure::because("cannot start", &error))?;
-    tokio::spawn(counters.clone().save_regularly());
+    kept.save_regularly();
     first_run::greet(
         &chosen.from,
         chosen.preset,
@@ -129,7 +128,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         }
         accounts.close().await;
     }
-    counters.save();
+    kept.close().await;
     drop(demos);
     drop(data);
     Ok(())

@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
-use tollgate_rules::{LONGEST_FILE_BYTES, Overrides, RuleSet, Upstream};
+use tollgate_redis::Location;
+use tollgate_rules::{Counters, LONGEST_FILE_BYTES, Overrides, RuleSet, Upstream};
 
 use crate::args::ServeArgs;
 use crate::failure::Failure;
@@ -23,7 +24,12 @@ pub(super) struct Chosen {
 pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     let upstream = args.upstream.as_deref().map(Upstream::parse).transpose();
     let upstream = upstream.map_err(|why| Failure::Usage(format!("--upstream: {why}")))?;
-    let overrides = Overrides { upstream };
+    let counters = args.counters.as_deref().map(check_counters).transpose();
+    counters.map_err(|why| Failure::Usage(format!("--counters or TOLLGATE_COUNTERS: {why}")))?;
+    let overrides = Overrides {
+        upstream,
+        counters: args.counters.clone(),
+    };
     let usual = Path::new(USUAL_FILE);
     let mut chosen = match (&args.rules, args.preset) {
         (Some(file), _) => Chosen {
@@ -32,13 +38,13 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
             preset: None,
         },
         (None, Some(preset)) => from_preset(preset, &overrides)?,
-        (None, None) if !args.limit.is_empty() => limited_proxy(args)?,
+        (None, None) if !args.limit.is_empty() => limited_proxy(args, &overrides)?,
         (None, None) if usual.exists() => Chosen {
             rules: read(usual, &overrides)?,
             from: "the rules in ./tollgate.toml".to_owned(),
             preset: None,
         },
-        (None, None) if args.upstream.is_some() => limited_proxy(args)?,
+        (None, None) if args.upstream.is_some() => limited_proxy(args, &overrides)?,
         (None, None) => from_preset(Preset::RandomNumber, &overrides)?,
     };
     if let Some(listen) = args.listen {
@@ -49,6 +55,16 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
         chosen.rules.accounts.url.clone_from(url);
     }
     Ok(chosen)
+}
+
+/// Complains about a URL that names no place for counters, without repeating it.
+fn check_counters(url: &str) -> Result<(), String> {
+    if url == Counters::MEMORY {
+        return Ok(());
+    }
+    let read = url.parse::<Location>();
+    read.map(drop)
+        .map_err(|error| format!("{error}, or {}", Counters::MEMORY))
 }
 
 /// Reads a rules file.
@@ -92,7 +108,7 @@ fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure>
 }
 
 /// The rules that `--upstream` and `--limit` stand for.
-fn limited_proxy(args: &ServeArgs) -> Result<Chosen, Failure> {
+fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Failure> {
     let quote = |text: &String| format!("{text:?}");
     let limits: Vec<String> = args.limit.iter().map(quote).collect();
     let upstream = args.upstream.as_ref().map(quote).unwrap_or_default();
@@ -100,7 +116,7 @@ fn limited_proxy(args: &ServeArgs) -> Result<Chosen, Failure> {
         "[[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [{}]\nupstream = {upstream}\n",
         limits.join(", ")
     );
-    let rules = parse("the command line", &text, &Overrides::default())?;
+    let rules = parse("the command line", &text, overrides)?;
     Ok(Chosen {
         rules,
         from: format!("a limited proxy for {upstream}"),
@@ -109,7 +125,7 @@ fn limited_proxy(args: &ServeArgs) -> Result<Chosen, Failure> {
 }
 
 fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failure> {
-    RuleSet::parse(name, text, overrides).map_err(|mistakes| {
+    let rules = RuleSet::parse(name, text, overrides).map_err(|mistakes| {
         let shown: Vec<String> = mistakes.iter().take(20).map(ToString::to_string).collect();
         let more = mistakes.len().saturating_sub(20);
         let more = if more > 0 {
@@ -118,5 +134,8 @@ fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failu
             String::new()
         };
         Failure::Usage(format!("{}{more}", shown.join("\n")))
-    })
+    })?;
+    check_counters(&rules.counters.url)
+        .map_err(|why| Failure::Usage(format!("{name}: `url` of [counters]: {why}")))?;
+    Ok(rules)
 }

@@ -25,6 +25,7 @@ mod proxy;
 mod random_number;
 mod scenarios;
 mod sessions;
+mod shared;
 mod support;
 mod top;
 mod upstream_leg;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::limits::inline;
 use crate::limit::Limit;
 use crate::read::{At, Source, nearest};
+use crate::terms::Sharing;
 
 /// Limits by name, in the order in which they appear.
 pub(super) struct KnownLimits {
@@ -15,10 +16,12 @@ pub(super) struct KnownLimits {
     inline: HashMap<(String, String), usize>,
     /// The number that the next limit of a base name tries.
     next: HashMap<String, usize>,
+    /// Of limits that are written inline.
+    sharing: Sharing,
 }
 
 impl KnownLimits {
-    pub(super) fn new(named: Vec<Arc<Limit>>) -> Self {
+    pub(super) fn new(named: Vec<Arc<Limit>>, sharing: Sharing) -> Self {
         let by_name = named
             .iter()
             .enumerate()
@@ -29,6 +32,7 @@ impl KnownLimits {
             by_name,
             inline: HashMap::new(),
             next: HashMap::new(),
+            sharing,
         }
     }
 
@@ -51,7 +55,7 @@ impl KnownLimits {
             return None;
         }
         let name = self.free_name(base);
-        let limit = inline(source, text, &name)?;
+        let limit = inline(source, text, &name, self.sharing)?;
         let meaning = (base.to_owned(), meaning(&limit));
         if let Some(index) = self.inline.get(&meaning) {
             return Some(Arc::clone(&self.all[*index]));

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use http::HeaderName;
 use tollgate::{AlgorithmKind, Mode, Policy, Quota};
 
+use super::counters;
 use super::penalty;
 use crate::key::{KeyPart, KeySpec};
 use crate::limit::{Exempt, Limit, MissingKey};
 use crate::read::{At, Source, Table, Value, nearest};
-use crate::terms::Terms;
+use crate::terms::{Sharing, Terms};
 
 /// Parts of a key that have no parameter; the others are `header:NAME`, `cookie:NAME` and `query:NAME`.
 const PLAIN_PARTS: [&str; 5] = ["client-ip", "user", "api-key", "route", "global"];
@@ -18,8 +19,8 @@ const IPV6_PREFIX: u8 = 64;
 /// What the quota of an API key is called: a limit of this name and that quota would be counted as one.
 pub(super) const RESERVED_NAME: &str = "own";
 
-/// Every limit of the `[limits]` table.
-pub(super) fn named(table: Option<Table<'_, '_>>) -> Vec<Arc<Limit>> {
+/// Every limit of the `[limits]` table; `sharing` is that of limits which say nothing of it.
+pub(super) fn named(table: Option<Table<'_, '_>>, sharing: Sharing) -> Vec<Arc<Limit>> {
     let Some(table) = table else {
         return Vec::new();
     };
@@ -33,7 +34,7 @@ pub(super) fn named(table: Option<Table<'_, '_>>) -> Vec<Arc<Limit>> {
             table.source().complain(name.span, format!("`{RESERVED_NAME}` is the name of every API key's own quota"));
             return None;
         }
-        limit(&name.value, value.table()?)
+        limit(&name.value, value.table()?, sharing)
     });
     limits.collect()
 }
@@ -46,7 +47,7 @@ pub(super) fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
+fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<Limit>> {
     let source = table.source();
     let ipv6_prefix = table
         .value("ipv6_prefix")
@@ -77,6 +78,7 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         .value("count_denied")
         .and_then(|value| value.bool())
         .unwrap_or(false);
+    let sharing = counters::sharing(|key| table.value(key), sharing);
     let missing = table.value("missing").and_then(|value| {
         value.choice(&[
             ("deny", MissingKey::Deny),
@@ -108,6 +110,7 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         algorithm,
         mode: mode.unwrap_or(Some(Mode::Enforce)),
         count_denied,
+        sharing,
         penalty: penalty.as_ref().map(penalty::Written::penalty),
     };
     let (key, quotas) = (key?, quotas?);
@@ -130,6 +133,7 @@ fn limit(name: &str, mut table: Table<'_, '_>) -> Option<Arc<Limit>> {
         match Policy::new(&format!("{name}.{window}"), quota) {
             Ok(policy) => {
                 let policy = policy.with_mode(mode).counting_denied(count_denied);
+                let policy = sharing.with(policy);
                 policies.extend(penalty::punish(source, penalty.as_ref(), policy).map(Arc::new));
                 windows.push(window);
             }
@@ -274,7 +278,12 @@ fn exemption(source: &Source<'_>, text: At<String>) -> Option<Exempt> {
 }
 
 /// A limit written inline, `QUOTAS [by KEY, …]`, named `name`. Without `by`, the client's address is the key.
-pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Option<Arc<Limit>> {
+pub(super) fn inline(
+    source: &Source<'_>,
+    text: &At<String>,
+    name: &str,
+    sharing: Sharing,
+) -> Option<Arc<Limit>> {
     let (quotas_text, key_text) = match text.value.split_once(" by ") {
         Some((quotas, key)) => (quotas, key),
         None => (text.value.as_str(), "client-ip"),
@@ -303,6 +312,7 @@ pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Opti
         exempt: Vec::new(),
         terms: Terms {
             mode: Some(Mode::Enforce),
+            sharing,
             ..Terms::default()
         },
     };
@@ -316,7 +326,7 @@ pub(super) fn inline(source: &Source<'_>, text: &At<String>, name: &str) -> Opti
                 );
             }
             Ok(policy) => {
-                limit.policies.push(Arc::new(policy));
+                limit.policies.push(Arc::new(sharing.with(policy)));
                 limit.windows.push(window);
             }
             Err(error) => source.complain(text.span.clone(), error.to_string()),

@@ -1,5 +1,7 @@
 //! From the text of a rules file to a [`RuleSet`], section by section.
 
+mod cluster;
+mod counters;
 mod issuers;
 mod known_limits;
 mod limits;
@@ -26,6 +28,8 @@ const ROUTES_MAX: usize = 10_000;
 pub struct Overrides {
     /// Stands in the place of every upstream of the file.
     pub upstream: Option<Upstream>,
+    /// Stands in the place of `url` in `[counters]`.
+    pub counters: Option<String>,
 }
 
 pub(crate) fn parse(
@@ -50,10 +54,11 @@ pub(crate) fn parse(
     };
     let mut root = Table::new(&source, &document, "the rules file");
     let server = server::server(root.table("server"));
-    let counters = server::counters(root.table("counters"));
+    let counters = counters::counters(root.table("counters"), overrides.counters.as_deref());
     let accounts = server::accounts(root.table("accounts"));
     let fields = server::fields(root.table("fields"));
-    let mut limits = KnownLimits::new(limits::named(root.table("limits")));
+    let named = limits::named(root.table("limits"), counters.sharing);
+    let mut limits = KnownLimits::new(named, counters.sharing);
     let defaults = routes::Defaults::read(root.table("defaults"), &mut limits);
     let mut upstreams = Vec::new();
     let mut routes = RouteTable::default();
@@ -76,6 +81,7 @@ pub(crate) fn parse(
                 defaults: &defaults,
                 upstreams: &mut upstreams,
                 overrides,
+                is_cluster: counters.is_cluster(),
             };
             let tables = tables.iter().filter_map(|value| value.table());
             for table in tables.take_while(|_| !source.is_hopeless()) {

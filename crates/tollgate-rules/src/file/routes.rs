@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
+use super::cluster;
 use super::known_limits::KnownLimits;
 use crate::file::Overrides;
 use crate::key::KeyPart;
@@ -57,6 +58,8 @@ pub(super) struct Reader<'r> {
     pub(super) defaults: &'r Defaults,
     pub(super) upstreams: &'r mut Vec<Upstream>,
     pub(super) overrides: &'r Overrides,
+    /// Whether the counters are in a cluster.
+    pub(super) is_cluster: bool,
 }
 
 impl Reader<'_> {
@@ -103,6 +106,9 @@ impl Reader<'_> {
         table.finish();
         let Some(action) = action else { return };
         keys_need_auth(source, &span, &limits, &auth);
+        if self.is_cluster {
+            cluster::keys_are_together(source, &span, &limits, &auth);
+        }
         let policies: usize = limits.iter().map(|(limit, _)| limit.policies.len()).sum();
         if policies > POLICIES_MAX {
             let message = format!(

@@ -1,18 +1,18 @@
-//! `[server]`, `[counters]`, `[accounts]` and `[fields]`.
+//! `[server]`, `[accounts]` and `[fields]`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tollgate::{OnFull, Quota};
+use tollgate::Quota;
 
 use super::issuers::issuers;
 use crate::issuer::TokenAlgorithm;
 use crate::read::{At, Table, Value};
-use crate::{Accounts, CookieSecure, Counters, Fields, LegacyFields, Protection, Server};
+use crate::{Accounts, CookieSecure, Fields, LegacyFields, Protection, Server};
 
 const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 const DATABASES: &str = "write `sqlite:FILE`, `postgres://USER:PASSWORD@HOST/DATABASE` or `mysql://USER:PASSWORD@HOST/DATABASE`";
 const HOUR_S: u64 = 3_600;
 const DAY_S: u64 = 24 * HOUR_S;
@@ -20,7 +20,7 @@ const YEAR_S: u64 = 365 * DAY_S;
 /// Uses of a session are written every few seconds, so another node cannot know of them sooner.
 const IDLE_MIN_S: u64 = 60;
 
-type MaybeTable<'s, 't> = Option<Table<'s, 't>>;
+pub(super) type MaybeTable<'s, 't> = Option<Table<'s, 't>>;
 
 pub(super) fn server(table: MaybeTable<'_, '_>) -> Server {
     let mut reader = Settings(table);
@@ -74,37 +74,6 @@ pub(super) fn server(table: MaybeTable<'_, '_>) -> Server {
     };
     reader.finish();
     server
-}
-
-pub(super) fn counters(table: MaybeTable<'_, '_>) -> Counters {
-    let mut reader = Settings(table);
-    if let Some((url, source)) = reader
-        .value("url")
-        .and_then(|value| Some((value.string()?, value.source())))
-        && url.value != "memory:"
-    {
-        source.complain_with(
-            url.span,
-            format!("counters cannot live in `{}`", url.value),
-            Some("this version keeps them in `memory:`".to_owned()),
-        );
-    }
-    let counters = Counters {
-        memory_bytes_max: reader.number(
-            "memory_bytes_max",
-            MIB,
-            1 << 44,
-            tollgate::MemoryStore::DEFAULT_BYTES_MAX as u64,
-        ) as usize,
-        on_full: reader
-            .choice(
-                "on_full",
-                &[("open", OnFull::Open), ("closed", OnFull::Closed)],
-            )
-            .unwrap_or_default(),
-    };
-    reader.finish();
-    counters
 }
 
 pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
@@ -187,14 +156,14 @@ pub(super) fn fields(table: MaybeTable<'_, '_>) -> Fields {
 }
 
 /// A section that may be absent: every setting has a default.
-struct Settings<'s, 't>(MaybeTable<'s, 't>);
+pub(super) struct Settings<'s, 't>(pub(super) MaybeTable<'s, 't>);
 
 impl<'s, 't> Settings<'s, 't> {
-    fn value(&mut self, key: &'static str) -> Option<Value<'s, 't>> {
+    pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'s, 't>> {
         self.0.as_mut()?.value(key)
     }
 
-    fn number(&mut self, key: &'static str, low: u64, high: u64, default: u64) -> u64 {
+    pub(super) fn number(&mut self, key: &'static str, low: u64, high: u64, default: u64) -> u64 {
         self.value(key)
             .and_then(|value| value.number(low, high))
             .unwrap_or(default)
@@ -209,7 +178,11 @@ impl<'s, 't> Settings<'s, 't> {
         Duration::from_secs(self.number(key, low, 100 * YEAR_S, default))
     }
 
-    fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
         self.value(key)?.choice(choices)
     }
 
@@ -266,7 +239,7 @@ impl<'s, 't> Settings<'s, 't> {
         given.unwrap_or_else(|| Quota::parse_list(default).unwrap_or_default())
     }
 
-    fn finish(self) {
+    pub(super) fn finish(self) {
         if let Some(table) = self.0 {
             table.finish();
         }

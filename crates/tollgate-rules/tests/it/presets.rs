@@ -70,8 +70,11 @@ fn every_folder_of_examples_is_a_preset_and_every_preset_is_right() {
         .collect();
     folders.sort();
     let mut names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+    // This one is about gateways that share a store.
+    names.push("cluster");
     names.sort();
     assert_eq!(folders, names);
+    crate::rules(include_str!("../../../../examples/cluster/tollgate.toml"));
     for (name, text) in PRESETS {
         let rules = crate::rules(text);
         assert!(!rules.routes.routes().is_empty(), "{name}");
@@ -218,6 +221,7 @@ fn the_key_preset_counts_all_keys_of_a_user_together() {
 fn an_upstream_of_the_command_line_stands_in_the_place_of_every_one_in_the_file() {
     let upstream = Upstream::parse("http://127.0.0.1:9000/random").unwrap();
     let overrides = Overrides {
+        counters: None,
         upstream: Some(upstream.clone()),
     };
     for (name, text) in PRESETS {

@@ -653,10 +653,7 @@ fn an_upstream_is_a_plain_url_without_credentials_or_the_demo() {
 }
 
 #[test]
-fn places_where_state_could_live_but_cannot_yet_are_refused_and_repeat_no_password() {
-    let (message, help) = complaint(&format!("[counters]\nurl = \"redis://h:1\"\n{ROUTE}"));
-    assert_eq!(message, "counters cannot live in `redis://h:1`");
-    assert!(help.contains("memory:"), "{help}");
+fn places_where_accounts_cannot_live_are_refused_and_repeat_no_password() {
     for (url, shown) in [
         (
             "oracle://ann:s3cr3t@h:1521/db",

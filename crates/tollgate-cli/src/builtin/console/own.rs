@@ -58,7 +58,7 @@ impl Builtins {
     }
 
     /// Where the caller stands under each of them.
-    pub(super) fn own_windows(&self, call: &BuiltinCall) -> Result<Vec<Window>, Refusal> {
+    pub(super) async fn own_windows(&self, call: &BuiltinCall) -> Result<Vec<Window>, Refusal> {
         let who = account(call)?;
         let headers = HeaderMap::new();
         let subject = Subject {
@@ -71,7 +71,9 @@ impl Builtins {
             query: None,
             route: "",
         };
-        let standings = self.standings(&self.concerning(), &subject, &[], Some(&who.terms));
+        let concerning = self.concerning();
+        let standings = self.standings(&concerning, &subject, &[], Some(&who.terms));
+        let standings = standings.await;
         Ok(standings.map_or_else(|_| Vec::new(), |standings| standings.windows))
     }
 

@@ -86,7 +86,7 @@ impl Builtins {
         let who = account(call)?;
         let (windows, keys) = match page {
             Page::Own => (
-                self.own_windows(call)?,
+                self.own_windows(call).await?,
                 self.accounts
                     .list_keys(&who.user)
                     .await

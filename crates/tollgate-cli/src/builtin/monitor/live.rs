@@ -181,33 +181,29 @@ impl Source for Own {
             }
         }
         self.events += 1;
-        Some(json_event(&self.now(now)))
+        Some(json_event(&self.now(now).await))
     }
 }
 
 impl Own {
-    fn now(&self, now: Micros) -> Event<'_> {
+    async fn now(&self, now: Micros) -> Event<'_> {
         let usage = self.builtins.accounts.usage();
-        let key_now = |key: &'_ KeySummary| {
-            let rate = usage.rate_of(&key.id, now);
-            let terms = self.terms.of(&key.user, &key.id);
-            let remaining = self
-                .builtins
-                .remaining_of(key, &self.shown.for_keys, &terms, now);
-            (remaining, RateNow::of(rate))
-        };
-        let live = self.keys.iter().filter(|key| key.is_live(now));
-        let keys = live.map(|key| {
-            let (remaining, rate) = key_now(key);
-            KeyNow {
+        let live: Vec<&KeySummary> = self.keys.iter().filter(|key| key.is_live(now)).collect();
+        let remaining = self
+            .builtins
+            .remaining_of_each(&live, &self.shown.for_keys, &self.terms, now)
+            .await;
+        let keys = live
+            .into_iter()
+            .zip(remaining)
+            .map(|(key, remaining)| KeyNow {
                 id: key.id.as_str(),
                 name: &key.name,
                 hint: &key.hint,
                 remaining,
-                rate,
-            }
-        });
-        let (windows, available_now) = self.windows();
+                rate: RateNow::of(usage.rate_of(&key.id, now)),
+            });
+        let (windows, available_now) = self.windows().await;
         let without_key = usage.rate_of_user(&self.who.user, now);
         Event {
             as_of: time::rfc3339(now),
@@ -219,7 +215,7 @@ impl Own {
         }
     }
 
-    fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
+    async fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
         let (who, headers) = (&self.who, HeaderMap::new());
         let name = who.name.as_deref();
         let key = who.counts_as.as_ref().map(KeyId::as_str);
@@ -232,6 +228,7 @@ impl Own {
         match self
             .builtins
             .standings(&self.shown.for_reader, &subject, own, terms)
+            .await
         {
             Ok(standings) => {
                 let windows = standings.windows.into_iter().map(WindowNow::from);

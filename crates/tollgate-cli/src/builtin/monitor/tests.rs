@@ -108,7 +108,8 @@ async fn counts_are_those_of_the_whole_life_of_a_key() {
     }
     assert_eq!(
         site.builtins
-            .remaining_of(&keys[0], &[], &Default::default(), Micros::from_secs(1)),
+            .remaining_of(&keys[0], &[], &Default::default(), Micros::from_secs(1))
+            .await,
         Some(0)
     );
 }

@@ -129,7 +129,7 @@ impl Palette {
             ]));
         }
         for (name, text) in summary::states(model) {
-            let alarmed = name == "accounts" && summary::is_degraded(model);
+            let alarmed = summary::is_degraded(name, model);
             let style = if alarmed { self.alarm() } else { Style::new() };
             lines.push(Line::from(vec![
                 Span::raw(format!(" {name:<16}  ")),

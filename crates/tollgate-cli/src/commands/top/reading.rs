@@ -68,12 +68,25 @@ pub(super) struct Route {
     pub(super) traffic: Traffic,
 }
 
+/// The store of the counters, by where it is.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Store {
-    pub(super) keys: u64,
-    pub(super) memory_bytes: u64,
-    pub(super) live_evictions: u64,
-    pub(super) newcomers_without_room: u64,
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum Store {
+    /// In the gateway.
+    Memory {
+        keys: u64,
+        memory_bytes: u64,
+        live_evictions: u64,
+        newcomers_without_room: u64,
+    },
+    /// Shared with others.
+    Shared {
+        /// For how long decisions have been made without it; `None` while it answers.
+        away_for_s: Option<u64>,
+        round_trips: u64,
+        round_trip_us: Option<u64>,
+        errors: u64,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -17,7 +17,7 @@ fn now(allowed: u64) -> Value {
         "as_of": "2027-01-15T08:00:10Z",
         "totals": traffic(allowed),
         "connections": 12,
-        "store": { "keys": 1_234, "memory_bytes": 3_355_444, "live_evictions": 0, "newcomers_without_room": 0 },
+        "store": { "kind": "memory", "keys": 1_234, "memory_bytes": 3_355_444, "live_evictions": 0, "newcomers_without_room": 0 },
         "accounts": { "away_for_s": null, "usage_rows_waiting": 7, "usage_dropped": 0 },
     });
     let routes = [("GET /limit", allowed), ("", 0), ("POST /login", 2)];

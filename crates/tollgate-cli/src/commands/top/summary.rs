@@ -1,7 +1,7 @@
 //! What stands above the tables: how many requests ended how, latencies, and the states of counters and accounts.
 
 use super::model::{Model, SECONDS_KEPT};
-use super::reading::{AccountsState, Latency, Traffic};
+use super::reading::{AccountsState, Latency, Store, Traffic};
 use super::spark::spark;
 use super::units::{bytes, count, lasting, latency};
 
@@ -71,7 +71,6 @@ pub(super) fn heading() -> String {
 pub(super) fn states(model: &Model) -> [(&'static str, String); 4] {
     let second = model.seconds.back().copied().unwrap_or_default();
     let now = &model.now;
-    let store = &now.store;
     [
         ("latency, last s", percentiles(&second.latency_us)),
         (
@@ -82,24 +81,61 @@ pub(super) fn states(model: &Model) -> [(&'static str, String); 4] {
                 count(now.connections)
             ),
         ),
-        (
-            "counters",
-            format!(
-                "{} keys  {}  {} evicted alive  {} without room",
-                count(store.keys),
-                bytes(store.memory_bytes),
-                count(store.live_evictions),
-                count(store.newcomers_without_room)
-            ),
-        ),
+        ("counters", counters(&now.store)),
         ("accounts", accounts(now.accounts.as_ref())),
     ]
 }
 
-/// Whether something is not as it should be.
-pub(super) fn is_degraded(model: &Model) -> bool {
+/// Whether what the line of this name tells of is not as it should be.
+pub(super) fn is_degraded(name: &str, model: &Model) -> bool {
     let accounts = model.now.accounts.as_ref();
-    accounts.is_some_and(|accounts| accounts.away_for_s.is_some())
+    match name {
+        "accounts" => accounts.is_some_and(|accounts| accounts.away_for_s.is_some()),
+        "counters" => matches!(
+            model.now.store,
+            Store::Shared {
+                away_for_s: Some(_),
+                ..
+            }
+        ),
+        _ => false,
+    }
+}
+
+fn counters(store: &Store) -> String {
+    match *store {
+        Store::Memory {
+            keys,
+            memory_bytes,
+            live_evictions,
+            newcomers_without_room,
+        } => format!(
+            "{} keys  {}  {} evicted alive  {} without room",
+            count(keys),
+            bytes(memory_bytes),
+            count(live_evictions),
+            count(newcomers_without_room)
+        ),
+        Store::Shared {
+            away_for_s,
+            round_trips,
+            round_trip_us,
+            errors,
+        } => format!(
+            "shared store {}  {} round trips  {} each  {} errors",
+            up_or_away(away_for_s),
+            count(round_trips),
+            latency(round_trip_us),
+            count(errors)
+        ),
+    }
+}
+
+fn up_or_away(away_for_s: Option<u64>) -> String {
+    match away_for_s {
+        None => "up".to_owned(),
+        Some(seconds) => format!("away for {}", lasting(seconds)),
+    }
 }
 
 fn percentiles(of: &Latency) -> String {
@@ -111,10 +147,7 @@ fn accounts(state: Option<&AccountsState>) -> String {
     let Some(state) = state else {
         return "not in these rules".to_owned();
     };
-    let database = match state.away_for_s {
-        None => "up".to_owned(),
-        Some(seconds) => format!("away for {}", lasting(seconds)),
-    };
+    let database = up_or_away(state.away_for_s);
     let [waiting, dropped] = [state.usage_rows_waiting, state.usage_dropped].map(count);
     format!("database {database}  usage: {waiting} waiting, {dropped} dropped")
 }

@@ -32,6 +32,12 @@ pub(super) fn unavailable(error: &Unavailable) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
 }
 
+/// The counters' store does not answer, which the log and the readiness say by themselves.
+pub(super) fn counters_away(error: &impl std::fmt::Display) -> Response {
+    let message = format!("the counters cannot be seen or changed: {error}\n");
+    (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+}
+
 pub(super) fn plan(error: &PlanError) -> Response {
     match error {
         PlanError::NoSuchPlan | PlanError::NoSuchUser => missing(error),

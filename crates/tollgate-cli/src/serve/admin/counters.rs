@@ -42,19 +42,13 @@ async fn show(
         ));
     };
     let (in_force, key) = counted.in_force(&admin, limit);
-    let mut checks = Checks::new();
-    for policy in in_force.policies() {
-        let check = Check {
-            policy,
-            key: key.as_ref(),
-            cost: 1,
-        };
-        checks.push(check).map_err(|reason| match reason {
-            tollgate::Reason::KeyTooLong => answer::wrong("the key is too long"),
-            _ => answer::conflict("these are more quotas than one decision holds"),
-        })?;
+    let checks = checks_of(in_force.policies(), key.as_ref())?;
+    let answer = admin.counters.peek(&checks, admin.clock.now());
+    let decision = answer.await;
+    if decision.is_degraded() {
+        // What this gateway has decided by itself meanwhile is not what was asked for.
+        return Err(answer::counters_away(&"the store cannot be reached"));
     }
-    let decision = admin.store.peek(&checks, admin.clock.now());
     let windows = Window::of(in_force.policies(), &decision).into_iter();
     let windows: serde_json::Map<String, serde_json::Value> = windows
         .map(|window| {
@@ -63,6 +57,19 @@ async fn show(
         })
         .collect();
     Ok(Json(json!({ "limit": name, "windows": windows })).into_response())
+}
+
+fn checks_of<'c>(policies: &'c [Arc<Policy>], key: &'c [u8]) -> Result<Checks<'c>, Response> {
+    let mut checks = Checks::new();
+    for policy in policies {
+        let cost = 1;
+        let check = Check { policy, key, cost };
+        checks.push(check).map_err(|reason| match reason {
+            tollgate::Reason::KeyTooLong => answer::wrong("the key is too long"),
+            _ => answer::conflict("these are more quotas than one decision holds"),
+        })?;
+    }
+    Ok(checks)
 }
 
 async fn reset(
@@ -83,14 +90,17 @@ async fn reset(
     match whose {
         Some(counted) => {
             let (in_force, key) = counted.in_force(&admin, limit);
-            let had = in_force.policies().iter().fold(false, |had, policy| {
-                admin.store.reset(policy, key.as_ref()) | had
-            });
+            let mut had = false;
+            for policy in in_force.policies() {
+                let reset = admin.counters.reset(policy, key.as_ref()).await;
+                had |= reset.map_err(|error| answer::counters_away(&error))?;
+            }
             Ok((if had { "reset\n" } else { "nothing was used\n" }).into_response())
         }
         None => {
             for policy in admin.every_policy(limit).await?.values() {
-                admin.store.reset_all(policy);
+                let reset = admin.counters.reset_all(policy).await;
+                reset.map_err(|error| answer::counters_away(&error))?;
             }
             Ok("reset for every key\n".into_response())
         }

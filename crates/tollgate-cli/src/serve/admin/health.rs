@@ -6,8 +6,10 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tollgate::Micros;
 
 use super::Admin;
+use crate::monitor::StoreShown;
 use crate::time;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
@@ -16,7 +18,7 @@ pub(super) fn routes() -> Router<Arc<Admin>> {
 
 async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let now = admin.clock.now();
-    let stats = admin.store.stats(now);
+    let store = store(&admin, now);
     let accounts = admin.accounts.as_ref().map(|accounts| {
         let usage = accounts.usage();
         json!({
@@ -34,13 +36,18 @@ async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "uptime_s": now.as_secs().saturating_sub(admin.started.as_secs()),
         "stopping": *admin.stopping.borrow(),
         "connections": admin.gateway.metrics().connections.get(),
-        "store": {
-            "keys": stats.keys,
-            "memory_bytes": stats.bytes,
-            "memory_bytes_max": admin.rules.counters.memory_bytes_max,
-            "live_evictions": stats.live_evictions,
-            "newcomers_without_room": stats.newcomers_without_room,
-        },
+        "store": store,
         "accounts": accounts,
     }))
+}
+
+/// As the overview tells of it, and what it may take.
+fn store(admin: &Admin, now: Micros) -> Value {
+    let shown = StoreShown::of(&admin.counters.state(now));
+    let mut shown = serde_json::to_value(shown).unwrap_or_default();
+    if let (Value::Object(members), true) = (&mut shown, admin.counters.is_memory()) {
+        let max = admin.rules.counters.memory_bytes_max;
+        members.insert("memory_bytes_max".to_owned(), max.into());
+    }
+    shown
 }

@@ -24,10 +24,10 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde_json::json;
 use tokio::sync::watch;
-use tollgate::{Clock, ManualClock, MemoryStore, Micros};
+use tollgate::{Clock, ManualClock, Micros};
 use tollgate_accounts::{Accounts, Actor};
-use tollgate_gateway::Gateway;
 use tollgate_gateway::metrics::OfAccounts;
+use tollgate_gateway::{Counters, Gateway};
 use tollgate_rules::RuleSet;
 
 use super::MaybeBuiltins;
@@ -42,7 +42,7 @@ pub(crate) struct Admin {
     pub(super) gateway: Arc<Gateway>,
     pub(super) rules: Arc<RuleSet>,
     pub(super) accounts: Option<Accounts>,
-    pub(super) store: Arc<MemoryStore>,
+    pub(super) counters: Counters,
     pub(super) clock: Arc<dyn Clock>,
     /// When the gateway started.
     pub(super) started: Micros,
@@ -119,14 +119,21 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     if *admin.stopping.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
-    // A database that all gateways share must not take all of them out of a load balancer at once: whoever is known goes
+    // A database or a store that all gateways share must not take all of them out of a load balancer at once: whoever is known goes
     // on, and so does what is open to everybody.
-    match admin.accounts.as_ref().and_then(Accounts::away_for) {
-        Some(away) => {
-            let seconds = away.as_secs();
-            format!("degraded: accounts database unreachable for {seconds} s\n").into_response()
-        }
-        None => "ready\n".into_response(),
+    let accounts = admin.accounts.as_ref().and_then(Accounts::away_for);
+    let away = [
+        ("counters unreachable", admin.counters.away_for()),
+        ("accounts database unreachable", accounts),
+    ];
+    let away = away.into_iter().filter_map(|(what, away)| {
+        let seconds = away?.as_secs();
+        Some(format!("{what} for {seconds} s"))
+    });
+    let away: Vec<String> = away.collect();
+    match away.is_empty() {
+        true => "ready\n".into_response(),
+        false => format!("degraded: {}\n", away.join(", ")).into_response(),
     }
 }
 
@@ -138,8 +145,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         changes_unread_for: accounts.unread_for(),
     });
     let text = admin.gateway.metrics().encode(
-        &admin.store,
-        admin.clock.now(),
+        &admin.counters.state(admin.clock.now()),
         &of_accounts.unwrap_or_default(),
     );
     (

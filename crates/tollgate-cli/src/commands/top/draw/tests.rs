@@ -5,6 +5,7 @@ use ratatui::style::Color;
 
 use super::super::model::{Model, Update};
 use super::super::plain::Plain;
+use super::super::reading::Store;
 use super::super::sample::{event, full, overview};
 use super::super::view::{Action, Listed};
 use super::*;
@@ -115,7 +116,12 @@ fn no_state_however_large_its_numbers_leaves_its_columns() {
     {
         (traffic.denied, traffic.latency_us.p95) = (u64::MAX, Some(u64::MAX));
     }
-    overview.now.store.keys = u64::MAX;
+    overview.now.store = Store::Memory {
+        keys: u64::MAX,
+        memory_bytes: 1,
+        live_evictions: 0,
+        newcomers_without_room: 0,
+    };
     overview.now.accounts.as_mut().unwrap().away_for_s = Some(u64::MAX);
     overview.now.accounts.as_mut().unwrap().usage_dropped = u64::MAX;
     let mut view = View::new(Model::new(overview));
@@ -169,6 +175,29 @@ fn a_database_that_is_away_is_said_in_red() {
         " accounts          database away for 1 min  usage: 7 waiting, 0 dropped"
     );
     assert_eq!(drawn(&mut view, (80, 24), true)[(20, 10)].fg, Color::Red);
+}
+
+#[test]
+fn a_shared_store_is_shown_with_its_round_trips_and_in_red_while_it_is_away() {
+    let mut overview = overview(1);
+    let store = |away_for_s| Store::Shared {
+        away_for_s,
+        round_trips: 12_345,
+        round_trip_us: Some(230),
+        errors: 2,
+    };
+    overview.now.store = store(None);
+    let mut view = View::new(Model::new(overview.clone()));
+    assert_eq!(
+        lines(&mut view, (80, 24))[9],
+        " counters          shared store up  12,345 round trips  0.2 ms each  2 errors"
+    );
+    let is_red = |view: &mut View| drawn(view, (80, 24), true)[(20, 9)].fg == Color::Red;
+    assert!(!is_red(&mut view));
+    overview.now.store = store(Some(75));
+    let mut view = View::new(Model::new(overview));
+    assert!(lines(&mut view, (80, 24))[9].contains("shared store away for 1 min"));
+    assert!(is_red(&mut view));
 }
 
 #[test]

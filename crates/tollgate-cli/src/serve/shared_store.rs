@@ -1,0 +1,179 @@
+//! A store that several gateways share: connecting to it, what it tells of itself, and where its keys are in a cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tollgate::key::first_part;
+use tollgate::{
+    Answer, Checks, Clock, Decision, Micros, Outcome, Policy, Reason, Receipt, Store, StoreError,
+    SystemClock,
+};
+use tollgate_gateway::counters::{Shared, SharedState};
+use tollgate_redis::{Location, RedisStore, Settings, Stats, Time};
+use tollgate_rules::Counters;
+
+use crate::failure::Failure;
+
+/// The store that the rules name. One that cannot be reached is waited for while the gateway runs.
+///
+/// # Errors
+/// What waiting does not mend: a wrong password, say.
+pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared, Failure> {
+    let cannot = |error: &dyn std::error::Error| {
+        Failure::because("the counters' store cannot be used", error)
+    };
+    let location: Location = counters.url.parse().map_err(|error| cannot(&error))?;
+    let shown = location.to_string();
+    let mut settings = Settings::default();
+    settings.deadline = counters.deadline;
+    settings.prefix.clone_from(&counters.prefix);
+    settings.nodes = counters.nodes;
+    settings.time = match is_held {
+        true => Time::Caller,
+        false => Time::Server,
+    };
+    let store = RedisStore::connect(location, settings);
+    let store = store.await.map_err(|error| cannot(&error))?;
+    tracing::info!(
+        store = shown,
+        nodes = counters.nodes,
+        "counters are shared; without their store this gateway has its part of each limit"
+    );
+    let (observed, clock) = (store.clone(), SystemClock::new());
+    let state = Arc::new(move || state(observed.stats(), clock.now()));
+    let store: Arc<dyn Store> = match counters.is_cluster() {
+        true => Arc::new(ByFirstPart(store)),
+        false => Arc::new(store),
+    };
+    Ok(Shared::new(store, state, Handle::current()))
+}
+
+fn state(stats: &Stats, now: Micros) -> SharedState {
+    let since = stats.degraded_since();
+    SharedState {
+        away_for: since.map(|since| Duration::from_micros(now.0.saturating_sub(since.0))),
+        servers_away: stats.servers_away(),
+        round_trips: stats.round_trips().iter().sum(),
+        round_trip_time: Duration::from_micros(stats.round_trip_micros()),
+        in_flight: stats.in_flight(),
+        errors: stats.errors().into_iter().collect(),
+        reconnects: stats.reconnects(),
+        scripts_sent: stats.scripts_sent(),
+        redirects: stats.redirects(),
+        keys_reset: stats.garbage_resets(),
+    }
+}
+
+/// A cluster, in which keys that begin with one part are on one server. The rules are held to that.
+struct ByFirstPart(RedisStore);
+
+/// Log-ins count by name and by address together, which have nothing in common: all of them are on one server.
+const LOG_INS: &str = "accounts.login-per-";
+
+/// The hash tag of a key. It follows from policy and key alone, so that whoever resets a key finds it.
+fn tag<'k>(policy: &Policy, key: &'k [u8]) -> &'k [u8] {
+    match policy.name().starts_with(LOG_INS) {
+        true => b"log-in",
+        false => first_part(key).unwrap_or(b"global"),
+    }
+}
+
+impl ByFirstPart {
+    /// The store for these checks, unless their keys may be on several servers.
+    fn of(&self, checks: &Checks<'_>) -> Result<RedisStore, Reason> {
+        let mut tags = checks.iter().map(|check| tag(check.policy, check.key));
+        let first = tags.next().unwrap_or_default();
+        match tags.all(|tag| tag == first) {
+            true => Ok(self.0.tagged(first)),
+            false => Err(Reason::KeysApart),
+        }
+    }
+}
+
+impl Store for ByFirstPart {
+    fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
+        match self.of(checks) {
+            Ok(store) => store.decide(checks, now),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
+    }
+
+    fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
+        match self.of(checks) {
+            Ok(store) => store.peek(checks, now),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
+    }
+
+    fn refund(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<u64, StoreError>> {
+        match self.of(checks) {
+            Ok(store) => store.refund(checks, receipt, now),
+            Err(_) => Answer::Ready(Err(StoreError::KeysApart)),
+        }
+    }
+
+    fn settle(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<(), StoreError>> {
+        match self.of(checks) {
+            Ok(store) => store.settle(checks, receipt, now),
+            Err(_) => Answer::Ready(Err(StoreError::KeysApart)),
+        }
+    }
+
+    fn reserve(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        until: Micros,
+    ) -> Answer<Result<(Micros, Receipt), Decision>> {
+        match self.of(checks) {
+            Ok(store) => store.reserve(checks, now, until),
+            Err(reason) => Answer::Ready(Err(Decision::refused(reason, now))),
+        }
+    }
+
+    fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {
+        self.0.tagged(tag(policy, key)).reset(policy, key)
+    }
+
+    fn reset_all(&self, policy: &Policy) -> Answer<Result<(), StoreError>> {
+        self.0.reset_all(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate::key::CompositeKey;
+
+    use super::*;
+
+    fn key(parts: &[&str]) -> CompositeKey {
+        let mut key = CompositeKey::new();
+        parts.iter().for_each(|part| key.push(part.as_bytes()));
+        key
+    }
+
+    #[test]
+    fn keys_that_begin_with_one_part_have_one_tag_and_so_have_all_log_ins() {
+        let policy = |name| Policy::new(name, "5 per minute".parse().unwrap()).unwrap();
+        let tag_of = |name, parts: &[&str]| tag(&policy(name), key(parts).as_ref()).to_vec();
+        let user = tag_of("per-user.minute", &["ann"]);
+        assert_eq!(user, b"ann");
+        assert_eq!(tag_of("own.minute", &["ann", "key"]), user);
+        assert_ne!(tag_of("per-user.minute", &["anna"]), user);
+        assert_eq!(tag_of("all.minute", &[]), b"global");
+        let by_name = tag_of("accounts.login-per-account.15m", &["ann"]);
+        assert_eq!(tag_of("accounts.login-per-address.15m", &["1234"]), by_name);
+        assert_eq!(tag_of("accounts.password-per-account.15m", &["ann"]), user);
+    }
+}

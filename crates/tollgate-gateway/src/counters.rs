@@ -1,0 +1,233 @@
+//! Where decisions are made: in this process, or in a store that is a round trip away.
+//!
+//! Over memory every answer is ready, and nothing is boxed or allocated for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tollgate::store::Answer;
+use tollgate::{Checks, MemoryStats, MemoryStore, Micros, Policy, Receipt, Store, StoreError};
+
+/// Slots on their way back to a shared store at most. Further ones come back when their time is up.
+pub const RETURNING_MAX: u32 = 1024;
+
+/// A store, of which those who decide need not know where it is.
+#[derive(Clone)]
+pub enum Counters {
+    /// In this process.
+    Memory(Arc<MemoryStore>),
+    /// Shared with other processes.
+    Shared(Arc<Shared>),
+}
+
+/// A store that is a round trip away.
+pub struct Shared {
+    store: Arc<dyn Store>,
+    state: Arc<dyn Fn() -> SharedState + Send + Sync>,
+    /// Where slots are given back, also for a thread of the data plane that ends.
+    runtime: Handle,
+    returning: Arc<Semaphore>,
+}
+
+/// What a store has to say about itself.
+#[derive(Debug, Clone)]
+pub enum StoreState {
+    /// Of one in this process.
+    Memory(MemoryStats),
+    /// Of one that is shared.
+    Shared(SharedState),
+}
+
+/// What is known here of a shared store, and of the way to it.
+#[derive(Debug, Clone, Default)]
+pub struct SharedState {
+    /// For how long decisions have been made without it; `None` while it answers.
+    pub away_for: Option<Duration>,
+    /// Servers of it that are not asked because they fail.
+    pub servers_away: u64,
+    /// Calls that were answered.
+    pub round_trips: u64,
+    /// How long these took together.
+    pub round_trip_time: Duration,
+    /// Calls on their way.
+    pub in_flight: u64,
+    /// Calls that failed, by a fixed set of kinds.
+    pub errors: Vec<(&'static str, u64)>,
+    /// Connections that were made in the place of others.
+    pub reconnects: u64,
+    /// Scripts that were sent as a whole, because a server did not know them.
+    pub scripts_sent: u64,
+    /// Calls that a node of a cluster sent on to another.
+    pub redirects: u64,
+    /// Keys whose state could not be read, and was begun anew.
+    pub keys_reset: u64,
+}
+
+impl SharedState {
+    /// How long a call took in the mean, in microseconds.
+    pub fn mean_round_trip_us(&self) -> Option<u64> {
+        let micros = u64::try_from(self.round_trip_time.as_micros()).unwrap_or(u64::MAX);
+        micros.checked_div(self.round_trips)
+    }
+}
+
+impl Shared {
+    /// `state` tells of the store when asked. What outlives its request is done on `runtime`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        state: Arc<dyn Fn() -> SharedState + Send + Sync>,
+        runtime: Handle,
+    ) -> Self {
+        Shared {
+            store,
+            state,
+            runtime,
+            returning: Arc::new(Semaphore::new(RETURNING_MAX as usize)),
+        }
+    }
+}
+
+impl Counters {
+    /// Decides and charges.
+    #[inline]
+    pub fn decide(&self, checks: &Checks<'_>, now: Micros) -> tollgate::store::Outcome {
+        match self {
+            Counters::Memory(store) => Answer::Ready(store.decide(checks, now)),
+            Counters::Shared(shared) => shared.store.decide(checks, now),
+        }
+    }
+
+    /// Decides as [`decide`](Counters::decide) would, charging and writing nothing.
+    pub fn peek(&self, checks: &Checks<'_>, now: Micros) -> tollgate::store::Outcome {
+        match self {
+            Counters::Memory(store) => Answer::Ready(store.peek(checks, now)),
+            Counters::Shared(shared) => shared.store.peek(checks, now),
+        }
+    }
+
+    /// Gives back what the charges of `receipt` still hold, and tells how many units that were.
+    pub fn refund(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<u64, StoreError>> {
+        match self {
+            Counters::Memory(store) => Answer::Ready(Ok(store.refund(checks, receipt, now))),
+            Counters::Shared(shared) => shared.store.refund(checks, receipt, now),
+        }
+    }
+
+    /// Forgets what `key` has used under `policy`, and its block, and tells whether there was anything to forget.
+    pub fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {
+        match self {
+            Counters::Memory(store) => Answer::Ready(Ok(store.reset(policy, key))),
+            Counters::Shared(shared) => shared.store.reset(policy, key),
+        }
+    }
+
+    /// Forgets what every key has used under `policy`, and all blocks.
+    pub fn reset_all(&self, policy: &Policy) -> Answer<Result<(), StoreError>> {
+        match self {
+            Counters::Memory(store) => {
+                store.reset_all(policy);
+                Answer::Ready(Ok(()))
+            }
+            Counters::Shared(shared) => shared.store.reset_all(policy),
+        }
+    }
+
+    /// Whether they are in this process.
+    pub fn is_memory(&self) -> bool {
+        matches!(self, Counters::Memory(_))
+    }
+
+    /// What the store has to say about itself.
+    pub fn state(&self, now: Micros) -> StoreState {
+        match self {
+            Counters::Memory(store) => StoreState::Memory(store.stats(now)),
+            Counters::Shared(shared) => StoreState::Shared((shared.state)()),
+        }
+    }
+
+    /// For how long decisions have been made without the store; `None` while it answers, as memory always does.
+    pub fn away_for(&self) -> Option<Duration> {
+        match self {
+            Counters::Memory(_) => None,
+            Counters::Shared(shared) => (shared.state)().away_for,
+        }
+    }
+
+    /// As [`refund`](Counters::refund), for whoever cannot wait.
+    pub(crate) fn give_back(&self, checks: &Checks<'_>, receipt: &Receipt, now: Micros) {
+        let shared = match self {
+            Counters::Memory(store) => {
+                store.refund(checks, receipt, now);
+                return;
+            }
+            Counters::Shared(shared) => shared,
+        };
+        let Ok(place) = Arc::clone(&shared.returning).try_acquire_owned() else {
+            return;
+        };
+        if let Answer::Pending(refund) = shared.store.refund(checks, receipt, now) {
+            shared.runtime.spawn(async move {
+                // Where the store is away the slots come back when their time is up.
+                drop(refund.await);
+                drop(place);
+            });
+        }
+    }
+
+    /// An answer that is seen through also when nobody waits for it any more, so that what it took can be given back.
+    pub(crate) fn see_through<T: Send + 'static>(&self, answer: Answer<T>) -> Answer<T> {
+        match (self, answer) {
+            (Counters::Shared(shared), Answer::Pending(answer)) => {
+                Answer::Pending(shared.see_through(answer))
+            }
+            (_, answer) => answer,
+        }
+    }
+
+    /// Waits until all slots that were given back have arrived, but no longer than `patience`.
+    pub async fn returned(&self, patience: Duration) {
+        if let Counters::Shared(shared) = self {
+            let all = shared.returning.acquire_many(RETURNING_MAX);
+            let _ = tokio::time::timeout(patience, all).await;
+        }
+    }
+}
+
+type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl Shared {
+    fn see_through<T: Send + 'static>(&self, answer: Pending<T>) -> Pending<T> {
+        let task = self.runtime.spawn(answer);
+        Box::pin(async move {
+            match task.await {
+                Ok(answer) => answer,
+                // The runtime ends, and everything with it.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl From<Shared> for Counters {
+    fn from(shared: Shared) -> Self {
+        Counters::Shared(Arc::new(shared))
+    }
+}
+
+impl From<Arc<MemoryStore>> for Counters {
+    fn from(store: Arc<MemoryStore>) -> Self {
+        Counters::Memory(store)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! What can go wrong between this process and the store, and what each error of a server means.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError, ServerError, Value};
+
+/// Why a call to the store failed, or no connection to it came about.
+///
+/// A call that failed by [`Timeout`](LinkError::Timeout) or [`Broken`](LinkError::Broken) may have been carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// No answer in time.
+    #[error("the store did not answer within {0:?}")]
+    Timeout(Duration),
+    /// No connection came about.
+    #[error("no connection to the store: {0}")]
+    Unreachable(String),
+    /// The connection ended while an answer was awaited.
+    #[error("the connection to the store broke")]
+    Broken,
+    /// The store has failed so often that it is not asked, but for probes.
+    #[error("the store is away; it is asked again after three good probes")]
+    Away,
+    /// Too many calls wait for answers.
+    #[error("{0} calls to one server are under way already")]
+    Saturated(usize),
+    /// What came is no reply, or larger than any that is expected.
+    #[error("the store sent what is no reply: {0}")]
+    Garbage(String),
+    /// Somebody's script does not end.
+    #[error(
+        "the store is busy with a script that does not end (BUSY); `SCRIPT KILL` there ends it unless it has written"
+    )]
+    Busy,
+    /// The server's `maxmemory` is used up.
+    #[error(
+        "the store's memory is full (OOM); raise `maxmemory`, or let keys that expire give way: `maxmemory-policy volatile-ttl`"
+    )]
+    OutOfMemory,
+    /// The server is a replica.
+    #[error("the store is a replica and takes no writes (READONLY)")]
+    ReadOnly,
+    /// The server still reads its data from disk.
+    #[error("the store is still loading its data (LOADING)")]
+    Loading,
+    /// A replica has lost its primary.
+    #[error("the store is a replica without its primary (MASTERDOWN)")]
+    MasterDown,
+    /// The cluster does not serve this slot.
+    #[error("the cluster does not serve this key now (CLUSTERDOWN)")]
+    ClusterDown,
+    /// The server refuses writes for a reason of its own: it cannot save, or has too few replicas.
+    #[error("the store refuses writes: {0}")]
+    Unwritable(String),
+    /// Nodes of a cluster sent the call to each other, or the slot is on its way.
+    #[error("the cluster sent a call on more than {0} times")]
+    Redirected(u32),
+    /// No password was given, or it was taken away.
+    #[error(
+        "the store wants a password: write it into the URL, redis://user:password@host (NOAUTH)"
+    )]
+    NoPassword,
+    /// User and password were refused.
+    #[error("the store refused the user or the password of its URL (WRONGPASS)")]
+    WrongPassword,
+    /// The user may not do what is needed.
+    #[error(
+        "the store's user may not do what limits need: {0}; grant it `~PREFIX* +@scripting +@read +@write +time +info +scan +cluster`"
+    )]
+    NotPermitted(String),
+    /// No TLS with this server.
+    #[error(
+        "no TLS with the store: {0}; `?ca=FILE` in its URL names the authority that has signed its certificate"
+    )]
+    Tls(String),
+    /// The file of authorities cannot be used.
+    #[error("the certificates of `ca`: {0}")]
+    Authorities(String),
+    /// The server is older than 6.2.
+    #[error("the store is version {0}, and 6.2 is the oldest that will do")]
+    TooOld(String),
+    /// A URL of one server, and the server is part of a cluster.
+    #[error("the store is part of a cluster: write redis+cluster://host:port,host:port")]
+    IsCluster,
+    /// A URL of a cluster, and the server is none.
+    #[error("the store is no cluster: write redis://host:port")]
+    IsNoCluster,
+    /// The server has no database of this number.
+    #[error("the store has no database {0}")]
+    NoDatabase(i64),
+    /// The script failed.
+    #[error("the store could not run the script: {0}")]
+    Script(String),
+}
+
+/// What a server answered instead of a result.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It does not know the script.
+    NoScript,
+    /// The slot is another node's.
+    Moved(String, u16),
+    /// The key is another node's while its slot moves.
+    Ask(String, u16),
+    /// The keys are on two nodes while their slot moves.
+    TryAgain,
+    Failed(LinkError),
+}
+
+impl LinkError {
+    /// Whether waiting does not help, but only somebody who changes the settings of one side.
+    pub(crate) fn is_permanent(&self) -> bool {
+        use LinkError::*;
+        matches!(
+            self,
+            NoPassword
+                | WrongPassword
+                | NotPermitted(_)
+                | Tls(_)
+                | Authorities(_)
+                | TooOld(_)
+                | IsCluster
+                | IsNoCluster
+                | NoDatabase(_)
+        )
+    }
+
+    /// Whether the server failed, and not only this call.
+    pub(super) fn is_of_server(&self) -> bool {
+        !matches!(
+            self,
+            LinkError::Script(_)
+                | LinkError::Away
+                | LinkError::Saturated(_)
+                | LinkError::Redirected(_)
+        )
+    }
+
+    /// Whether another server may have taken its place, so that its connections are of no use.
+    pub(super) fn is_of_place(&self) -> bool {
+        matches!(
+            self,
+            LinkError::ReadOnly
+                | LinkError::Loading
+                | LinkError::MasterDown
+                | LinkError::NoPassword
+        )
+    }
+
+    /// Under which word it is counted.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            LinkError::Timeout(_) => "timeout",
+            LinkError::Unreachable(_) => "unreachable",
+            LinkError::Broken => "broken",
+            LinkError::Away => "away",
+            LinkError::Saturated(_) => "saturated",
+            LinkError::Garbage(_) => "garbage",
+            LinkError::Busy => "busy",
+            LinkError::OutOfMemory => "out_of_memory",
+            LinkError::ReadOnly => "read_only",
+            LinkError::Loading => "loading",
+            LinkError::MasterDown => "master_down",
+            LinkError::ClusterDown => "cluster_down",
+            LinkError::Unwritable(_) => "unwritable",
+            LinkError::Redirected(_) => "redirected",
+            LinkError::NoPassword | LinkError::WrongPassword | LinkError::NotPermitted(_) => {
+                "denied"
+            }
+            LinkError::Tls(_) | LinkError::Authorities(_) => "tls",
+            LinkError::TooOld(_)
+            | LinkError::IsCluster
+            | LinkError::IsNoCluster
+            | LinkError::NoDatabase(_) => "unsuitable",
+            LinkError::Script(_) => "script",
+        }
+    }
+}
+
+/// A reply that is an error, as what it means.
+pub(super) fn result(reply: Value) -> Result<Value, Refusal> {
+    match reply {
+        Value::ServerError(error) => Err(refusal(&error)),
+        value => Ok(value),
+    }
+}
+
+/// The same where scripts and slots have no part.
+pub(super) fn plain(reply: Result<Value, RedisError>) -> Result<Value, LinkError> {
+    result(reply.map_err(broken)?).map_err(|refusal| match refusal {
+        Refusal::Failed(error) => error,
+        Refusal::NoScript => LinkError::Script("NOSCRIPT".to_owned()),
+        Refusal::Moved(..) | Refusal::Ask(..) | Refusal::TryAgain => LinkError::IsCluster,
+    })
+}
+
+/// The connection's own error: it has ended, or what came over it cannot be read.
+pub(super) fn broken(error: RedisError) -> LinkError {
+    if error.kind() == ErrorKind::Parse {
+        return LinkError::Garbage(error.to_string());
+    }
+    type Shared = Arc<dyn Error + Send + Sync>;
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<Shared>());
+    match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(source) if source.kind() == io::ErrorKind::InvalidData => {
+            LinkError::Garbage(source.to_string())
+        }
+        _ => LinkError::Broken,
+    }
+}
+
+fn refusal(error: &ServerError) -> Refusal {
+    let (code, detail) = (error.code(), error.details().unwrap_or_default());
+    let (code, detail) = of_script(code, detail).unwrap_or((code, detail));
+    let full = || format!("{code} {detail}").trim_end().to_owned();
+    Refusal::Failed(match code {
+        "NOSCRIPT" => return Refusal::NoScript,
+        "TRYAGAIN" => return Refusal::TryAgain,
+        "MOVED" | "ASK" => match place(detail) {
+            Some((host, port)) if code == "ASK" => return Refusal::Ask(host, port),
+            Some((host, port)) => return Refusal::Moved(host, port),
+            None => LinkError::Garbage(full()),
+        },
+        "BUSY" => LinkError::Busy,
+        "OOM" => LinkError::OutOfMemory,
+        "READONLY" => LinkError::ReadOnly,
+        "LOADING" => LinkError::Loading,
+        "MASTERDOWN" => LinkError::MasterDown,
+        "CLUSTERDOWN" => LinkError::ClusterDown,
+        "MISCONF" | "NOREPLICAS" => LinkError::Unwritable(full()),
+        "NOAUTH" => LinkError::NoPassword,
+        "WRONGPASS" => LinkError::WrongPassword,
+        "NOPERM" => LinkError::NotPermitted(full()),
+        // Redis 6.2 says it so when a password is sent to a server that has none.
+        "ERR" if detail.starts_with("AUTH <password> called without any password") => {
+            LinkError::WrongPassword
+        }
+        "ERR" if detail.starts_with("unknown command") => LinkError::NotPermitted(full()),
+        _ => LinkError::Script(full()),
+    })
+}
+
+/// Redis 6.2 wraps what a command within a script answered: `ERR Error running script (call to f_...): @user_script:1:
+/// -READONLY You can't ...`.
+fn of_script<'a>(code: &str, detail: &'a str) -> Option<(&'a str, &'a str)> {
+    if code != "ERR" || !detail.starts_with("Error running script") {
+        return None;
+    }
+    let inner = detail.split_once("@user_script:")?.1.split_once(": -")?.1;
+    Some(inner.split_once(' ').unwrap_or((inner, "")))
+}
+
+/// `3999 127.0.0.1:6381`; an empty host is that of the node that says so.
+fn place(detail: &str) -> Option<(String, u16)> {
+    let (host, port) = detail.split_once(' ')?.1.trim().rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}

@@ -1,0 +1,425 @@
+//! One server: connections to it that are made again when they end, and whether it is asked at all.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tollgate::{Clock, SystemClock};
+
+use super::backoff;
+use super::breaker::Breaker;
+use super::dial::{Dialer, Driver, Role};
+use super::error::LinkError;
+use super::probe::{self, probe};
+use super::stats::Stats;
+use crate::location::{Address, Kind};
+
+/// The longest wait before the first connection of a server is tried again, so that its return is noticed; and before
+/// each of the others, which also follow the first.
+const FIRST_WAIT_MAX: Duration = Duration::from_millis(250);
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// So many calls in a row that are not answered end their connection: others may be well.
+const UNANSWERED_MAX: u32 = 5;
+/// Between probes.
+const PROBE_LEAST: Duration = Duration::from_millis(200);
+const PROBE_MOST: Duration = Duration::from_millis(250);
+
+/// A server that is called. Its tasks end with it.
+pub(super) struct Node {
+    shared: Arc<Shared>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// What the nodes of one link have in common.
+pub(super) struct Common {
+    pub(super) dialer: Dialer,
+    pub(super) stats: Arc<Stats>,
+    pub(super) clock: SystemClock,
+    /// Told when slots may have gone to other nodes.
+    pub(super) stale: Notify,
+    pub(super) runtime: Handle,
+}
+
+struct Shared {
+    common: Arc<Common>,
+    /// `None`: where sentinels say.
+    address: Option<Address>,
+    probe_key: Mutex<String>,
+    places: Vec<Place>,
+    next: AtomicUsize,
+    in_flight: AtomicUsize,
+    is_open: AtomicBool,
+    breaker: Mutex<Breaker>,
+    is_inspected: AtomicBool,
+    /// A connection has come, or the breaker has changed.
+    changed: Notify,
+    first_came: Notify,
+    opened: Notify,
+    /// How the last attempt to connect ended.
+    attempt: watch::Sender<Option<Result<(), LinkError>>>,
+}
+
+#[derive(Default)]
+struct Place {
+    connection: RwLock<Option<MultiplexedConnection>>,
+    /// Calls in a row that were not answered in time.
+    unanswered: AtomicU32,
+    cut: Notify,
+}
+
+impl Node {
+    /// A node that begins to connect at once.
+    pub(super) fn new(common: &Arc<Common>, address: Option<Address>, probe_key: String) -> Self {
+        let connections = common.dialer.settings.connections.max(1);
+        let shared = Arc::new(Shared {
+            common: Arc::clone(common),
+            address,
+            probe_key: Mutex::new(probe_key),
+            places: (0..connections).map(|_| Place::default()).collect(),
+            next: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            is_open: AtomicBool::new(false),
+            breaker: Mutex::default(),
+            is_inspected: AtomicBool::new(false),
+            changed: Notify::new(),
+            first_came: Notify::new(),
+            opened: Notify::new(),
+            attempt: watch::Sender::new(None),
+        });
+        let keep = |place| {
+            common
+                .runtime
+                .spawn(Arc::clone(&shared).keep(place))
+                .abort_handle()
+        };
+        let mut tasks: Vec<_> = (0..connections).map(keep).collect();
+        tasks.push(
+            common
+                .runtime
+                .spawn(Arc::clone(&shared).probe_while_open())
+                .abort_handle(),
+        );
+        Node { shared, tasks }
+    }
+
+    /// Where it is, if that is said.
+    pub(super) fn address(&self) -> Option<&Address> {
+        self.shared.address.as_ref()
+    }
+
+    /// How the first attempt to connect ended, or the last.
+    pub(super) async fn attempted(&self) -> Result<(), LinkError> {
+        let mut attempt = self.shared.attempt.subscribe();
+        let ended = attempt.wait_for(Option::is_some).await;
+        ended
+            .ok()
+            .and_then(|ended| ended.clone())
+            .unwrap_or(Err(LinkError::Away))
+    }
+
+    /// Whether it is not asked because it fails.
+    pub(super) fn is_away(&self) -> bool {
+        self.shared.is_open.load(Ordering::Acquire)
+    }
+
+    /// Its probes write this key from now on.
+    pub(super) fn probe_by(&self, key: String) {
+        *self
+            .shared
+            .probe_key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    pub(super) fn probe_key(&self) -> String {
+        self.shared
+            .probe_key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// A place for a call among those under way.
+    pub(super) fn enter(&self) -> Result<Flight, LinkError> {
+        if self.is_away() {
+            return Err(LinkError::Away);
+        }
+        let max = self.shared.common.dialer.settings.in_flight_max;
+        let flight = Flight(Arc::clone(&self.shared));
+        self.shared
+            .common
+            .stats
+            .in_flight
+            .fetch_add(1, Ordering::Relaxed);
+        if self.shared.in_flight.fetch_add(1, Ordering::AcqRel) >= max {
+            return Err(LinkError::Saturated(max));
+        }
+        Ok(flight)
+    }
+
+    /// A connection and its place, as soon as there is one.
+    pub(super) async fn connection(&self) -> Result<(usize, MultiplexedConnection), LinkError> {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_away() {
+                return Err(LinkError::Away);
+            }
+            if let Some(found) = self.shared.any() {
+                return Ok(found);
+            }
+            changed.await;
+        }
+    }
+
+    /// One at hand, whether it is asked by others or not.
+    pub(super) fn at_hand(&self) -> Option<MultiplexedConnection> {
+        self.shared.any().map(|(_, connection)| connection)
+    }
+
+    /// Hears how a call ended that went over the connection at `place`, if it came so far.
+    pub(super) fn heard(&self, place: Option<usize>, error: Option<&LinkError>) {
+        if let Some(place) = place {
+            self.shared.places[place].heard(error);
+        }
+        self.shared.heard(error);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        if self.shared.breaker().end() {
+            self.shared.common.stats.came_back();
+        }
+    }
+}
+
+/// A call under way.
+pub(super) struct Flight(Arc<Shared>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.0
+            .common
+            .stats
+            .in_flight
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Place {
+    fn heard(&self, error: Option<&LinkError>) {
+        if !matches!(error, Some(LinkError::Timeout(_))) {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED_MAX {
+            self.unanswered.store(0, Ordering::Relaxed);
+            self.cut.notify_waiters();
+        }
+    }
+}
+
+impl Shared {
+    fn any(&self) -> Option<(usize, MultiplexedConnection)> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let places =
+            (0..self.places.len()).map(|step| first.wrapping_add(step) % self.places.len());
+        places.into_iter().find_map(|place| {
+            let connection = self.places[place]
+                .connection
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            Some((place, connection.clone()?))
+        })
+    }
+
+    fn heard(&self, error: Option<&LinkError>) {
+        let has_failed = error.is_some_and(LinkError::is_of_server);
+        let now = self.common.clock.now();
+        let opens = self.breaker().heard(has_failed, now);
+        let Some(error) = error else {
+            return;
+        };
+        if opens {
+            self.went(error);
+        }
+        // Connections on which nothing comes may be dead without a word.
+        if error.is_of_place() || (opens && matches!(error, LinkError::Timeout(_))) {
+            self.places
+                .iter()
+                .for_each(|place| place.cut.notify_waiters());
+        }
+    }
+
+    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn went(&self, error: &LinkError) {
+        tracing::warn!(server = %self.name(), %error, "the store is away");
+        self.common.stats.went(self.common.clock.now());
+        self.is_open.store(true, Ordering::Release);
+        self.opened.notify_one();
+        self.changed.notify_waiters();
+        self.common.stale.notify_one();
+    }
+
+    fn came_back(&self) {
+        tracing::info!(server = %self.name(), "the store is back");
+        self.common.stats.came_back();
+        self.is_open.store(false, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    fn name(&self) -> String {
+        self.address.as_ref().map_or_else(
+            || self.common.dialer.location.to_string(),
+            Address::to_string,
+        )
+    }
+
+    /// Has a connection at `place`, for as long as the node is there.
+    async fn keep(self: Arc<Self>, place: usize) {
+        let mut failures = 0;
+        let mut was_there = false;
+        loop {
+            match self.connect().await {
+                Ok((connection, mut driver)) => {
+                    failures = 0;
+                    if std::mem::replace(&mut was_there, true) {
+                        self.common.stats.reconnects.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let cut = self.places[place].cut.notified();
+                    self.set(place, Some(connection));
+                    self.attempt.send_replace(Some(Ok(())));
+                    self.changed.notify_waiters();
+                    if place == 0 {
+                        self.first_came.notify_waiters();
+                    }
+                    tokio::select! {
+                        () = &mut driver => {}
+                        () = cut => {}
+                    }
+                    self.set(place, None);
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.has_failed(error);
+                }
+            }
+            let wait = |longest| tokio::time::sleep(backoff::wait(failures, longest));
+            if place == 0 {
+                wait(FIRST_WAIT_MAX).await;
+            } else {
+                tokio::select! {
+                    () = wait(WAIT_MAX) => {}
+                    () = self.first_came.notified() => {}
+                }
+            }
+        }
+    }
+
+    fn set(&self, place: usize, connection: Option<MultiplexedConnection>) {
+        let mut held = self.places[place]
+            .connection
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held = connection;
+    }
+
+    /// A connection that has shown that it can write.
+    async fn connect(&self) -> Result<(MultiplexedConnection, Driver), LinkError> {
+        let dialer = &self.common.dialer;
+        let address = match &self.address {
+            Some(address) => address.clone(),
+            None => dialer.primary().await?,
+        };
+        let (mut connection, mut driver) = dialer.open(&address, Role::Server).await?;
+        let limit = dialer.settings.connect_timeout;
+        tokio::select! {
+            shown = tokio::time::timeout(limit, self.inspect_and_probe(&mut connection)) => {
+                shown.unwrap_or(Err(LinkError::Timeout(limit)))?;
+            }
+            () = &mut driver => return Err(LinkError::Broken),
+        }
+        Ok((connection, driver))
+    }
+
+    async fn inspect_and_probe(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), LinkError> {
+        let is_cluster = self.common.dialer.location.kind == Kind::Cluster;
+        if !self.is_inspected.load(Ordering::Relaxed) {
+            probe::inspect(connection, is_cluster).await?;
+            self.is_inspected.store(true, Ordering::Relaxed);
+        }
+        self.probe(connection).await
+    }
+
+    async fn probe(&self, connection: &mut MultiplexedConnection) -> Result<(), LinkError> {
+        let key = self
+            .probe_key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match probe(connection, &key).await {
+            // The key's slot has gone to another node; a node that says so is well.
+            Err(LinkError::IsCluster) if self.common.dialer.location.kind == Kind::Cluster => {
+                Ok(())
+            }
+            probed => probed,
+        }
+    }
+
+    fn has_failed(&self, error: LinkError) {
+        let is_alone = self.places.iter().all(|place| {
+            place
+                .connection
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_none()
+        });
+        if is_alone && self.breaker().trip() {
+            self.went(&error);
+        }
+        self.attempt.send_replace(Some(Err(error)));
+    }
+
+    async fn probe_while_open(self: Arc<Self>) {
+        loop {
+            self.opened.notified().await;
+            while self.is_open.load(Ordering::Acquire) {
+                self.probe_once().await;
+            }
+        }
+    }
+
+    async fn probe_once(&self) {
+        let changed = self.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let Some((place, mut connection)) = self.any() else {
+            self.breaker().probed(false);
+            let _ = tokio::time::timeout(PROBE_MOST, changed).await;
+            return;
+        };
+        let deadline = self.common.dialer.settings.deadline;
+        let probed = tokio::time::timeout(deadline, self.probe(&mut connection)).await;
+        if probed.is_err() {
+            self.places[place].cut.notify_waiters();
+        }
+        let is_good = matches!(probed, Ok(Ok(())));
+        if self.breaker().probed(is_good) {
+            self.came_back();
+            return;
+        }
+        tokio::time::sleep(backoff::jitter(PROBE_LEAST, PROBE_MOST)).await;
+    }
+}

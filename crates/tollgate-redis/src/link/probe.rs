@@ -1,0 +1,137 @@
+//! Whether a server could decide: a script that writes a key of its own. A ping would also be answered by replicas, by
+//! servers without memory, and to users that may not run scripts.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Value};
+
+use super::dial::ask;
+use super::error::LinkError;
+use super::slots::slot;
+
+/// KEYS[1]: a key that is used for nothing else. It is gone after a second.
+const SCRIPT: &str = "redis.call('SET', KEYS[1], 1, 'PX', 1000) return redis.call('TIME')";
+
+/// Asks a server to write `key`.
+pub(super) async fn probe(
+    connection: &mut MultiplexedConnection,
+    key: &str,
+) -> Result<(), LinkError> {
+    let mut command = redis::cmd("EVAL");
+    command.arg(SCRIPT).arg(1).arg(key);
+    match ask(connection, &command).await? {
+        Value::Array(_) => Ok(()),
+        other => Err(LinkError::Garbage(format!("{other:?} as the time"))),
+    }
+}
+
+/// A key of probes in one of these slots.
+pub(super) fn key(prefix: &str, is_wanted: impl Fn(u16) -> bool) -> String {
+    let named = |number: u32| format!("{prefix}:probe:{{{number}}}");
+    // Tags fall into slots by chance: of 16,384 numbers and more, one falls into any slot, but for bad luck.
+    let found = (0..1 << 18)
+        .map(named)
+        .find(|key| is_wanted(slot(key.as_bytes())));
+    found.unwrap_or_else(|| named(0))
+}
+
+/// What a server says of itself once, when it is first reached: too old, or the wrong kind, is an error.
+pub(super) async fn inspect(
+    connection: &mut MultiplexedConnection,
+    wants_cluster: bool,
+) -> Result<(), LinkError> {
+    let info = match info(connection, "server").await {
+        Ok(info) => info,
+        // Whoever may not ask is believed to know.
+        Err(LinkError::NotPermitted(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let version = match field(&info, "valkey_version") {
+        valkey if !valkey.is_empty() => valkey,
+        _ => field(&info, "redis_version"),
+    };
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    let number: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if !version.is_empty() && number < (6, 2) {
+        return Err(LinkError::TooOld(version));
+    }
+    match (
+        field(&info, "redis_mode").as_str(),
+        field(&info, "server_mode").as_str(),
+        wants_cluster,
+    ) {
+        ("cluster", _, false) | (_, "cluster", false) => return Err(LinkError::IsCluster),
+        ("standalone", _, true) | (_, "standalone", true) => return Err(LinkError::IsNoCluster),
+        _ => {}
+    }
+    if let Ok(memory) = self::info(connection, "memory").await
+        && let Some(policy) = forgets_by(&memory)
+    {
+        tracing::warn!(
+            policy,
+            "the store may forget counters that still count: set `maxmemory-policy` to `noeviction` or `volatile-ttl`"
+        );
+    }
+    Ok(())
+}
+
+/// By which policy a server forgets keys that still count, if it does.
+fn forgets_by(memory: &str) -> Option<String> {
+    let policy = field(memory, "maxmemory_policy");
+    let is_bounded = field(memory, "maxmemory") != "0";
+    let forgets = is_bounded && !matches!(policy.as_str(), "noeviction" | "volatile-ttl" | "");
+    forgets.then_some(policy)
+}
+
+/// A field of what a server says of itself; empty if it does not say.
+fn field(info: &str, name: &str) -> String {
+    let value = |line: &str| {
+        Some(
+            line.strip_prefix(name)?
+                .strip_prefix(':')?
+                .trim()
+                .to_owned(),
+        )
+    };
+    info.lines().find_map(value).unwrap_or_default()
+}
+
+async fn info(connection: &mut MultiplexedConnection, section: &str) -> Result<String, LinkError> {
+    let mut command = Cmd::new();
+    match ask(connection, command.arg("INFO").arg(section)).await? {
+        Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        other => Err(LinkError::Garbage(format!("{other:?} as information"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_forget_what_still_counts_are_told_from_others() {
+        for (memory, expected) in [
+            (
+                "maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n",
+                Some("allkeys-lru"),
+            ),
+            (
+                "maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n",
+                Some("volatile-lru"),
+            ),
+            ("maxmemory:100\r\nmaxmemory_policy:volatile-ttl\r\n", None),
+            ("maxmemory:100\r\nmaxmemory_policy:noeviction\r\n", None),
+            ("maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", None),
+            ("used_memory:1\r\n", None),
+        ] {
+            assert_eq!(forgets_by(memory).as_deref(), expected, "{memory}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_probes_is_found_in_every_slot() {
+        for wanted in [0, 1, 8_000, 16_383] {
+            let key = key("tollgate", |slot| slot == wanted);
+            assert_eq!(slot(key.as_bytes()), wanted);
+        }
+    }
+}

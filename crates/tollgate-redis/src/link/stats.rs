@@ -1,0 +1,132 @@
+//! What the link has seen: counts that only grow, and how it stands.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tollgate::Micros;
+
+use super::error::LinkError;
+
+/// Upper bounds of the histogram of round trips, in microseconds; what took longer than the last is in one more place.
+pub const ROUND_TRIP_BOUNDS: [u64; 12] = [
+    50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000,
+];
+
+/// Counts of a store on Redis. Reading them costs nobody anything.
+#[derive(Debug, Default)]
+pub struct Stats {
+    round_trips: [AtomicU64; ROUND_TRIP_BOUNDS.len() + 1],
+    round_trip_micros: AtomicU64,
+    /// By word; the words are few and fixed.
+    errors: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) in_flight: AtomicU64,
+    pub(crate) reconnects: AtomicU64,
+    pub(crate) scripts_sent: AtomicU64,
+    pub(crate) redirects: AtomicU64,
+    pub(crate) garbage_resets: AtomicU64,
+    pub(crate) admitted_open: AtomicU64,
+    pub(crate) refused_closed: AtomicU64,
+    pub(crate) decided_local: AtomicU64,
+    away: AtomicU64,
+    degraded_since: AtomicU64,
+}
+
+impl Stats {
+    /// How many answered calls took at most as long as each of [`ROUND_TRIP_BOUNDS`] but longer than the one before; the
+    /// last took longer than all.
+    pub fn round_trips(&self) -> [u64; ROUND_TRIP_BOUNDS.len() + 1] {
+        std::array::from_fn(|place| self.round_trips[place].load(Relaxed))
+    }
+
+    /// How long all answered calls took together, in microseconds.
+    pub fn round_trip_micros(&self) -> u64 {
+        self.round_trip_micros.load(Relaxed)
+    }
+
+    /// How many calls failed, by a word for each reason.
+    pub fn errors(&self) -> BTreeMap<&'static str, u64> {
+        self.errors
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
+    }
+
+    /// How many calls wait for an answer now.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// How many connections were made after the first of each place.
+    pub fn reconnects(&self) -> u64 {
+        self.reconnects.load(Relaxed)
+    }
+
+    /// How often a script's text was sent because a server did not know its digest.
+    pub fn scripts_sent(&self) -> u64 {
+        self.scripts_sent.load(Relaxed)
+    }
+
+    /// How often a node of a cluster sent a call to another.
+    pub fn redirects(&self) -> u64 {
+        self.redirects.load(Relaxed)
+    }
+
+    /// How many keys held what is no state of ours and began anew.
+    pub fn garbage_resets(&self) -> u64 {
+        self.garbage_resets.load(Relaxed)
+    }
+
+    /// How many decisions were made without the store and had a check that `open` let pass.
+    pub fn admitted_open(&self) -> u64 {
+        self.admitted_open.load(Relaxed)
+    }
+
+    /// How many requests were refused because `closed` wants the store.
+    pub fn refused_closed(&self) -> u64 {
+        self.refused_closed.load(Relaxed)
+    }
+
+    /// How many decisions were made without the store and had a check against this node's share.
+    pub fn decided_local(&self) -> u64 {
+        self.decided_local.load(Relaxed)
+    }
+
+    /// How many servers are not asked because they fail: 0 when all is well.
+    pub fn servers_away(&self) -> u64 {
+        self.away.load(Relaxed)
+    }
+
+    /// Since when some server is away, in the system's clock; `None` when all is well.
+    pub fn degraded_since(&self) -> Option<Micros> {
+        Some(self.degraded_since.load(Relaxed))
+            .filter(|since| *since > 0)
+            .map(Micros)
+    }
+
+    pub(super) fn answered(&self, micros: u64) {
+        let place = ROUND_TRIP_BOUNDS.partition_point(|bound| *bound < micros);
+        self.round_trips[place].fetch_add(1, Relaxed);
+        self.round_trip_micros.fetch_add(micros, Relaxed);
+    }
+
+    pub(super) fn failed(&self, error: &LinkError) {
+        let mut errors = self
+            .errors
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        *errors.entry(error.word()).or_default() += 1;
+    }
+
+    pub(super) fn went(&self, now: Micros) {
+        if self.away.fetch_add(1, Relaxed) == 0 {
+            self.degraded_since.store(now.0, Relaxed);
+        }
+    }
+
+    pub(super) fn came_back(&self) {
+        if self.away.fetch_sub(1, Relaxed) == 1 {
+            self.degraded_since.store(0, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+answer[2] = write_all(cells) or allowed
+return answer
