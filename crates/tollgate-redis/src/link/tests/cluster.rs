@@ -80,6 +80,21 @@ async fn slots_that_move_under_load_fail_no_call_and_lose_none() {
 }
 
 #[tokio::test]
+async fn where_a_slot_has_gone_is_told_once() {
+    let cluster = RedisCluster::new(RedisEngine::Redis);
+    let link = linked(&cluster.url(), patient()).await;
+    let moved = slot(b"{a}");
+    let from = cluster.owner(moved);
+    let to = (from + 1) % 3;
+    cluster.begin_move(moved, from, to);
+    cluster.end_move(moved, to);
+    for sum in 1..=20 {
+        assert_eq!(link.add("{a}").await, Ok(sum));
+        assert_eq!(link.stats().redirects(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_call_whose_keys_are_on_two_nodes_waits_a_little_and_then_fails_alone() {
     let cluster = RedisCluster::new(RedisEngine::Redis);
     let link = linked(&cluster.url(), patient()).await;
