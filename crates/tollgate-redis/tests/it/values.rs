@@ -79,7 +79,10 @@ fn large_numbers_are_written_in_whole_digits() {
         let units = (half - 1).to_string();
         assert!(found.contains(&format!(" {units}")), "{quota}: {found}");
         assert!(
-            found.split('|').nth(2).is_some_and(|state| !state.contains('e')),
+            found
+                .split('|')
+                .nth(2)
+                .is_some_and(|state| !state.contains('e')),
             "{quota}: {found}"
         );
         let last = decide(&store, &policy, 1, NOW);
