@@ -145,7 +145,6 @@ impl Shared {
             let script = scripts::script(operation, kinds);
             let value = self.link.call(script, keys, arguments).await?;
             let reply = Reply::read(value).ok_or_else(not_ours)?;
-            self.link.count_garbage(reply.spoilt);
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -203,7 +202,7 @@ impl Shared {
         let mut found = reply.stored(question.policies());
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
-        debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
+        self.check(&reply, decision.is_allowed());
         let granted = match decision.is_allowed() {
             true => decide::lease(&checks, &mut found, reply.now, &wanted),
             false => wanted.iter().map(|_| Charge::default()).collect(),
@@ -242,6 +241,13 @@ impl Shared {
                     .await;
             }
         }
+    }
+
+    /// Counts values that were not ours. What the script has decided is what the definition decides.
+    fn check(&self, reply: &Reply, allowed: bool) {
+        let result = reply.result.unwrap_or_default();
+        self.link.count_garbage(result / 2);
+        debug_assert_eq!(result % 2 == 1, allowed, "{reply:?}");
     }
 }
 
@@ -389,7 +395,7 @@ impl Store for RedisStore {
                     let mut found = reply.stored(question.policies());
                     let reserved =
                         decide::reserve(&question.checks(), &mut found, reply.now, until);
-                    debug_assert_eq!(Ok(u64::from(reserved.is_ok())), reply.result);
+                    shared.check(&reply, reserved.is_ok());
                     reserved
                 }
                 Err(_) => shared.link.away().reserve(&question.checks(), now, until),

@@ -60,9 +60,10 @@ macro_rules! store_conformance {
         $(#[test] fn $promise() { $crate::conformance::$promise(&$make()); })*
     };
     (@one $make:expr; $($promise:ident)*) => {
+        let make = $make;
         $(
             eprintln!("{}", stringify!($promise));
-            $crate::conformance::$promise(&$make(stringify!($promise)));
+            $crate::conformance::$promise(&make(stringify!($promise)));
         )*
     };
 }

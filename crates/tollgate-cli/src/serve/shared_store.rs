@@ -10,7 +10,7 @@ use tollgate::{
     SystemClock,
 };
 use tollgate_gateway::counters::{Shared, SharedState};
-use tollgate_redis::{Location, RedisStore, Settings, Time};
+use tollgate_redis::{Location, ROUND_TRIP_BOUNDS, RedisStore, Settings, Time};
 use tollgate_rules::Counters;
 
 use crate::failure::Failure;
@@ -52,10 +52,12 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
 fn state(store: &RedisStore, now: Micros) -> SharedState {
     let (stats, near) = (store.stats(), store.near_stats());
     let since = stats.degraded_since();
+    let bounds = ROUND_TRIP_BOUNDS.into_iter().chain([u64::MAX]);
+    let bounds = bounds.map(Duration::from_micros);
     SharedState {
         away_for: since.map(|since| Duration::from_micros(now.0.saturating_sub(since.0))),
         servers_away: stats.servers_away(),
-        round_trips: stats.round_trips().iter().sum(),
+        round_trips: bounds.zip(stats.round_trips()).collect(),
         round_trip_time: Duration::from_micros(stats.round_trip_micros()),
         in_flight: stats.in_flight(),
         errors: stats.errors().into_iter().collect(),

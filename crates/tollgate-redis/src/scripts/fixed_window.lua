@@ -7,8 +7,7 @@ local function open_window(start, used, period, at)
   return at, 0
 end
 
-function takes.f(found, from, o, cost, head)
-  local limit, period = ARGV[o + 3] + 0, ARGV[o + 4] + 0
+function takes.f(found, from, head, cost, limit, period)
   local start, used
   if found then
     start, used = pair_of(found, from)

@@ -22,8 +22,7 @@ local function is_within(ticks, over, full_ticks, full_over)
   return ticks < full_ticks or ticks == full_ticks and over >= full_over
 end
 
-function takes.t(found, from, o, cost, head)
-  local burst, refill, price, length = ARGV[o + 3] + 0, ARGV[o + 4] + 0, ARGV[o + 5] + 0, ARGV[o + 6] + 0
+function takes.t(found, from, head, cost, burst, refill, price, length)
   if cost > burst then return false end
   local full_at, over, tick = nil, 0, now
   if found then

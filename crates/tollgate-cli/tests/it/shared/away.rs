@@ -14,8 +14,10 @@ use crate::support::{launch, root};
 fn rules(on_error: &str) -> String {
     format!(
         "[counters]\non_error = \"{on_error}\"\nnodes = 2\ndeadline_ms = 1000\n\
-         [[routes]]\nmatch = \"GET /\"\nlimits = [\"10 per hour by client-ip\"]\nrespond = {{ text = \"hello\" }}\n\
-         [[routes]]\nmatch = \"GET /free\"\nrespond = {{ text = \"free\" }}\n"
+         [limits.route]\nkey = \"client-ip\"\nquotas = [\"10 per hour\"]\n\
+         [[routes]]\nmatch = \"GET /\"\nlimits = [\"route\"]\nrespond = {{ text = \"hello\" }}\n\
+         [[routes]]\nmatch = \"GET /free\"\nrespond = {{ text = \"free\" }}\n\
+         [[routes]]\nmatch = \"GET /left\"\nbuiltin = \"remaining\"\nof = [\"route\"]\n"
     )
 }
 
@@ -67,6 +69,8 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
         top(&gateway)
     );
     assert_eq!(metric(&gateway, "tollgate_store_up"), 1.0);
+    let answered = metric(&gateway, "tollgate_store_round_trip_seconds_count");
+    assert!(answered >= 1.0, "{answered}");
     shared.redis.kill();
     eventually_degraded(&gateway);
     // Of ten this gateway, one of two, has five; some were used while it noticed.
@@ -93,6 +97,8 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
         "{}",
         top(&gateway)
     );
+    // What is left is what the next request meets.
+    assert_eq!(gateway.get("/left").json()["hour"]["remaining"], 0);
     let shown = gateway.command(&["limit", "show", "route", "127.0.0.1"], "");
     assert_eq!(shown.code, 1, "{shown:?}");
     assert!(
@@ -227,6 +233,8 @@ fn what_is_closed_without_the_store_is_503_with_a_second_to_wait_and_what_is_ope
         assert_eq!((refused.status, refused.retry_after()), (503, Some(1)));
         assert!(refused.field("ratelimit").is_none(), "{refused:?}");
     }
+    let left = closed.get("/left");
+    assert_eq!((left.status, left.retry_after()), (503, Some(1)));
     assert_eq!(closed.get("/free").status, 200);
     assert!(
         metric(

@@ -76,7 +76,11 @@ fn units_are_charged_in_advance_as_the_definition_says() {
                 if defined.is_allowed() {
                     decide::lease(&[check], &mut slot, now, &wanted);
                 }
-                assert_eq!(reply.result, Ok(u64::from(defined.is_allowed())));
+                assert_eq!(
+                    reply.result,
+                    Ok(u64::from(defined.is_allowed())),
+                    "step {step}"
+                );
                 let on_server = states_of(&store, &[check]).await;
                 let said = |stored: Option<&Stored>| stored.map(|stored| stored.state.clone());
                 assert_eq!(
