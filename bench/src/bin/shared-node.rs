@@ -60,7 +60,16 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &[&str]) -> Result<Value, String> {
     match arguments {
-        ["hammer", url, quota, lease, seconds, offset_ms, rate, deadline_ms] => {
+        [
+            "hammer",
+            url,
+            quota,
+            lease,
+            seconds,
+            offset_ms,
+            rate,
+            deadline_ms,
+        ] => {
             let lease = match *lease {
                 "off" => Lease::Off,
                 "auto" => Lease::Auto,
@@ -100,9 +109,7 @@ async fn connect(url: &str, deadline_ms: u64) -> Result<RedisStore, String> {
     let location = url.parse().map_err(said)?;
     let mut settings = Settings::default();
     settings.deadline = Duration::from_millis(deadline_ms);
-    RedisStore::connect(location, settings)
-        .await
-        .map_err(said)
+    RedisStore::connect(location, settings).await.map_err(said)
 }
 
 fn calls(store: &RedisStore) -> u64 {
@@ -130,6 +137,11 @@ struct Seen {
 impl Node {
     async fn hammer(self) -> Result<Value, String> {
         let node = Arc::new(self);
+        let counted = Arc::clone(&node);
+        let first_second = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            calls(&counted.store)
+        });
         let permits = Arc::new(AtomicU64::new(0));
         let tasks: Vec<_> = (0..TASKS)
             .map(|_| tokio::spawn(Arc::clone(&node).ask(Arc::clone(&permits))))
@@ -158,9 +170,11 @@ impl Node {
                 waits[wait as usize] += 1;
             }
         }
+        let calls_of_first_second = first_second.await.map_err(said)?;
         let near = node.store.near_stats();
         Ok(json!({
             "asked": asked, "admitted": admitted, "degraded": degraded, "calls": calls(&node.store),
+            "calls_of_first_second": calls_of_first_second,
             "first_us": first.map(|at| at.0), "last_us": last.0,
             "p50_us": percentile(&waits, 0.5), "p999_us": percentile(&waits, 0.999), "max_us": percentile(&waits, 1.0),
             "paid": near.paid(), "remembered": near.remembered(), "leased": near.leased(), "returned": near.returned(),
@@ -324,9 +338,7 @@ async fn gcra_once(
     }
 }
 
-async fn sum(
-    tasks: Vec<tokio::task::JoinHandle<Result<u64, String>>>,
-) -> Result<Value, String> {
+async fn sum(tasks: Vec<tokio::task::JoinHandle<Result<u64, String>>>) -> Result<Value, String> {
     let mut decisions = 0;
     for task in tasks {
         decisions += task.await.map_err(said)??;

@@ -54,7 +54,7 @@ fn a_hot_key_is_paid_from_units_taken_in_advance() {
         }
     }
     assert!(metric(&gateway, "tollgate_store_units_leased ") >= 100);
-    assert!(metric(&gateway, "tollgate_store_round_trips ") < calls);
+    assert!(metric(&gateway, "tollgate_store_round_trip_seconds_count ") < calls);
 }
 
 #[test]
