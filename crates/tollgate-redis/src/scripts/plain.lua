@@ -1,9 +1,9 @@
 -- The short way of a decision, where every check is of a policy without flags and no state is of other numbers: each is
 -- taken or not by one function. For anything else the long way begins, below; nothing has been written by then.
 local function decide_plainly()
-  local answer, states, void_at = { now, 1, false }, {}, {}
-  for i, key in ipairs(KEYS) do
-    local head = ARGV[2 * i]
+  local answer, states, void_at = { now, 1, false }, { false }, { false }
+  for i = 1, #KEYS do
+    local key, head = KEYS[i], ARGV[2 * i]
     local flags, cost, n1, n2, n3, n4 = numbers_of(NUMBERS, ARGV[2 * i + 1])
     local take = takes[sub(head, 1, 1)]
     if not take or cost == 0 or flags ~= 0 then return end
