@@ -29,6 +29,7 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     let overrides = Overrides {
         upstream,
         counters: args.counters.clone(),
+        ..Overrides::default()
     };
     let usual = Path::new(USUAL_FILE);
     let mut chosen = match (&args.rules, args.preset) {

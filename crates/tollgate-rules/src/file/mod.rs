@@ -8,11 +8,12 @@ mod limits;
 mod penalty;
 mod routes;
 mod server;
+mod service;
 
 use toml::de::DeTable;
 
 use self::known_limits::KnownLimits;
-use crate::RuleSet;
+use crate::{RuleSet, Service};
 use crate::diagnostic::Diagnostic;
 use crate::read::{Source, Table};
 use crate::route::Upstream;
@@ -30,6 +31,8 @@ pub struct Overrides {
     pub upstream: Option<Upstream>,
     /// Stands in the place of `url` in `[counters]`.
     pub counters: Option<String>,
+    /// Its addresses stand in the place of those in `[service]`; its tokens are taken beside those.
+    pub service: Service,
 }
 
 pub(crate) fn parse(
@@ -56,6 +59,7 @@ pub(crate) fn parse(
     let server = server::server(root.table("server"));
     let counters = counters::counters(root.table("counters"), overrides.counters.as_deref());
     let accounts = server::accounts(root.table("accounts"));
+    let service = service::service(&source, root.table("service"), &overrides.service);
     let fields = server::fields(root.table("fields"));
     let named = limits::named(root.table("limits"), counters.on_error);
     let mut limits = KnownLimits::new(named, counters.on_error);
@@ -67,6 +71,7 @@ pub(crate) fn parse(
         None => Some(Vec::new()),
     };
     match tables.as_deref() {
+        Some([]) if service.is_on() => {}
         Some([]) => source.complain(
             0..0,
             "there is no `[[routes]]`: a gateway without a route answers nothing",
@@ -100,6 +105,7 @@ pub(crate) fn parse(
         server,
         counters,
         accounts,
+        service,
         fields,
         limits: limits.into_all(),
         upstreams,

@@ -223,6 +223,7 @@ fn an_upstream_of_the_command_line_stands_in_the_place_of_every_one_in_the_file(
     let overrides = Overrides {
         counters: None,
         upstream: Some(upstream.clone()),
+        ..Overrides::default()
     };
     for (name, text) in PRESETS {
         let rules = RuleSet::parse(name, text, &overrides).unwrap();
