@@ -171,6 +171,13 @@ impl Refusal {
             Verdict::Refused {
                 reason: Reason::StoreFull | Reason::StoreClosed,
             } => (Kind::ReducedCapacity, "Try again later.".to_owned()),
+            // The rules are held to what the store can do, so these are a defect.
+            Verdict::Refused {
+                reason: Reason::KeysApart | Reason::Uncountable,
+            } => (
+                Kind::Internal,
+                "The store cannot decide on this request.".to_owned(),
+            ),
             Verdict::Refused { .. } => (Kind::Refused, "Nothing passes here.".to_owned()),
         };
         Refusal {

@@ -22,6 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tollgate::{Clock, SystemClock};
 
+use crate::away::Away;
 use crate::location::Location;
 use crate::script::Script;
 use crate::settings::Settings;
@@ -49,6 +50,7 @@ pub(crate) struct Link(Arc<Inner>);
 struct Inner {
     routes: Arc<Routes>,
     common: Arc<Common>,
+    away: Away,
     follower: Option<AbortHandle>,
 }
 
@@ -89,9 +91,16 @@ impl Link {
             };
             common.runtime.spawn(follow).abort_handle()
         });
+        let Settings {
+            nodes,
+            local_bytes_max,
+            ..
+        } = common.dialer.settings;
+        let away = Away::new(nodes, local_bytes_max, Arc::clone(&common.stats));
         Ok(Link(Arc::new(Inner {
             routes,
             common,
+            away,
             follower,
         })))
     }
@@ -99,6 +108,16 @@ impl Link {
     /// What has been counted so far.
     pub(crate) fn stats(&self) -> &Arc<Stats> {
         &self.0.common.stats
+    }
+
+    /// Notes that so many keys held what is no state of ours, and began anew.
+    pub(crate) fn count_garbage(&self, keys: u64) {
+        self.stats().garbage_resets.fetch_add(keys, Relaxed);
+    }
+
+    /// Who decides when [`call`](Link::call) fails.
+    pub(crate) fn away(&self) -> &Away {
+        &self.0.away
     }
 
     /// Runs `script` once with `keys` (all of one slot) and `arguments`: by its digest, and by its text where the server

@@ -111,7 +111,7 @@ pub struct Counters {
     /// What happens to requests while a shared store cannot be reached, unless a limit says otherwise.
     pub on_error: OnError,
     /// How many gateways share the store: each has so large a part of a limit while it decides by itself.
-    pub nodes: u64,
+    pub nodes: u32,
     /// How long a decision may wait for a shared store.
     pub deadline: Duration,
     /// What the names of keys in a shared store begin with.

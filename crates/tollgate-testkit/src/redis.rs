@@ -3,6 +3,7 @@
 mod certificates;
 mod cluster;
 mod resp;
+mod sentinel;
 mod spawn;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use crate::process::{Process, eventually, free_address};
 pub use certificates::Certificates;
 pub use cluster::{RedisCluster, slot};
 pub use resp::Reply;
+pub use sentinel::RedisSentinel;
 
 /// How often a server is started anew when another program took its port first.
 const STARTS_MAX: u32 = 5;

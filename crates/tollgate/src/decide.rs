@@ -236,7 +236,8 @@ pub fn reserve(
         .iter_mut()
         .zip(reserved)
         .for_each(|(slot, reserved)| *slot = reserved);
-    Ok((at, Receipt { charges }))
+    let degraded = false;
+    Ok((at, Receipt { charges, degraded }))
 }
 
 /// The state after an ordinary charge at `now`.
@@ -266,6 +267,9 @@ fn ahead(
     let ahead = at.0.saturating_sub(now.0);
     if ahead > algorithm.full_refill_micros() || at > now && cost > room {
         return None;
+    }
+    if room == 0 {
+        return slot;
     }
     let state = slot.as_ref().map(|stored| stored.state.clone());
     match algorithm.reserve(state, now, at, cost.min(room)) {

@@ -47,6 +47,10 @@ pub enum Reason {
     StoreFull,
     /// The store cannot be reached, and the policy says that this denies.
     StoreClosed,
+    /// The checks' keys are in several parts of a shared store, which cannot decide on them at one instant.
+    KeysApart,
+    /// The store cannot count by the policy's algorithm.
+    Uncountable,
 }
 
 /// What one policy makes of its check.
@@ -336,7 +340,10 @@ impl Decision {
         charges
             .iter()
             .any(|charge: &Charge| charge.cost > 0)
-            .then_some(Receipt { charges })
+            .then_some(Receipt {
+                charges,
+                degraded: self.degraded,
+            })
     }
 
     /// What was charged to `concurrency` policies alone, to be given back when the work is done. `policies` are those of
@@ -354,7 +361,10 @@ impl Decision {
         charges
             .iter()
             .any(|charge: &Charge| charge.cost > 0)
-            .then_some(Receipt { charges })
+            .then_some(Receipt {
+                charges,
+                degraded: self.degraded,
+            })
     }
 
     fn enforced(&self) -> impl Iterator<Item = &Standing> {
@@ -366,6 +376,30 @@ impl Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     pub(crate) charges: SmallVec<[Charge; 2]>,
+    pub(crate) degraded: bool,
+}
+
+impl Receipt {
+    /// The same receipt, of charges that were made without the store that should have made them.
+    #[must_use]
+    pub fn degraded(self) -> Self {
+        Receipt {
+            degraded: true,
+            ..self
+        }
+    }
+
+    /// Whether the charges were made without the store that should have made them, which knows nothing of them.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded
+    }
+}
+
+impl Receipt {
+    /// What was charged to each of the checks, in their order.
+    pub fn charges(&self) -> &[Charge] {
+        &self.charges
+    }
 }
 
 /// Whole seconds, rounded up.

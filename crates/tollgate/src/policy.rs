@@ -24,16 +24,25 @@ pub enum Mode {
     Shadow,
 }
 
-/// What happens to requests while a shared store cannot be reached.
+/// What holds while a shared store cannot be asked. The memory store always can.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnError {
-    /// They pass uncounted.
+    /// The check passes and charges nothing.
     Open,
-    /// They are refused.
+    /// The request is refused, with [`Reason::StoreClosed`](crate::Reason::StoreClosed).
     Closed,
-    /// They are counted here, against this node's share of the quota.
+    /// This node decides, by its share of the quota: max(1, N / nodes).
     #[default]
     Local,
+}
+
+impl OnError {
+    /// Every word of the rules for it, and what it stands for.
+    pub const NAMES: [(&'static str, OnError); 3] = [
+        ("open", OnError::Open),
+        ("closed", OnError::Closed),
+        ("local", OnError::Local),
+    ];
 }
 
 /// A quota ready to decide. Cheap to share; immutable.
@@ -42,8 +51,8 @@ pub struct Policy {
     name: Arc<str>,
     rule: Rule,
     mode: Mode,
-    count_denied: bool,
     on_error: OnError,
+    count_denied: bool,
     /// Whether it enforces and a denial writes nothing: so are most, and they are quickly decided.
     plain: bool,
     /// The policy that its penalty's blocks are counted under.
@@ -231,15 +240,15 @@ impl Policy {
         Ok(Policy::unchecked(name, rule))
     }
 
-    fn unchecked(name: &str, rule: Rule) -> Self {
+    pub(crate) fn unchecked(name: &str, rule: Rule) -> Self {
         Policy {
             name_hash: foldhash::quality::FixedState::default().hash_one(name),
             number: Number::default(),
             name: name.into(),
             rule,
             mode: Mode::Enforce,
-            count_denied: false,
             on_error: OnError::default(),
+            count_denied: false,
             plain: true,
             blocks: None,
             version: 0,
@@ -289,6 +298,12 @@ impl Policy {
         .changed()
     }
 
+    /// The same policy with another answer while a shared store cannot be asked.
+    #[must_use]
+    pub fn with_on_error(self, on_error: OnError) -> Self {
+        Policy { on_error, ..self }
+    }
+
     /// The same policy, charging what still fits of a request that it denies.
     #[must_use]
     pub fn counting_denied(self, count_denied: bool) -> Self {
@@ -297,17 +312,6 @@ impl Policy {
             ..self
         }
         .changed()
-    }
-
-    /// The same policy with what happens while a shared store cannot be reached.
-    #[must_use]
-    pub fn with_on_error(self, on_error: OnError) -> Self {
-        Policy { on_error, ..self }.changed()
-    }
-
-    /// What happens to requests while a shared store cannot be reached.
-    pub fn on_error(&self) -> OnError {
-        self.on_error
     }
 
     /// The same policy as of a version of its rule set. Where states meet policies of one name and different
@@ -364,6 +368,11 @@ impl Policy {
     /// Whether the policy enforces or only watches.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// What holds while a shared store cannot be asked.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     /// Whether a denied request is charged what still fits.
@@ -451,22 +460,21 @@ impl Policy {
     /// Whether states made under `other` mean the same under this policy.
     pub(crate) fn counts_like(&self, other: &Policy) -> bool {
         match (&self.rule, &other.rule) {
-            (
-                Rule::Counted {
-                    algorithm: a,
-                    quota: qa,
-                    ..
-                },
-                Rule::Counted {
-                    algorithm: b,
-                    quota: qb,
-                    ..
-                },
-            ) => match (a, b) {
-                (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
-                (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
-                _ => qa == qb,
-            },
+            (Rule::Counted { algorithm: a, .. }, Rule::Counted { algorithm: b, .. }) => {
+                match (a, b) {
+                    (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
+                    (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
+                    (Counted::SlidingWindow(a), Counted::SlidingWindow(b)) => a == b,
+                    (Counted::TokenBucket(a), Counted::TokenBucket(b)) => a == b,
+                    (Counted::CoarseBucket(a), Counted::CoarseBucket(b)) => a == b,
+                    (Counted::FixedWindow(a), Counted::FixedWindow(b)) => a == b,
+                    (Counted::SlidingCounter(a), Counted::SlidingCounter(b)) => a == b,
+                    (Counted::Concurrency(a), Counted::Concurrency(b)) => a == b,
+                    #[cfg(feature = "calendar")]
+                    (Counted::Calendar(a), Counted::Calendar(b)) => a == b,
+                    _ => false,
+                }
+            }
             _ => false,
         }
     }

@@ -114,6 +114,12 @@ pub enum StoreError {
     /// The store cannot be reached; trying again later may help.
     #[error("the store cannot be reached")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The keys of one request are in several parts of the store, which cannot change them at one instant.
+    #[error("the keys of one request are in several parts of the store")]
+    KeysApart,
+    /// The store cannot count by the policy's algorithm.
+    #[error("the store cannot count by the algorithm of `{0}`")]
+    Uncountable(String),
 }
 
 /// A place for states that decides all checks of a request at one instant: every policy is charged, or none is.

@@ -40,8 +40,8 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
         nodes = counters.nodes,
         "counters are shared; while the store is away this gateway has one of so many parts"
     );
-    let (stats, clock) = (Arc::clone(store.stats()), SystemClock::new());
-    let state = Arc::new(move || state(&stats, clock.now()));
+    let (observed, clock) = (store.clone(), SystemClock::new());
+    let state = Arc::new(move || state(observed.stats(), clock.now()));
     let store: Arc<dyn Store> = match counters.is_cluster() {
         true => Arc::new(ByFirstPart(store)),
         false => Arc::new(store),
@@ -81,7 +81,9 @@ fn tag<'k>(policy: &Policy, key: &'k [u8]) -> &'k [u8] {
 
 impl ByFirstPart {
     fn of(&self, checks: &Checks<'_>) -> RedisStore {
-        let tag = checks.first().map_or(&b""[..], |check| tag(check.policy, check.key));
+        let tag = checks
+            .first()
+            .map_or(&b""[..], |check| tag(check.policy, check.key));
         self.0.tagged(tag)
     }
 }

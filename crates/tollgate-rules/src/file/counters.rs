@@ -8,13 +8,6 @@ use super::server::{MIB, MaybeTable, Settings};
 use crate::Counters;
 use crate::read::{At, Value, nearest};
 
-/// What `on_error` can be, here and for each limit.
-pub(super) const ON_ERROR: [(&str, OnError); 3] = [
-    ("open", OnError::Open),
-    ("closed", OnError::Closed),
-    ("local", OnError::Local),
-];
-
 /// Beginnings of the URLs of shared stores.
 const SHARED: [&str; 9] = [
     "redis://",
@@ -51,8 +44,10 @@ pub(super) fn counters(table: MaybeTable<'_, '_>, url: Option<&str>) -> Counters
                 &[("open", OnFull::Open), ("closed", OnFull::Closed)],
             )
             .unwrap_or_default(),
-        on_error: reader.choice("on_error", &ON_ERROR).unwrap_or_default(),
-        nodes: reader.number("nodes", 1, 10_000, 2),
+        on_error: reader
+            .choice("on_error", &OnError::NAMES)
+            .unwrap_or_default(),
+        nodes: reader.number("nodes", 1, 10_000, 2) as u32,
         deadline: Duration::from_millis(reader.number("deadline_ms", 1, 10_000, 25)),
         prefix: prefix.unwrap_or_else(|| "tollgate".to_owned()),
     };

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use http::HeaderName;
 use tollgate::{AlgorithmKind, Mode, OnError, Policy, Quota};
 
-use super::counters::ON_ERROR;
 use super::penalty;
 use crate::key::{KeyPart, KeySpec};
 use crate::limit::{Exempt, Limit, MissingKey};
@@ -80,7 +79,7 @@ fn limit(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc<
         .unwrap_or(false);
     let on_error = table
         .value("on_error")
-        .and_then(|value| value.choice(&ON_ERROR))
+        .and_then(|value| value.choice(&OnError::NAMES))
         .unwrap_or(on_error);
     let missing = table.value("missing").and_then(|value| {
         value.choice(&[

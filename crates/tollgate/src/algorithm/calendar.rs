@@ -6,6 +6,7 @@ use jiff::{Timestamp, ToSpan, Zoned};
 
 use super::fixed_window::{window_fits_at, window_outlook, window_refund};
 use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
+use crate::numbers::Numbers;
 use crate::quota::CalendarUnit;
 use crate::time::Micros;
 
@@ -25,6 +26,14 @@ impl CalendarWindow {
         CalendarWindow { limit, unit, zone }
     }
 
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers::Calendar {
+            limit: self.limit,
+            unit: self.unit,
+            zone: self.zone.iana_name().unwrap_or("UTC").to_owned(),
+        }
+    }
+
     /// The window that is open at `now`: its end and the units used in it.
     fn open(&self, state: Option<&Pair>, now: Micros) -> Option<(u64, u64)> {
         let &(end, used) = state?;
@@ -32,7 +41,7 @@ impl CalendarWindow {
     }
 
     /// The first instant after the calendar unit that contains `now`.
-    fn end_of_window(&self, now: Micros) -> u64 {
+    pub(crate) fn end_of_window(&self, now: Micros) -> u64 {
         let end = i64::try_from(now.0)
             .ok()
             .and_then(|micros| Timestamp::from_microsecond(micros).ok())

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, TokenBucket};
+use crate::numbers::Numbers;
 use crate::time::Micros;
 
 /// A [`TokenBucket`] whose ticks are longer than a microsecond. The rate stays exact; instants are floored to a tick.
@@ -20,13 +21,22 @@ impl CoarseBucket {
     pub(crate) fn new(limit: u64, period_micros: u64, burst: u64) -> Option<Self> {
         ticks(period_micros).find_map(|tick| {
             let bucket = TokenBucket::new(limit, period_micros / tick, burst)?;
-            let tick = NonZeroU64::new(tick)?;
-            // A bucket that took longer than this to fill, some 70,000 years, would leave the range of instants.
-            let full_micros = Counting::full_refill_micros(&bucket).checked_mul(tick.get());
-            full_micros
-                .filter(|micros| *micros <= u64::MAX / 8)
-                .map(|_| CoarseBucket { tick, bucket })
+            CoarseBucket::of_numbers(bucket, tick)
         })
+    }
+
+    /// The bucket in ticks of so many microseconds, or `None` when it would take longer to fill than instants go.
+    pub(crate) fn of_numbers(bucket: TokenBucket, tick: u64) -> Option<Self> {
+        let tick = NonZeroU64::new(tick)?;
+        // A bucket that took longer than this to fill, some 70,000 years, would leave the range of instants.
+        let full_micros = Counting::full_refill_micros(&bucket).checked_mul(tick.get());
+        full_micros
+            .filter(|micros| *micros <= u64::MAX / 8)
+            .map(|_| CoarseBucket { tick, bucket })
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.bucket.numbers(self.tick.get())
     }
 
     fn in_ticks(&self, instant: Micros) -> Micros {

@@ -1,6 +1,7 @@
 //! `concurrency`: at most N in flight; each holds a lease that ends by itself if its holder dies.
 
 use super::{Charge, Counting, Entry, Log, Outlook, live_until};
+use crate::numbers::Numbers;
 use crate::time::Micros;
 
 /// Holders that one key can have.
@@ -23,6 +24,13 @@ impl Concurrency {
             limit,
             lease: lease_micros,
         })
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers::Concurrency {
+            limit: self.limit,
+            lease: self.lease,
+        }
     }
 
     /// The leases that have not ended at `now`.

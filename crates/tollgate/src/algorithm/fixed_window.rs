@@ -1,6 +1,7 @@
 //! `fixed-window`: N units per window, and the window starts with the first request.
 
 use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
+use crate::numbers::Numbers;
 use crate::time::Micros;
 
 /// At most `limit` units in a window of `period` that begins with its first unit. Over an edge, up to 2N.
@@ -18,6 +19,13 @@ impl FixedWindow {
         FixedWindow {
             limit,
             period: period_micros,
+        }
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers::FixedWindow {
+            limit: self.limit,
+            period: self.period,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::divisor::Divisor;
 use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, Taken, live_until};
+use crate::numbers::Numbers;
 use crate::time::Micros;
 
 /// Steps in which the previous window loses its weight, at most.
@@ -48,6 +49,13 @@ impl SlidingCounter {
             steps: Divisor::new(period_micros.div_ceil(step))?,
             radix: Divisor::new(2 * limit + 1)?,
         })
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers::SlidingCounter {
+            limit: self.limit,
+            period: self.period.get(),
+        }
     }
 
     /// The windows at `now`, and the instant to decide at: never earlier than the state's own window.

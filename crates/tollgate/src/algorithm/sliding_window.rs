@@ -3,6 +3,7 @@
 use std::hint::select_unpredictable;
 
 use super::{Charge, Counting, Entry, Log, Outlook, Taken, live_until};
+use crate::numbers::Numbers;
 use crate::time::Micros;
 
 /// Entries that a state holds at most.
@@ -27,6 +28,13 @@ impl SlidingWindow {
             limit,
             period: period_micros,
             cell: period_micros.div_ceil(ENTRIES_MAX as u64 - 1),
+        }
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers::SlidingWindow {
+            limit: self.limit,
+            period: self.period,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::divisor::Divisor;
 use super::{Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, Taken, live_until};
+use crate::numbers::Numbers;
 use crate::time::Micros;
 
 /// A bucket of `burst` units that refills at `limit` per `period`. In any interval of `period`, at most burst + N - 1.
@@ -36,6 +37,29 @@ impl TokenBucket {
             full,
             full_ticks: full.div_ceil(refill),
         })
+    }
+
+    /// The bucket of these numbers, or `None` when they do not fit 53 bits.
+    pub(crate) fn of_numbers(burst: u64, refill: u64, price: u64) -> Option<Self> {
+        let fits = |number: &u64| (1..=INTEGER_MAX).contains(number);
+        let full = burst.checked_mul(price).filter(fits)?;
+        fits(&refill).then_some(())?;
+        Some(TokenBucket {
+            burst,
+            refill: Divisor::new(refill)?,
+            price: Divisor::new(price)?,
+            full,
+            full_ticks: full.div_ceil(refill),
+        })
+    }
+
+    pub(crate) fn numbers(&self, tick: u64) -> Numbers {
+        Numbers::TokenBucket {
+            burst: self.burst,
+            refill: self.refill.get(),
+            price: self.price.get(),
+            tick,
+        }
     }
 
     /// Ticks that bring at least `credits`. Most quotas are refilled by one credit a tick.

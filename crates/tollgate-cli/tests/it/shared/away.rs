@@ -59,24 +59,44 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
     let mut shared = Shared::new();
     let gateway = shared.launch(&rules("local")).start();
     assert_eq!(remaining(&gateway.get("/"), "route.hour"), 9);
-    assert!(top(&gateway).contains("shared store up"), "{}", top(&gateway));
+    assert!(
+        top(&gateway).contains("shared store up"),
+        "{}",
+        top(&gateway)
+    );
     assert_eq!(metric(&gateway, "tollgate_store_up"), 1.0);
     shared.redis.kill();
     eventually_degraded(&gateway);
     // Of ten this gateway, one of two, has five; some were used while it noticed.
     let statuses = statuses(&gateway, &Call::get("/"), 10);
-    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [200, 429].contains(status)),
+        "{statuses:?}"
+    );
     assert_eq!(statuses.last(), Some(&429));
     let denied = gateway.get("/");
-    assert!(denied.expect("ratelimit-policy").contains("q=10"), "{denied:?}");
+    assert!(
+        denied.expect("ratelimit-policy").contains("q=10"),
+        "{denied:?}"
+    );
     assert_eq!(gateway.get("/free").status, 200);
     assert_eq!(metric(&gateway, "tollgate_store_up"), 0.0);
-    let allowed = metric(&gateway, "tollgate_decisions_degraded_total{outcome=\"allowed\"}");
+    let allowed = metric(
+        &gateway,
+        "tollgate_decisions_degraded_total{outcome=\"allowed\"}",
+    );
     assert_eq!(allowed, 5.0);
-    assert!(top(&gateway).contains("shared store away for "), "{}", top(&gateway));
+    assert!(
+        top(&gateway).contains("shared store away for "),
+        "{}",
+        top(&gateway)
+    );
     let shown = gateway.command(&["limit", "show", "route", "127.0.0.1"], "");
     assert_eq!(shown.code, 1, "{shown:?}");
-    assert!(shown.stderr.contains("the counters cannot be seen"), "{shown:?}");
+    assert!(
+        shown.stderr.contains("the counters cannot be seen"),
+        "{shown:?}"
+    );
     let health = gateway.admin(&Call::get("/health")).json();
     assert_eq!(health["store"]["kind"], "shared");
     assert!(health["store"]["away_for_s"].is_u64(), "{health}");
@@ -84,7 +104,10 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
     shared.redis.restart();
     eventually_ready(&gateway);
     assert_eq!(remaining(&gateway.get("/"), "route.hour"), 9, "it is empty");
-    let away = metric(&gateway, "tollgate_decisions_degraded_total{outcome=\"allowed\"}");
+    let away = metric(
+        &gateway,
+        "tollgate_decisions_degraded_total{outcome=\"allowed\"}",
+    );
     assert_eq!(away, 5.0);
 }
 
@@ -127,7 +150,12 @@ fn what_is_closed_without_the_store_is_503_with_a_second_to_wait_and_what_is_ope
         assert!(refused.field("ratelimit").is_none(), "{refused:?}");
     }
     assert_eq!(closed.get("/free").status, 200);
-    assert!(metric(&closed, "tollgate_decisions_degraded_total{outcome=\"refused\"}") >= 3.0);
+    assert!(
+        metric(
+            &closed,
+            "tollgate_decisions_degraded_total{outcome=\"refused\"}"
+        ) >= 3.0
+    );
     assert_eq!(statuses(&open, &Call::get("/"), 20), [200; 20]);
     shared.redis.restart();
     eventually_ready(&closed);
@@ -157,34 +185,64 @@ fn what_waiting_does_not_mend_ends_the_start_with_one_sentence_and_without_the_p
     for (url, words) in [
         (format!("redis://:wr0ng-one@{address}"), "password"),
         (format!("redis://{address}"), "password"),
-        (format!("redis+cluster://:right-one@{address}"), "no cluster"),
+        (
+            format!("redis+cluster://:right-one@{address}"),
+            "no cluster",
+        ),
     ] {
-        let done = launch().rules(&rules("local")).option("--counters", &url).refused();
+        let done = launch()
+            .rules(&rules("local"))
+            .option("--counters", &url)
+            .refused();
         assert_eq!(done.code, 1, "{done:?}");
-        let lines: Vec<&str> = done.stderr.lines().filter(|line| line.starts_with("error:")).collect();
+        let lines: Vec<&str> = done
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("error:"))
+            .collect();
         assert_eq!(lines.len(), 1, "{done:?}");
         assert!(lines[0].contains(words), "{done:?}");
         assert!(!done.stderr.contains("-one"), "{done:?}");
     }
     let url = format!("redis://:right-one@{address}");
-    let gateway = launch().rules(&rules("local")).option("--counters", &url).start();
+    let gateway = launch()
+        .rules(&rules("local"))
+        .option("--counters", &url)
+        .start();
     assert_eq!(remaining(&gateway.get("/"), "route.hour"), 9);
 }
 
 #[test]
 fn a_url_of_no_store_is_refused_on_the_command_line_and_in_the_file_without_its_password() {
-    for url in ["reds://:s3cret@h", "redis://:s3cret@h:port", "redis://", "memory"] {
-        let done = launch().rules(&rules("local")).option("--counters", url).refused();
+    for url in [
+        "reds://:s3cret@h",
+        "redis://:s3cret@h:port",
+        "redis://",
+        "memory",
+    ] {
+        let done = launch()
+            .rules(&rules("local"))
+            .option("--counters", url)
+            .refused();
         assert_eq!(done.code, 2, "{url}: {done:?}");
         assert!(done.stderr.contains("TOLLGATE_COUNTERS"), "{done:?}");
         assert!(!done.stderr.contains("s3cret"), "{done:?}");
     }
-    let file = rules("local").replace("[counters]\n", "[counters]\nurl = \"redis://:s3cret@h:port\"\n");
+    let file = rules("local").replace(
+        "[counters]\n",
+        "[counters]\nurl = \"redis://:s3cret@h:port\"\n",
+    );
     let done = launch().rules(&file).refused();
     assert_eq!(done.code, 2, "{done:?}");
-    assert!(done.stderr.contains("port") && !done.stderr.contains("s3cret"), "{done:?}");
+    assert!(
+        done.stderr.contains("port") && !done.stderr.contains("s3cret"),
+        "{done:?}"
+    );
     let nowhere = format!("redis://:s3cret@{}", free_address());
-    let file = rules("local").replace("[counters]\n", &format!("[counters]\nurl = \"{nowhere}\"\n"));
+    let file = rules("local").replace(
+        "[counters]\n",
+        &format!("[counters]\nurl = \"{nowhere}\"\n"),
+    );
     let path = tempfile::tempdir().unwrap();
     let path = path.path().join("rules.toml");
     std::fs::write(&path, file).unwrap();

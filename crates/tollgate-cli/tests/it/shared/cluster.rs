@@ -58,7 +58,10 @@ struct Clustered {
 
 impl Clustered {
     fn accounts(&self) -> String {
-        format!("sqlite:{}", self.accounts.path().join("shared.db").display())
+        format!(
+            "sqlite:{}",
+            self.accounts.path().join("shared.db").display()
+        )
     }
 
     fn launch(&self, rules: &str) -> Launch {
@@ -80,11 +83,27 @@ fn gateways_on_a_cluster_share_limits_whatever_is_decided_together() {
         // Log-ins count by name and by address together.
         let person = join(&gateways[0], name);
         let call = super::by_cookie(&person, "/");
-        assert_eq!(in_turn(&gateways, &call, 7), [200, 200, 200, 200, 200, 429, 429]);
+        assert_eq!(
+            in_turn(&gateways, &call, 7),
+            [200, 200, 200, 200, 200, 429, 429]
+        );
         let left = gateways[1].call(&super::by_cookie(&person, "/left"));
-        assert_eq!(left.json()["per-user.minute"]["remaining"], 0, "{}", left.text());
+        assert_eq!(
+            left.json()["per-user.minute"]["remaining"],
+            0,
+            "{}",
+            left.text()
+        );
         let accounts = shared.accounts();
-        let args = ["key", "create", name, "--quota", "1 per second", "--accounts", &accounts];
+        let args = [
+            "key",
+            "create",
+            name,
+            "--quota",
+            "1 per second",
+            "--accounts",
+            &accounts,
+        ];
         let made = gateways[0].command(&args, "");
         assert_eq!(made.code, 0, "{made:?}");
         super::advance(&gateways, 60.0);
@@ -106,9 +125,15 @@ fn rules_whose_keys_may_be_on_different_servers_do_not_start_on_a_cluster() {
         cluster: RedisCluster::new(RedisEngine::Redis),
         accounts: DataDir::new(),
     };
-    let rules = RULES.replace("limits = [\"per-user\"]", "limits = [\"per-user\", \"per-address\"]");
+    let rules = RULES.replace(
+        "limits = [\"per-user\"]",
+        "limits = [\"per-user\", \"per-address\"]",
+    );
     let done = shared.launch(&rules).refused();
     assert_eq!(done.code, 2, "{done:?}");
-    assert!(done.stderr.contains("cannot be decided together"), "{done:?}");
+    assert!(
+        done.stderr.contains("cannot be decided together"),
+        "{done:?}"
+    );
     assert!(done.stderr.contains("begin with the same part"), "{done:?}");
 }

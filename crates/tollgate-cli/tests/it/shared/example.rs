@@ -12,7 +12,9 @@ fn the_example_starts_two_gateways_that_share_one_limit_and_ends_all_of_it() {
     let addresses = [(); 3].map(|()| free_address());
     let [first, second, store] = addresses.map(|address| address.to_string());
     let mut command = Command::new(root().join("examples/cluster/run"));
-    command.env("TOLLGATE", binary()).args([&first, &second, &store]);
+    command
+        .env("TOLLGATE", binary())
+        .args([&first, &second, &store]);
     let mut example = Process::spawn(command);
     for address in &addresses[..2] {
         eventually("the gateways to answer", || {

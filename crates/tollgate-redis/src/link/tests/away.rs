@@ -1,5 +1,6 @@
 //! A server that is killed, suspended, slow, silent, or not there yet.
 
+use tollgate::{Check, Decision, Policy};
 use tollgate_testkit::process::free_address;
 use tollgate_testkit::relay::Relay;
 
@@ -122,12 +123,11 @@ async fn connections_that_have_died_without_a_word_are_replaced() {
 async fn connections_that_the_server_closes_are_made_again_before_anybody_notices() {
     let server = RedisServer::new(RedisEngine::Redis);
     let link = linked(&server.url(), patient()).await;
-    for _ in 0..20 {
-        let before = link.stats().reconnects();
+    for round in 1..=10 {
         server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
         // What is on its way when a connection is closed is lost; here nothing is.
-        until("one is there again", || async {
-            link.stats().reconnects() > before
+        until("all are there again", || async {
+            link.stats().reconnects() == 4 * round
         })
         .await;
         assert!(link.add("a").await.is_ok());
@@ -210,4 +210,33 @@ async fn a_link_that_is_dropped_leaves_no_connection_behind() {
     assert!(ours());
     drop(link);
     until("its connections are closed", || async { !ours() }).await;
+}
+
+#[tokio::test]
+async fn while_a_server_is_away_this_node_decides_by_its_share() {
+    let settings = Settings {
+        nodes: 2,
+        ..patient()
+    };
+    let link = linked(&format!("redis://{}", free_address()), settings).await;
+    assert_eq!(link.add("a").await, Err(LinkError::Away));
+    let policy = Arc::new(Policy::new("p", "4 per minute".parse().unwrap()).unwrap());
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let now = SystemClock::new().now();
+    let decisions: Vec<_> = (0..4).map(|_| link.away().decide(&[check], now)).collect();
+    assert!(decisions.iter().all(Decision::is_degraded));
+    assert_eq!(
+        decisions
+            .iter()
+            .filter(|decision| decision.is_allowed())
+            .count(),
+        2
+    );
+    assert_eq!(link.stats().decided_local(), 4);
+    link.count_garbage(3);
+    assert_eq!(link.stats().garbage_resets(), 3);
 }

@@ -1,6 +1,6 @@
 //! A cluster whose slots move and whose masters fail.
 
-use tollgate_testkit::redis::{RedisCluster, slot};
+use tollgate_testkit::redis::{RedisCluster, RedisSentinel, slot};
 
 use super::*;
 
@@ -152,4 +152,34 @@ async fn a_cluster_that_comes_after_the_start_is_found() {
         .iter_mut()
         .for_each(RedisServer::restart);
     until("it is found", || async { link.add("{a}").await.is_ok() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_primary_that_sentinels_name_is_called_also_when_it_is_another() {
+    let mut primary = RedisServer::new(RedisEngine::Redis);
+    let replica = RedisServer::new(RedisEngine::Redis);
+    replica.follow(&primary);
+    let sentinel = RedisSentinel::of(&primary);
+    sentinel.knows_replicas(1);
+    let nowhere = tollgate_testkit::process::free_address();
+    let url = format!("redis+sentinel://{nowhere},{}/main", sentinel.address());
+    let link = linked(&url, patient()).await;
+    assert_eq!(link.add("a").await, Ok(1));
+    until("the write arrives", || async {
+        replica.ask(&["GET", "a"]).text() == "1"
+    })
+    .await;
+    primary.kill();
+    until("the replica has taken over", || async {
+        link.add("a").await == Ok(2)
+    })
+    .await;
+    assert_eq!(replica.ask(&["GET", "a"]).text(), "2");
+    let nobody = linked(
+        &format!("redis+sentinel://{}/other", sentinel.address()),
+        patient(),
+    )
+    .await;
+    assert_eq!(nobody.stats().servers_away(), 1);
+    assert_eq!(nobody.add("a").await, Err(LinkError::Away));
 }

@@ -1,0 +1,156 @@
+//! Decisions while the store is away: what each policy's `on_error` says, all checks of a request together or none.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tollgate::{
+    Check, Checks, Decision, MemoryStore, Micros, Mode, OnError, Policy, Quota, Reason, Receipt,
+};
+
+use crate::link::Stats;
+
+/// Policies whose stand-ins are kept.
+const STAND_INS_MAX: usize = 4_096;
+
+/// Decides in the place of the store, in this process.
+pub(crate) struct Away {
+    nodes: u32,
+    store: MemoryStore,
+    /// By the address of their policy.
+    stand_ins: Mutex<HashMap<usize, StandIn>>,
+    stats: Arc<Stats>,
+}
+
+struct StandIn {
+    /// Held, so that its address stays its own.
+    _of: Arc<Policy>,
+    policy: Arc<Policy>,
+}
+
+impl Away {
+    /// For one of so many nodes. Its states take at most so many bytes.
+    pub(crate) fn new(nodes: u32, bytes_max: usize, stats: Arc<Stats>) -> Self {
+        Away {
+            nodes,
+            store: MemoryStore::builder().max_memory(bytes_max).build(),
+            stand_ins: Mutex::default(),
+            stats,
+        }
+    }
+
+    /// Decides and charges.
+    pub(crate) fn decide(&self, checks: &[Check<'_>], now: Micros) -> Decision {
+        if checks.iter().any(is_closed) {
+            self.stats.refused_closed.fetch_add(1, Relaxed);
+            return Decision::refused(Reason::StoreClosed, now).degraded();
+        }
+        let decision = self.with_stand_ins(checks, |checks| self.store.decide(checks, now));
+        let any = |on_error| {
+            checks
+                .iter()
+                .any(|check| is_counted(check.policy) && check.policy.on_error() == on_error)
+        };
+        if any(OnError::Local) {
+            self.stats.decided_local.fetch_add(1, Relaxed);
+        }
+        if any(OnError::Open) && decision.is_allowed() {
+            self.stats.admitted_open.fetch_add(1, Relaxed);
+        }
+        decision.degraded()
+    }
+
+    /// Decides as [`decide`](Away::decide) would, charging and counting nothing.
+    pub(crate) fn peek(&self, checks: &[Check<'_>], now: Micros) -> Decision {
+        if checks.iter().any(is_closed) {
+            return Decision::refused(Reason::StoreClosed, now).degraded();
+        }
+        self.with_stand_ins(checks, |checks| self.store.peek(checks, now))
+            .degraded()
+    }
+
+    /// Charges in advance, as the memory store does.
+    pub(crate) fn reserve(
+        &self,
+        checks: &[Check<'_>],
+        now: Micros,
+        until: Micros,
+    ) -> Result<(Micros, Receipt), Decision> {
+        if checks.iter().any(is_closed) {
+            return Err(Decision::refused(Reason::StoreClosed, now).degraded());
+        }
+        let reserved = self.with_stand_ins(checks, |checks| self.store.reserve(checks, now, until));
+        reserved
+            .map(|(at, receipt)| (at, receipt.degraded()))
+            .map_err(Decision::degraded)
+    }
+
+    /// Gives back what was charged here: the charges of a receipt that [is degraded](Receipt::is_degraded), and of no
+    /// other.
+    pub(crate) fn refund(&self, checks: &[Check<'_>], receipt: &Receipt, now: Micros) -> u64 {
+        self.with_stand_ins(checks, |checks| self.store.refund(checks, receipt, now))
+    }
+
+    /// Settles what was charged here, likewise.
+    pub(crate) fn settle(&self, checks: &[Check<'_>], receipt: &Receipt, now: Micros) {
+        self.with_stand_ins(checks, |checks| self.store.settle(checks, receipt, now));
+    }
+
+    fn with_stand_ins<T>(&self, checks: &[Check<'_>], ask: impl FnOnce(&Checks<'_>) -> T) -> T {
+        let policies: Vec<_> = checks
+            .iter()
+            .map(|check| self.stand_in(check.policy))
+            .collect();
+        let mut local = Checks::new();
+        for (check, policy) in checks.iter().zip(&policies) {
+            // Those that fitted once fit again: names and keys are the same.
+            let _ = local.push(Check { policy, ..*check });
+        }
+        ask(&local)
+    }
+
+    fn stand_in(&self, policy: &Arc<Policy>) -> Arc<Policy> {
+        let address = Arc::as_ptr(policy).addr();
+        let mut stand_ins = self
+            .stand_ins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = stand_ins.get(&address) {
+            return Arc::clone(&known.policy);
+        }
+        if stand_ins.len() == STAND_INS_MAX {
+            stand_ins.clear();
+        }
+        let made = Arc::new(self.made(policy));
+        let stand_in = StandIn {
+            _of: Arc::clone(policy),
+            policy: Arc::clone(&made),
+        };
+        stand_ins.insert(address, stand_in);
+        made
+    }
+
+    fn made(&self, policy: &Policy) -> Policy {
+        let passes = is_counted(policy) && policy.on_error() != OnError::Local;
+        match passes.then(|| Policy::new(policy.name(), Quota::unlimited())) {
+            Some(Ok(unlimited)) => unlimited
+                .with_mode(policy.mode())
+                .with_version(policy.version()),
+            _ => policy.share(self.nodes),
+        }
+    }
+}
+
+/// `deny` and `unlimited` need no store.
+fn is_counted(policy: &Policy) -> bool {
+    policy.capacity().is_some()
+}
+
+/// A policy that only watches refuses nobody.
+fn is_closed(check: &Check<'_>) -> bool {
+    let policy = check.policy;
+    is_counted(policy) && policy.on_error() == OnError::Closed && policy.mode() == Mode::Enforce
+}
+
+#[cfg(test)]
+mod tests;

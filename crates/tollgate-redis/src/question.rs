@@ -1,0 +1,184 @@
+//! What scripts are asked: the cells of a request as keys and arguments.
+
+use std::sync::Arc;
+
+use tollgate::algorithm::INTEGER_MAX;
+use tollgate::{Check, Micros, Mode, Policy, Reason, Receipt, decide};
+
+use crate::keys::KeyNames;
+use crate::scripts::Kinds;
+use crate::value;
+
+/// What scripts are told of a cost beyond all: no policy holds so much, and it is exact in doubles.
+const BEYOND: u64 = INTEGER_MAX + 2;
+/// The latest instant of a caller's that scripts are told, in the year 2112: what is a century later is exact, too.
+const LATEST: u64 = INTEGER_MAX / 2;
+/// Arguments before those of the cells, and of each cell: see `scripts/prelude.lua`.
+const FIRST: usize = 2;
+const EACH: usize = 7;
+/// Ends of a calendar's windows that a script is given to choose from, at most.
+const ENDS_MAX: usize = 8;
+
+/// A check that outlives its caller.
+#[derive(Debug)]
+struct Owned {
+    policy: Arc<Policy>,
+    key: Box<[u8]>,
+    cost: u64,
+}
+
+/// A request's checks, and its cells as scripts know them.
+#[derive(Debug)]
+pub(crate) struct Question {
+    checks: Vec<Owned>,
+    /// The policies of all cells.
+    policies: Vec<Arc<Policy>>,
+    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) arguments: Vec<Vec<u8>>,
+    pub(crate) kinds: Kinds,
+}
+
+impl Question {
+    /// The question about `checks`, and about their penalties if these have a part in it.
+    ///
+    /// # Errors
+    /// [`Reason::Uncountable`] for an algorithm of one's own. [`Reason::KeysApart`] where all keys must be of `one_slot`
+    /// and are not.
+    pub(crate) fn new(
+        names: &KeyNames,
+        checks: &[Check<'_>],
+        with_penalties: bool,
+        tag: Option<&[u8]>,
+        one_slot: bool,
+    ) -> Result<Self, Reason> {
+        let apart = |other: &Check<'_>| other.key != checks[0].key;
+        if one_slot && tag.is_none() && checks.iter().any(apart) {
+            return Err(Reason::KeysApart);
+        }
+        let cells = match with_penalties {
+            true => decide::cells(checks),
+            false => checks.iter().copied().collect(),
+        };
+        let mut question = Question {
+            checks: checks.iter().map(Owned::new).collect(),
+            policies: cells.iter().map(|cell| Arc::clone(cell.policy)).collect(),
+            keys: cells.iter().map(|cell| names.of(cell, tag)).collect(),
+            arguments: Vec::with_capacity(FIRST + EACH * cells.len() + 3),
+            kinds: Kinds::default(),
+        };
+        question.arguments.push(Vec::new());
+        question.push(checks.len());
+        for (place, cell) in cells.iter().enumerate() {
+            question.push_cell(cell, with_penalties && place < checks.len())?;
+        }
+        Ok(question)
+    }
+
+    fn push_cell(&mut self, cell: &Check<'_>, with_penalty: bool) -> Result<(), Reason> {
+        let numbers = cell.policy.numbers().ok_or(Reason::Uncountable)?;
+        let head = value::head(cell.policy).ok_or(Reason::Uncountable)?;
+        let words = value::words(&numbers).ok_or(Reason::Uncountable)?;
+        self.kinds.insert(value::letter(&numbers).unwrap_or(' '));
+        self.push(head);
+        let mut letters = String::new();
+        if with_penalty {
+            let of = [
+                (cell.policy.mode() == Mode::Shadow, 's'),
+                (cell.policy.counts_denied(), 'c'),
+                (cell.policy.penalty().is_some(), 'p'),
+            ];
+            letters.extend(of.iter().filter(|(is, _)| *is).map(|(_, letter)| letter));
+        }
+        self.push(letters);
+        self.push(cell.cost.min(BEYOND));
+        for place in 0..4 {
+            self.push(words.get(place).map_or("", String::as_str));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, argument: impl ToString) {
+        self.arguments.push(argument.to_string().into_bytes());
+    }
+
+    /// With the latest instant to reserve for.
+    pub(crate) fn until(mut self, until: Micros) -> Self {
+        self.push(until.0.min(INTEGER_MAX));
+        self
+    }
+
+    /// With what was charged.
+    pub(crate) fn charged(mut self, receipt: &Receipt) -> Self {
+        for place in 0..self.checks.len() {
+            let charge = receipt.charges().get(place).copied().unwrap_or_default();
+            // Only a bucket's second mark has a meaning, and it is small.
+            let (a, b) = charge.mark;
+            [charge.cost.min(BEYOND), a.min(BEYOND), b.min(BEYOND)]
+                .into_iter()
+                .for_each(|number| self.push(number));
+        }
+        self
+    }
+
+    /// At an instant of the caller's, instead of the server's.
+    pub(crate) fn at(&mut self, now: Micros) {
+        self.arguments[0] = now.0.min(LATEST).to_string().into_bytes();
+    }
+
+    /// With the ends of the calendar's windows around `now`.
+    pub(crate) fn with_windows_around(&mut self, now: Micros) {
+        for (place, policy) in self.policies.iter().enumerate() {
+            if let Some(ends) = ends_around(policy, now) {
+                self.arguments[FIRST + EACH * place + EACH - 1] = ends.into_bytes();
+            }
+        }
+    }
+
+    /// The policies of all cells: those of the checks, then those of their penalties.
+    pub(crate) fn policies(&self) -> &[Arc<Policy>] {
+        &self.policies
+    }
+
+    /// The checks.
+    pub(crate) fn checks(&self) -> Vec<Check<'_>> {
+        self.checks.iter().map(Owned::check).collect()
+    }
+}
+
+impl Owned {
+    fn new(check: &Check<'_>) -> Self {
+        Owned {
+            policy: Arc::clone(check.policy),
+            key: check.key.into(),
+            cost: check.cost,
+        }
+    }
+
+    fn check(&self) -> Check<'_> {
+        Check {
+            policy: &self.policy,
+            key: &self.key,
+            cost: self.cost,
+        }
+    }
+}
+
+/// The ends of the windows from two before `now` until beyond the next, for a server whose clock says something else.
+fn ends_around(policy: &Policy, now: Micros) -> Option<String> {
+    let window = policy.window()?;
+    let two = u64::try_from(window.as_micros()).ok()?.saturating_mul(2);
+    let mut at = Micros(now.0.saturating_sub(two));
+    let mut ends = String::new();
+    if at.0 == 0 {
+        ends.push('0');
+    }
+    for _ in 0..ENDS_MAX {
+        at = policy.calendar_window_end(at)?;
+        ends.push(' ');
+        ends.push_str(&at.0.to_string());
+        if at > now + window {
+            break;
+        }
+    }
+    Some(ends)
+}

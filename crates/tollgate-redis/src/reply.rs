@@ -1,0 +1,72 @@
+//! What scripts answer.
+
+use std::sync::Arc;
+
+use redis::Value;
+use tollgate::decide::Stored;
+use tollgate::{Micros, Policy};
+
+use crate::value;
+
+/// What a script on cells answered.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The instant that it decided at.
+    pub(crate) now: Micros,
+    pub(crate) result: Result<u64, Lacking>,
+    /// Values that were not ours.
+    pub(crate) spoilt: u64,
+    /// What the cells held, as far as it matters to the decision.
+    cells: Vec<Value>,
+}
+
+/// What a script cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lacking {
+    /// The algorithm that a state was made by.
+    Algorithm,
+    /// The end of a calendar's window at the server's instant.
+    WindowEnd,
+}
+
+impl Reply {
+    /// `None` for what no script answers.
+    pub(crate) fn read(value: Value) -> Option<Self> {
+        let Value::Array(parts) = value else {
+            return None;
+        };
+        let mut parts = parts.into_iter();
+        let (now, result) = (integer(parts.next()?)?, integer(parts.next()?)?);
+        let spoilt = parts.next().map_or(Some(0), integer)?;
+        Some(Reply {
+            now: Micros(u64::try_from(now).ok()?),
+            result: match result {
+                -1 => Err(Lacking::Algorithm),
+                -2 => Err(Lacking::WindowEnd),
+                result => Ok(u64::try_from(result).ok()?),
+            },
+            spoilt: u64::try_from(spoilt).ok()?,
+            cells: parts.collect(),
+        })
+    }
+
+    /// The states that were found, one for each cell's policy.
+    pub(crate) fn stored(&self, policies: &[Arc<Policy>]) -> Vec<Option<Stored>> {
+        let mut cells = self.cells.iter();
+        let stored = |policy: &Arc<Policy>| {
+            let Some(Value::BulkString(found)) = cells.next() else {
+                return None;
+            };
+            let stored = value::read(found, policy)?;
+            (!value::is_of_no_use(&stored, policy, self.now)).then_some(stored)
+        };
+        policies.iter().map(stored).collect()
+    }
+}
+
+fn integer(value: Value) -> Option<i64> {
+    match value {
+        Value::Int(integer) => Some(integer),
+        _ => None,
+    }
+}

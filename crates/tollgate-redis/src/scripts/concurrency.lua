@@ -1,0 +1,53 @@
+-- `concurrency`. Numbers: limit, lease. State: the log of leases, each with the instant at which it ends.
+local concurrency = { text = log_text, fits = log_fits, view = view }
+algorithms.n = concurrency
+
+function concurrency.parse(c, text, from)
+  c.life, c.refill = 0, c.n2
+  return parse_log(c, text, from)
+end
+
+function concurrency.charge(c, at, cost)
+  c.life, c.refill = 0, c.n2
+  add(c, at + c.n2, cost)
+end
+
+function concurrency.void_at(c)
+  return c.a
+end
+
+function concurrency.more()
+  log_more(concurrency)
+
+  -- A lease is known by its end, whatever the numbers. One that has ended holds nothing any more.
+  function concurrency.give_back(c, cost, mark)
+    local _, entries = live(c, now)
+    if entries == 0 then return 0 end
+    local before = { c.used, c.entries, c.a, c.b, c.text, c.from }
+    drop_dead(c)
+    local list = concurrency.list(c)
+    for _, entry in ipairs(list) do
+      if entry.at == mark then
+        local given = math.min(cost, entry.units)
+        entry.units = entry.units - given
+        concurrency.keep(c, list)
+        return given
+      end
+    end
+    c.used, c.entries, c.a, c.b, c.text, c.from = unpack(before)
+    return 0
+  end
+
+  -- Every lease stays, for its holder is at work, but none for longer than a new one would.
+  function concurrency.adopt(c, old)
+    local list, latest, cut = {}, now + c.n2, 0
+    for _, entry in ipairs(concurrency.list(old)) do
+      if entry.at > now then
+        if entry.at < latest then list[#list + 1] = entry else cut = cut + entry.units end
+      end
+    end
+    list[#list + 1] = { at = latest, units = cut }
+    c.life, c.refill = 0, c.n2
+    concurrency.keep(c, list)
+  end
+end

@@ -1,0 +1,48 @@
+-- The beginning of every script: the instant to decide at, and exact division.
+--
+-- KEYS[i]: the cells: those of the checks in their order, then those of the checks' penalties.
+-- ARGV[1]: the instant in microseconds since 1970, or '' for the server's own clock.
+-- ARGV[2]: how many of the cells are those of checks.
+-- ARGV[7i-4]: the head of cell i, "KIND NUMBERS|vVERSION|", as every value under these numbers begins.
+-- ARGV[7i-3]: letters: s only watches (shadow), c counts what it denies, p has a penalty.
+-- ARGV[7i-2]: what cell i is asked for, in units.
+-- ARGV[7i-1 .. 7i+2]: its numbers, as the head says them; of a calendar the last are the ends of windows to choose from.
+local call, format, sub, match, fmod = redis.call, string.format, string.sub, string.match, math.fmod
+
+-- An instant that a test sets says nothing about how long the server shall keep a key: ten minutes more.
+local now, keep_ms = tonumber(ARGV[1]), 600000
+if not now then
+  local time = call('TIME')
+  now, keep_ms = time[1] * 1000000 + time[2], 0
+end
+
+local algorithms = {}
+
+-- What the caller cannot decide without, and says when it asks again: an algorithm that is not in this script, and the
+-- end of a calendar's window. Nothing has been written then.
+local lacks_kind, lacks_ends = false, false
+
+-- Quotient and remainder of integers below 2^53. `math.floor(a / b)` would round up just below a whole number.
+local function divide(a, b)
+  local rest = fmod(a, b)
+  return (a - rest) / b, rest
+end
+
+local function divide_up(a, b)
+  local rest = fmod(a, b)
+  if rest > 0 then return (a - rest) / b + 1 end
+  return a / b
+end
+
+-- A state of two numbers, "A B". Whatever is not that is not ours.
+local function parse_pair(c, text, from)
+  local a, b = match(text, '^(%d+) (%d+)$', from)
+  a, b = tonumber(a), tonumber(b)
+  if not a or a > 2^54 or b > 2^54 then return false end
+  c.a, c.b = a, b
+  return true
+end
+
+local function pair_text(c)
+  return format('%.0f %.0f', c.a, c.b)
+end

@@ -1,0 +1,314 @@
+//! The store: checks become keys and arguments, one script call steps them where the states are, and what was found there
+//! becomes the decision, by the same code that decides in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
+use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, decide};
+
+use crate::keys::KeyNames;
+use crate::link::{Link, LinkError, Stats};
+use crate::location::{Kind, Location};
+use crate::question::Question;
+use crate::reply::{Lacking, Reply};
+use crate::scripts::{self, Kinds, Operation};
+use crate::settings::{Settings, Time};
+
+/// States on a Redis or Valkey server, or on a cluster of them, which any number of processes share.
+#[derive(Clone)]
+pub struct RedisStore {
+    shared: Arc<Shared>,
+    tag: Option<Arc<[u8]>>,
+}
+
+struct Shared {
+    link: Link,
+    names: KeyNames,
+    time: Time,
+    /// Whether all keys of a call must be of one slot.
+    one_slot: bool,
+    /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
+    ahead: AtomicI64,
+}
+
+/// A script cannot be asked more often for one decision: whatever it lacked, it has by then.
+const CALLS_MAX: u32 = 3;
+
+impl RedisStore {
+    /// A store at `location`. It need not be there yet: until it is, decisions are made without it, as each policy says.
+    /// Its connections live on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server.
+    pub async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
+        let one_slot = location.kind == Kind::Cluster;
+        let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
+        let link = Link::connect(location, settings).await?;
+        Ok(RedisStore {
+            shared: Arc::new(Shared {
+                link,
+                names,
+                time,
+                one_slot,
+                ahead: AtomicI64::new(0),
+            }),
+            tag: None,
+        })
+    }
+
+    /// What has been counted so far.
+    pub fn stats(&self) -> &Stats {
+        self.shared.link.stats()
+    }
+
+    /// The same store for decisions whose keys all have this hash tag, so that a cluster has them in one place. States
+    /// with a tag and without one are different states, also of one key; without one, the tag is the key itself.
+    #[must_use]
+    pub fn tagged(&self, tag: &[u8]) -> Self {
+        RedisStore {
+            shared: Arc::clone(&self.shared),
+            tag: Some(tag.into()),
+        }
+    }
+
+    fn question(&self, checks: &[Check<'_>], with_penalties: bool) -> Result<Question, Reason> {
+        let Shared {
+            names, one_slot, ..
+        } = &*self.shared;
+        Question::new(
+            names,
+            checks,
+            with_penalties,
+            self.tag.as_deref(),
+            *one_slot,
+        )
+    }
+}
+
+impl Shared {
+    /// Asks a script, and again with what it lacked: nothing has been written then.
+    async fn ask(
+        &self,
+        operation: Operation,
+        question: &mut Question,
+        now: Micros,
+    ) -> Result<Reply, LinkError> {
+        let mut kinds = question.kinds;
+        if self.time == Time::Caller {
+            question.at(now);
+        }
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        question.with_windows_around(Micros(now.0.saturating_add_signed(ahead)));
+        for _ in 0..CALLS_MAX {
+            let (keys, arguments) = (question.keys.clone(), question.arguments.clone());
+            let script = scripts::script(operation, kinds);
+            let value = self.link.call(script, keys, arguments).await?;
+            let reply = Reply::read(value).ok_or_else(not_ours)?;
+            self.link.count_garbage(reply.spoilt);
+            match reply.result {
+                Ok(_) => return Ok(reply),
+                Err(Lacking::Algorithm) => kinds = Kinds::ALL,
+                Err(Lacking::WindowEnd) => {
+                    let ahead = reply.now.0.cast_signed().wrapping_sub(now.0.cast_signed());
+                    self.ahead.store(ahead, Ordering::Relaxed);
+                    question.with_windows_around(reply.now);
+                }
+            }
+        }
+        Err(not_ours())
+    }
+}
+
+fn not_ours() -> LinkError {
+    LinkError::Garbage("an answer that no script of ours gives".to_owned())
+}
+
+fn failed(error: LinkError) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+/// Why a change of checks' states is not asked for.
+fn refused(reason: Reason, checks: &[Check<'_>]) -> StoreError {
+    match reason {
+        Reason::Uncountable => {
+            let is_own = |check: &&Check<'_>| check.policy.numbers().is_none();
+            let policy = checks.iter().find(is_own);
+            let name = policy.map_or_else(String::new, |check| check.policy.name().to_owned());
+            StoreError::Uncountable(name)
+        }
+        _ => StoreError::KeysApart,
+    }
+}
+
+impl Store for RedisStore {
+    fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
+        if checks.is_empty() {
+            return Answer::Ready(decide::decide(checks, &mut [], now));
+        }
+        let mut question = match self.question(checks, true) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
+        };
+        let shared = Arc::clone(&self.shared);
+        Answer::Pending(Box::pin(async move {
+            match shared.ask(Operation::Decide, &mut question, now).await {
+                Ok(reply) => {
+                    let mut found = reply.stored(question.policies());
+                    let decision = decide::decide(&question.checks(), &mut found, reply.now);
+                    debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
+                    decision
+                }
+                Err(_) => shared.link.away().decide(&question.checks(), now),
+            }
+        }))
+    }
+
+    fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
+        if checks.is_empty() {
+            return Answer::Ready(decide::peek(checks, &[], now));
+        }
+        let mut question = match self.question(checks, true) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
+        };
+        let shared = Arc::clone(&self.shared);
+        Answer::Pending(Box::pin(async move {
+            match shared.ask(Operation::Peek, &mut question, now).await {
+                Ok(reply) => {
+                    let found = reply.stored(question.policies());
+                    decide::peek(&question.checks(), &found, reply.now)
+                }
+                Err(_) => shared.link.away().peek(&question.checks(), now),
+            }
+        }))
+    }
+
+    fn refund(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<u64, StoreError>> {
+        if checks.is_empty() {
+            return Answer::Ready(Ok(0));
+        }
+        if receipt.is_degraded() {
+            return Answer::Ready(Ok(self.shared.link.away().refund(checks, receipt, now)));
+        }
+        let mut question = match self.question(checks, false) {
+            Ok(question) => question.charged(receipt),
+            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
+        };
+        let shared = Arc::clone(&self.shared);
+        Answer::Pending(Box::pin(async move {
+            let reply = shared.ask(Operation::Refund, &mut question, now).await;
+            reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
+        }))
+    }
+
+    fn settle(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<(), StoreError>> {
+        if checks.is_empty() {
+            return Answer::Ready(Ok(()));
+        }
+        if receipt.is_degraded() {
+            self.shared.link.away().settle(checks, receipt, now);
+            return Answer::Ready(Ok(()));
+        }
+        let mut question = match self.question(checks, false) {
+            Ok(question) => question.charged(receipt),
+            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
+        };
+        let shared = Arc::clone(&self.shared);
+        Answer::Pending(Box::pin(async move {
+            let reply = shared.ask(Operation::Settle, &mut question, now).await;
+            reply.map(|_| ()).map_err(failed)
+        }))
+    }
+
+    fn reserve(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        until: Micros,
+    ) -> Answer<Result<(Micros, Receipt), Decision>> {
+        if checks.is_empty() {
+            return Answer::Ready(decide::reserve(checks, &mut [], now, until));
+        }
+        let mut question = match self.question(checks, true) {
+            Ok(question) => question.until(until),
+            Err(reason) => return Answer::Ready(Err(Decision::refused(reason, now))),
+        };
+        let shared = Arc::clone(&self.shared);
+        Answer::Pending(Box::pin(async move {
+            match shared.ask(Operation::Reserve, &mut question, now).await {
+                Ok(reply) => {
+                    let mut found = reply.stored(question.policies());
+                    let reserved =
+                        decide::reserve(&question.checks(), &mut found, reply.now, until);
+                    debug_assert_eq!(Ok(u64::from(reserved.is_ok())), reply.result);
+                    reserved
+                }
+                Err(_) => shared.link.away().reserve(&question.checks(), now, until),
+            }
+        }))
+    }
+
+    fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {
+        let policy = Arc::new(policy.clone());
+        let check = Check {
+            policy: &policy,
+            key,
+            cost: 0,
+        };
+        let names = &self.shared.names;
+        let keys = decide::cells(&[check])
+            .iter()
+            .map(|cell| names.of(cell, self.tag.as_deref()))
+            .collect();
+        let shared = Arc::clone(&self.shared);
+        Answer::Pending(Box::pin(async move {
+            let value = shared.link.call(scripts::reset(), keys, Vec::new()).await;
+            match value.map_err(failed)? {
+                redis::Value::Int(forgotten) => Ok(forgotten > 0),
+                _ => Err(failed(not_ours())),
+            }
+        }))
+    }
+
+    fn reset_all(&self, policy: &Policy) -> Answer<Result<(), StoreError>> {
+        let policy = Arc::new(policy.clone());
+        let check = Check {
+            policy: &policy,
+            key: b"",
+            cost: 0,
+        };
+        let prefix = |cell: &Check<'_>| self.shared.names.of_all(cell.policy.name());
+        let prefixes: Vec<String> = decide::cells(&[check]).iter().map(prefix).collect();
+        let shared = Arc::clone(&self.shared);
+        Answer::Pending(Box::pin(async move {
+            for prefix in prefixes {
+                shared
+                    .link
+                    .forget(prefix.as_bytes())
+                    .await
+                    .map_err(failed)?;
+            }
+            Ok(())
+        }))
+    }
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisStore").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! How states are written: "NUMBERS|vVERSION|STATE", such as `t 10 1 100000 1|v0|1700000000500000 0`.
+//!
+//! The numbers are those of the policy that wrote the state, in the order of [`Numbers`]; their first letter says what
+//! they are. A log says the sum of its units, how many entries it has, its newest one, and behind a bar the others,
+//! oldest first.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate::algorithm::{Entry, Log};
+use tollgate::decide::Stored;
+use tollgate::{CalendarUnit, Micros, Numbers, Penalty, Policy, State};
+
+const UNITS: [(&str, CalendarUnit); 6] = [
+    ("minute", CalendarUnit::Minute),
+    ("hour", CalendarUnit::Hour),
+    ("day", CalendarUnit::Day),
+    ("week", CalendarUnit::Week),
+    ("month", CalendarUnit::Month),
+    ("year", CalendarUnit::Year),
+];
+
+/// The letter that stands for a kind of numbers.
+pub(crate) fn letter(numbers: &Numbers) -> Option<char> {
+    Some(match numbers {
+        Numbers::Deny => 'd',
+        Numbers::Unlimited => 'u',
+        Numbers::SlidingWindow { .. } => 's',
+        Numbers::TokenBucket { .. } => 't',
+        Numbers::FixedWindow { .. } => 'f',
+        Numbers::Calendar { .. } => 'c',
+        Numbers::SlidingCounter { .. } => 'k',
+        Numbers::Concurrency { .. } => 'n',
+        Numbers::Penalty(_) => 'p',
+        _ => return None,
+    })
+}
+
+/// The numbers as text, in the order in which scripts know them.
+pub(crate) fn words(numbers: &Numbers) -> Option<Vec<String>> {
+    let all = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect();
+    Some(match *numbers {
+        Numbers::Deny | Numbers::Unlimited => Vec::new(),
+        Numbers::SlidingWindow { limit, period }
+        | Numbers::FixedWindow { limit, period }
+        | Numbers::SlidingCounter { limit, period } => all(&[limit, period]),
+        Numbers::Concurrency { limit, lease } => all(&[limit, lease]),
+        Numbers::TokenBucket {
+            burst,
+            refill,
+            price,
+            tick,
+        } => all(&[burst, refill, price, tick]),
+        Numbers::Calendar {
+            limit,
+            unit,
+            ref zone,
+        } => {
+            let (name, _) = UNITS.iter().find(|(_, known)| *known == unit)?;
+            vec![limit.to_string(), (*name).to_owned(), zone.clone()]
+        }
+        Numbers::Penalty(penalty) => all(&[
+            micros(penalty.block()),
+            penalty.factor().into(),
+            micros(penalty.block_max()),
+            micros(penalty.quiet()),
+        ]),
+        _ => return None,
+    })
+}
+
+/// What every value under a policy's numbers begins with. `None` for an algorithm of one's own.
+pub(crate) fn head(policy: &Policy) -> Option<String> {
+    let numbers = policy.numbers()?;
+    let mut head = String::with_capacity(48);
+    head.push(letter(&numbers)?);
+    for word in words(&numbers)? {
+        let _ = write!(head, " {word}");
+    }
+    let _ = write!(head, "|v{}|", policy.version());
+    Some(head)
+}
+
+/// The state in `value`, with the policy that it was made under: the given one, or one of the numbers that stand
+/// there. `None` for what is not ours.
+pub(crate) fn read(value: &[u8], policy: &Arc<Policy>) -> Option<Stored> {
+    let text = std::str::from_utf8(value).ok()?;
+    let mut parts = text.splitn(3, '|');
+    let (numbers, version) = (parts.next()?, parts.next()?.strip_prefix('v')?);
+    let numbers = parse_numbers(numbers)?;
+    let state = parse_state(&numbers, parts.next()?)?;
+    let version = version.parse().ok()?;
+    let policy = match policy.version() == version && policy.numbers().as_ref() == Some(&numbers) {
+        true => Arc::clone(policy),
+        false => Policy::of_numbers(policy.name(), &numbers, version)?,
+    };
+    Some(Stored { policy, state })
+}
+
+/// Whether a state of a policy newer than `policy` says nothing of where its next window would end, and is taken for
+/// absent: a calendar's, whose window is over.
+pub(crate) fn is_of_no_use(stored: &Stored, policy: &Policy, now: Micros) -> bool {
+    stored.policy.version() > policy.version()
+        && matches!(stored.policy.numbers(), Some(numbers @ Numbers::Calendar { .. })
+            if policy.numbers().as_ref() != Some(&numbers))
+        && tollgate::decide::in_use(stored, now).0 == 0
+}
+
+fn parse_numbers(text: &str) -> Option<Numbers> {
+    let mut words = text.split(' ');
+    let kind = words.next()?;
+    let words: Vec<&str> = words.collect();
+    let number = |word: &str| word.parse::<u64>().ok();
+    Some(match (kind, &words[..]) {
+        ("s", [limit, period]) => Numbers::SlidingWindow {
+            limit: number(limit)?,
+            period: number(period)?,
+        },
+        ("f", [limit, period]) => Numbers::FixedWindow {
+            limit: number(limit)?,
+            period: number(period)?,
+        },
+        ("k", [limit, period]) => Numbers::SlidingCounter {
+            limit: number(limit)?,
+            period: number(period)?,
+        },
+        ("n", [limit, lease]) => Numbers::Concurrency {
+            limit: number(limit)?,
+            lease: number(lease)?,
+        },
+        ("t", [burst, refill, price, tick]) => Numbers::TokenBucket {
+            burst: number(burst)?,
+            refill: number(refill)?,
+            price: number(price)?,
+            tick: number(tick)?,
+        },
+        ("c", [limit, unit, zone]) => Numbers::Calendar {
+            limit: number(limit)?,
+            unit: UNITS.iter().find(|(name, _)| name == unit)?.1,
+            zone: (*zone).to_owned(),
+        },
+        ("p", [block, factor, block_max, quiet]) => {
+            let time = |word: &str| number(word).map(Duration::from_micros);
+            let penalty = Penalty::new(time(block)?)
+                .growing(factor.parse().ok()?, time(block_max)?)
+                .forgiven_after(time(quiet)?);
+            Numbers::Penalty(penalty)
+        }
+        _ => return None,
+    })
+}
+
+fn parse_state(numbers: &Numbers, text: &str) -> Option<State> {
+    if matches!(
+        numbers,
+        Numbers::SlidingWindow { .. } | Numbers::Concurrency { .. }
+    ) {
+        return parse_log(text).map(State::Log);
+    }
+    let mut words = text.split(' ').map(|word| word.parse::<u64>().ok());
+    let (a, b) = (words.next()??, words.next()??);
+    let third = words.next();
+    Some(match (numbers, third) {
+        (Numbers::SlidingCounter { .. }, Some(Some(own))) if b < 1 << 32 && own < 1 << 32 => {
+            State::Pair(a, b << 32 | own)
+        }
+        (Numbers::SlidingCounter { .. }, _) | (_, Some(_)) => return None,
+        _ => State::Pair(a, b),
+    })
+}
+
+fn parse_log(text: &str) -> Option<Log> {
+    let (newest, older) = text.split_once('|')?;
+    let entry = |text: &str| {
+        let (at, units) = text.split_once(' ')?;
+        Some(Entry {
+            at: at.parse().ok()?,
+            units: units.parse().ok()?,
+        })
+    };
+    let mut log = older
+        .split_terminator(';')
+        .map(entry)
+        .collect::<Option<Log>>()?;
+    // The sum and the count are for scripts, which read no more of a log than they need.
+    log.push(entry(newest.splitn(3, ' ').nth(2)?)?);
+    Some(log)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(quota: &str) -> Arc<Policy> {
+        let policy = Policy::new("p", quota.parse().unwrap()).unwrap();
+        Arc::new(policy.with_version(3))
+    }
+
+    #[test]
+    fn heads_are_those_of_the_documentation() {
+        for (quota, expected) in [
+            ("10/s burst 10", "t 10 1 100000 1|v3|"),
+            ("5 per minute", "s 5 60000000|v3|"),
+            ("5/m fixed-window", "f 5 60000000|v3|"),
+            ("9/day calendar Europe/Berlin", "c 9 day Europe/Berlin|v3|"),
+            ("10/m sliding-counter", "k 10 60000000|v3|"),
+            ("2 concurrent for 30 seconds", "n 2 30000000|v3|"),
+            ("deny", "d|v3|"),
+            ("unlimited", "u|v3|"),
+        ] {
+            assert_eq!(head(&policy(quota)).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_value_is_read_under_the_numbers_that_stand_there() {
+        let bucket = policy("10/s burst 10");
+        let stored = read(b"t 10 1 100000 1|v3|1700000000500000 0", &bucket).unwrap();
+        assert!(Arc::ptr_eq(&stored.policy, &bucket));
+        assert_eq!(stored.state, State::Pair(1_700_000_000_500_000, 0));
+        let log = b"s 7 60000000|v4|6 3 30 1|10 2;20 3;";
+        let stored = read(log, &bucket).unwrap();
+        assert_eq!(
+            (stored.policy.version(), stored.policy.capacity()),
+            (4, Some(7))
+        );
+        let entries = [(10, 2), (20, 3), (30, 1)].map(|(at, units)| Entry { at, units });
+        assert_eq!(stored.state, State::Log(entries.into_iter().collect()));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_none() {
+        let bucket = policy("10/s burst 10");
+        for value in [
+            "",
+            "garbage",
+            "t 10 1 100000 1|v3|",
+            "t 10 1 100000 1|v3|1",
+            "t 10 1 100000 1|v3|1 2 3",
+            "t 10 1 100000 1|v3|1 -2",
+            "t 10 0 100000 1|v3|1 2",
+            "t 10 1 100000|v3|1 2",
+            "t 10 1 100000 1|3|1 2",
+            "s 7 60000000|v4|6 3 30 1",
+            "s 7 60000000|v4|6 3 30|",
+            "s 7 60000000|v4|6 3 30 1|10 2;x",
+            "k 7 60000000|v4|6 3",
+            "c 9 day Nowhere/At_all|v0|1 1",
+            "x 1 2|v0|1 2",
+        ] {
+            assert!(read(value.as_bytes(), &bucket).is_none(), "{value}");
+        }
+        assert!(read(b"\xFF", &bucket).is_none());
+    }
+}
