@@ -4,6 +4,8 @@
 //! From a rule set the gateway learns which [`Route`] a request takes, which limits it meets, and under which keys.
 
 mod diagnostic;
+pub mod domain;
+pub mod envoy;
 mod file;
 mod issuer;
 mod key;
@@ -22,7 +24,7 @@ pub use key::{KeyPart, KeySpec, Subject};
 pub use limit::{Exempt, Limit, MissingKey};
 pub use route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream};
 pub use route_table::{Found, RouteTable};
-pub use service::Service;
+pub use service::{Service, Tls};
 pub use terms::Terms;
 
 use std::fmt;
@@ -45,6 +47,8 @@ pub struct RuleSet {
     pub accounts: Accounts,
     /// The decision service.
     pub service: Service,
+    /// What it limits by where Envoy asks.
+    pub domains: Vec<Arc<domain::Domain>>,
     /// Which response fields are written beside the current ones.
     pub fields: Fields,
     /// Every limit, whether a route uses it or not.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Where the decision service listens, and who may ask. The default listens nowhere.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -10,6 +11,12 @@ pub struct Service {
     pub resp: Option<SocketAddr>,
     /// Where it speaks plain HTTP with JSON.
     pub http: Option<SocketAddr>,
+    /// Where it speaks Envoy's rate-limit service over gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// How gRPC is encrypted; without it, it is not.
+    pub tls: Option<Tls>,
+    /// Whether answers over gRPC carry fields for the response to the client: `RateLimit` and its kin.
+    pub no_fields: bool,
     /// What clients show; without any, everybody who reaches an address may ask.
     pub tokens: Vec<String>,
     /// Whether everybody may ask on addresses that other machines reach.
@@ -26,7 +33,7 @@ impl Service {
 
     /// Every address that it listens on.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        [self.resp, self.http].into_iter().flatten()
+        [self.resp, self.http, self.grpc].into_iter().flatten()
     }
 
     /// Whether it listens anywhere.
@@ -37,8 +44,11 @@ impl Service {
     /// The first address that other machines reach while nobody needs a token, and that is not said to be meant.
     pub fn unguarded(&self) -> Option<SocketAddr> {
         let guarded = self.open || !self.tokens.is_empty();
-        let mut reached = self.addresses().filter(|address| !address.ip().is_loopback());
-        reached.find(|_| !guarded)
+        // Who shows no certificate of a client gets no further than the greeting.
+        let by_certificate = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let grpc = self.grpc.filter(|_| !by_certificate);
+        let mut reached = [self.resp, self.http, grpc].into_iter().flatten();
+        reached.find(|address| !guarded && !address.ip().is_loopback())
     }
 
     /// Complains about a token that is too easy to guess, or that a header field cannot carry.
@@ -58,12 +68,26 @@ impl Service {
     }
 }
 
+/// Files of keys and certificates, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate of the service, and those between it and its root.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Roots of the certificates that clients must show; `None` if they need none.
+    pub client_ca: Option<PathBuf>,
+}
+
 /// Without the tokens.
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service")
             .field("resp", &self.resp)
             .field("http", &self.http)
+            .field("grpc", &self.grpc)
+            .field("tls", &self.tls)
+            .field("no_fields", &self.no_fields)
             .field("tokens", &self.tokens.len())
             .field("open", &self.open)
             .finish()

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod counters;
+mod domains;
 mod issuers;
 mod known_limits;
 mod limits;
@@ -59,7 +60,12 @@ pub(crate) fn parse(
     let server = server::server(root.table("server"));
     let counters = counters::counters(root.table("counters"), overrides.counters.as_deref());
     let accounts = server::accounts(root.table("accounts"));
-    let service = service::service(&source, root.table("service"), &overrides.service);
+    let (service, domains) = service::service(
+        &source,
+        root.table("service"),
+        &overrides.service,
+        counters.on_error,
+    );
     let fields = server::fields(root.table("fields"));
     let named = limits::named(root.table("limits"), counters.on_error);
     let mut limits = KnownLimits::new(named, counters.on_error);
@@ -106,6 +112,7 @@ pub(crate) fn parse(
         counters,
         accounts,
         service,
+        domains,
         fields,
         limits: limits.into_all(),
         upstreams,

@@ -1,15 +1,26 @@
 //! `[service]`: where the decision service listens, and who may ask.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use tollgate::OnError;
+
+use super::domains;
 use super::server::{MaybeTable, Settings};
-use crate::Service;
+use crate::{Service, Tls};
+use crate::domain::Domain;
 use crate::read::{At, Source, Value};
 
 const AN_ADDRESS: &str = "an address, like `127.0.0.1:6380`";
 
 /// `given` are the addresses and tokens of the command line: an address of it stands in the place of the file's.
-pub(super) fn service(source: &Source<'_>, table: MaybeTable<'_, '_>, given: &Service) -> Service {
+/// The domains come with it; `on_error` is that of descriptors which have none of their own.
+pub(super) fn service(
+    source: &Source<'_>,
+    table: MaybeTable<'_, '_>,
+    given: &Service,
+    on_error: OnError,
+) -> (Service, Vec<Arc<Domain>>) {
     let mut reader = Settings(table);
     let mut tokens: Vec<At<String>> = Vec::new();
     if let Some(token) = reader.value("token") {
@@ -29,19 +40,27 @@ pub(super) fn service(source: &Source<'_>, table: MaybeTable<'_, '_>, given: &Se
     }
     let tokens = tokens.into_iter().map(|token| token.value);
     let mut address = |key| reader.value(key).and_then(|value| parse(&value));
-    let (resp, http) = (address("resp"), address("http"));
+    let (resp, http, grpc) = (address("resp"), address("http"), address("grpc"));
     let service = Service {
         resp: given.resp.or(resp.as_ref().map(|at| at.value)),
         http: given.http.or(http.as_ref().map(|at| at.value)),
+        grpc: given.grpc.or(grpc.as_ref().map(|at| at.value)),
+        tls: reader.value("tls").and_then(|value| tls(&value)),
+        no_fields: !reader
+            .value("fields")
+            .and_then(|value| value.bool())
+            .unwrap_or(true),
         tokens: given.tokens.iter().cloned().chain(tokens).collect(),
         open: reader
             .value("open")
             .and_then(|value| value.bool())
             .unwrap_or(false),
     };
+    let domains = reader.0.as_mut().and_then(|table| table.table("domains"));
+    let domains = domains::domains(domains, on_error);
     reader.finish();
     if let Some(address) = service.unguarded() {
-        let written = [resp, http].into_iter().flatten();
+        let written = [resp, http, grpc].into_iter().flatten();
         let span = written.into_iter().find(|at| at.value == address);
         source.complain_with(
             span.map_or(0..0, |at| at.span),
@@ -52,7 +71,25 @@ pub(super) fn service(source: &Source<'_>, table: MaybeTable<'_, '_>, given: &Se
             ),
         );
     }
-    service
+    (service, domains)
+}
+
+/// `{ cert = "FILE", key = "FILE", client_ca = "FILE" }`, of which the last may be absent.
+fn tls(value: &Value<'_, '_>) -> Option<Tls> {
+    let mut table = value.table()?;
+    let mut file = |key| table.value(key).and_then(|value| value.string());
+    let [cert, key, client_ca] = ["cert", "key", "client_ca"].map(&mut file);
+    table.finish();
+    let (Some(cert), Some(key)) = (cert, key) else {
+        let message = "`tls` needs a `cert` and a `key`: files in PEM";
+        value.source().complain(value.span(), message);
+        return None;
+    };
+    Some(Tls {
+        cert: cert.value.into(),
+        key: key.value.into(),
+        client_ca: client_ca.map(|file| file.value.into()),
+    })
 }
 
 fn parse(value: &Value<'_, '_>) -> Option<At<SocketAddr>> {
