@@ -31,6 +31,8 @@ pub struct Domain {
     pub on_error: OnError,
     /// Stands for the version of its limits: states of two versions are judged by the higher one.
     pub version: u64,
+    /// What a client reads whose request is denied; empty for nothing.
+    pub denied_body: String,
     descriptors: Vec<Arc<Descriptor>>,
     root: Level,
 }
@@ -62,6 +64,16 @@ pub struct Descriptor {
     pub replaces: Vec<String>,
     /// What is told beside a decision that lets pass.
     pub metadata: Vec<(String, Metadata)>,
+}
+
+impl Descriptor {
+    /// The policies that it limits by; none where it limits nothing.
+    pub fn policies(&self) -> &[Arc<Policy>] {
+        match &self.rate {
+            DescriptorRate::Limited(policies) => policies,
+            DescriptorRate::None | DescriptorRate::Unlimited => &[],
+        }
+    }
 }
 
 /// What a descriptor limits.
@@ -128,6 +140,7 @@ impl Domain {
             decide,
             on_error,
             version,
+            denied_body: String::new(),
             descriptors: Vec::new(),
             root: Level::default(),
         }
@@ -232,7 +245,7 @@ impl std::fmt::Display for Entry {
 
 /// What the names of a descriptor's policies begin with. What is no printable ASCII, and what fields cannot carry, becomes
 /// `_`; what is too long is cut. A text that was changed ends with a checksum of it, so that two of them have two names.
-pub(crate) fn policy_prefix(domain: &str, descriptor: &str) -> String {
+pub fn policy_prefix(domain: &str, descriptor: &str) -> String {
     const BYTES_MAX: usize = 60;
     let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     let whole = format!("{domain}/{descriptor}");

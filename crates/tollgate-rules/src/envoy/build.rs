@@ -1,5 +1,6 @@
 //! From what is written to a domain.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate::{AlgorithmKind, Mode, OnError, Policy, PolicyError, Quota, QuotaError};
@@ -13,12 +14,19 @@ pub(super) fn domain(
     written: &Written,
     on_error: OnError,
     version: u64,
+    before: Option<&Domain>,
 ) -> Domain {
+    let before: HashMap<&str, &Arc<Policy>> = before
+        .into_iter()
+        .flat_map(|domain| domain.descriptors())
+        .flat_map(|descriptor| descriptor.policies())
+        .map(|policy| (policy.name(), policy))
+        .collect();
     let mut domain = Domain::new(&written.domain, Decide::Apart, on_error, version);
     for descriptor in &written.descriptors {
         let label = label(&descriptor.entries);
         let rate = match rate(&written.domain, &label, descriptor, on_error, version) {
-            Ok(rate) => rate,
+            Ok(rate) => kept(rate, &before),
             Err(why) => {
                 source.complain(descriptor.span.clone(), why);
                 continue;
@@ -40,6 +48,24 @@ pub(super) fn domain(
         }
     }
     domain
+}
+
+/// Policies that are the same as before are the same ones: to a store each version of a policy is another.
+fn kept(rate: DescriptorRate, before: &HashMap<&str, &Arc<Policy>>) -> DescriptorRate {
+    let DescriptorRate::Limited(policies) = rate else {
+        return rate;
+    };
+    let kept = policies.into_iter().map(|policy| match before.get(policy.name()) {
+        Some(known) if means_the_same(known, &policy) => Arc::clone(known),
+        _ => policy,
+    });
+    DescriptorRate::Limited(kept.collect())
+}
+
+fn means_the_same(one: &Policy, other: &Policy) -> bool {
+    one.quota() == other.quota()
+        && one.mode() == other.mode()
+        && one.on_error() == other.on_error()
 }
 
 fn rate(

@@ -37,12 +37,12 @@ descriptors:
 ";
 
 fn read(text: &str) -> Domain {
-    parse("limits.yaml", text, OnError::Closed, 7).unwrap_or_else(|wrong| panic!("{}", wrong[0]))
+    parse("limits.yaml", text, OnError::Closed, 7, None).unwrap_or_else(|wrong| panic!("{}", wrong[0]))
 }
 
 /// Line, message and help of all that is wrong.
 fn wrong(text: &str) -> Vec<(usize, String, String)> {
-    let wrong = parse("limits.yaml", text, OnError::Open, 0).unwrap_err();
+    let wrong = parse("limits.yaml", text, OnError::Open, 0, None).unwrap_err();
     let told = wrong.iter().map(|wrong| {
         let help = wrong.help().unwrap_or_default();
         (wrong.line(), wrong.message().to_owned(), help.to_owned())
@@ -120,9 +120,24 @@ fn what_is_wrong_is_told_with_its_line_and_what_was_probably_meant() {
 #[test]
 fn a_complaint_points_at_the_word_in_its_column() {
     let text = "domain: a\ndescriptors:\n  - key: ä\n    raet_limit: {}\n";
-    let shown = parse("limits.yaml", text, OnError::Open, 0).unwrap_err()[0].to_string();
+    let shown = parse("limits.yaml", text, OnError::Open, 0, None).unwrap_err()[0].to_string();
     assert!(shown.contains("limits.yaml:4:5\n"), "{shown}");
     assert!(shown.contains("4 |     raet_limit: {}\n  |     ^^^^^^^^^^\n"), "{shown}");
+}
+
+#[test]
+fn a_policy_that_stays_the_same_is_the_same_one_after_another_reading() {
+    let text = |requests| {
+        format!("domain: a\ndescriptors:\n  - key: b\n    rate_limit: {{unit: day, requests_per_unit: {requests}}}\n")
+    };
+    let before = parse("f", &text(5), OnError::Open, 1, None).unwrap();
+    let policy = |text: &str| {
+        let after = parse("f", text, OnError::Open, 2, Some(&before)).unwrap();
+        std::sync::Arc::clone(&after.descriptors()[0].policies()[0])
+    };
+    let (same, other) = (policy(&text(5)), policy(&text(6)));
+    assert!(std::sync::Arc::ptr_eq(&same, &before.descriptors()[0].policies()[0]));
+    assert_eq!((same.version(), other.version()), (1, 2));
 }
 
 #[test]
@@ -173,7 +188,7 @@ fn any_bytes_are_read_without_a_panic() {
             }
         }
         let text: String = text.into_iter().collect();
-        let _ = parse("f", &text, OnError::Open, 0).map_err(|wrong| wrong[0].to_string());
+        let _ = parse("f", &text, OnError::Open, 0, None).map_err(|wrong| wrong[0].to_string());
         let _ = convert("f", &text);
     }
 }

@@ -32,7 +32,9 @@ fn domain(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc
     let decide = table.value("decide").and_then(|value| {
         value.choice(&[("together", Decide::Together), ("apart", Decide::Apart)])
     });
+    let denied_body = table.value("denied_body").and_then(|value| value.string());
     let mut domain = Domain::new(name, decide.unwrap_or_default(), on_error, 0);
+    domain.denied_body = denied_body.map_or(String::new(), |body| body.value);
     let descriptors = table.value("descriptors").and_then(|value| value.array());
     let span = table.span();
     table.finish();
