@@ -1,6 +1,7 @@
 //! The command line. Every flag of `serve` can also be given as an environment variable.
 
 mod limits;
+mod service;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 use crate::presets::Preset;
+pub(crate) use service::ServiceArgs;
 pub(crate) use limits::{AuditArgs, LimitArgs, LimitCommand, PlanArgs, PlanCommand, ScopeArgs};
 
 const EXAMPLES: &str = "\
@@ -19,6 +21,7 @@ Examples:
                                                           a limited proxy, without a file
   tollgate init && $EDITOR tollgate.toml && tollgate serve
                                                           rules of your own
+  tollgate serve --resp 127.0.0.1:6380                    decisions for other programs, over Redis's protocol
   tollgate limit show per-user ann                        what ann has left";
 
 /// A rate limiter: an API gateway with accounts, API keys and exact limits, in one binary.
@@ -164,6 +167,8 @@ pub(crate) struct ServeArgs {
     /// Serve /livez, /readyz and /metrics on this address too, besides the admin socket in the data directory.
     #[arg(long, env = "TOLLGATE_ADMIN", value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
     /// Hold the clock at this second since 1970 until POST /clock/advance on the admin socket moves it.
     #[cfg(debug_assertions)]
     #[arg(long, value_name = "SECONDS")]

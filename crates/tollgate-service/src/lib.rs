@@ -7,5 +7,12 @@
 
 pub mod listen;
 pub mod metrics;
+mod quotas;
+pub mod resp;
+mod service;
+mod tokens;
 
 pub use metrics::Metrics;
+pub use quotas::QUOTAS_MAX;
+pub use service::Service;
+pub use tokens::Tokens;

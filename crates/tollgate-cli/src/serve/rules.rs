@@ -4,9 +4,9 @@ use std::io::Read;
 use std::path::Path;
 
 use tollgate_redis::Location;
-use tollgate_rules::{Counters, LONGEST_FILE_BYTES, Overrides, RuleSet, Upstream};
+use tollgate_rules::{Counters, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream};
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, ServiceArgs};
 use crate::failure::Failure;
 use crate::presets::Preset;
 
@@ -29,7 +29,7 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     let overrides = Overrides {
         upstream,
         counters: args.counters.clone(),
-        ..Overrides::default()
+        service: service(&args.service)?,
     };
     let usual = Path::new(USUAL_FILE);
     let mut chosen = match (&args.rules, args.preset) {
@@ -46,6 +46,11 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
             preset: None,
         },
         (None, None) if args.upstream.is_some() => limited_proxy(args, &overrides)?,
+        (None, None) if overrides.service.is_on() => Chosen {
+            rules: parse("the command line", "", &overrides)?,
+            from: "no routes".to_owned(),
+            preset: None,
+        },
         (None, None) => from_preset(Preset::RandomNumber, &overrides)?,
     };
     if let Some(listen) = args.listen {
@@ -56,6 +61,20 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
         chosen.rules.accounts.url.clone_from(url);
     }
     Ok(chosen)
+}
+
+/// What the flags say about the decision service.
+fn service(args: &ServiceArgs) -> Result<Service, Failure> {
+    let token = args.service_token.as_deref().map(Service::check_token);
+    token
+        .transpose()
+        .map_err(|why| Failure::Usage(format!("--service-token or TOLLGATE_SERVICE_TOKEN: {why}")))?;
+    Ok(Service {
+        resp: args.resp,
+        http: args.http,
+        tokens: args.service_token.iter().cloned().collect(),
+        open: false,
+    })
 }
 
 /// Complains about a URL that names no place for counters, without repeating it.

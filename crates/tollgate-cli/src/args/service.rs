@@ -1,0 +1,24 @@
+//! Flags of the decision service.
+
+use std::net::SocketAddr;
+
+/// Where the decision service listens, instead of what the rules say. With one of these and nothing else, `serve` is the
+/// service alone.
+#[derive(clap::Args)]
+pub(crate) struct ServiceArgs {
+    /// Decide over Redis's protocol on this address: CL.THROTTLE, and TOLLGATE.CHECK on limits of the rules.
+    #[arg(long, env = "TOLLGATE_RESP", value_name = "ADDRESS")]
+    pub(crate) resp: Option<SocketAddr>,
+    /// Decide over plain HTTP with JSON on this address: POST /v1/check, described at /v1/openapi.json.
+    #[arg(long, env = "TOLLGATE_HTTP", value_name = "ADDRESS")]
+    pub(crate) http: Option<SocketAddr>,
+    /// What clients of the service must show, beside the tokens of the rules. Other users of this machine can read flags,
+    /// but not the environment.
+    #[arg(
+        long,
+        env = "TOLLGATE_SERVICE_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub(crate) service_token: Option<String>,
+}

@@ -1,0 +1,69 @@
+//! The decision service beside the gateway, or alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+use tollgate_gateway::Listeners;
+use tollgate_gateway::admission::Admission;
+use tollgate_rules::RuleSet;
+use tollgate_service::listen::Bounds;
+use tollgate_service::{Service, resp};
+
+use crate::failure::Failure;
+
+/// The sockets of every protocol that is on.
+pub(super) struct Sockets {
+    resp: Option<Listeners>,
+}
+
+impl Sockets {
+    /// Listens where the rules say.
+    ///
+    /// # Errors
+    /// An address that is in use.
+    pub(super) fn bind(rules: &RuleSet) -> Result<Self, Failure> {
+        let bind = |address: Option<SocketAddr>| {
+            let bound = address.map(|address| Listeners::bind(address, rules.server.workers));
+            let bound = bound.transpose();
+            bound.map_err(|error| Failure::Failed(error.to_string()))
+        };
+        Ok(Sockets {
+            resp: bind(rules.service.resp)?,
+        })
+    }
+
+    /// Says to people where each protocol is spoken.
+    pub(super) fn greet(&self) {
+        if let Some(resp) = &self.resp {
+            let (host, port) = (resp.address().ip(), resp.address().port());
+            println!("Decisions over RESP on {host}:{port}. Type:");
+            println!("  redis-cli -h {host} -p {port} CL.THROTTLE ann 15 30 60");
+        }
+    }
+
+    /// Serves all of them until `stop` turns true.
+    ///
+    /// # Errors
+    /// A thread that cannot be started.
+    pub(super) fn serve(
+        self,
+        service: &Arc<Service>,
+        rules: &RuleSet,
+        stop: &watch::Receiver<bool>,
+    ) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let bounds = Bounds {
+            admission: Admission::new(
+                rules.server.connections_max,
+                rules.server.connections_per_address_max,
+            ),
+            drain_timeout: rules.server.drain_timeout,
+        };
+        let mut threads = Vec::new();
+        if let Some(listeners) = self.resp {
+            threads.extend(resp::serve(service, listeners, &bounds, stop)?);
+        }
+        Ok(threads)
+    }
+}
