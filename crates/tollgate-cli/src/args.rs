@@ -22,6 +22,8 @@ Examples:
   tollgate init && $EDITOR tollgate.toml && tollgate serve
                                                           rules of your own
   tollgate serve --resp 127.0.0.1:6380                    decisions for other programs, over Redis's protocol
+  tollgate serve --grpc 127.0.0.1:8081 --envoy-config ratelimit.yaml
+                                                          decisions for Envoy, by its own configuration
   tollgate limit show per-user ann                        what ann has left";
 
 /// A rate limiter: an API gateway with accounts, API keys and exact limits, in one binary.
@@ -55,7 +57,12 @@ pub(crate) enum Command {
     },
     /// Check a rules file: exit code 0 if it is right, 2 with every mistake shown if not.
     Validate {
-        /// The rules file.
+        /// The rules file; one whose name ends with .yaml or .yml is one of Envoy's rate-limit service.
+        file: PathBuf,
+    },
+    /// Write a file of Envoy's rate-limit service as a section of a rules file, with what it means differently there.
+    Convert {
+        /// The file, in YAML.
         file: PathBuf,
     },
     /// Users: make, list, disable, change a password, give a role or a plan.

@@ -22,9 +22,6 @@ mod watched;
 
 use std::sync::Arc;
 
-use tollgate::Clock;
-use tollgate_gateway::Counters;
-
 pub use asked::DESCRIPTORS_MAX;
 pub use connection::{MESSAGE_BYTES_MAX, STREAMS_MAX, serve};
 pub use deadline::WAIT_MAX;
@@ -34,8 +31,7 @@ pub use metrics::{GrpcMetrics, VALUES_MAX};
 pub use overrides::OVERRIDES_MAX;
 pub use tls::TlsFiles;
 
-use crate::metrics::Metrics;
-use crate::tokens::Tokens;
+use crate::service::Service;
 use answer::Fields;
 use asked::Asked;
 use deadline::{Deadline, Meanwhile};
@@ -44,35 +40,13 @@ use messages::{RateLimitRequest, RateLimitResponse};
 
 /// The rate-limit service, shared by the threads that serve it.
 pub struct Grpc {
+    service: Arc<Service>,
     domains: Arc<Domains>,
-    counters: Counters,
-    clock: Arc<dyn Clock>,
-    tokens: Tokens,
     metrics: Arc<GrpcMetrics>,
-    service_metrics: Arc<Metrics>,
+    /// Where the counters are a round trip away.
     meanwhile: Option<Meanwhile>,
     fields: Fields,
     health: Health,
-}
-
-/// What a rate-limit service needs.
-pub struct Settings {
-    /// What it limits by.
-    pub domains: Arc<Domains>,
-    /// Where it counts.
-    pub counters: Counters,
-    /// How many share the counters, if others do.
-    pub nodes: u64,
-    /// Where "now" comes from.
-    pub clock: Arc<dyn Clock>,
-    /// What callers show.
-    pub tokens: Tokens,
-    /// What is measured of descriptors.
-    pub metrics: Arc<GrpcMetrics>,
-    /// What is measured of all protocols.
-    pub service_metrics: Arc<Metrics>,
-    /// Whether answers carry fields for the response to the client.
-    pub fields: bool,
 }
 
 /// A request that is answered with an error, and why: Envoy then does what it is told to do without its service.
@@ -84,22 +58,21 @@ impl Refused {
 }
 
 impl Grpc {
-    /// A service that answers with these.
-    pub fn new(settings: Settings) -> Arc<Self> {
-        let meanwhile = (!settings.counters.is_memory()).then(|| Meanwhile::new(settings.nodes));
+    /// A service that limits by these domains, on the counters of `service`. What is measured of descriptors is measured
+    /// by `metrics`, which the domains were opened with.
+    pub fn new(service: Arc<Service>, domains: Arc<Domains>, metrics: Arc<GrpcMetrics>) -> Arc<Self> {
+        let rules = &service.rules;
+        let meanwhile = (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes.into()));
         Arc::new(Grpc {
-            domains: settings.domains,
-            counters: settings.counters,
-            clock: settings.clock,
-            tokens: settings.tokens,
-            metrics: settings.metrics,
-            service_metrics: settings.service_metrics,
+            domains,
+            metrics,
             meanwhile,
-            fields: match settings.fields {
-                true => Fields::Written,
-                false => Fields::None,
+            fields: match rules.service.no_fields {
+                true => Fields::None,
+                false => Fields::Written,
             },
             health: Health::new(),
+            service,
         })
     }
 
@@ -111,7 +84,7 @@ impl Grpc {
     ) -> Result<RateLimitResponse, Refused> {
         let known = self.domains.known();
         let asked = Asked::of(request, &known)?;
-        let now = self.clock.now();
+        let now = self.service.clock.now();
         let decided = self.decide(&asked, deadline, now).await?;
         self.count(request, &asked, &decided);
         Ok(answer::of(&asked, &decided, self.fields))

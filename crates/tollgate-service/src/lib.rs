@@ -5,6 +5,7 @@
 //! here: how a decision is made is the library's business.
 #![warn(missing_docs)]
 
+pub mod grpc;
 pub mod listen;
 pub mod metrics;
 mod quotas;

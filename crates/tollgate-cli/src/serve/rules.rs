@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use tollgate_redis::Location;
-use tollgate_rules::{Counters, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream};
+use tollgate_rules::{Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream};
 
 use crate::args::{ServeArgs, ServiceArgs};
 use crate::failure::Failure;
@@ -72,8 +72,9 @@ fn service(args: &ServiceArgs) -> Result<Service, Failure> {
     Ok(Service {
         resp: args.resp,
         http: args.http,
+        grpc: args.grpc,
         tokens: args.service_token.iter().cloned().collect(),
-        open: false,
+        ..Service::default()
     })
 }
 
@@ -89,6 +90,11 @@ fn check_counters(url: &str) -> Result<(), String> {
 
 /// Reads a rules file.
 pub(crate) fn read(file: &Path, overrides: &Overrides) -> Result<RuleSet, Failure> {
+    parse(&file.display().to_string(), &text_of(file)?, overrides)
+}
+
+/// The text of a file of rules.
+pub(crate) fn text_of(file: &Path) -> Result<String, Failure> {
     let unreadable =
         |why: String| Failure::Usage(format!("{} cannot be read: {why}", file.display()));
     // A pipe would wait for a writer for ever.
@@ -107,11 +113,7 @@ pub(crate) fn read(file: &Path, overrides: &Overrides) -> Result<RuleSet, Failur
             error.utf8_error().valid_up_to()
         ))
     })?;
-    parse(
-        &file.display().to_string(),
-        text.trim_start_matches('\u{feff}'),
-        overrides,
-    )
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure> {
@@ -145,17 +147,21 @@ fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Fail
 }
 
 fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failure> {
-    let rules = RuleSet::parse(name, text, overrides).map_err(|mistakes| {
-        let shown: Vec<String> = mistakes.iter().take(20).map(ToString::to_string).collect();
-        let more = mistakes.len().saturating_sub(20);
-        let more = if more > 0 {
-            format!("\nand {more} more")
-        } else {
-            String::new()
-        };
-        Failure::Usage(format!("{}{more}", shown.join("\n")))
-    })?;
+    let rules = RuleSet::parse(name, text, overrides);
+    let rules = rules.map_err(|mistakes| mistaken(&mistakes))?;
     check_counters(&rules.counters.url)
         .map_err(|why| Failure::Usage(format!("{name}: `url` of [counters]: {why}")))?;
     Ok(rules)
+}
+
+/// What is wrong with a file of rules, as far as anybody reads it.
+pub(crate) fn mistaken(mistakes: &[Diagnostic]) -> Failure {
+    let shown: Vec<String> = mistakes.iter().take(20).map(ToString::to_string).collect();
+    let more = mistakes.len().saturating_sub(20);
+    let more = if more > 0 {
+        format!("\nand {more} more")
+    } else {
+        String::new()
+    };
+    Failure::Usage(format!("{}{more}", shown.join("\n")))
 }

@@ -34,7 +34,6 @@ pub(super) struct Limit {
     pub(super) rate: Rate,
     pub(super) name: String,
     pub(super) replaces: Vec<String>,
-    pub(super) span: Range<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -249,7 +248,6 @@ fn rate_limit(source: &Source<'_>, node: &Rc<Node>) -> Option<Limit> {
         rate,
         name,
         replaces,
-        span: map.start(),
     })
 }
 

@@ -61,7 +61,7 @@ impl Methods {
             _ => None,
         };
         let Some(other) = other else {
-            self.grpc.service_metrics.error(Protocol::Grpc);
+            self.grpc.service.metrics.error(Protocol::Grpc);
             return Status::unimplemented("this service has no such method").into_http();
         };
         match other(request).await {
@@ -71,7 +71,7 @@ impl Methods {
     }
 
     async fn should_rate_limit(&self, request: Request<Incoming>) -> Response<Body> {
-        let metrics = &self.grpc.service_metrics;
+        let metrics = &self.grpc.service.metrics;
         if !self.admits(request.headers()) {
             metrics.error(Protocol::Grpc);
             return Status::unauthenticated("a token of the service is missing, or wrong").into_http();
@@ -98,7 +98,7 @@ impl Methods {
             let (scheme, token) = value.split_at_checked(7)?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
         };
-        self.grpc.tokens.is_open() || shown().is_some_and(|token| self.grpc.tokens.admit(token))
+        self.grpc.service.tokens.is_open() || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
     }
 }
 

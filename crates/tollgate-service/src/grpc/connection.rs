@@ -67,7 +67,7 @@ async fn greet(
     stream: TcpStream,
     stop: watch::Receiver<bool>,
 ) {
-    let _open = methods.grpc.service_metrics.open(Protocol::Grpc);
+    let _open = methods.grpc.service.metrics.open(Protocol::Grpc);
     let Some(tls) = tls else {
         return talk(methods, stream, stop).await;
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tollgate::{Check, Checks, Decision, Micros, Policy, Standing};
+use tollgate::{Check, Checks, Micros, Policy, Standing};
 use tollgate_rules::domain::Decide;
 
 use super::asked::{Asked, AskedDescriptor, Hits};
@@ -118,7 +118,7 @@ impl Grpc {
                     cost: hits,
                 };
                 checks.push(check).map_err(|_| Refused::TOO_MANY)?;
-                let given_back = self.counters.release(&checks, now);
+                let given_back = self.service.counters.release(&checks, now);
                 match deadline.within(given_back).await {
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => self.metrics.refund_lost(hits),
@@ -162,8 +162,8 @@ impl Grpc {
             return Ok(parts.iter().map(|_| Decided::plain(false)).collect());
         }
         let answer = match call {
-            Call::Decide => self.counters.decide(&checks, now),
-            Call::Peek => self.counters.peek(&checks, now),
+            Call::Decide => self.service.counters.decide(&checks, now),
+            Call::Peek => self.service.counters.peek(&checks, now),
         };
         let decision = match deadline.within(answer).await {
             Some(decision) => decision,
@@ -171,7 +171,7 @@ impl Grpc {
         };
         if call == Call::Decide {
             let tally = Tally::of(&decision);
-            self.service_metrics.decisions(Protocol::Grpc, tally);
+            self.service.metrics.decisions(Protocol::Grpc, tally);
         }
         let mut places = places.into_iter();
         let decided = parts.iter().map(|(one, _)| {
