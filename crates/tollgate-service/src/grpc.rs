@@ -90,3 +90,6 @@ impl Grpc {
         Ok(answer::of(&asked, &decided, self.fields))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod control;
 mod counters;
 mod data_dir;
 mod demos;
+mod envoy;
 mod first_run;
 pub(crate) mod limits;
 pub(crate) mod rules;
@@ -59,7 +60,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let counters = kept.counters();
     let accounts = accounts::open(&rules, &data, &clock).await?;
     let listeners = gateway_sockets(&rules)?;
-    let sockets = service::Sockets::bind(&rules)?;
+    let sockets = service::Sockets::bind(&rules, &args.service)?;
     let demos = demos::start(&rules).await?;
     let (calls, waiting) = builtin::calls();
     let gateway = Gateway::new(
@@ -101,6 +102,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         held,
         builtins: builtins.clone(),
         service: service.as_ref().map(|service| Arc::clone(service.metrics())),
+        envoy: sockets.envoy_metrics(),
         monitor,
         stopping: stopping.clone(),
     });

@@ -9,21 +9,25 @@ use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::Admission;
 use tollgate_rules::RuleSet;
 use tollgate_service::listen::Bounds;
+use tollgate_service::grpc::GrpcMetrics;
 use tollgate_service::{Service, resp};
 
+use super::envoy::Envoy;
+use crate::args::ServiceArgs;
 use crate::failure::Failure;
 
 /// The sockets of every protocol that is on.
 pub(super) struct Sockets {
     resp: Option<Listeners>,
+    envoy: Option<Envoy>,
 }
 
 impl Sockets {
     /// Listens where the rules say.
     ///
     /// # Errors
-    /// An address that is in use.
-    pub(super) fn bind(rules: &RuleSet) -> Result<Self, Failure> {
+    /// An address that is in use, a file that is wrong.
+    pub(super) fn bind(rules: &RuleSet, args: &ServiceArgs) -> Result<Self, Failure> {
         let bind = |address: Option<SocketAddr>| {
             let bound = address.map(|address| Listeners::bind(address, rules.server.workers));
             let bound = bound.transpose();
@@ -31,6 +35,7 @@ impl Sockets {
         };
         Ok(Sockets {
             resp: bind(rules.service.resp)?,
+            envoy: Envoy::open(rules, args)?,
         })
     }
 
@@ -41,6 +46,14 @@ impl Sockets {
             println!("Decisions over RESP on {host}:{port}. Type:");
             println!("  redis-cli -h {host} -p {port} CL.THROTTLE ann 15 30 60");
         }
+        if let Some(envoy) = &self.envoy {
+            envoy.greet();
+        }
+    }
+
+    /// What is measured of domains.
+    pub(super) fn envoy_metrics(&self) -> Option<Arc<GrpcMetrics>> {
+        self.envoy.as_ref().map(|envoy| Arc::clone(envoy.metrics()))
     }
 
     /// Serves all of them until `stop` turns true.
@@ -63,6 +76,9 @@ impl Sockets {
         let mut threads = Vec::new();
         if let Some(listeners) = self.resp {
             threads.extend(resp::serve(service, listeners, &bounds, stop)?);
+        }
+        if let Some(envoy) = self.envoy {
+            threads.extend(envoy.serve(service, &bounds, stop)?);
         }
         Ok(threads)
     }

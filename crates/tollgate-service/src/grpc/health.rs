@@ -32,7 +32,7 @@ impl Health {
         for service in SERVICES {
             // It waits only while somebody else says something.
             let said = self.reporter.set_service_status(service, status);
-            drop(said.now_or_never());
+            let _ = said.now_or_never();
         }
     }
 

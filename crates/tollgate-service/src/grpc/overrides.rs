@@ -21,6 +21,11 @@ impl Overrides {
         Overrides(Cache::new(OVERRIDES_MAX))
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The policy of a limit. The units of a key stay when its limit changes, and are not those of its configured limit.
     pub(super) fn policy(
         &self,

@@ -50,6 +50,8 @@ pub(crate) struct Admin {
     pub(super) builtins: MaybeBuiltins,
     /// What the decision service measures, where it runs.
     pub(super) service: Option<Arc<tollgate_service::Metrics>>,
+    /// What it measures of domains, where Envoy asks.
+    pub(super) envoy: Option<Arc<tollgate_service::grpc::GrpcMetrics>>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -147,12 +149,13 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         changes_unread_for: accounts.unread_for(),
     });
     let of_service = admin.service.as_ref().map(|service| service.encode());
+    let of_envoy = admin.envoy.as_ref().map(|envoy| envoy.encode());
     let of_gateway = admin.gateway.metrics().encode(
         &admin.counters.state(admin.clock.now()),
         &of_accounts.unwrap_or_default(),
     );
     // The gateway's come last: they end with the mark of the end.
-    let text = of_service.unwrap_or_default() + &of_gateway;
+    let text = [of_service, of_envoy].into_iter().flatten().collect::<String>() + &of_gateway;
     (
         [(
             http::header::CONTENT_TYPE,
