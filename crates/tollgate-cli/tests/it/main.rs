@@ -8,6 +8,7 @@ mod console;
 mod crash;
 mod databases;
 mod fastapi;
+mod envoy;
 mod faults;
 mod hello_by_ip;
 mod hourly_module;

@@ -11,7 +11,7 @@ use super::*;
 /// A store that never answers.
 struct Silent;
 
-fn never<T>() -> Answer<T> {
+fn never<T: 'static>() -> Answer<T> {
     Answer::Pending(Box::pin(std::future::pending()))
 }
 
