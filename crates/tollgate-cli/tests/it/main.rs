@@ -22,6 +22,7 @@ mod per_api_key;
 mod plans;
 mod proxy;
 mod random_number;
+mod resp;
 mod scenarios;
 mod sessions;
 mod shared;
