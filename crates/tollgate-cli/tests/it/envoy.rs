@@ -2,6 +2,7 @@
 
 mod asked;
 mod commands;
+mod example;
 mod proxied;
 mod secured;
 
