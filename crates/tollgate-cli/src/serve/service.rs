@@ -9,13 +9,14 @@ use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::Admission;
 use tollgate_rules::RuleSet;
 use tollgate_service::listen::Bounds;
-use tollgate_service::{Service, resp};
+use tollgate_service::{Service, http, resp};
 
 use crate::failure::Failure;
 
 /// The sockets of every protocol that is on.
 pub(super) struct Sockets {
     resp: Option<Listeners>,
+    http: Option<Listeners>,
 }
 
 impl Sockets {
@@ -31,6 +32,7 @@ impl Sockets {
         };
         Ok(Sockets {
             resp: bind(rules.service.resp)?,
+            http: bind(rules.service.http)?,
         })
     }
 
@@ -40,6 +42,11 @@ impl Sockets {
             let (host, port) = (resp.address().ip(), resp.address().port());
             println!("Decisions over RESP on {host}:{port}. Type:");
             println!("  redis-cli -h {host} -p {port} CL.THROTTLE ann 15 30 60");
+        }
+        if let Some(http) = &self.http {
+            let address = http.address();
+            println!("Decisions over HTTP on http://{address}. Type:");
+            println!("  curl http://{address}/v1/limits");
         }
     }
 
@@ -63,6 +70,9 @@ impl Sockets {
         let mut threads = Vec::new();
         if let Some(listeners) = self.resp {
             threads.extend(resp::serve(service, listeners, &bounds, stop)?);
+        }
+        if let Some(listeners) = self.http {
+            threads.extend(http::serve(service, listeners, &bounds, stop)?);
         }
         Ok(threads)
     }

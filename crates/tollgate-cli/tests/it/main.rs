@@ -11,6 +11,7 @@ mod fastapi;
 mod faults;
 mod hello_by_ip;
 mod hourly_module;
+mod http_service;
 mod issuers;
 mod life;
 mod monitor;
