@@ -131,6 +131,23 @@ impl Counters {
         }
     }
 
+    /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the difference
+    /// back, or charges it, up to a debt of one capacity.
+    pub fn settle(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<(), StoreError>> {
+        match self {
+            Counters::Memory(store) => {
+                store.settle(checks, receipt, now);
+                Answer::Ready(Ok(()))
+            }
+            Counters::Shared(shared) => shared.store.settle(checks, receipt, now),
+        }
+    }
+
     /// Forgets what `key` has used under `policy`, and its block, and tells whether there was anything to forget.
     pub fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {
         match self {

@@ -11,6 +11,7 @@ use tollgate_rules::{KeyPart, Limit, RuleSet};
 
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
+use crate::receipts::Receipts;
 use crate::tokens::Tokens;
 
 /// The decision service, shared by the threads of all protocols.
@@ -21,6 +22,7 @@ pub struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tokens: Tokens,
     pub(crate) quotas: Quotas,
+    pub(crate) receipts: Receipts,
     pub(crate) metrics: Arc<Metrics>,
     /// When it started.
     pub(crate) started: Micros,
@@ -47,6 +49,8 @@ pub(crate) enum NamedError {
         expected: usize,
         found: usize,
     },
+    #[error("`{limit}` counts by {key}: its key has just these parts")]
+    Parts { limit: String, key: String },
     #[error("`{limit}` counts by {key}: an address is wanted")]
     NoAddress { limit: String, key: String },
 }
@@ -62,6 +66,7 @@ impl Service {
         Arc::new(Service {
             tokens: Tokens::new(rules.service.tokens.clone()),
             quotas: Quotas::new(rules.counters.on_error),
+            receipts: Receipts::default(),
             metrics: Arc::new(Metrics::new()),
             started: clock.now(),
             rules,
@@ -104,6 +109,29 @@ impl Service {
     /// How many words make a key of the limit of this name.
     pub(crate) fn words_of(&self, name: &str) -> Option<usize> {
         self.rules.limit(name).map(|limit| words_of(limit))
+    }
+
+    /// The words of a key whose parts are named as the rules name them, in the order of the rules.
+    pub(crate) fn words(
+        &self,
+        name: &str,
+        mut parts: Vec<(String, String)>,
+    ) -> Result<Vec<String>, NamedError> {
+        let limit = self.rules.limit(name);
+        let limit = limit.ok_or_else(|| NamedError::NoLimit(shortened(name)))?;
+        let wanted = limit.key.parts().iter();
+        let wanted = wanted.filter(|part| !matches!(part, KeyPart::Global));
+        let words = wanted.map(|part| {
+            let part = part.to_string();
+            let given = parts.iter().position(|(name, _)| *name == part);
+            given.map(|place| parts.swap_remove(place).1)
+        });
+        let words: Option<Vec<String>> = words.collect();
+        let words = words.filter(|_| parts.is_empty());
+        words.ok_or_else(|| NamedError::Parts {
+            limit: limit.name.clone(),
+            key: limit.key.to_string(),
+        })
     }
 
     /// The limit of this name with the key of these words, one for each part that is not the same for everybody.

@@ -15,38 +15,45 @@ use crate::failure::Failure;
 
 /// Everything that is there before it serves.
 pub(super) struct Envoy {
-    listeners: Listeners,
+    /// Where it is asked over gRPC; over HTTP it is asked where the service is.
+    listeners: Option<Listeners>,
     domains: Arc<Domains>,
     metrics: Arc<GrpcMetrics>,
     tls: Option<Arc<TlsFiles>>,
 }
 
 impl Envoy {
-    /// Reads the files and listens where the rules say, if they say so.
+    /// Reads the files and listens where the rules say, if anybody can ask.
     ///
     /// # Errors
     /// A file that is wrong, and an address that is in use.
     pub(super) fn open(rules: &RuleSet, args: &ServiceArgs) -> Result<Option<Self>, Failure> {
-        let Some(address) = rules.service.grpc else {
-            if !args.envoy_config.is_empty() {
+        let native = rules.domains.clone();
+        let any_domain = !native.is_empty() || !args.envoy_config.is_empty();
+        match (rules.service.grpc, rules.service.http) {
+            (None, None) if !args.envoy_config.is_empty() => {
                 let why = "--envoy-config or TOLLGATE_ENVOY_CONFIG: nobody asks for domains without --grpc, or `grpc` in [service]";
                 return Err(Failure::Usage(why.to_owned()));
             }
-            if !rules.domains.is_empty() {
-                tracing::warn!("nobody asks for the domains: there is no `grpc` in [service]");
+            (None, None) => {
+                if any_domain {
+                    tracing::warn!("nobody asks for the domains: there is no `grpc` in [service]");
+                }
+                return Ok(None);
             }
-            return Ok(None);
-        };
-        let metrics = Arc::new(GrpcMetrics::new());
-        let native = rules.domains.clone();
-        if native.is_empty() && args.envoy_config.is_empty() {
-            tracing::warn!("gRPC has no domains, so it limits nothing: see [service.domains] and --envoy-config");
+            (None, Some(_)) if !any_domain => return Ok(None),
+            (Some(_), _) if !any_domain => tracing::warn!(
+                "gRPC has no domains, so it limits nothing: see [service.domains] and --envoy-config"
+            ),
+            _ => {}
         }
+        let metrics = Arc::new(GrpcMetrics::new());
         let on_error = rules.counters.on_error;
         let domains = Domains::open(native, &args.envoy_config, on_error, Arc::clone(&metrics));
         let tls = rules.service.tls.clone().map(TlsFiles::open).transpose();
         let tls = tls.map_err(|why| Failure::Usage(format!("`tls` in [service]: {why}")))?;
-        let listeners = Listeners::bind(address, rules.server.workers);
+        let bind = |address| Listeners::bind(address, rules.server.workers);
+        let listeners = rules.service.grpc.map(bind).transpose();
         Ok(Some(Envoy {
             domains: domains.map_err(Failure::Usage)?,
             tls: tls.map(Arc::new),
@@ -58,10 +65,12 @@ impl Envoy {
     /// Says to people where it is.
     pub(super) fn greet(&self) {
         let encrypted = if self.tls.is_some() { ", encrypted" } else { "" };
-        println!(
-            "Decisions for Envoy over gRPC on {}{encrypted}: envoy.service.ratelimit.v3.RateLimitService",
-            self.listeners.address()
-        );
+        if let Some(listeners) = &self.listeners {
+            println!(
+                "Decisions for Envoy over gRPC on {}{encrypted}: envoy.service.ratelimit.v3.RateLimitService",
+                listeners.address()
+            );
+        }
     }
 
     /// What is measured of it.
@@ -69,7 +78,7 @@ impl Envoy {
         &self.metrics
     }
 
-    /// Serves until `stop` turns true, and reads files again that change.
+    /// Serves until `stop` turns true, and reads files again that change. What is returned answers over HTTP, too.
     ///
     /// # Errors
     /// A thread that cannot be started.
@@ -78,13 +87,17 @@ impl Envoy {
         service: &Arc<Service>,
         bounds: &Bounds,
         stop: &watch::Receiver<bool>,
-    ) -> std::io::Result<Vec<JoinHandle<()>>> {
+    ) -> std::io::Result<(Arc<Grpc>, Vec<JoinHandle<()>>)> {
         tokio::spawn(Arc::clone(&self.domains).follow());
         if let Some(tls) = &self.tls {
             tokio::spawn(follow(Arc::clone(tls)));
         }
         let grpc = Grpc::new(Arc::clone(service), self.domains, self.metrics);
-        grpc::serve(&grpc, self.listeners, self.tls, bounds, stop)
+        let threads = match self.listeners {
+            Some(listeners) => grpc::serve(&grpc, listeners, self.tls, bounds, stop)?,
+            None => Vec::new(),
+        };
+        Ok((grpc, threads))
     }
 }
 

@@ -10,7 +10,7 @@ use tollgate_gateway::admission::Admission;
 use tollgate_rules::RuleSet;
 use tollgate_service::listen::Bounds;
 use tollgate_service::grpc::GrpcMetrics;
-use tollgate_service::{Service, resp};
+use tollgate_service::{Service, http, resp};
 
 use super::envoy::Envoy;
 use crate::args::ServiceArgs;
@@ -20,6 +20,7 @@ use crate::failure::Failure;
 pub(super) struct Sockets {
     resp: Option<Listeners>,
     envoy: Option<Envoy>,
+    http: Option<Listeners>,
 }
 
 impl Sockets {
@@ -36,6 +37,7 @@ impl Sockets {
         Ok(Sockets {
             resp: bind(rules.service.resp)?,
             envoy: Envoy::open(rules, args)?,
+            http: bind(rules.service.http)?,
         })
     }
 
@@ -48,6 +50,11 @@ impl Sockets {
         }
         if let Some(envoy) = &self.envoy {
             envoy.greet();
+        }
+        if let Some(http) = &self.http {
+            let address = http.address();
+            println!("Decisions over HTTP on http://{address}. Type:");
+            println!("  curl http://{address}/v1/limits");
         }
     }
 
@@ -77,8 +84,14 @@ impl Sockets {
         if let Some(listeners) = self.resp {
             threads.extend(resp::serve(service, listeners, &bounds, stop)?);
         }
-        if let Some(envoy) = self.envoy {
-            threads.extend(envoy.serve(service, &bounds, stop)?);
+        let mut envoy = None;
+        if let Some(of_envoy) = self.envoy {
+            let (grpc, of_grpc) = of_envoy.serve(service, &bounds, stop)?;
+            envoy = Some(grpc);
+            threads.extend(of_grpc);
+        }
+        if let Some(listeners) = self.http {
+            threads.extend(http::serve(service, envoy.as_ref(), listeners, &bounds, stop)?);
         }
         Ok(threads)
     }

@@ -12,6 +12,7 @@ mod envoy;
 mod faults;
 mod hello_by_ip;
 mod hourly_module;
+mod http_service;
 mod issuers;
 mod life;
 mod monitor;

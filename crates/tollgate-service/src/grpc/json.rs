@@ -22,38 +22,30 @@ const UNITS: [(&str, Unit); 8] = [
 ];
 
 /// An answer over HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JsonAnswer {
-    /// 200 within the limits, 429 over one, 400 for what is no such request.
-    pub status: u16,
-    /// JSON, and plain text with 400.
-    pub body: String,
+    /// Whether a limit is passed: 429, and 200 where none is.
+    pub is_over: bool,
+    /// The answer.
+    pub body: Value,
     /// Fields for the response.
     pub fields: Vec<(String, String)>,
 }
 
 impl Grpc {
     /// Decides on a request in JSON. `head` is that of the HTTP request: it may say how long the caller waits.
-    pub async fn json(&self, head: &http::HeaderMap, body: &[u8]) -> JsonAnswer {
-        let wrong = |why: &str| JsonAnswer {
-            status: 400,
-            body: why.to_owned(),
-            fields: Vec::new(),
-        };
-        let read = serde_json::from_slice(body).map_err(|error| error.to_string());
-        let request = match read.and_then(|value: Value| request(&value).map_err(str::to_owned)) {
-            Ok(request) => request,
-            Err(why) => return wrong(&why),
-        };
-        match self.should_rate_limit(&request, Deadline::of(head)).await {
-            Ok(response) => answer(response),
-            Err(refused) => wrong(refused.0),
-        }
+    ///
+    /// # Errors
+    /// Why this is no such request.
+    pub async fn json(&self, head: &http::HeaderMap, body: &[u8]) -> Result<JsonAnswer, String> {
+        let value: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let request = request(&value)?;
+        let answer = self.should_rate_limit(&request, Deadline::of(head)).await;
+        Ok(told(answer.map_err(|refused| refused.0)?))
     }
 }
 
-fn answer(response: RateLimitResponse) -> JsonAnswer {
-    let is_over = response.overall_code == Code::OverLimit as i32;
+fn told(response: RateLimitResponse) -> JsonAnswer {
     let mut body = json!({
         "overallCode": code(response.overall_code),
         "statuses": response.statuses.iter().map(status).collect::<Vec<_>>(),
@@ -64,8 +56,8 @@ fn answer(response: RateLimitResponse) -> JsonAnswer {
     }
     let fields = response.response_headers_to_add.into_iter();
     JsonAnswer {
-        status: if is_over { 429 } else { 200 },
-        body: body.to_string(),
+        is_over: response.overall_code == Code::OverLimit as i32,
+        body,
         fields: fields.map(|field| (field.key, field.value)).collect(),
     }
 }

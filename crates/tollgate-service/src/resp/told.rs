@@ -2,12 +2,13 @@
 
 use std::str;
 
-use tollgate::{Decision, Micros, Mode, Standing, Verdict};
+use tollgate::{Decision, Verdict};
 
 use super::reply::{Replies, repeated};
 use super::throttle::{integer, refused, whole_number};
 use crate::Service;
 use crate::service::Named;
+use crate::summary::Summary;
 
 /// The limit and the key in these arguments: a name, a word for each part of the key, and perhaps `COST n`.
 ///
@@ -55,38 +56,21 @@ pub(super) fn reply(named: &Named<'_>, decision: &Decision, replies: &mut Replie
             reason => return replies.error(refused(reason)),
         }
     }
-    let standings = named.policies().iter().zip(decision.standings());
-    let enforced = standings.filter(|(policy, _)| policy.mode() == Mode::Enforce);
-    let decides = |(_, standing): &(_, &Standing)| {
-        (!standing.is_violated(), standing.remaining())
-    };
-    let tightest = enforced.min_by_key(decides);
-    let (policy, standing) = tightest.map_or(("", None), |(policy, standing)| {
-        (policy.name(), Some(standing))
-    });
-    // -1 where nothing limits.
-    let limit = standing.map(Standing::limit).filter(|limit| *limit < u64::MAX);
-    let remaining = limit.and(standing.map(Standing::remaining));
-    let retry_after = decision.retry_after();
+    let summary = Summary::of(named.policies(), decision);
     replies.map(7);
     for (name, number) in [
         ("allowed", i64::from(decision.is_allowed())),
-        ("limit", limit.map_or(-1, integer)),
-        ("remaining", remaining.map_or(-1, integer)),
-        ("retry_after_ms", retry_after.map_or(-1, milliseconds)),
-        ("reset_after_ms", milliseconds(decision.full_after())),
+        // -1 where nothing limits.
+        ("limit", summary.limit.map_or(-1, integer)),
+        ("remaining", summary.remaining.map_or(-1, integer)),
+        ("retry_after_ms", summary.retry_after_ms.map_or(-1, integer)),
+        ("reset_after_ms", integer(summary.reset_after_ms)),
     ] {
         replies.bulk(name.as_bytes());
         replies.integer(number);
     }
     replies.bulk(b"policy");
-    replies.bulk(policy.as_bytes());
+    replies.bulk(summary.policy.as_bytes());
     replies.bulk(b"degraded");
     replies.integer(decision.is_degraded().into());
-}
-
-/// Rounded up, so that a client that waits just so long does not come too early.
-fn milliseconds(wait: std::time::Duration) -> i64 {
-    let micros = Micros(0) + wait;
-    integer(micros.0.div_ceil(1_000))
 }

@@ -96,3 +96,33 @@ fn a_field_that_is_not_known_is_passed_over() {
     let answer: Value = Asker::new(address).ask(&json!({ "raw": raw }));
     assert!(answer["raw"].as_str().unwrap().starts_with("0801"), "{answer}");
 }
+
+#[test]
+fn the_same_is_asked_in_json_over_http_of_the_same_counters() {
+    let http = tollgate_testkit::process::free_address();
+    let (launch, address) = super::about_to_serve(RULES);
+    let _gateway = launch.option("--http", http.to_string()).start();
+    let mut asked = question(&[("key", "ann")])["request"].take();
+    asked["hitsAddend"] = 4.into();
+    let ask = |asked: &Value| Call::post("/json").json(asked).send(http);
+    let first = ask(&asked);
+    let status = json!({
+        "code": "OK",
+        "currentLimit": { "requestsPerUnit": 5, "unit": "MINUTE" },
+        "limitRemaining": 1,
+        "durationUntilReset": "60s",
+    });
+    assert_eq!(first.status, 200);
+    assert_eq!(first.json(), json!({ "overallCode": "OK", "statuses": [status] }));
+    assert_eq!(first.field("ratelimit"), Some("\"edge/key.minute\";r=1;t=60"));
+    assert_eq!(Asker::new(address).one("key", "ann")["overallCode"], "OK");
+    let over = ask(&asked);
+    assert_eq!((over.status, &over.json()["overallCode"]), (429, &json!("OVER_LIMIT")));
+    assert_eq!(over.retry_after(), Some(60));
+    // Both spellings of names, numbers of 64 bits in quotes, and what is no such request.
+    let look = json!({ "domain": "edge", "descriptors": [{ "entries": [{ "key": "key", "value": "bob" }], "hits_addend": "0" }] });
+    assert_eq!(ask(&look).json()["statuses"][0]["limitRemaining"], 5);
+    for wrong in [json!([]), json!({}), json!({ "domain": "edge" }), json!({ "domain": 1 }), json!({ "domian": "edge" })] {
+        assert_eq!(ask(&wrong).status, 400, "{wrong}");
+    }
+}
