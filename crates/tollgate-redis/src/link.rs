@@ -140,8 +140,7 @@ impl Link {
         } = &*self.0.common;
         let deadline = dialer.settings.deadline;
         let began = clock.now();
-        // Whoever was asked last is to blame.
-        let mut asked = None;
+        let mut asked = Asked::default();
         let call = Call {
             script,
             keys: &keys,
@@ -149,9 +148,7 @@ impl Link {
         };
         let called = timeout(deadline, self.send(&call, &mut asked)).await;
         let result = called.unwrap_or(Err(LinkError::Timeout(deadline)));
-        if let Some(node) = asked {
-            node.heard(result.as_ref().err());
-        }
+        asked.answered(result.as_ref().err());
         match &result {
             Ok(_) => stats.answered(clock.now().0.saturating_sub(began.0)),
             Err(error) => {
@@ -164,19 +161,15 @@ impl Link {
         result
     }
 
-    async fn send(
-        &self,
-        call: &Call<'_>,
-        asked: &mut Option<Arc<Node>>,
-    ) -> Result<Value, LinkError> {
+    async fn send(&self, call: &Call<'_>, asked: &mut Asked) -> Result<Value, LinkError> {
         let slot = slot(call.keys.first().map_or(&[][..], Vec::as_slice));
         let mut node = self.0.routes.of(slot)?;
         let mut is_asking = false;
         for _ in 0..=HOPS_MAX {
-            *asked = None;
             let _flight = node.enter()?;
-            *asked = Some(Arc::clone(&node));
-            let mut connection = node.connection().await?;
+            asked.node = Some(Arc::clone(&node));
+            let (place, mut connection) = node.connection().await?;
+            asked.place = Some(place);
             let answer = match call
                 .run(&mut connection, is_asking, &call.by_digest())
                 .await
@@ -200,7 +193,7 @@ impl Link {
             };
             self.stats().redirects.fetch_add(1, Relaxed);
             is_asking = of_slot.is_none();
-            node.heard(None);
+            asked.answered(None);
             node = self.0.routes.named(&node, &host, port, of_slot)?;
         }
         Err(LinkError::Redirected(HOPS_MAX))
@@ -230,6 +223,23 @@ impl Link {
     }
 }
 
+/// Who was asked last: whoever is to blame if nothing comes of it.
+#[derive(Default)]
+struct Asked {
+    node: Option<Arc<Node>>,
+    place: Option<usize>,
+}
+
+impl Asked {
+    /// Tells the node, and asks nobody any more.
+    fn answered(&mut self, error: Option<&LinkError>) {
+        let place = self.place.take();
+        if let Some(node) = self.node.take() {
+            node.heard(place, error);
+        }
+    }
+}
+
 /// At the start: what time may mend is no reason to stop.
 fn tolerate(attempted: Result<(), LinkError>) -> Result<(), LinkError> {
     match attempted {
@@ -244,7 +254,7 @@ fn tolerate(attempted: Result<(), LinkError>) -> Result<(), LinkError> {
 
 /// One step; the cursor of the next.
 async fn forget_some(node: &Node, prefix: &[u8], cursor: &[u8]) -> Result<Vec<u8>, LinkError> {
-    let mut connection = node.connection().await?;
+    let (_, mut connection) = node.connection().await?;
     let mut scan = redis::cmd("SCAN");
     scan.arg(cursor)
         .arg("MATCH")

@@ -105,7 +105,6 @@ impl Shared {
             let script = scripts::script(operation, kinds);
             let value = self.link.call(script, keys, arguments).await?;
             let reply = Reply::read(value).ok_or_else(not_ours)?;
-            self.link.count_garbage(reply.spoilt);
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -117,6 +116,15 @@ impl Shared {
             }
         }
         Err(not_ours())
+    }
+}
+
+impl Shared {
+    /// Counts values that were not ours. What the script has decided is what the definition decides.
+    fn check(&self, reply: &Reply, allowed: bool) {
+        let result = reply.result.unwrap_or_default();
+        self.link.count_garbage(result / 2);
+        debug_assert_eq!(result % 2 == 1, allowed, "{reply:?}");
     }
 }
 
@@ -156,7 +164,7 @@ impl Store for RedisStore {
                 Ok(reply) => {
                     let mut found = reply.stored(question.policies());
                     let decision = decide::decide(&question.checks(), &mut found, reply.now);
-                    debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
+                    shared.check(&reply, decision.is_allowed());
                     decision
                 }
                 Err(_) => shared.link.away().decide(&question.checks(), now),
@@ -251,7 +259,7 @@ impl Store for RedisStore {
                     let mut found = reply.stored(question.policies());
                     let reserved =
                         decide::reserve(&question.checks(), &mut found, reply.now, until);
-                    debug_assert_eq!(Ok(u64::from(reserved.is_ok())), reply.result);
+                    shared.check(&reply, reserved.is_ok());
                     reserved
                 }
                 Err(_) => shared.link.away().reserve(&question.checks(), now, until),

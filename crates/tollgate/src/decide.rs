@@ -223,7 +223,7 @@ pub fn reserve(
     let mut reserved: SmallVec<[Option<Stored>; 2]> = SmallVec::new();
     for ((check, slot), standing) in checks.iter().zip(slots.iter()).zip(seen.standings()) {
         let counts = check.cost > 0
-            && check.policy.algorithm().is_some()
+            && governing(check, slot.as_ref()).algorithm().is_some()
             && !(is_shadow(check) && standing.is_violated());
         if !counts {
             charges.push(Charge::default());

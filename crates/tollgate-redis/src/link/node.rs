@@ -1,6 +1,6 @@
 //! One server: connections to it that are made again when they end, and whether it is asked at all.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use crate::location::{Address, Kind};
 /// each of the others, which also follow the first.
 const FIRST_WAIT_MAX: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// So many calls in a row that are not answered end their connection: others may be well.
+const UNANSWERED_MAX: u32 = 5;
 /// Between probes.
 const PROBE_LEAST: Duration = Duration::from_millis(200);
 const PROBE_MOST: Duration = Duration::from_millis(250);
@@ -64,6 +66,8 @@ struct Shared {
 #[derive(Default)]
 struct Place {
     connection: RwLock<Option<MultiplexedConnection>>,
+    /// Calls in a row that were not answered in time.
+    unanswered: AtomicU32,
     cut: Notify,
 }
 
@@ -157,8 +161,8 @@ impl Node {
         Ok(flight)
     }
 
-    /// A connection, as soon as there is one.
-    pub(super) async fn connection(&self) -> Result<MultiplexedConnection, LinkError> {
+    /// A connection and its place, as soon as there is one.
+    pub(super) async fn connection(&self) -> Result<(usize, MultiplexedConnection), LinkError> {
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
@@ -166,8 +170,8 @@ impl Node {
             if self.is_away() {
                 return Err(LinkError::Away);
             }
-            if let Some((_, connection)) = self.shared.any() {
-                return Ok(connection);
+            if let Some(found) = self.shared.any() {
+                return Ok(found);
             }
             changed.await;
         }
@@ -178,8 +182,11 @@ impl Node {
         self.shared.any().map(|(_, connection)| connection)
     }
 
-    /// Hears how a call ended.
-    pub(super) fn heard(&self, error: Option<&LinkError>) {
+    /// Hears how a call ended that went over the connection at `place`, if it came so far.
+    pub(super) fn heard(&self, place: Option<usize>, error: Option<&LinkError>) {
+        if let Some(place) = place {
+            self.shared.places[place].heard(error);
+        }
         self.shared.heard(error);
     }
 }
@@ -187,7 +194,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
-        if self.is_away() {
+        if self.shared.breaker().end() {
             self.shared.common.stats.came_back();
         }
     }
@@ -204,6 +211,17 @@ impl Drop for Flight {
             .stats
             .in_flight
             .fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Place {
+    fn heard(&self, error: Option<&LinkError>) {
+        if !matches!(error, Some(LinkError::Timeout(_))) {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED_MAX {
+            self.unanswered.store(0, Ordering::Relaxed);
+            self.cut.notify_waiters();
+        }
     }
 }
 
