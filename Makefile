@@ -87,13 +87,18 @@ bench-engine: tools-run ## decisions in memory beside governor, throttlecrab and
 tools-run:
 	@scripts/install-tools cc
 
-tools-test: $(VENV)/installed tests/browser/node_modules
+tools-test: $(VENV)/installed tests/browser/node_modules tests/clients/node_modules
 	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
 $(VENV)/installed: examples/random-number/fastapi/requirements.txt tests/requirements.txt
 	@scripts/install-tools python3-venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet $(^:%=--requirement %)
+	@touch $@
+
+tests/clients/node_modules: tests/clients/package.json
+	@scripts/install-tools node
+	cd tests/clients && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 tests/browser/node_modules: tests/browser/package.json

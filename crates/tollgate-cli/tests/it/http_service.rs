@@ -221,7 +221,9 @@ fn what_means_nothing_is_said_and_changes_nothing() {
     }
     let raw = |call: Call| call.send(service.address).status;
     assert_eq!(raw(Call::post("/v1/check").body("application/json", "{")), 400);
-    assert_eq!(raw(Call::post("/v1/check").body("application/json", "[".repeat(60_000))), 400);
+    assert_eq!(raw(Call::post("/v1/check").body("application/json", "[".repeat(60_000))), 422);
+    assert_eq!(raw(Call::post("/v1/check").body("application/json", "{\"checks\":".repeat(6_000))), 422);
+    assert_eq!(raw(Call::post("/v1/check").body("application/json", "[\"per-user\",\"ann\",1,null,null]")), 422);
     assert_eq!(raw(Call::post("/v1/check").body("text/plain", per_user("ann", 1).to_string())), 415);
     assert_eq!(raw(Call::post("/v1/check").body("application/json", " ".repeat(65_537))), 413);
     assert_eq!(raw(Call::get("/v1/check")), 405);

@@ -215,6 +215,10 @@ pub(super) fn limits(service: &Service) -> Answered {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    // A list of an object's values would be read as the object.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Failure::unprocessable("an object is expected"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let status = match error.classify() {
             serde_json::error::Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
