@@ -100,7 +100,9 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         clock,
         held,
         builtins: builtins.clone(),
-        service: service.as_ref().map(|service| Arc::clone(service.metrics())),
+        service: service
+            .as_ref()
+            .map(|service| Arc::clone(service.metrics())),
         monitor,
         stopping: stopping.clone(),
     });

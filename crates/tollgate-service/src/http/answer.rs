@@ -52,7 +52,10 @@ pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Res
 async fn answered(service: &Service, request: Request<Incoming>) -> Answered {
     let (head, body) = request.into_parts();
     let Some(route) = route(head.uri.path()) else {
-        return Err(Failure::new(StatusCode::NOT_FOUND, "There is nothing here."));
+        return Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            "There is nothing here.",
+        ));
     };
     let method = match route {
         Route::Limits | Route::OpenApi => Method::GET,
@@ -103,7 +106,9 @@ fn is_admitted(service: &Service, headers: &HeaderMap) -> bool {
 
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE);
-    let media_type = media_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }

@@ -104,7 +104,10 @@ impl<'s> Batch<'s> {
         let decisions = match &self.service.counters {
             Counters::Memory(store) => self.in_memory(store, now),
             counters @ Counters::Shared(_) => {
-                let outcomes = self.questions.iter().map(|question| question.ask(counters, now));
+                let outcomes = self
+                    .questions
+                    .iter()
+                    .map(|question| question.ask(counters, now));
                 join_all(outcomes).await
             }
         };
