@@ -77,9 +77,10 @@ lint: ## formatting and clippy alone
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-bench: build ## beside nginx, in one run (Debian's nginx and wrk)
-	scripts/install-tools nginx wrk
+bench: build ## beside nginx and a Redis server, in one run each (Debian's nginx, wrk and redis)
+	scripts/install-tools nginx wrk redis
 	python3 bench/gateway.py
+	python3 bench/service.py
 
 bench-engine: tools-run ## decisions in memory beside governor, throttlecrab and others (QUICK=1: within five minutes)
 	cd bench && $(CARGO) build --locked --release && $(CARGO) run --locked --release --quiet

@@ -167,3 +167,19 @@ fn the_gateway_and_its_service_count_together() {
     assert_eq!(statuses, [200, 200, 429]);
     assert!(told(&client.ask("TOLLGATE.CHECK per-address 127.0.0.1")).starts_with("0 5 0"));
 }
+
+#[test]
+fn a_quota_that_an_administrator_sets_for_everybody_holds_at_once() {
+    let rules = format!(
+        "{RULES}[[routes]]\nmatch = \"GET /\"\nauth = [\"api-key\"]\nlimits = [\"per-user\"]\nrespond = {{ text = \"hello\" }}\n"
+    );
+    let service = Service::start(launch().rules(&rules));
+    let mut client = service.connect();
+    assert!(told(&client.ask("TOLLGATE.CHECK per-user ann")).starts_with("1 5 4 "));
+    let set = service
+        .gateway
+        .command(&["limit", "set", "per-user", "2 per minute"], "");
+    assert_eq!(set.code, 0, "{set:?}");
+    assert!(told(&client.ask("TOLLGATE.CHECK per-user ann")).starts_with("1 2 0 "));
+    assert!(told(&client.ask("TOLLGATE.CHECK per-user ann")).starts_with("0 2 0 "));
+}
