@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 use crate::presets::Preset;
-pub(crate) use service::ServiceArgs;
 pub(crate) use limits::{AuditArgs, LimitArgs, LimitCommand, PlanArgs, PlanCommand, ScopeArgs};
+pub(crate) use service::ServiceArgs;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -54,15 +54,21 @@ pub struct Grpc {
 struct Refused(&'static str);
 
 impl Refused {
-    const TOO_MANY: Refused = Refused("the descriptors have more limits than one decision can have");
+    const TOO_MANY: Refused =
+        Refused("the descriptors have more limits than one decision can have");
 }
 
 impl Grpc {
     /// A service that limits by these domains, on the counters of `service`. What is measured of descriptors is measured
     /// by `metrics`, which the domains were opened with.
-    pub fn new(service: Arc<Service>, domains: Arc<Domains>, metrics: Arc<GrpcMetrics>) -> Arc<Self> {
+    pub fn new(
+        service: Arc<Service>,
+        domains: Arc<Domains>,
+        metrics: Arc<GrpcMetrics>,
+    ) -> Arc<Self> {
         let rules = &service.rules;
-        let meanwhile = (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes.into()));
+        let meanwhile =
+            (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes.into()));
         Arc::new(Grpc {
             domains,
             metrics,

@@ -100,7 +100,10 @@ async fn accept<C, F>(
     }
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(bounds.drain_timeout, all_ended).await.is_err() {
+    if tokio::time::timeout(bounds.drain_timeout, all_ended)
+        .await
+        .is_err()
+    {
         tracing::warn!(
             connections = connections.len(),
             "connections were cut off: they did not end in time"

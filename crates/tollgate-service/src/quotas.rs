@@ -46,7 +46,9 @@ pub(crate) enum NumbersError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// As many others are in use as are known at one time.
-    #[error("more than {QUOTAS_MAX} different quotas are in use; use fewer, or limits of the rules")]
+    #[error(
+        "more than {QUOTAS_MAX} different quotas are in use; use fewer, or limits of the rules"
+    )]
     TooMany,
 }
 
@@ -90,7 +92,11 @@ impl Quotas {
     ///
     /// # Errors
     /// Numbers that make none, or too many different ones.
-    pub(crate) fn policy(&self, numbers: Numbers, now: Micros) -> Result<Arc<Policy>, NumbersError> {
+    pub(crate) fn policy(
+        &self,
+        numbers: Numbers,
+        now: Micros,
+    ) -> Result<Arc<Policy>, NumbersError> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.by_numbers.get(&numbers) {
             let used_at = known.used_at.load(Ordering::Relaxed);
@@ -167,13 +173,19 @@ mod tests {
         let quotas = Quotas::new(OnError::Local);
         let now = Micros::from_secs(1_000);
         let first = quotas.policy(numbers(1), now).unwrap();
-        assert!(Arc::ptr_eq(&first, &quotas.policy(numbers(1), now).unwrap()));
+        assert!(Arc::ptr_eq(
+            &first,
+            &quotas.policy(numbers(1), now).unwrap()
+        ));
         for capacity in 2..=QUOTAS_MAX as u64 {
             quotas.policy(numbers(capacity), now).unwrap();
         }
         let further = |now| quotas.policy(numbers(1 << 20), now);
         assert!(matches!(further(now), Err(NumbersError::TooMany)));
-        assert!(quotas.policy(numbers(7), now).is_ok(), "who is known goes on");
+        assert!(
+            quotas.policy(numbers(7), now).is_ok(),
+            "who is known goes on"
+        );
         // After its time to refill nobody needs a quota any more, and places are given away every two hours.
         quotas.policy(numbers(7), now + LOOK_EVERY).unwrap();
         assert!(further(now + LOOK_EVERY).is_ok());
@@ -197,7 +209,11 @@ mod tests {
 
     #[test]
     fn a_quota_that_takes_a_century_to_refill_gives_way_after_a_day() {
-        let slow = |capacity| Numbers { capacity, count: 1, period_s: 86_400 * 365 };
+        let slow = |capacity| Numbers {
+            capacity,
+            count: 1,
+            period_s: 86_400 * 365,
+        };
         let quotas = Quotas::new(OnError::Local);
         for capacity in 1..=QUOTAS_MAX as u64 {
             quotas.policy(slow(capacity), Micros::from_secs(0)).unwrap();

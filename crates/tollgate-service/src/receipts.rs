@@ -125,7 +125,14 @@ mod tests {
         let now = Micros::from_secs(1_000);
         let name = receipts.put(charged(), now).unwrap();
         assert_eq!(name.len(), 32);
-        for wrong in ["", "0", &name[1..], &format!("{name}0"), &"g".repeat(32), &"é".repeat(16)] {
+        for wrong in [
+            "",
+            "0",
+            &name[1..],
+            &format!("{name}0"),
+            &"g".repeat(32),
+            &"é".repeat(16),
+        ] {
             assert!(receipts.take(wrong, now).is_none());
         }
         assert!(receipts.take(&name, now).is_some());
@@ -141,7 +148,15 @@ mod tests {
         let charged = charged();
         let put = || {
             let receipt = charged.receipt.clone();
-            receipts.put(Charged { checks: Vec::new(), receipt }, now).unwrap()
+            receipts
+                .put(
+                    Charged {
+                        checks: Vec::new(),
+                        receipt,
+                    },
+                    now,
+                )
+                .unwrap()
         };
         let first = put();
         let second = put();

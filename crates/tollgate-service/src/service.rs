@@ -193,7 +193,9 @@ pub(crate) fn checks<'n>(named: &'n [Named<'_>]) -> Result<Checks<'n>, Reason> {
 
 fn words_of(limit: &Limit) -> usize {
     let parts = limit.key.parts().iter();
-    parts.filter(|part| !matches!(part, KeyPart::Global)).count()
+    parts
+        .filter(|part| !matches!(part, KeyPart::Global))
+        .count()
 }
 
 /// What a client wrote, short enough to repeat.

@@ -32,7 +32,12 @@ mod tests {
         let tokens = Tokens::new(vec!["first-0123456789".into(), "other-0123456789".into()]);
         assert!(!tokens.is_open());
         assert!(tokens.admit(b"first-0123456789") && tokens.admit(b"other-0123456789"));
-        for wrong in [&b""[..], b"first-012345678", b"first-01234567890", b"third-0123456789"] {
+        for wrong in [
+            &b""[..],
+            b"first-012345678",
+            b"first-01234567890",
+            b"third-0123456789",
+        ] {
             assert!(!tokens.admit(wrong));
         }
         assert!(Tokens::new(Vec::new()).is_open());

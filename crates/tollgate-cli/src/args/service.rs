@@ -18,7 +18,12 @@ pub(crate) struct ServiceArgs {
     pub(crate) grpc: Option<SocketAddr>,
     /// A domain of the service over gRPC, in a file of Envoy's own rate-limit service. It is read again when it changes. May
     /// be given several times, each with another domain.
-    #[arg(long, env = "TOLLGATE_ENVOY_CONFIG", value_name = "FILE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TOLLGATE_ENVOY_CONFIG",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     pub(crate) envoy_config: Vec<PathBuf>,
     /// What clients of the service must show, beside the tokens of the rules. Other users of this machine can read flags,
     /// but not the environment.

@@ -64,7 +64,11 @@ impl Envoy {
 
     /// Says to people where it is.
     pub(super) fn greet(&self) {
-        let encrypted = if self.tls.is_some() { ", encrypted" } else { "" };
+        let encrypted = if self.tls.is_some() {
+            ", encrypted"
+        } else {
+            ""
+        };
         if let Some(listeners) = &self.listeners {
             println!(
                 "Decisions for Envoy over gRPC on {}{encrypted}: envoy.service.ratelimit.v3.RateLimitService",

@@ -101,7 +101,9 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         clock,
         held,
         builtins: builtins.clone(),
-        service: service.as_ref().map(|service| Arc::clone(service.metrics())),
+        service: service
+            .as_ref()
+            .map(|service| Arc::clone(service.metrics())),
         envoy: sockets.envoy_metrics(),
         monitor,
         stopping: stopping.clone(),

@@ -4,7 +4,9 @@ use std::io::Read;
 use std::path::Path;
 
 use tollgate_redis::Location;
-use tollgate_rules::{Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream};
+use tollgate_rules::{
+    Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream,
+};
 
 use crate::args::{ServeArgs, ServiceArgs};
 use crate::failure::Failure;
@@ -66,9 +68,9 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
 /// What the flags say about the decision service.
 fn service(args: &ServiceArgs) -> Result<Service, Failure> {
     let token = args.service_token.as_deref().map(Service::check_token);
-    token
-        .transpose()
-        .map_err(|why| Failure::Usage(format!("--service-token or TOLLGATE_SERVICE_TOKEN: {why}")))?;
+    token.transpose().map_err(|why| {
+        Failure::Usage(format!("--service-token or TOLLGATE_SERVICE_TOKEN: {why}"))
+    })?;
     Ok(Service {
         resp: args.resp,
         http: args.http,

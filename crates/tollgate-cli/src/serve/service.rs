@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::Admission;
 use tollgate_rules::RuleSet;
-use tollgate_service::listen::Bounds;
 use tollgate_service::grpc::GrpcMetrics;
+use tollgate_service::listen::Bounds;
 use tollgate_service::{Service, http, resp};
 
 use super::envoy::Envoy;
@@ -91,7 +91,13 @@ impl Sockets {
             threads.extend(of_grpc);
         }
         if let Some(listeners) = self.http {
-            threads.extend(http::serve(service, envoy.as_ref(), listeners, &bounds, stop)?);
+            threads.extend(http::serve(
+                service,
+                envoy.as_ref(),
+                listeners,
+                &bounds,
+                stop,
+            )?);
         }
         Ok(threads)
     }

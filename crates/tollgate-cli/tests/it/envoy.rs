@@ -83,7 +83,8 @@ impl Drop for Asker {
 
 /// A request with one descriptor for each key and value, in the domain `edge`.
 pub(crate) fn question(descriptors: &[(&str, &str)]) -> Value {
-    let descriptor = |(key, value): &(&str, &str)| json!({ "entries": [{ "key": key, "value": value }] });
+    let descriptor =
+        |(key, value): &(&str, &str)| json!({ "entries": [{ "key": key, "value": value }] });
     let descriptors: Vec<Value> = descriptors.iter().map(descriptor).collect();
     json!({ "request": { "domain": "edge", "descriptors": descriptors } })
 }
@@ -118,14 +119,19 @@ impl Proxy {
         let file = directory.path().join("envoy.yaml");
         std::fs::write(&file, change(text)).unwrap();
         let mut command = Command::new(envoy);
-        command
-            .arg("--config-path")
-            .arg(&file)
-            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]);
+        command.arg("--config-path").arg(&file).args([
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+        ]);
         let mut process = Process::spawn(command);
         eventually("Envoy to answer", || {
             assert!(process.ended().is_none(), "{}", process.log());
-            tollgate_testkit::client::Call::get("/up").try_send(address).ok()
+            tollgate_testkit::client::Call::get("/up")
+                .try_send(address)
+                .ok()
         });
         Proxy {
             address,

@@ -81,10 +81,7 @@ fn a_key_and_its_value_are_not_mistaken_for_a_longer_key() {
 fn every_text_makes_a_name_of_a_policy_and_two_texts_make_two() {
     let long = "k=".to_owned() + &"v".repeat(5_000);
     let texts = ["plain", "with space", "with\"quote", "ä", "ö", &long];
-    let mut names: Vec<String> = texts
-        .iter()
-        .map(|text| policy_prefix("d", text))
-        .collect();
+    let mut names: Vec<String> = texts.iter().map(|text| policy_prefix("d", text)).collect();
     assert_eq!(names[0], "d/plain");
     for name in &names {
         Policy::new(&format!("{name}.minute"), "5 per minute".parse().unwrap()).unwrap();

@@ -55,17 +55,17 @@ fn kept(rate: DescriptorRate, before: &HashMap<&str, &Arc<Policy>>) -> Descripto
     let DescriptorRate::Limited(policies) = rate else {
         return rate;
     };
-    let kept = policies.into_iter().map(|policy| match before.get(policy.name()) {
-        Some(known) if means_the_same(known, &policy) => Arc::clone(known),
-        _ => policy,
-    });
+    let kept = policies
+        .into_iter()
+        .map(|policy| match before.get(policy.name()) {
+            Some(known) if means_the_same(known, &policy) => Arc::clone(known),
+            _ => policy,
+        });
     DescriptorRate::Limited(kept.collect())
 }
 
 fn means_the_same(one: &Policy, other: &Policy) -> bool {
-    one.quota() == other.quota()
-        && one.mode() == other.mode()
-        && one.on_error() == other.on_error()
+    one.quota() == other.quota() && one.mode() == other.mode() && one.on_error() == other.on_error()
 }
 
 fn rate(
@@ -85,7 +85,8 @@ fn rate(
         true => Mode::Shadow,
         false => Mode::Enforce,
     };
-    let policy = policy(domain, label, u64::from(requests), unit).map_err(|error| error.to_string())?;
+    let policy =
+        policy(domain, label, u64::from(requests), unit).map_err(|error| error.to_string())?;
     let policy = policy
         .with_mode(mode)
         // There a denied request is counted as well: what asks for more than is left takes what is left.

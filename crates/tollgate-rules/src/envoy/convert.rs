@@ -18,7 +18,10 @@ const HEADER: &str = "\
 pub(super) fn to_toml(written: &Written) -> String {
     let mut out = HEADER.to_owned();
     let domain = key(&written.domain);
-    let rates = written.descriptors.iter().filter_map(|descriptor| descriptor.limit.as_ref());
+    let rates = written
+        .descriptors
+        .iter()
+        .filter_map(|descriptor| descriptor.limit.as_ref());
     let units: Vec<Unit> = rates
         .filter_map(|limit| match limit.rate {
             Rate::Limited { unit, .. } => Some(unit),
@@ -50,7 +53,11 @@ fn write_descriptor(out: &mut String, domain: &str, descriptor: &Descriptor) {
         return;
     }
     let _ = write!(out, "\n[[service.domains.{domain}.descriptors]]\n");
-    let entries: Vec<String> = descriptor.entries.iter().map(|entry| quoted(&entry.to_string())).collect();
+    let entries: Vec<String> = descriptor
+        .entries
+        .iter()
+        .map(|entry| quoted(&entry.to_string()))
+        .collect();
     let _ = writeln!(out, "entries = [{}]", entries.join(", "));
     if descriptor.has_pattern() {
         out.push_str("# Each value that the pattern meets has a counter of its own.\n");
@@ -95,7 +102,11 @@ fn write_metadata(out: &mut String, metadata: &[(String, Metadata)]) {
             Metadata::Number(number) => plain.push(format!("{} = {number:?}", key(name))),
             Metadata::Bool(bool) => plain.push(format!("{} = {bool}", key(name))),
             Metadata::Null | Metadata::List(_) | Metadata::Map(_) => {
-                let _ = writeln!(out, "# metadata {}: only text, numbers, true and false can stand here.", quoted(name));
+                let _ = writeln!(
+                    out,
+                    "# metadata {}: only text, numbers, true and false can stand here.",
+                    quoted(name)
+                );
             }
         }
     }

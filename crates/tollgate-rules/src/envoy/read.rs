@@ -160,7 +160,9 @@ impl Reader<'_, '_> {
                 source.complain_with(map.key_span(key), message, Some(why.to_owned()));
             }
         }
-        let key = map.value("key").and_then(|value| text(source, value, "key"));
+        let key = map
+            .value("key")
+            .and_then(|value| text(source, value, "key"));
         let Some(key) = key.filter(|key| !key.value.is_empty()) else {
             let message = "a descriptor needs a `key`";
             return source.complain(map.start(), message);
@@ -207,11 +209,15 @@ impl Reader<'_, '_> {
 
 fn rate_limit(source: &Source<'_>, node: &Rc<Node>) -> Option<Limit> {
     let map = Map::of(source, node, "`rate_limit`", OF_A_LIMIT)?;
-    let name = map.value("name").and_then(|value| text(source, value, "name"));
+    let name = map
+        .value("name")
+        .and_then(|value| text(source, value, "name"));
     let name = name.map_or(String::new(), |name| name.value);
     let replaces = map.value("replaces").map_or_else(Vec::new, |list| {
         let listed = items(source, list, "replaces").iter();
-        listed.filter_map(|node| replaced(source, node, &name)).collect()
+        listed
+            .filter_map(|node| replaced(source, node, &name))
+            .collect()
     });
     let unlimited = map.value("unlimited");
     let unlimited = unlimited.and_then(|value| boolean(source, value, "unlimited"));
@@ -253,7 +259,9 @@ fn rate_limit(source: &Source<'_>, node: &Rc<Node>) -> Option<Limit> {
 
 fn replaced(source: &Source<'_>, node: &Rc<Node>, own: &str) -> Option<String> {
     let map = Map::of(source, node, "`replaces`", &["name"])?;
-    let name = map.value("name").and_then(|value| text(source, value, "name"));
+    let name = map
+        .value("name")
+        .and_then(|value| text(source, value, "name"));
     match name {
         Some(name) if name.value == own && !own.is_empty() => {
             source.complain(name.span, "a limit does not replace itself");
@@ -280,7 +288,10 @@ fn metadata_of(source: &Source<'_>, node: &Rc<Node>) -> Vec<(String, Metadata)> 
 fn passed_on(node: &Node) -> Metadata {
     match &node.kind {
         Kind::Scalar { .. } if node.is_nothing() => Metadata::Null,
-        Kind::Scalar { text, is_plain: true } => match (truth(text), text.parse::<f64>()) {
+        Kind::Scalar {
+            text,
+            is_plain: true,
+        } => match (truth(text), text.parse::<f64>()) {
             (Some(truth), _) => Metadata::Bool(truth),
             (None, Ok(number)) if number.is_finite() => Metadata::Number(number),
             _ => Metadata::Text(text.clone()),
@@ -393,7 +404,10 @@ fn truth(text: &str) -> Option<bool> {
 
 fn boolean(source: &Source<'_>, node: &Node, key: &str) -> Option<bool> {
     let read = match &node.kind {
-        Kind::Scalar { text, is_plain: true } => truth(text),
+        Kind::Scalar {
+            text,
+            is_plain: true,
+        } => truth(text),
         _ => None,
     };
     if read.is_none() {
@@ -404,7 +418,10 @@ fn boolean(source: &Source<'_>, node: &Node, key: &str) -> Option<bool> {
 
 fn number(source: &Source<'_>, node: &Node, key: &str) -> Option<u32> {
     let read = match &node.kind {
-        Kind::Scalar { text, is_plain: true } => text.replace('_', "").parse().ok(),
+        Kind::Scalar {
+            text,
+            is_plain: true,
+        } => text.replace('_', "").parse().ok(),
         _ => None,
     };
     if read.is_none() {
@@ -417,7 +434,12 @@ fn number(source: &Source<'_>, node: &Node, key: &str) -> Option<u32> {
 impl Descriptor {
     /// Whether one of its values is a pattern.
     pub(super) fn has_pattern(&self) -> bool {
-        let values = self.entries.iter().filter_map(|entry| entry.value.as_deref());
-        values.into_iter().any(|value| Pattern::new(value).is_some())
+        let values = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.value.as_deref());
+        values
+            .into_iter()
+            .any(|value| Pattern::new(value).is_some())
     }
 }

@@ -95,7 +95,9 @@ fn descriptor(
             .filter_map(|(name, value)| Some((name.value, passed_on(&value)?)))
             .collect()
     });
-    let measured = table.value("metric_values").and_then(|value| value.strings());
+    let measured = table
+        .value("metric_values")
+        .and_then(|value| value.strings());
     let measured = measured.unwrap_or_default();
     let known = entries.clone().unwrap_or_default();
     for word in &measured {
@@ -113,7 +115,10 @@ fn descriptor(
         on_error,
     );
     let (entries, counted) = (entries?, counted?);
-    let unlimited = counted.policies.iter().all(|policy| policy.capacity().is_none() && !is_deny(policy));
+    let unlimited = counted
+        .policies
+        .iter()
+        .all(|policy| policy.capacity().is_none() && !is_deny(policy));
     let descriptor = Descriptor {
         index: 0,
         measured: entries

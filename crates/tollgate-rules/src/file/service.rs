@@ -7,9 +7,9 @@ use tollgate::OnError;
 
 use super::domains;
 use super::server::{MaybeTable, Settings};
-use crate::{Service, Tls};
 use crate::domain::Domain;
 use crate::read::{At, Source, Value};
+use crate::{Service, Tls};
 
 const AN_ADDRESS: &str = "an address, like `127.0.0.1:6380`";
 

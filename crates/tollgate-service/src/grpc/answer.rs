@@ -27,7 +27,11 @@ impl Grpc {
         let Some(domain) = asked.domain else {
             return;
         };
-        let each = request.descriptors.iter().zip(&asked.descriptors).zip(decided);
+        let each = request
+            .descriptors
+            .iter()
+            .zip(&asked.descriptors)
+            .zip(decided);
         for ((descriptor, asked), decided) in each {
             let of = asked.met.and_then(|met| domain.metrics.get(met.index));
             let outcome = match (decided.is_over, decided.is_watched_over) {
@@ -47,7 +51,10 @@ pub(super) fn of(asked: &Asked<'_>, decided: &[Decided], fields: Fields) -> Rate
     let is_over = decided.iter().any(|decided| decided.is_over);
     let each = asked.descriptors.iter().zip(decided);
     let statuses = each.clone().map(|(asked, decided)| status(asked, decided));
-    let body = asked.domain.filter(|_| is_over).map(|known| &known.domain.denied_body);
+    let body = asked
+        .domain
+        .filter(|_| is_over)
+        .map(|known| &known.domain.denied_body);
     RateLimitResponse {
         overall_code: code(is_over),
         statuses: statuses.collect(),
@@ -101,11 +108,17 @@ fn tightest(decided: &Decided) -> Option<(&Policy, &Standing)> {
         let counts = decided.is_over && standing.is_violated() && !standing.is_shadow();
         let wait = standing.retry_after().unwrap_or(std::time::Duration::MAX);
         match counts {
-            true => (0, u64::MAX - u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)),
+            true => (
+                0,
+                u64::MAX - u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
+            ),
             false => (1, standing.remaining()),
         }
     };
-    let least = decided.standings.iter().min_by_key(|(_, standing)| rank(standing));
+    let least = decided
+        .standings
+        .iter()
+        .min_by_key(|(_, standing)| rank(standing));
     least.map(|(policy, standing)| (&**policy, standing))
 }
 
@@ -165,7 +178,9 @@ fn headers(decided: &[Decided]) -> Vec<HeaderValue> {
     let policy = fields::policy_value(standings().map(|(policy, _)| policy));
     let standing = fields::standing_value(standings());
     let over = standings().filter(|(_, standing)| standing.is_violated() && !standing.is_shadow());
-    let wait = over.filter_map(|(_, standing)| standing.retry_after()).max();
+    let wait = over
+        .filter_map(|(_, standing)| standing.retry_after())
+        .max();
     let mut headers = Vec::new();
     let mut add = |name: &str, value: String| {
         headers.push(HeaderValue {
@@ -182,7 +197,10 @@ fn headers(decided: &[Decided]) -> Vec<HeaderValue> {
     }
     if let Some(wait) = wait {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        add(http::header::RETRY_AFTER.as_str(), seconds.max(1).to_string());
+        add(
+            http::header::RETRY_AFTER.as_str(),
+            seconds.max(1).to_string(),
+        );
     }
     headers
 }

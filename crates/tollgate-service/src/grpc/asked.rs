@@ -75,10 +75,7 @@ impl Hits {
 
 impl<'k> Asked<'k> {
     /// What a request asks of the domains that are known.
-    pub(super) fn of(
-        request: &RateLimitRequest,
-        known: &'k Known,
-    ) -> Result<Self, Refused> {
+    pub(super) fn of(request: &RateLimitRequest, known: &'k Known) -> Result<Self, Refused> {
         if request.domain.is_empty() {
             return Err(Refused("the domain is empty"));
         }

@@ -74,7 +74,8 @@ impl Methods {
         let metrics = &self.grpc.service.metrics;
         if !self.admits(request.headers()) {
             metrics.error(Protocol::Grpc);
-            return Status::unauthenticated("a token of the service is missing, or wrong").into_http();
+            return Status::unauthenticated("a token of the service is missing, or wrong")
+                .into_http();
         }
         let deadline = Deadline::of(request.headers());
         let mut codec = Codec::new(ProstCodec::<RateLimitResponse, RateLimitRequest>::default())
@@ -98,7 +99,8 @@ impl Methods {
             let (scheme, token) = value.split_at_checked(7)?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
         };
-        self.grpc.service.tokens.is_open() || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
+        self.grpc.service.tokens.is_open()
+            || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
     }
 }
 

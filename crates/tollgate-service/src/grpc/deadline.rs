@@ -61,7 +61,8 @@ impl Deadline {
 /// `grpc-timeout`: up to eight digits and a unit.
 fn timeout(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let is_number = (1..=8).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        (1..=8).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
     let number: u64 = is_number.then(|| number.parse().ok()).flatten()?;
     match unit {
         "H" => Some(Duration::from_secs(number * 3_600)),
@@ -93,16 +94,27 @@ impl Meanwhile {
     /// What the policies say that is to happen without the store. One that is closed refuses all; those that are open
     /// let pass uncounted.
     fn decide(&self, checks: &Checks<'_>, call: Call, now: Micros) -> Decision {
-        let any = |on_error| checks.iter().any(|check| check.policy.on_error() == on_error);
+        let any = |on_error| {
+            checks
+                .iter()
+                .any(|check| check.policy.on_error() == on_error)
+        };
         if any(OnError::Closed) {
             return Decision::refused(Reason::StoreClosed, now).degraded();
         }
         let mut local = Checks::new();
-        for check in checks.iter().filter(|check| check.policy.on_error() == OnError::Local) {
+        for check in checks
+            .iter()
+            .filter(|check| check.policy.on_error() == OnError::Local)
+        {
             // A part of a limit is the limit with as many times the cost; where that is less than one unit, it is one.
             let whole = check.policy.capacity().unwrap_or(u64::MAX);
             let cost = check.cost.saturating_mul(self.nodes);
-            let cost = if check.cost <= 1 { cost.min(whole) } else { cost };
+            let cost = if check.cost <= 1 {
+                cost.min(whole)
+            } else {
+                cost
+            };
             let _ = local.push(Check { cost, ..*check });
         }
         let decision = match call {
@@ -167,7 +179,10 @@ mod tests {
         };
         assert_eq!(left(&[]), WAIT_MAX - WAY_BACK);
         assert_eq!(left(&[(TIMEOUT, "20m")]), Duration::from_millis(17));
-        assert_eq!(left(&[(TIMEOUT, "1S"), (ENVOY_TIMEOUT, "20")]), Duration::from_millis(17));
+        assert_eq!(
+            left(&[(TIMEOUT, "1S"), (ENVOY_TIMEOUT, "20")]),
+            Duration::from_millis(17)
+        );
         assert_eq!(left(&[(ENVOY_TIMEOUT, "4")]), Duration::from_millis(3));
         assert_eq!(left(&[(ENVOY_TIMEOUT, "0")]), WAIT_MAX - WAY_BACK);
     }

@@ -33,7 +33,9 @@ impl Decided {
     /// By where the descriptor's policies stand.
     fn by(standings: SmallVec<[(Arc<Policy>, Standing); 1]>) -> Self {
         let any = |shadow: bool| {
-            let mut of = standings.iter().filter(|(_, standing)| standing.is_shadow() == shadow);
+            let mut of = standings
+                .iter()
+                .filter(|(_, standing)| standing.is_shadow() == shadow);
             of.any(|(_, standing)| standing.is_violated())
         };
         Decided {
@@ -55,7 +57,9 @@ impl Grpc {
         deadline: Deadline,
         now: Micros,
     ) -> Result<SmallVec<[Decided; 4]>, Refused> {
-        let how = asked.domain.map_or(Decide::Apart, |known| known.domain.decide);
+        let how = asked
+            .domain
+            .map_or(Decide::Apart, |known| known.domain.decide);
         match how {
             Decide::Together => self.together(&asked.descriptors, deadline, now).await,
             Decide::Apart => {
@@ -75,7 +79,9 @@ impl Grpc {
         deadline: Deadline,
         now: Micros,
     ) -> Result<SmallVec<[Decided; 4]>, Refused> {
-        let looks = asked.iter().any(|one| one.hits == Hits::Look && one.is_limited());
+        let looks = asked
+            .iter()
+            .any(|one| one.hits == Hits::Look && one.is_limited());
         if looks {
             let every = asked.iter().map(|one| match one.hits {
                 Hits::Take(hits) => (one, hits),
@@ -91,9 +97,13 @@ impl Grpc {
             Hits::Take(hits) => (one, hits),
             Hits::Look | Hits::GiveBack(_) => (one, 0),
         });
-        let decided = self.ask(taking.collect(), Call::Decide, deadline, now).await?;
+        let decided = self
+            .ask(taking.collect(), Call::Decide, deadline, now)
+            .await?;
         let is_over = decided.iter().any(|decided| decided.is_over);
-        let refunds = asked.iter().any(|one| matches!(one.hits, Hits::GiveBack(_)));
+        let refunds = asked
+            .iter()
+            .any(|one| matches!(one.hits, Hits::GiveBack(_)));
         if is_over || !refunds {
             return Ok(decided);
         }

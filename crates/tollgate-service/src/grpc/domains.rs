@@ -143,7 +143,9 @@ impl Domains {
     fn keep_out(&self, path: &Path, why: &str) {
         self.metrics.kept_out();
         let file = path.display();
-        tracing::error!("{file} has changed and is not used; what was read of it before stays\n{why}");
+        tracing::error!(
+            "{file} has changed and is not used; what was read of it before stays\n{why}"
+        );
     }
 
     /// Reads what has changed again and again.
@@ -154,7 +156,10 @@ impl Domains {
             every.tick().await;
             let domains = Arc::clone(&self);
             // Reading a file may wait for a disk.
-            if tokio::task::spawn_blocking(move || domains.read_changed()).await.is_err() {
+            if tokio::task::spawn_blocking(move || domains.read_changed())
+                .await
+                .is_err()
+            {
                 tracing::error!("the domains could not be looked at");
             }
         }
@@ -193,16 +198,26 @@ fn read(
         return Err(unreadable(&"it is no regular file"));
     }
     if metadata.len() > LONGEST_FILE_BYTES as u64 {
-        return Err(unreadable(&format!("it is longer than {LONGEST_FILE_BYTES} bytes")));
+        return Err(unreadable(&format!(
+            "it is longer than {LONGEST_FILE_BYTES} bytes"
+        )));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
     let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     // Grows with each change, and is about the same for all who share a store and the file.
-    let version = changed.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let domain = envoy::parse(&name, text.trim_start_matches('\u{feff}'), on_error, version, before)
-        .map_err(|wrong| {
-            let shown: Vec<String> = wrong.iter().take(20).map(ToString::to_string).collect();
-            shown.join("\n")
-        })?;
+    let version = changed
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let domain = envoy::parse(
+        &name,
+        text.trim_start_matches('\u{feff}'),
+        on_error,
+        version,
+        before,
+    )
+    .map_err(|wrong| {
+        let shown: Vec<String> = wrong.iter().take(20).map(ToString::to_string).collect();
+        shown.join("\n")
+    })?;
     Ok((watched, Arc::new(domain)))
 }

@@ -3,12 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Grpc;
 use super::deadline::Deadline;
 use super::messages::{
     Code, DescriptorStatus, Entry, RateLimitDescriptor, RateLimitOverride, RateLimitRequest,
     RateLimitResponse, Unit,
 };
-use super::Grpc;
 
 const UNITS: [(&str, Unit); 8] = [
     ("UNKNOWN", Unit::Unknown),
@@ -104,7 +104,9 @@ fn plain(value: &prost_types::Value) -> Value {
         Some(Kind::ListValue(list)) => list.values.iter().map(plain).collect(),
         Some(Kind::StructValue(all)) => {
             let fields = all.fields.iter();
-            fields.map(|(name, value)| (name.clone(), plain(value))).collect()
+            fields
+                .map(|(name, value)| (name.clone(), plain(value)))
+                .collect()
         }
     }
 }
@@ -135,7 +137,9 @@ fn request(value: &Value) -> Read<RateLimitRequest> {
         }
         None => Vec::new(),
     };
-    let hits = field(map, ["hitsAddend", "hits_addend"]).map(number).transpose()?;
+    let hits = field(map, ["hitsAddend", "hits_addend"])
+        .map(number)
+        .transpose()?;
     Ok(RateLimitRequest {
         domain: domain.to_owned(),
         descriptors,
@@ -145,7 +149,14 @@ fn request(value: &Value) -> Read<RateLimitRequest> {
 
 fn descriptor(value: &Value) -> Read<RateLimitDescriptor> {
     let map = object(value, "a descriptor is no object")?;
-    let names = ["entries", "limit", "hitsAddend", "hits_addend", "isNegativeHits", "is_negative_hits"];
+    let names = [
+        "entries",
+        "limit",
+        "hitsAddend",
+        "hits_addend",
+        "isNegativeHits",
+        "is_negative_hits",
+    ];
     known(map, &names)?;
     let entries = match field(map, ["entries", "entries"]) {
         Some(list) => {
@@ -155,11 +166,17 @@ fn descriptor(value: &Value) -> Read<RateLimitDescriptor> {
         None => Vec::new(),
     };
     let negative = field(map, ["isNegativeHits", "is_negative_hits"]);
-    let negative = negative.map(|value| value.as_bool().ok_or("`isNegativeHits` is neither true nor false"));
+    let negative = negative.map(|value| {
+        value
+            .as_bool()
+            .ok_or("`isNegativeHits` is neither true nor false")
+    });
     Ok(RateLimitDescriptor {
         entries,
         limit: field(map, ["limit", "limit"]).map(limit).transpose()?,
-        hits_addend: field(map, ["hitsAddend", "hits_addend"]).map(number).transpose()?,
+        hits_addend: field(map, ["hitsAddend", "hits_addend"])
+            .map(number)
+            .transpose()?,
         is_negative_hits: negative.transpose()?.unwrap_or(false),
     })
 }
@@ -169,7 +186,10 @@ fn entry(value: &Value) -> Read<Entry> {
     known(map, &["key", "value"])?;
     let text = |name: &str| match map.get(name) {
         None | Some(Value::Null) => Ok(String::new()),
-        Some(value) => value.as_str().map(str::to_owned).ok_or("an entry's key and value are strings"),
+        Some(value) => value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or("an entry's key and value are strings"),
     };
     Ok(Entry {
         key: text("key")?,
@@ -179,7 +199,13 @@ fn entry(value: &Value) -> Read<Entry> {
 
 fn limit(value: &Value) -> Read<RateLimitOverride> {
     let map = object(value, "`limit` is no object")?;
-    let names = ["requestsPerUnit", "requests_per_unit", "unit", "unitMultiplier", "unit_multiplier"];
+    let names = [
+        "requestsPerUnit",
+        "requests_per_unit",
+        "unit",
+        "unitMultiplier",
+        "unit_multiplier",
+    ];
     known(map, &names)?;
     let narrow = |value: u64| u32::try_from(value).map_err(|_| "a number of `limit` is too large");
     let number_of = |names| -> Read<Option<u32>> {
@@ -189,7 +215,9 @@ fn limit(value: &Value) -> Read<RateLimitOverride> {
     let unit = match map.get("unit") {
         Some(Value::String(name)) => {
             let known = UNITS.iter().find(|(known, _)| known == name);
-            known.map(|(_, unit)| *unit as i32).ok_or("`unit` is no known unit")?
+            known
+                .map(|(_, unit)| *unit as i32)
+                .ok_or("`unit` is no known unit")?
         }
         Some(value) => i32::try_from(number(value)?).map_err(|_| "`unit` is no known unit")?,
         None => Unit::Unknown as i32,
@@ -204,7 +232,10 @@ fn limit(value: &Value) -> Read<RateLimitOverride> {
 /// A number, which may stand in quotes, as numbers of 64 bits do.
 fn number(value: &Value) -> Read<u64> {
     let quoted = || value.as_str()?.parse().ok();
-    value.as_u64().or_else(quoted).ok_or("a number is no whole number from 0 on")
+    value
+        .as_u64()
+        .or_else(quoted)
+        .ok_or("a number is no whole number from 0 on")
 }
 
 fn known(map: &Map<String, Value>, names: &[&str]) -> Read<()> {

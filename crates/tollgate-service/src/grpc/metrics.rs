@@ -101,7 +101,10 @@ impl GrpcMetrics {
             "Decisions over gRPC that were made without the shared store, because its answer would have come too late",
             metrics.late.clone(),
         );
-        GrpcMetrics { registry, ..metrics }
+        GrpcMetrics {
+            registry,
+            ..metrics
+        }
     }
 
     /// All of them as text, without the mark of the end: other metrics may follow.
@@ -172,10 +175,13 @@ impl GrpcMetrics {
 
     /// A label with values in it, or `other` when there are too many of them.
     fn by_values(&self, measured: &[bool], entries: &[Entry]) -> String {
-        let words = entries.iter().zip(measured).map(|(entry, measured)| match measured {
-            true => format!("{}={}", entry.key, entry.value),
-            false => entry.key.clone(),
-        });
+        let words = entries
+            .iter()
+            .zip(measured)
+            .map(|(entry, measured)| match measured {
+                true => format!("{}={}", entry.key, entry.value),
+                false => entry.key.clone(),
+            });
         let label: String = words.collect::<Vec<_>>().join("/");
         let label: String = label.chars().take(LABEL_CHARS_MAX).collect();
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);

@@ -39,7 +39,8 @@ impl Overrides {
 }
 
 fn made(domain: &Domain, limit: &RateLimitOverride) -> Result<Arc<Policy>, Refused> {
-    let wrong = Refused("a limit that came with the request has no window, or one beyond a century");
+    let wrong =
+        Refused("a limit that came with the request has no window, or one beyond a century");
     let unit = Unit::try_from(limit.unit).unwrap_or(Unit::Unknown);
     let multiplier = limit.unit_multiplier.unwrap_or(1).max(1);
     let seconds = match seconds(unit) {
@@ -51,7 +52,12 @@ fn made(domain: &Domain, limit: &RateLimitOverride) -> Result<Arc<Policy>, Refus
         _ => None,
     };
     let is_calendar = of_calendar.is_some();
-    let quota = match quota(domain.decide, u64::from(limit.requests_per_unit), of_calendar, seconds) {
+    let quota = match quota(
+        domain.decide,
+        u64::from(limit.requests_per_unit),
+        of_calendar,
+        seconds,
+    ) {
         Ok(quota) => quota,
         Err(QuotaError::Zero) => Quota::deny(),
         Err(_) => return Err(wrong),

@@ -72,7 +72,9 @@ impl Fixture {
     }
 
     fn try_ask(&self, request: &RateLimitRequest) -> Result<RateLimitResponse, Refused> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let answer = async {
             let deadline = Deadline::of(&HeaderMap::new());
             self.grpc.should_rate_limit(request, deadline).await
@@ -83,7 +85,10 @@ impl Fixture {
     fn ask(&self, descriptors: &[RateLimitDescriptor]) -> RateLimitResponse {
         let answer = self.try_ask(&request("d", descriptors)).unwrap();
         assert_eq!(answer.statuses.len(), descriptors.len());
-        let over = answer.statuses.iter().any(|status| status.code == Code::OverLimit as i32);
+        let over = answer
+            .statuses
+            .iter()
+            .any(|status| status.code == Code::OverLimit as i32);
         let overall = if over { Code::OverLimit } else { Code::Ok };
         assert_eq!(answer.overall_code, overall as i32);
         let told = |status: &DescriptorStatus| status.code != Code::Unknown as i32;
@@ -106,7 +111,12 @@ impl Fixture {
 }
 
 fn memory() -> Counters {
-    Arc::new(MemoryStore::builder().max_memory(MemoryStore::BYTES_MIN).build()).into()
+    Arc::new(
+        MemoryStore::builder()
+            .max_memory(MemoryStore::BYTES_MIN)
+            .build(),
+    )
+    .into()
 }
 
 fn request(domain: &str, descriptors: &[RateLimitDescriptor]) -> RateLimitRequest {

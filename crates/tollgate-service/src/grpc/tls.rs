@@ -27,7 +27,11 @@ impl TlsFiles {
     /// # Errors
     /// What is wrong with them, as a person should read it. Nothing of a key is repeated.
     pub fn open(files: Tls) -> Result<Self, String> {
-        let paths = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
+        let paths = [
+            Some(&files.cert),
+            Some(&files.key),
+            files.client_ca.as_ref(),
+        ];
         let look = |path: &PathBuf| {
             let looked = Watched::look(path).map_err(|error| unreadable(path, &error))?;
             Ok((path.clone(), looked.0))
@@ -49,7 +53,9 @@ impl TlsFiles {
     pub fn read_changed(&self) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         // Each is looked at, so that each is known as it is now.
-        let changed = watched.iter_mut().map(|(path, watched)| watched.has_changed(path));
+        let changed = watched
+            .iter_mut()
+            .map(|(path, watched)| watched.has_changed(path));
         if !changed.fold(false, |any, one| any | one) {
             return;
         }
@@ -79,8 +85,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 fn config(files: &Tls) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| unreadable(&files.key, &error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, &error))?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
@@ -92,7 +98,9 @@ fn config(files: &Tls) -> Result<Arc<ServerConfig>, String> {
                 roots.add(root).map_err(|error| unreadable(path, &error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| unreadable(path, &error))?)
+            builder.with_client_cert_verifier(
+                verifier.build().map_err(|error| unreadable(path, &error))?,
+            )
         }
     };
     let config = builder.with_single_cert(chain, key);

@@ -51,21 +51,22 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
-    answered(service, envoy, request).await.unwrap_or_else(|failure| {
-        service.metrics.error(Protocol::Http);
-        failure.into_response(&path)
-    })
+    answered(service, envoy, request)
+        .await
+        .unwrap_or_else(|failure| {
+            service.metrics.error(Protocol::Http);
+            failure.into_response(&path)
+        })
 }
 
-async fn answered(
-    service: &Service,
-    envoy: Option<&Grpc>,
-    request: Request<Incoming>,
-) -> Answered {
+async fn answered(service: &Service, envoy: Option<&Grpc>, request: Request<Incoming>) -> Answered {
     let (head, body) = request.into_parts();
     let found = route(head.uri.path());
     let Some(route) = found.filter(|found| *found != Route::Envoy || envoy.is_some()) else {
-        return Err(Failure::new(StatusCode::NOT_FOUND, "There is nothing here."));
+        return Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            "There is nothing here.",
+        ));
     };
     let method = match route {
         Route::Limits | Route::OpenApi => Method::GET,
@@ -120,7 +121,9 @@ fn is_admitted(service: &Service, headers: &HeaderMap) -> bool {
 
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE);
-    let media_type = media_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }

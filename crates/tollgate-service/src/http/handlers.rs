@@ -1,7 +1,7 @@
 //! One function for each thing that can be asked.
 
-use futures_util::future::join_all;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -10,8 +10,8 @@ use serde_json::json;
 use tollgate::store::Answer;
 use tollgate::{Decision, Micros, Outcome, Reason, Verdict};
 use tollgate_rules::LegacyFields;
-use tollgate_tower::fields::{self, Legacy};
 use tollgate_tower::Problem;
+use tollgate_tower::fields::{self, Legacy};
 
 use super::problem::Failure;
 use super::question::{Asked, Body, Refund, Settle};
@@ -86,7 +86,9 @@ fn ask(service: &Service, act: Act, named: &[Named<'_>], now: Micros) -> Outcome
 
 fn count<'d>(service: &Service, decisions: impl IntoIterator<Item = &'d Decision>) {
     let mut tally = Tally::default();
-    decisions.into_iter().for_each(|decision| tally.add(decision));
+    decisions
+        .into_iter()
+        .for_each(|decision| tally.add(decision));
     service.metrics.decisions(Protocol::Http, tally);
 }
 
@@ -101,14 +103,22 @@ fn one(
 ) -> Answered {
     let status = match decision.verdict() {
         Verdict::Allow => StatusCode::OK,
-        Verdict::Refused { reason: Reason::StoreFull | Reason::StoreClosed } => {
+        Verdict::Refused {
+            reason: Reason::StoreFull | Reason::StoreClosed,
+        } => {
             return Err(Failure::store_away());
         }
-        Verdict::Refused { reason: Reason::KeyTooLong } => {
+        Verdict::Refused {
+            reason: Reason::KeyTooLong,
+        } => {
             return Err(Failure::unprocessable("the key is too long"));
         }
-        Verdict::Refused { reason: Reason::TooManyChecks } => {
-            return Err(Failure::unprocessable("these are more quotas than one decision holds"));
+        Verdict::Refused {
+            reason: Reason::TooManyChecks,
+        } => {
+            return Err(Failure::unprocessable(
+                "these are more quotas than one decision holds",
+            ));
         }
         _ if always_200 => StatusCode::OK,
         _ => StatusCode::TOO_MANY_REQUESTS,
@@ -136,7 +146,13 @@ fn one(
         LegacyFields::None => Legacy::None,
     };
     let policy_value = fields::policy_value(shown.clone());
-    fields::write(response.headers_mut(), shown, policy_value.as_ref(), decision, legacy);
+    fields::write(
+        response.headers_mut(),
+        shown,
+        policy_value.as_ref(),
+        decision,
+        legacy,
+    );
     Ok(response)
 }
 
@@ -174,8 +190,13 @@ pub(super) async fn settle(service: &Service, body: &[u8]) -> Answered {
     let charged = take(service, &settle.receipt, now)?;
     let costs = costs.unwrap_or_default();
     let cost = |question: usize| costs.get(question).copied().unwrap_or(0);
-    let checks = charged.checks(cost).map_err(|_| Failure::unprocessable("too many checks"))?;
-    let settled = service.counters.settle(&checks, &charged.receipt, now).await;
+    let checks = charged
+        .checks(cost)
+        .map_err(|_| Failure::unprocessable("too many checks"))?;
+    let settled = service
+        .counters
+        .settle(&checks, &charged.receipt, now)
+        .await;
     settled.map_err(|_| Failure::store_away())?;
     json(StatusCode::OK, &json!({ "settled": true }))
 }
@@ -185,8 +206,13 @@ pub(super) async fn refund(service: &Service, body: &[u8]) -> Answered {
     let refund: Refund = read(body)?;
     let now = service.clock.now();
     let charged = take(service, &refund.receipt, now)?;
-    let checks = charged.checks(|_| 1).map_err(|_| Failure::unprocessable("too many checks"))?;
-    let refunded = service.counters.refund(&checks, &charged.receipt, now).await;
+    let checks = charged
+        .checks(|_| 1)
+        .map_err(|_| Failure::unprocessable("too many checks"))?;
+    let refunded = service
+        .counters
+        .refund(&checks, &charged.receipt, now)
+        .await;
     let units = refunded.map_err(|_| Failure::store_away())?;
     json(StatusCode::OK, &json!({ "refunded": units }))
 }
@@ -232,6 +258,10 @@ pub(super) fn limits(service: &Service) -> Answered {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    // A list of an object's values would be read as the object.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Failure::unprocessable("an object is expected"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let status = match error.classify() {
             serde_json::error::Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
@@ -247,7 +277,10 @@ pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Answere
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -74,7 +74,10 @@ mod tests {
         let ann = || "ann".to_owned();
         assert_eq!(read("\"ann\""), Some(Key::Words(vec![ann()])));
         assert_eq!(read("[\"ann\"]"), Some(Key::Words(vec![ann()])));
-        assert_eq!(read("{\"user\":\"ann\"}"), Some(Key::Parts(vec![("user".into(), ann())])));
+        assert_eq!(
+            read("{\"user\":\"ann\"}"),
+            Some(Key::Parts(vec![("user".into(), ann())]))
+        );
         for wrong in ["1", "[1]", "{\"user\":1}", "[[\"a\"]]", "true"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }

@@ -33,7 +33,10 @@ impl Failure {
     pub(super) fn method(allow: &'static str) -> Self {
         Failure {
             allow: Some(allow),
-            ..Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("Allowed here: {allow}."))
+            ..Failure::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("Allowed here: {allow}."),
+            )
         }
     }
 

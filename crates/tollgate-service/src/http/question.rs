@@ -55,7 +55,11 @@ impl Body {
         let Some(requests) = self.requests else {
             return self.together(service).map(Asked::Together);
         };
-        if self.limit.is_some() || self.key.is_some() || self.cost.is_some() || self.checks.is_some() {
+        if self.limit.is_some()
+            || self.key.is_some()
+            || self.cost.is_some()
+            || self.checks.is_some()
+        {
             return Err(Failure::unprocessable("`requests` stands alone"));
         }
         if requests.len() > REQUESTS_MAX {
@@ -86,7 +90,9 @@ impl Body {
         };
         if all.is_empty() || all.len() > tollgate::store::CHECKS_MAX {
             let max = tollgate::store::CHECKS_MAX;
-            return Err(Failure::unprocessable(format!("`checks` has 1 to {max} items")));
+            return Err(Failure::unprocessable(format!(
+                "`checks` has 1 to {max} items"
+            )));
         }
         let named = all.into_iter().map(|one| one.named(service));
         named.collect()

@@ -51,7 +51,8 @@ pub(super) fn policies(named: &[Named<'_>]) -> Vec<Arc<Policy>> {
     let mut all: Vec<(Arc<Policy>, &[u8])> = Vec::new();
     for (policy, _, key) in each(named) {
         // The same policy and key twice is one check.
-        let same = |(known, its): &(Arc<Policy>, &[u8])| *its == key && known.name() == policy.name();
+        let same =
+            |(known, its): &(Arc<Policy>, &[u8])| *its == key && known.name() == policy.name();
         if !all.iter().any(same) {
             all.push((Arc::clone(policy), key));
         }
@@ -68,7 +69,11 @@ fn each<'n>(named: &'n [Named<'_>]) -> impl Iterator<Item = (&'n Arc<Policy>, &'
 
 impl<'n> Told<'n> {
     /// `policies` are those of the decision's standings, in their order.
-    pub(super) fn of(named: &'n [Named<'_>], policies: &'n [Arc<Policy>], decision: &Decision) -> Self {
+    pub(super) fn of(
+        named: &'n [Named<'_>],
+        policies: &'n [Arc<Policy>],
+        decision: &Decision,
+    ) -> Self {
         let Summary {
             policy,
             limit,
@@ -84,7 +89,9 @@ impl<'n> Told<'n> {
                 continue;
             }
             seen.push((policy.name(), key));
-            let Some(standing) = standings.next() else { break };
+            let Some(standing) = standings.next() else {
+                break;
+            };
             let limited = standing.limit() < u64::MAX;
             told.push(Standing {
                 policy: policy.name(),

@@ -20,6 +20,9 @@ use crate::service::{self, Named};
 /// Questions that are decided together at most.
 pub(super) const BATCH_MAX: usize = 1_024;
 
+/// Questions that there is room for before any has come.
+const USUAL: usize = 16;
+
 /// How many of the last different quotas are compared before the table is asked.
 const LAST: usize = 4;
 
@@ -47,7 +50,7 @@ impl<'s> Batch<'s> {
     pub(super) fn new(service: &'s Service) -> Self {
         Batch {
             service,
-            questions: Vec::new(),
+            questions: Vec::with_capacity(USUAL),
             last: SmallVec::new(),
         }
     }
@@ -101,7 +104,10 @@ impl<'s> Batch<'s> {
         let decisions = match &self.service.counters {
             Counters::Memory(store) => self.in_memory(store, now),
             counters @ Counters::Shared(_) => {
-                let outcomes = self.questions.iter().map(|question| question.ask(counters, now));
+                let outcomes = self
+                    .questions
+                    .iter()
+                    .map(|question| question.ask(counters, now));
                 join_all(outcomes).await
             }
         };

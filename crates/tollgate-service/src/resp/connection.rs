@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -29,6 +29,9 @@ use crate::metrics::Protocol;
 const READ_BYTES: usize = 16 << 10;
 /// Replies are written when so many bytes of them wait. Nothing is read meanwhile.
 const WRITE_BYTES: usize = 64 << 10;
+/// Bytes that are still read of a client whose connection ends, and for how long.
+const REST_BYTES: usize = 64 << 10;
+const REST_MAX: Duration = Duration::from_secs(1);
 /// Buffers that a thread keeps for the next who needs one.
 const BUFFERS_KEPT: usize = 16;
 /// A connection that says nothing for so long is closed.
@@ -137,8 +140,7 @@ impl Connection<'_> {
             let was_full = buffer.filled == buffer.input.len();
             let taken = self.answer(&mut buffer).await?;
             if self.session.is_over {
-                self.worker.take_back(buffer);
-                return self.stream.shutdown().await;
+                return self.end(buffer).await;
             }
             held = self.keep(buffer, taken);
             if was_full {
@@ -146,6 +148,25 @@ impl Connection<'_> {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Closes the connection so that the last replies arrive: bytes that nobody has read would make the system throw them
+    /// away.
+    async fn end(&mut self, mut buffer: Buffer) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut read = 0;
+        let rest = async {
+            while read < REST_BYTES {
+                match self.stream.read(&mut buffer.input).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => read += count,
+                }
+            }
+        };
+        // Whether the client has closed its side or not.
+        let _ = timeout(REST_MAX, rest).await;
+        self.worker.take_back(buffer);
+        Ok(())
     }
 
     fn set_deadline(&mut self, is_partial: bool) {

@@ -76,11 +76,7 @@ pub(super) fn parse(
     }
 }
 
-fn array(
-    bytes: &[u8],
-    bounds: &Bounds,
-    args: &mut Args,
-) -> Result<Option<usize>, ProtocolError> {
+fn array(bytes: &[u8], bounds: &Bounds, args: &mut Args) -> Result<Option<usize>, ProtocolError> {
     let Some((count, mut at)) = length(bytes, 1).map_err(|()| ProtocolError::ArgsCount)? else {
         return Ok(None);
     };
@@ -121,13 +117,19 @@ fn length(bytes: &[u8], at: usize) -> Result<Option<(i64, usize)>, ()> {
         match byte {
             b'0'..=b'9' => {
                 let digit = i64::from(byte - b'0');
-                number = number.checked_mul(10).and_then(|ten| ten.checked_add(digit)).ok_or(())?;
+                number = number
+                    .checked_mul(10)
+                    .and_then(|ten| ten.checked_add(digit))
+                    .ok_or(())?;
             }
             b'-' if place == 0 => {}
             b'\r' if place > usize::from(negative) => {
                 return match line.get(place + 1) {
                     None => Ok(None),
-                    Some(b'\n') => Ok(Some((if negative { -number } else { number }, at + place + 2))),
+                    Some(b'\n') => Ok(Some((
+                        if negative { -number } else { number },
+                        at + place + 2,
+                    ))),
                     Some(_) => Err(()),
                 };
             }
@@ -141,11 +143,7 @@ fn length(bytes: &[u8], at: usize) -> Result<Option<(i64, usize)>, ()> {
 }
 
 /// Words between blanks; quotes mean nothing.
-fn inline(
-    bytes: &[u8],
-    bounds: &Bounds,
-    args: &mut Args,
-) -> Result<Option<usize>, ProtocolError> {
+fn inline(bytes: &[u8], bounds: &Bounds, args: &mut Args) -> Result<Option<usize>, ProtocolError> {
     let window = &bytes[..bytes.len().min(bounds.bulk_bytes_max)];
     let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
         return match window.len() < bounds.bulk_bytes_max {

@@ -179,14 +179,18 @@ impl<'s> Session<'s> {
     pub(super) fn command(&self, args: &[&[u8]], replies: &mut Replies<'_>) {
         let Some((word, args)) = args.split_first() else {
             replies.array(COMMANDS.len());
-            return COMMANDS.iter().for_each(|command| command.describe(replies));
+            return COMMANDS
+                .iter()
+                .for_each(|command| command.describe(replies));
         };
         match word.to_ascii_uppercase().as_slice() {
             b"COUNT" => replies.integer(COMMANDS.len() as i64),
             b"DOCS" => replies.map(0),
             b"LIST" => {
                 replies.array(COMMANDS.len());
-                COMMANDS.iter().for_each(|command| replies.bulk(command.name.as_bytes()));
+                COMMANDS
+                    .iter()
+                    .for_each(|command| replies.bulk(command.name.as_bytes()));
             }
             b"INFO" => {
                 replies.array(args.len());
@@ -207,5 +211,4 @@ impl<'s> Session<'s> {
     }
 }
 
-const BAD_NAME: &str =
-    "ERR Client names cannot contain spaces, newlines or special characters.";
+const BAD_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";

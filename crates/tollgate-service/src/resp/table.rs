@@ -42,28 +42,88 @@ const fn command(
     flags: &'static [&'static str],
     key: i64,
 ) -> Command {
-    Command { name, kind, arity, flags, key }
+    Command {
+        name,
+        kind,
+        arity,
+        flags,
+        key,
+    }
 }
 
 /// Those that are asked most come first.
 pub(super) const COMMANDS: [Command; 17] = [
-    command("cl.throttle", Name::ClThrottle, -5, &["write", "denyoom", "fast"], 1),
-    command("tollgate.check", Name::Check, -2, &["write", "denyoom", "fast"], 0),
+    command(
+        "cl.throttle",
+        Name::ClThrottle,
+        -5,
+        &["write", "denyoom", "fast"],
+        1,
+    ),
+    command(
+        "tollgate.check",
+        Name::Check,
+        -2,
+        &["write", "denyoom", "fast"],
+        0,
+    ),
     command("tollgate.peek", Name::Peek, -2, &["readonly", "fast"], 0),
     command("tollgate.reset", Name::Reset, -2, &["write", "fast"], 0),
-    command("throttle", Name::Throttle, -5, &["write", "denyoom", "fast"], 1),
+    command(
+        "throttle",
+        Name::Throttle,
+        -5,
+        &["write", "denyoom", "fast"],
+        1,
+    ),
     command("del", Name::Del, -2, &["write"], 1),
     command("ping", Name::Ping, -1, &["fast"], 0),
-    command("hello", Name::Hello, -1, &["noscript", "loading", "stale", "fast", "no_auth"], 0),
-    command("auth", Name::Auth, -2, &["noscript", "loading", "stale", "fast", "no_auth"], 0),
-    command("client", Name::Client, -2, &["noscript", "loading", "stale"], 0),
+    command(
+        "hello",
+        Name::Hello,
+        -1,
+        &["noscript", "loading", "stale", "fast", "no_auth"],
+        0,
+    ),
+    command(
+        "auth",
+        Name::Auth,
+        -2,
+        &["noscript", "loading", "stale", "fast", "no_auth"],
+        0,
+    ),
+    command(
+        "client",
+        Name::Client,
+        -2,
+        &["noscript", "loading", "stale"],
+        0,
+    ),
     command("command", Name::Command, -1, &["loading", "stale"], 0),
     command("select", Name::Select, 2, &["loading", "stale", "fast"], 0),
     command("echo", Name::Echo, 2, &["fast"], 0),
     command("info", Name::Info, -1, &["loading", "stale"], 0),
-    command("quit", Name::Quit, -1, &["noscript", "loading", "stale", "fast", "no_auth"], 0),
-    command("reset", Name::ResetConnection, 1, &["noscript", "loading", "stale", "fast", "no_auth"], 0),
-    command("config", Name::Config, -2, &["noscript", "loading", "stale"], 0),
+    command(
+        "quit",
+        Name::Quit,
+        -1,
+        &["noscript", "loading", "stale", "fast", "no_auth"],
+        0,
+    ),
+    command(
+        "reset",
+        Name::ResetConnection,
+        1,
+        &["noscript", "loading", "stale", "fast", "no_auth"],
+        0,
+    ),
+    command(
+        "config",
+        Name::Config,
+        -2,
+        &["noscript", "loading", "stale"],
+        0,
+    ),
 ];
 
 /// The command of this name, in whatever case.

@@ -170,7 +170,11 @@ mod tests {
     fn decoded(words: &str) -> Result<(u64, u64, u64, u64), String> {
         let args: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         let asked = decode(Style::Cell, &args)?;
-        let Numbers { capacity, count, period_s } = asked.numbers;
+        let Numbers {
+            capacity,
+            count,
+            period_s,
+        } = asked.numbers;
         Ok((capacity, count, period_s, asked.cost))
     }
 
@@ -188,8 +192,15 @@ mod tests {
             assert_eq!(decoded(few), Err(USAGE.to_owned()));
         }
         for wrong in [
-            "k 5 0 60", "k 5 1 0", "k 5 1 60 -1", "k -1 1 60", "k x 1 60", "k 5 1.5 60", "k 5  60",
-            "k 5 99999999999999999999 60", "k 5 1 +60",
+            "k 5 0 60",
+            "k 5 1 0",
+            "k 5 1 60 -1",
+            "k -1 1 60",
+            "k x 1 60",
+            "k 5 1.5 60",
+            "k 5  60",
+            "k 5 99999999999999999999 60",
+            "k 5 1 +60",
         ] {
             let error = decoded(wrong).unwrap_err();
             assert!(error.starts_with("Cell error: "), "{wrong}: {error}");

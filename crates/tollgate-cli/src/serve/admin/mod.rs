@@ -155,7 +155,11 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         &of_accounts.unwrap_or_default(),
     );
     // The gateway's come last: they end with the mark of the end.
-    let text = [of_service, of_envoy].into_iter().flatten().collect::<String>() + &of_gateway;
+    let text = [of_service, of_envoy]
+        .into_iter()
+        .flatten()
+        .collect::<String>()
+        + &of_gateway;
     (
         [(
             http::header::CONTENT_TYPE,

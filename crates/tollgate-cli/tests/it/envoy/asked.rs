@@ -57,13 +57,22 @@ fn health_and_reflection_answer_and_what_there_is_not_is_said_so() {
     let (_gateway, address) = serving(RULES);
     let mut asker = Asker::new(address);
     for service in ["", "envoy.service.ratelimit.v3.RateLimitService"] {
-        assert_eq!(asker.ask(&json!({ "health": service })), json!({ "status": "SERVING" }));
+        assert_eq!(
+            asker.ask(&json!({ "health": service })),
+            json!({ "status": "SERVING" })
+        );
     }
-    assert_eq!(asker.ask(&json!({ "health": "other" }))["error"], "NOT_FOUND");
+    assert_eq!(
+        asker.ask(&json!({ "health": "other" }))["error"],
+        "NOT_FOUND"
+    );
     let message = "envoy.extensions.common.ratelimit.v3.RateLimitDescriptor";
     let told = asker.ask(&json!({ "services": message }));
     let services = told["services"].as_array().unwrap();
-    assert!(services.contains(&"envoy.service.ratelimit.v3.RateLimitService".into()), "{told}");
+    assert!(
+        services.contains(&"envoy.service.ratelimit.v3.RateLimitService".into()),
+        "{told}"
+    );
     let fields = json!({ "entries": 1, "limit": 2, "hits_addend": 3, "is_negative_hits": 4 });
     assert_eq!(told["fields"], fields);
 }
@@ -74,7 +83,10 @@ fn what_is_no_request_is_an_error_and_the_connection_goes_on() {
     let mut asker = Asker::new(address);
     let no_descriptors = json!({ "request": { "domain": "edge" } });
     assert_eq!(asker.ask(&no_descriptors)["error"], "INVALID_ARGUMENT");
-    assert_eq!(asker.ask(&json!({ "raw": "" }))["error"], "INVALID_ARGUMENT");
+    assert_eq!(
+        asker.ask(&json!({ "raw": "" }))["error"],
+        "INVALID_ARGUMENT"
+    );
     for bytes in ["ff", "0a", "0aff", "0a01ff", "1205ff"] {
         let answer = asker.ask(&json!({ "raw": bytes }));
         assert!(answer["error"].is_string(), "{bytes}: {answer}");
@@ -94,7 +106,10 @@ fn a_field_that_is_not_known_is_passed_over() {
     // Domain `edge`, one descriptor `key`, and a field 99.
     let raw = "0a0465646765120a0a080a036b65791201 61".replace(' ', "") + "9a06026869";
     let answer: Value = Asker::new(address).ask(&json!({ "raw": raw }));
-    assert!(answer["raw"].as_str().unwrap().starts_with("0801"), "{answer}");
+    assert!(
+        answer["raw"].as_str().unwrap().starts_with("0801"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -113,16 +128,31 @@ fn the_same_is_asked_in_json_over_http_of_the_same_counters() {
         "durationUntilReset": "60s",
     });
     assert_eq!(first.status, 200);
-    assert_eq!(first.json(), json!({ "overallCode": "OK", "statuses": [status] }));
-    assert_eq!(first.field("ratelimit"), Some("\"edge/key.minute\";r=1;t=60"));
+    assert_eq!(
+        first.json(),
+        json!({ "overallCode": "OK", "statuses": [status] })
+    );
+    assert_eq!(
+        first.field("ratelimit"),
+        Some("\"edge/key.minute\";r=1;t=60")
+    );
     assert_eq!(Asker::new(address).one("key", "ann")["overallCode"], "OK");
     let over = ask(&asked);
-    assert_eq!((over.status, &over.json()["overallCode"]), (429, &json!("OVER_LIMIT")));
+    assert_eq!(
+        (over.status, &over.json()["overallCode"]),
+        (429, &json!("OVER_LIMIT"))
+    );
     assert_eq!(over.retry_after(), Some(60));
     // Both spellings of names, numbers of 64 bits in quotes, and what is no such request.
     let look = json!({ "domain": "edge", "descriptors": [{ "entries": [{ "key": "key", "value": "bob" }], "hits_addend": "0" }] });
     assert_eq!(ask(&look).json()["statuses"][0]["limitRemaining"], 5);
-    for wrong in [json!([]), json!({}), json!({ "domain": "edge" }), json!({ "domain": 1 }), json!({ "domian": "edge" })] {
+    for wrong in [
+        json!([]),
+        json!({}),
+        json!({ "domain": "edge" }),
+        json!({ "domain": 1 }),
+        json!({ "domian": "edge" }),
+    ] {
         assert_eq!(ask(&wrong).status, 400, "{wrong}");
     }
 }

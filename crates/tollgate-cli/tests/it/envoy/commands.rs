@@ -38,13 +38,22 @@ fn a_file_of_envoys_own_service_is_served_without_rules_and_read_again_when_it_c
     }
     std::fs::write(&file, "domain: edge\ndescriptors: [{keey: key}]\n").unwrap();
     eventually("the wrong file to be told of", || {
-        let metrics = gateway.admin(&tollgate_testkit::client::Call::get("/metrics")).text();
-        metrics.contains("tollgate_service_domain_load_errors_total 1").then_some(())
+        let metrics = gateway
+            .admin(&tollgate_testkit::client::Call::get("/metrics"))
+            .text();
+        metrics
+            .contains("tollgate_service_domain_load_errors_total 1")
+            .then_some(())
     });
     assert_eq!(asker.one("key", "ann")["overallCode"], "OVER_LIMIT");
-    std::fs::write(&file, YAML.replace("requests_per_unit: 2", "requests_per_unit: 4")).unwrap();
+    std::fs::write(
+        &file,
+        YAML.replace("requests_per_unit: 2", "requests_per_unit: 4"),
+    )
+    .unwrap();
     eventually("the new limit to hold", || {
-        (asker.one("key", "bob")["statuses"][0]["currentLimit"]["requestsPerUnit"] == 4).then_some(())
+        (asker.one("key", "bob")["statuses"][0]["currentLimit"]["requestsPerUnit"] == 4)
+            .then_some(())
     });
     // Counters stay: two of four are used.
     for code in ["OK", "OK", "OVER_LIMIT"] {
@@ -55,7 +64,11 @@ fn a_file_of_envoys_own_service_is_served_without_rules_and_read_again_when_it_c
 #[test]
 fn a_wrong_file_keeps_the_service_from_starting_and_is_shown_with_its_line() {
     let data = DataDir::new();
-    std::fs::write(data.path().join("limits.yaml"), "domain: edge\ndescriptors:\n  - kei: a\n").unwrap();
+    std::fs::write(
+        data.path().join("limits.yaml"),
+        "domain: edge\ndescriptors:\n  - kei: a\n",
+    )
+    .unwrap();
     let refused = launch()
         .data(&data)
         .option("--grpc", free_address().to_string())
@@ -65,9 +78,16 @@ fn a_wrong_file_keeps_the_service_from_starting_and_is_shown_with_its_line() {
     let told = command(&["validate", "limits.yaml"], &data);
     assert_eq!(told.code, 2);
     for stderr in [refused.stderr, told.stderr] {
-        assert!(stderr.contains("limits.yaml:3:5") && stderr.contains("did you mean `key`?"), "{stderr}");
+        assert!(
+            stderr.contains("limits.yaml:3:5") && stderr.contains("did you mean `key`?"),
+            "{stderr}"
+        );
     }
-    let alone = launch().option("--envoy-config", "limits.yaml").option("--limit", "5 per minute").option("--upstream", "http://127.0.0.1:1").refused();
+    let alone = launch()
+        .option("--envoy-config", "limits.yaml")
+        .option("--limit", "5 per minute")
+        .option("--upstream", "http://127.0.0.1:1")
+        .refused();
     assert_eq!(alone.code, 2);
     assert!(alone.stderr.contains("--grpc"), "{}", alone.stderr);
 }
@@ -77,7 +97,10 @@ fn a_right_file_is_validated_and_what_it_is_converted_to_is_right() {
     let data = DataDir::new();
     std::fs::write(data.path().join("limits.yaml"), YAML).unwrap();
     let told = command(&["validate", "limits.yaml"], &data);
-    assert_eq!((told.code, told.stdout.trim()), (0, "limits.yaml is right. Domain: edge. Descriptors: 1."));
+    assert_eq!(
+        (told.code, told.stdout.trim()),
+        (0, "limits.yaml is right. Domain: edge. Descriptors: 1.")
+    );
     let converted = command(&["convert", "limits.yaml"], &data);
     assert_eq!(converted.code, 0);
     let rules = format!("[service]\ngrpc = \"127.0.0.1:8081\"\n{}", converted.stdout);
@@ -90,5 +113,9 @@ fn a_right_file_is_validated_and_what_it_is_converted_to_is_right() {
 fn other_machines_need_a_token_or_a_certificate() {
     let refused = launch().option("--grpc", "0.0.0.0:0").refused();
     assert_eq!(refused.code, 2);
-    assert!(refused.stderr.contains("nobody needs a token"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("nobody needs a token"),
+        "{}",
+        refused.stderr
+    );
 }

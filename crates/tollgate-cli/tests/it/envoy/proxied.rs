@@ -52,18 +52,27 @@ impl Scene {
     }
 
     fn get(&self, target: &str, fields: &[(&str, &str)]) -> Answer {
-        let call = fields.iter().fold(Call::get(target), |call, (name, value)| call.field(name, value));
+        let call = fields
+            .iter()
+            .fold(Call::get(target), |call, (name, value)| {
+                call.field(name, value)
+            });
         call.send(self.proxy.address)
     }
 
     fn statuses(&self, target: &str, fields: &[(&str, &str)], times: usize) -> Vec<u16> {
-        (0..times).map(|_| self.get(target, fields).status).collect()
+        (0..times)
+            .map(|_| self.get(target, fields).status)
+            .collect()
     }
 
     /// How often the upstream was asked for this.
     fn reached(&self, target: &str) -> usize {
         let received = self.upstream.received();
-        received.iter().filter(|request| request.target == target).count()
+        received
+            .iter()
+            .filter(|request| request.target == target)
+            .count()
     }
 }
 
@@ -75,7 +84,10 @@ fn what_is_over_the_limit_is_429_with_fields_and_does_not_reach_the_upstream() {
     assert_eq!(first.field("x-ratelimit-limit"), Some("3, 3;w=60"));
     assert_eq!(first.field("x-ratelimit-remaining"), Some("2"));
     assert_eq!(first.field("x-ratelimit-reset"), Some("60"));
-    assert_eq!(first.field("ratelimit"), Some("\"edge/remote_address.minute\";r=2;t=60"));
+    assert_eq!(
+        first.field("ratelimit"),
+        Some("\"edge/remote_address.minute\";r=2;t=60")
+    );
     assert_eq!(scene.statuses("/address", &[], 3), [200, 200, 429]);
     let over = scene.get("/address", &[]);
     assert_eq!((over.status, over.text().as_str()), (429, "slow down"));
@@ -92,21 +104,42 @@ fn descriptors_of_one_request_are_charged_together_and_told_each() {
     let scene = Scene::new();
     let ann = [("x-key", "ann")];
     let first = scene.get("/both", &ann);
-    assert_eq!(first.field("x-ratelimit-limit"), Some("2, 2;w=60, 10;w=300"));
-    assert_eq!(scene.statuses("/both", &ann, 9), [200, 429, 429, 429, 429, 429, 429, 429, 429]);
+    assert_eq!(
+        first.field("x-ratelimit-limit"),
+        Some("2, 2;w=60, 10;w=300")
+    );
+    assert_eq!(
+        scene.statuses("/both", &ann, 9),
+        [200, 429, 429, 429, 429, 429, 429, 429, 429]
+    );
     // Eight denials of ann cost everybody nothing.
     let bob = scene.get("/both", &[("x-key", "bob")]);
-    assert_eq!((bob.status, bob.field("x-ratelimit-remaining")), (200, Some("1")));
-    assert!(bob.field("ratelimit").unwrap().contains("everybody.5m\";r=7"), "{:?}", bob.field("ratelimit"));
+    assert_eq!(
+        (bob.status, bob.field("x-ratelimit-remaining")),
+        (200, Some("1"))
+    );
+    assert!(
+        bob.field("ratelimit")
+            .unwrap()
+            .contains("everybody.5m\";r=7"),
+        "{:?}",
+        bob.field("ratelimit")
+    );
     assert_eq!(scene.reached("/both"), 3);
     // Without the field there is no such descriptor.
-    assert_eq!(scene.get("/both", &[]).field("x-ratelimit-remaining"), Some("6"));
+    assert_eq!(
+        scene.get("/both", &[]).field("x-ratelimit-remaining"),
+        Some("6")
+    );
 }
 
 #[test]
 fn hits_are_those_of_the_route_of_a_field_or_come_when_the_answer_has_gone() {
     let scene = Scene::new();
-    assert_eq!(scene.statuses("/three", &[("x-key", "ann")], 4), [200, 200, 200, 429]);
+    assert_eq!(
+        scene.statuses("/three", &[("x-key", "ann")], 4),
+        [200, 200, 200, 429]
+    );
     let cost = |key, cost| scene.get("/cost", &[("x-key", key), ("x-cost", cost)]);
     assert_eq!(cost("bob", "7").field("x-ratelimit-remaining"), Some("3"));
     assert_eq!(cost("bob", "4").status, 429);
@@ -122,7 +155,11 @@ fn hits_are_those_of_the_route_of_a_field_or_come_when_the_answer_has_gone() {
     let over = scene.get("/tokens", &[("x-key", "eve")]);
     assert_eq!(over.status, 429);
     assert_eq!(scene.reached("/tokens"), 3);
-    assert_eq!(scene.get("/back", &[("x-key", "eve")]).status, 200, "giving back never denies");
+    assert_eq!(
+        scene.get("/back", &[("x-key", "eve")]).status,
+        200,
+        "giving back never denies"
+    );
     assert_eq!(left().field("x-ratelimit-remaining"), Some("2"));
 }
 
@@ -131,6 +168,11 @@ fn a_limit_that_the_request_brings_is_kept() {
     let scene = Scene::new();
     let ann = [("x-key", "ann")];
     let first = scene.get("/brought", &ann);
-    assert_eq!(first.field("x-ratelimit-limit"), Some("2, 2;w=3600"), "{}", scene.proxy.log());
+    assert_eq!(
+        first.field("x-ratelimit-limit"),
+        Some("2, 2;w=3600"),
+        "{}",
+        scene.proxy.log()
+    );
     assert_eq!(scene.statuses("/brought", &ann, 2), [200, 429]);
 }

@@ -22,7 +22,9 @@ quotas = [\"1 per minute\"]
 
 #[test]
 fn where_a_token_is_needed_nobody_is_answered_without_one() {
-    let (_gateway, address) = serving(&format!("[service]\ntoken = \"a-token-of-the-service\"\n{LIMIT}"));
+    let (_gateway, address) = serving(&format!(
+        "[service]\ntoken = \"a-token-of-the-service\"\n{LIMIT}"
+    ));
     let mut asker = Asker::new(address);
     let mut asked = question(&[("key", "ann")]);
     assert_eq!(asker.ask(&asked)["error"], "UNAUTHENTICATED");
@@ -43,17 +45,54 @@ fn certificates(directory: &Path) {
         let done = run(command, "");
         assert_eq!(done.code, 0, "{}", done.stderr);
     };
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    let root = ["req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=root"];
+    let key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ];
+    let root = [
+        "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=root",
+    ];
     openssl(&[&root[..], &key].concat());
     for name in ["service", "client"] {
-        let (request, cert, private) = (format!("{name}.csr"), format!("{name}.pem"), format!("{name}.key"));
+        let (request, cert, private) = (
+            format!("{name}.csr"),
+            format!("{name}.pem"),
+            format!("{name}.key"),
+        );
         let subject = format!("/CN={name}");
-        let ask = ["req", "-keyout", &private, "-out", &request, "-subj", &subject, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+        let ask = [
+            "req",
+            "-keyout",
+            &private,
+            "-out",
+            &request,
+            "-subj",
+            &subject,
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ];
         openssl(&[&ask[..], &key[..5]].concat());
         openssl(&[
-            "x509", "-req", "-in", &request, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-            "-copy_extensions", "copy", "-out", &cert,
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-copy_extensions",
+            "copy",
+            "-out",
+            &cert,
         ]);
     }
 }
@@ -79,7 +118,10 @@ fn over_tls_only_those_with_a_certificate_are_answered_also_after_the_service_go
     let (ca, cert, key) = (path("ca.pem"), path("client.pem"), path("client.key"));
     let name = format!("localhost:{}", address.port());
     let with = ["--ca", &ca, "--cert", &cert, "--key", &key];
-    assert_eq!(Asker::with(&name, &with).one("key", "ann")["overallCode"], "OK");
+    assert_eq!(
+        Asker::with(&name, &with).one("key", "ann")["overallCode"],
+        "OK"
+    );
     let mut without = Asker::with(&name, &["--ca", &ca]);
     assert_eq!(without.one("key", "bob")["error"], "UNAVAILABLE");
     let mut plain = Asker::new(address);
@@ -94,9 +136,13 @@ fn over_tls_only_those_with_a_certificate_are_answered_also_after_the_service_go
         let answer = Asker::with(&name, &with).one("key", "eve");
         (answer["error"].is_null()).then_some(())
     });
-    let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(|name| old.path().join(name).display().to_string());
+    let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"]
+        .map(|name| old.path().join(name).display().to_string());
     let with_old = ["--ca", &ca, "--cert", &cert, "--key", &key];
-    assert_eq!(Asker::with(&name, &with_old).one("key", "bob")["error"], "UNAVAILABLE");
+    assert_eq!(
+        Asker::with(&name, &with_old).one("key", "bob")["error"],
+        "UNAVAILABLE"
+    );
     // What is no certificate is kept out.
     std::fs::write(file("service.pem"), "nothing").unwrap();
     eventually("it to be said", || {

@@ -10,8 +10,19 @@ use crate::support::{launch, root};
 
 fn says_fine(mut command: Command) {
     let name = format!("{command:?}");
-    let done = run({ command.env("PYTHONDONTWRITEBYTECODE", "1"); command }, "");
-    assert_eq!((done.code, done.stdout.trim()), (0, "fine"), "{name}: {}", done.stderr);
+    let done = run(
+        {
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+        },
+        "",
+    );
+    assert_eq!(
+        (done.code, done.stdout.trim()),
+        (0, "fine"),
+        "{name}: {}",
+        done.stderr
+    );
 }
 
 #[test]
@@ -20,7 +31,10 @@ fn flask_django_and_fastapi_ask_through_the_one_file() {
     let mut command = Command::new(python());
     command
         .arg(root().join("tests/clients/frameworks.py"))
-        .args([format!("http://{}", service.address), format!("http://{}", free_address())]);
+        .args([
+            format!("http://{}", service.address),
+            format!("http://{}", free_address()),
+        ]);
     says_fine(command);
 }
 
@@ -31,6 +45,9 @@ fn a_node_server_asks_by_cl_throttle() {
     let mut command = Command::new("node");
     command
         .arg(root().join("tests/clients/node_example.mjs"))
-        .args([address.port().to_string(), free_address().port().to_string()]);
+        .args([
+            address.port().to_string(),
+            free_address().port().to_string(),
+        ]);
     says_fine(command);
 }

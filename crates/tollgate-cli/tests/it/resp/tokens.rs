@@ -15,16 +15,43 @@ fn guarded() -> Service {
 fn without_the_token_nothing_is_told_and_nothing_is_counted() {
     let service = guarded();
     let mut client = service.connect();
-    for words in ["PING", "INFO", "CL.THROTTLE ann 0 1 10", "COMMAND", "CLIENT ID", "DEL ann", "NONSENSE"] {
-        assert_eq!(client.error(words), "NOAUTH Authentication required.", "{words}");
+    for words in [
+        "PING",
+        "INFO",
+        "CL.THROTTLE ann 0 1 10",
+        "COMMAND",
+        "CLIENT ID",
+        "DEL ann",
+        "NONSENSE",
+    ] {
+        assert_eq!(
+            client.error(words),
+            "NOAUTH Authentication required.",
+            "{words}"
+        );
     }
     assert!(client.error("HELLO 3").starts_with("NOAUTH "));
-    assert!(client.error(&format!("AUTH {TOKEN}x")).starts_with("WRONGPASS "));
-    assert_eq!(client.ask(&format!("AUTH {TOKEN}")), Reply::Status("OK".into()));
+    assert!(
+        client
+            .error(&format!("AUTH {TOKEN}x"))
+            .starts_with("WRONGPASS ")
+    );
+    assert_eq!(
+        client.ask(&format!("AUTH {TOKEN}")),
+        Reply::Status("OK".into())
+    );
     assert_eq!(client.integers("CL.THROTTLE ann 0 1 10")[0], 0);
     client.ask("RESET");
-    assert!(client.error("PING").starts_with("NOAUTH "), "as if it had just come");
-    assert_eq!(client.ask(&format!("HELLO 3 AUTH default {TOKEN} SETNAME w")).items()[5], Reply::Integer(3));
+    assert!(
+        client.error("PING").starts_with("NOAUTH "),
+        "as if it had just come"
+    );
+    assert_eq!(
+        client
+            .ask(&format!("HELLO 3 AUTH default {TOKEN} SETNAME w"))
+            .items()[5],
+        Reply::Integer(3)
+    );
     // A pipeline goes on behind the password in it.
     let mut other = service.connect();
     other.send(format!("PING\r\nAUTH anybody {TOKEN}\r\nPING\r\n").as_bytes());
@@ -44,7 +71,11 @@ fn whoever_guesses_is_cut_off() {
     assert_eq!(answers.matches("WRONGPASS").count(), 8);
     let mut large = service.connect();
     large.send(b"*3\r\n$4\r\nAUTH\r\n$100000\r\n");
-    assert_eq!(large.rest(), b"-ERR Protocol error: invalid bulk length\r\n", "strangers have little room");
+    assert_eq!(
+        large.rest(),
+        b"-ERR Protocol error: invalid bulk length\r\n",
+        "strangers have little room"
+    );
 }
 
 #[test]
@@ -52,7 +83,11 @@ fn a_password_that_nobody_asked_for_is_said_to_be_one() {
     let service = Service::alone();
     let mut client: Client = service.connect();
     for words in ["AUTH secret", "AUTH me secret", "HELLO 3 AUTH me secret"] {
-        assert!(client.error(words).starts_with("ERR AUTH <password> called without any password"));
+        assert!(
+            client
+                .error(words)
+                .starts_with("ERR AUTH <password> called without any password")
+        );
     }
     assert_eq!(client.ask("PING"), Reply::Status("PONG".into()));
 }
@@ -61,13 +96,22 @@ fn a_password_that_nobody_asked_for_is_said_to_be_one() {
 fn an_address_that_others_reach_needs_a_token_or_the_word_that_it_is_meant() {
     let refused = launch().option("--resp", "0.0.0.0:0").refused();
     assert_eq!(refused.code, 2);
-    assert!(refused.stderr.contains("nobody needs a token there"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("nobody needs a token there"),
+        "{}",
+        refused.stderr
+    );
     let short = launch()
         .option("--resp", "127.0.0.1:0")
         .option("--service-token", "short-secret")
         .refused();
     assert_eq!(short.code, 2);
     assert!(!short.stderr.contains("short-secret"), "{}", short.stderr);
-    launch().option("--resp", "0.0.0.0:0").option("--service-token", TOKEN).start();
-    launch().rules("[service]\nresp = \"0.0.0.0:0\"\nopen = true\n").start();
+    launch()
+        .option("--resp", "0.0.0.0:0")
+        .option("--service-token", TOKEN)
+        .start();
+    launch()
+        .rules("[service]\nresp = \"0.0.0.0:0\"\nopen = true\n")
+        .start();
 }

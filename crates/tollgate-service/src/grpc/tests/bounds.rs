@@ -12,8 +12,14 @@ fn a_value_that_is_longer_than_a_key_is_limited_like_any_other() {
         ));
         let long = "v".repeat(60_000);
         let (one, other) = (format!("{long}1"), format!("{long}2"));
-        assert_eq!(fixture.pass(&descriptor(&[("a", &one)]), 3), [true, true, false]);
-        assert_eq!(fixture.pass(&descriptor(&[("a", &other)]), 3), [true, true, false]);
+        assert_eq!(
+            fixture.pass(&descriptor(&[("a", &one)]), 3),
+            [true, true, false]
+        );
+        assert_eq!(
+            fixture.pass(&descriptor(&[("a", &other)]), 3),
+            [true, true, false]
+        );
     }
 }
 
@@ -29,13 +35,22 @@ fn descriptors_beyond_their_bound_and_more_limits_than_a_decision_can_have_are_e
     let beyond = vec![descriptor(&[("b", "")]); DESCRIPTORS_MAX + 1];
     assert!(fixture.try_ask(&request("d", &beyond)).is_err());
     let two = [descriptor(&[("a", "1")]), descriptor(&[("a", "2")])];
-    assert_eq!(fixture.try_ask(&request("d", &two)).unwrap_err(), Refused::TOO_MANY);
-    assert_eq!(fixture.left(&[("a", "1")]), 1_000, "an error charges nothing");
+    assert_eq!(
+        fixture.try_ask(&request("d", &two)).unwrap_err(),
+        Refused::TOO_MANY
+    );
+    assert_eq!(
+        fixture.left(&[("a", "1")]),
+        1_000,
+        "an error charges nothing"
+    );
 }
 
 #[test]
 fn limits_that_requests_bring_are_remembered_up_to_a_bound() {
-    let fixture = Fixture::native("[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"2 per day\"]\n");
+    let fixture = Fixture::native(
+        "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"2 per day\"]\n",
+    );
     for requests in 1..=3 * OVERRIDES_MAX as u32 {
         let descriptor = RateLimitDescriptor {
             limit: Some(RateLimitOverride {

@@ -58,7 +58,9 @@ async fn asked(on_error: &str, times: usize) -> (Vec<bool>, Duration) {
         tokio::runtime::Handle::current(),
     );
     let fixture = Fixture::new(
-        &format!("[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"{on_error}\"\n[counters]\nnodes = 2\n"),
+        &format!(
+            "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"{on_error}\"\n[counters]\nnodes = 2\n"
+        ),
         None,
         shared.into(),
     );
@@ -68,20 +70,33 @@ async fn asked(on_error: &str, times: usize) -> (Vec<bool>, Duration) {
     let mut codes = Vec::new();
     for _ in 0..times {
         let asked = request("d", &[descriptor(&[("a", "x")])]);
-        let answer = fixture.grpc.should_rate_limit(&asked, Deadline::of(&head)).await;
+        let answer = fixture
+            .grpc
+            .should_rate_limit(&asked, Deadline::of(&head))
+            .await;
         codes.push(is_ok(&answer.unwrap()));
     }
-    assert!(fixture.metrics.encode().contains(&format!("store_late_total {times}")));
+    assert!(
+        fixture
+            .metrics
+            .encode()
+            .contains(&format!("store_late_total {times}"))
+    );
     (codes, began.elapsed())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_waits_for_less_than_the_store_takes_is_answered_in_time_by_what_the_rules_say() {
+async fn a_caller_who_waits_for_less_than_the_store_takes_is_answered_in_time_by_what_the_rules_say()
+ {
     let (codes, took) = asked("open", 5).await;
     assert_eq!(codes, [true; 5]);
     assert!(took < 5 * Duration::from_millis(20), "{took:?}");
     let (codes, _) = asked("closed", 2).await;
     assert_eq!(codes, [false; 2]);
     let (codes, _) = asked("local", 5).await;
-    assert_eq!(codes, [true, true, true, false, false], "this one of two has half");
+    assert_eq!(
+        codes,
+        [true, true, true, false, false],
+        "this one of two has half"
+    );
 }

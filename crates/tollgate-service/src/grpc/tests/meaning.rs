@@ -48,11 +48,18 @@ fn descriptors_of_the_rules_are_charged_together_or_not_at_all() {
     assert_eq!(denied.statuses[0].duration_until_reset.unwrap().seconds, 60);
     assert_eq!(fixture.left(&[("b", "x")]), 8);
     fixture.clock.advance(std::time::Duration::from_secs(60));
-    assert_eq!(told(&fixture.ask(&both)), [(true, 0), (true, 7)], "the hour is the tighter one");
+    assert_eq!(
+        told(&fixture.ask(&both)),
+        [(true, 0), (true, 7)],
+        "the hour is the tighter one"
+    );
     let denied = fixture.ask(&both);
     let limit = denied.statuses[0].current_limit.clone().unwrap();
     assert_eq!(limit.requests_per_unit, 3, "the hour denies, and is told");
-    assert_eq!(denied.statuses[0].duration_until_reset.unwrap().seconds, 3_540);
+    assert_eq!(
+        denied.statuses[0].duration_until_reset.unwrap().seconds,
+        3_540
+    );
 }
 
 #[test]
@@ -102,7 +109,9 @@ fn what_only_watches_never_denies_and_is_measured() {
     assert_eq!(fixture.pass(&descriptor(&[("watched", "")]), 3), [true; 3]);
     let metrics = fixture.metrics.encode();
     let line = |outcome, count| {
-        format!("tollgate_service_descriptors_total{{domain=\"d\",descriptor=\"watched\",outcome=\"{outcome}\"}} {count}")
+        format!(
+            "tollgate_service_descriptors_total{{domain=\"d\",descriptor=\"watched\",outcome=\"{outcome}\"}} {count}"
+        )
     };
     assert!(metrics.contains(&line("ok", 1)), "{metrics}");
     assert!(metrics.contains(&line("shadow_over_limit", 2)), "{metrics}");
@@ -135,7 +144,10 @@ fn a_descriptor_that_comes_twice_is_charged_twice() {
         assert_eq!(fixture.left(&[("b", "x")]), 8);
     }
     let fixture = Fixture::native(TWO);
-    assert_eq!(told(&fixture.ask(&[hits(&[("a", "x")], 1), hits(&[("a", "x")], 2)])), [(false, 0); 2]);
+    assert_eq!(
+        told(&fixture.ask(&[hits(&[("a", "x")], 1), hits(&[("a", "x")], 2)])),
+        [(false, 0); 2]
+    );
 }
 
 #[test]

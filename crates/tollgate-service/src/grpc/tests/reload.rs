@@ -3,7 +3,9 @@
 use super::*;
 
 fn limits(requests: u32) -> String {
-    format!("domain: d\ndescriptors:\n  - key: a\n    rate_limit: {{unit: day, requests_per_unit: {requests}}}\n")
+    format!(
+        "domain: d\ndescriptors:\n  - key: a\n    rate_limit: {{unit: day, requests_per_unit: {requests}}}\n"
+    )
 }
 
 /// Puts another file in its place, as an editor does.
@@ -24,7 +26,12 @@ fn a_file_that_changes_is_read_again_and_counters_stay() {
     assert_eq!(fixture.left(&[("a", "x")]), 2);
     replace(&fixture, &limits(3));
     assert_eq!(fixture.pass(&a, 1), [false]);
-    assert!(fixture.metrics.encode().contains("tollgate_service_domain_loads_total 3"));
+    assert!(
+        fixture
+            .metrics
+            .encode()
+            .contains("tollgate_service_domain_loads_total 3")
+    );
 }
 
 #[test]
@@ -34,7 +41,10 @@ fn a_file_that_is_wrong_is_kept_out_and_measured_until_it_is_right_again() {
         let metrics = fixture.metrics.encode();
         let told = format!("tollgate_service_domain_load_errors_total {kept_out}\n");
         let state = format!("tollgate_service_domains_current {current}\n");
-        assert!(metrics.contains(&told) && metrics.contains(&state), "{metrics}");
+        assert!(
+            metrics.contains(&told) && metrics.contains(&state),
+            "{metrics}"
+        );
     };
     measured(0, 1);
     replace(&fixture, "domain: d\ndescriptors: [{keey: a}]\n");
@@ -48,7 +58,11 @@ fn a_file_that_is_wrong_is_kept_out_and_measured_until_it_is_right_again() {
     std::fs::remove_file(fixture.file.as_ref().unwrap()).unwrap();
     fixture.domains.read_changed();
     measured(1, 1);
-    assert_eq!(fixture.left(&[("a", "x")]), 7, "a file that is gone has not changed");
+    assert_eq!(
+        fixture.left(&[("a", "x")]),
+        7,
+        "a file that is gone has not changed"
+    );
 }
 
 #[test]

@@ -47,7 +47,12 @@ fn a_stream_means_the_same_commands_wherever_it_is_cut() {
     for stream in STREAMS {
         let whole = commands(stream, &KNOWN);
         for cut in 0..=stream.len() {
-            assert_eq!(commands_cut(stream, cut), whole, "{cut} of {}", stream.escape_ascii());
+            assert_eq!(
+                commands_cut(stream, cut),
+                whole,
+                "{cut} of {}",
+                stream.escape_ascii()
+            );
         }
     }
 }
@@ -56,8 +61,10 @@ fn a_stream_means_the_same_commands_wherever_it_is_cut() {
 fn commands_are_their_arguments() {
     let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect();
     let (first, error, _) = commands(STREAMS[0], &KNOWN);
-    let expected: [Vec<Vec<u8>>; 2] =
-        [words(&["CL.THROTTLE", "ann", "15", "30", "60"]), words(&["PING"])];
+    let expected: [Vec<Vec<u8>>; 2] = [
+        words(&["CL.THROTTLE", "ann", "15", "30", "60"]),
+        words(&["PING"]),
+    ];
     assert_eq!((first.as_slice(), error), (&expected[..], None));
     let (inline, error, _) = commands(STREAMS[1], &KNOWN);
     let expected: [Vec<Vec<u8>>; 6] = [
@@ -70,7 +77,10 @@ fn commands_are_their_arguments() {
     ];
     assert_eq!((inline.as_slice(), error), (&expected[..], None));
     let (echoed, ..) = commands(STREAMS[2], &KNOWN);
-    assert_eq!(echoed[1][1], b"\r\n$1\r\n", "a bulk string is what its length says");
+    assert_eq!(
+        echoed[1][1], b"\r\n$1\r\n",
+        "a bulk string is what its length says"
+    );
 }
 
 #[test]
@@ -88,7 +98,12 @@ fn what_is_no_command_is_said_as_redis_says_it() {
         (b"*1\r\n\x00", "expected '$', got '?'"),
     ];
     for (stream, message) in expected {
-        assert_eq!(error(stream).as_deref(), Some(message), "{}", stream.escape_ascii());
+        assert_eq!(
+            error(stream).as_deref(),
+            Some(message),
+            "{}",
+            stream.escape_ascii()
+        );
     }
     let endless = vec![b'a'; KNOWN.bulk_bytes_max];
     assert_eq!(error(&endless[1..]), None);
@@ -106,14 +121,21 @@ fn a_command_is_never_larger_than_its_bound_and_a_stranger_has_less_room() {
     };
     let fits = |bytes: &[u8], bounds: &Bounds| commands(bytes, bounds).1.is_none();
     for bounds in [STRANGER, KNOWN] {
-        let Bounds { args_max, bulk_bytes_max, command_bytes_max } = bounds;
+        let Bounds {
+            args_max,
+            bulk_bytes_max,
+            command_bytes_max,
+        } = bounds;
         assert!(fits(&command(args_max, 5), &bounds));
         assert!(!fits(&command(args_max + 1, 5), &bounds));
         assert!(fits(&command(2, bulk_bytes_max), &bounds));
         assert!(!fits(&command(2, bulk_bytes_max + 1), &bounds));
         let large = command(args_max, bulk_bytes_max);
         assert!(large.len() > command_bytes_max && !fits(&large, &bounds));
-        assert!(!fits(&large[..=command_bytes_max], &bounds), "nor is more waited for");
+        assert!(
+            !fits(&large[..=command_bytes_max], &bounds),
+            "nor is more waited for"
+        );
     }
     assert!(!fits(&command(2, STRANGER.bulk_bytes_max + 1), &STRANGER));
 }
@@ -131,9 +153,17 @@ fn random_bytes_end_and_take_no_memory() {
             assert!((1..=bytes.len()).contains(&taken));
         }
         assert!(args.len() <= KNOWN.args_max);
-        assert!(args.iter().all(|arg| arg.start <= arg.end && arg.end <= bytes.len()));
+        assert!(
+            args.iter()
+                .all(|arg| arg.start <= arg.end && arg.end <= bytes.len())
+        );
         let whole = commands(&bytes, &KNOWN);
         let cut = random.below(length as u64 + 1) as usize;
-        assert_eq!(commands_cut(&bytes, cut), whole, "{cut} of {}", bytes.escape_ascii());
+        assert_eq!(
+            commands_cut(&bytes, cut),
+            whole,
+            "{cut} of {}",
+            bytes.escape_ascii()
+        );
     }
 }
