@@ -86,7 +86,8 @@ fn write_descriptor(out: &mut String, domain: &str, descriptor: &Descriptor) {
         .entries
         .iter()
         .zip(&descriptor.measured)
-        .filter_map(|(entry, measured)| measured.then(|| quoted(&entry.key)))
+        .filter(|(_, measured)| **measured)
+        .map(|(entry, _)| quoted(&entry.key))
         .collect();
     if !measured.is_empty() {
         let _ = writeln!(out, "metric_values = [{}]", measured.join(", "));
