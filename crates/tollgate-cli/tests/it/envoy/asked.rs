@@ -1,9 +1,14 @@
 //! What grpcio, a client that knows nothing of this, is answered.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use tollgate_testkit::client::Call;
+use tollgate_testkit::process::run;
 
 use super::{Asker, question, serving};
+use crate::fastapi::python;
+use crate::support::root;
 
 const RULES: &str = "
 [[service.domains.edge.descriptors]]
@@ -155,4 +160,21 @@ fn the_same_is_asked_in_json_over_http_of_the_same_counters() {
     ] {
         assert_eq!(ask(&wrong).status, 400, "{wrong}");
     }
+}
+
+#[test]
+fn what_reflection_tells_is_what_the_proto_files_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let compiled = directory.path().join("rls.binpb");
+    let mut command = Command::new(python());
+    command
+        .current_dir(root().join("crates/tollgate-service/proto"))
+        .args(["-m", "grpc_tools.protoc", "-I", ".", "--include_imports"])
+        .arg(format!("--descriptor_set_out={}", compiled.display()))
+        .arg("envoy/service/ratelimit/v3/rls.proto");
+    let done = run(command, "");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let checked_in = root().join("crates/tollgate-service/proto/rls.binpb");
+    let same = std::fs::read(compiled).unwrap() == std::fs::read(checked_in).unwrap();
+    assert!(same, "compile proto/ again, as this test does");
 }
