@@ -1,13 +1,16 @@
 //! What every protocol asks: limits by name, quotas of clients, and decisions on them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Clock, Micros, Policy, Reason};
 use tollgate_accounts::Accounts;
 use tollgate_gateway::{Counters, InForce};
 use tollgate_rules::{KeyPart, Limit, RuleSet};
+use tollgate_tower::fields;
 
 use crate::metrics::Metrics;
 use crate::quotas::Quotas;
@@ -26,6 +29,10 @@ pub struct Service {
     pub(crate) metrics: Arc<Metrics>,
     /// When it started.
     pub(crate) started: Micros,
+    /// How keys are told apart in answers.
+    pub(crate) key_hash: foldhash::quality::RandomState,
+    /// `RateLimit-Policy` of each limit of the rules, by name.
+    policy_values: HashMap<String, Option<HeaderValue>>,
 }
 
 /// A limit of the rules that a client names, and whose units it means.
@@ -69,6 +76,8 @@ impl Service {
             receipts: Receipts::default(),
             metrics: Arc::new(Metrics::new()),
             started: clock.now(),
+            key_hash: foldhash::quality::RandomState::default(),
+            policy_values: rules.limits.iter().map(policy_value).collect(),
             rules,
             accounts,
             counters,
@@ -104,6 +113,14 @@ impl Service {
     /// How long a client may take to read an answer.
     pub(crate) fn write_timeout(&self) -> Duration {
         self.rules.server.read_timeout
+    }
+
+    /// `RateLimit-Policy` of the limit, where just its own quotas hold.
+    pub(crate) fn policy_value(&self, named: &Named<'_>) -> Option<&HeaderValue> {
+        match named.in_force.is_overridden() {
+            true => None,
+            false => self.policy_values.get(&named.limit.name)?.as_ref(),
+        }
     }
 
     /// How many words make a key of the limit of this name.
@@ -189,6 +206,11 @@ pub(crate) fn checks<'n>(named: &'n [Named<'_>]) -> Result<Checks<'n>, Reason> {
         }
     }
     Ok(checks)
+}
+
+fn policy_value(limit: &Arc<Limit>) -> (String, Option<HeaderValue>) {
+    let policies = limit.policies.iter().map(|policy| &**policy);
+    (limit.name.clone(), fields::policy_value(policies))
 }
 
 fn words_of(limit: &Limit) -> usize {

@@ -22,6 +22,9 @@ use crate::metrics::{Protocol, Tally};
 use crate::receipts::Charged;
 use crate::service::{self, Named};
 
+/// Bytes of most answers.
+const USUAL_BYTES: usize = 768;
+
 pub(super) type Answered = Result<Response<Full<Bytes>>, Failure>;
 
 /// What is done with units.
@@ -53,7 +56,7 @@ pub(super) async fn decide(service: &Service, act: Act, body: &[u8], always_200:
             let known: Vec<_> = each.iter().map(|named| policies(named)).collect();
             let pairs = each.iter().zip(&known).zip(&decisions);
             let told: Vec<_> = pairs
-                .map(|((named, policies), decision)| Told::of(named, policies, decision))
+                .map(|((named, policies), decision)| Told::of(service, named, policies, decision))
                 .collect();
             json(StatusCode::OK, &json!({ "answers": told }))
         }
@@ -124,7 +127,7 @@ fn one(
         _ => StatusCode::TOO_MANY_REQUESTS,
     };
     let policies = policies(named);
-    let mut told = Told::of(named, &policies, decision);
+    let mut told = Told::of(service, named, &policies, decision);
     if act == Act::Reserve
         && let Some(receipt) = decision.receipt()
     {
@@ -145,11 +148,18 @@ fn one(
         LegacyFields::Epoch => Legacy::Epoch,
         LegacyFields::None => Legacy::None,
     };
-    let policy_value = fields::policy_value(shown.clone());
+    let known = match named {
+        [one] => service.policy_value(one),
+        _ => None,
+    };
+    let made = match known {
+        Some(_) => None,
+        None => fields::policy_value(shown.clone()),
+    };
     fields::write(
         response.headers_mut(),
         shown,
-        policy_value.as_ref(),
+        known.or(made.as_ref()),
         decision,
         legacy,
     );
@@ -272,8 +282,9 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 }
 
 pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Answered {
-    let body = serde_json::to_vec(value);
-    let body = body.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    let mut body = Vec::with_capacity(USUAL_BYTES);
+    let written = serde_json::to_writer(&mut body, value);
+    written.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
+use std::hash::BuildHasher;
 use tollgate::{Decision, Policy, Reason, Verdict};
 
+use crate::Service;
 use crate::service::Named;
 use crate::summary::{Summary, milliseconds};
 
@@ -34,7 +35,7 @@ pub(super) struct Told<'n> {
 struct Standing<'n> {
     policy: &'n str,
     rule: &'n str,
-    /// The first 16 digits of the SHA-256 of the key: it tells keys apart, and is none.
+    /// A hash of the key: it tells keys apart while the service runs, and nothing more.
     key: String,
     limit: Option<u64>,
     remaining: Option<u64>,
@@ -70,6 +71,7 @@ fn each<'n>(named: &'n [Named<'_>]) -> impl Iterator<Item = (&'n Arc<Policy>, &'
 impl<'n> Told<'n> {
     /// `policies` are those of the decision's standings, in their order.
     pub(super) fn of(
+        service: &Service,
         named: &'n [Named<'_>],
         policies: &'n [Arc<Policy>],
         decision: &Decision,
@@ -96,7 +98,7 @@ impl<'n> Told<'n> {
             told.push(Standing {
                 policy: policy.name(),
                 rule,
-                key: hashed(key),
+                key: format!("{:016x}", service.key_hash.hash_one(key)),
                 limit: limited.then(|| standing.limit()),
                 remaining: limited.then(|| standing.remaining()),
                 charged: standing.charged(),
@@ -120,12 +122,6 @@ impl<'n> Told<'n> {
             receipt: None,
         }
     }
-}
-
-fn hashed(key: &[u8]) -> String {
-    let digest = digest(&SHA256, key);
-    let start = digest.as_ref().first_chunk().copied().unwrap_or_default();
-    format!("{:016x}", u64::from_be_bytes(start))
 }
 
 fn reason(decision: &Decision) -> &'static str {
