@@ -65,6 +65,14 @@ pub struct SharedState {
     pub redirects: u64,
     /// Keys whose state could not be read, and was begun anew.
     pub keys_reset: u64,
+    /// Decisions paid from units taken in advance.
+    pub paid: u64,
+    /// Denials told again without asking.
+    pub remembered: u64,
+    /// Units taken in advance.
+    pub leased: u64,
+    /// Units of these given back.
+    pub returned: u64,
 }
 
 impl SharedState {

@@ -43,6 +43,10 @@ pub(crate) struct OfShared {
     scripts_sent: Number,
     redirects: Number,
     keys_reset: Number,
+    paid: Number,
+    remembered: Number,
+    leased: Number,
+    returned: Number,
 }
 
 /// A histogram that was counted elsewhere.
@@ -210,6 +214,22 @@ impl OfShared {
             "Keys whose state could not be read, and was begun anew",
             of.keys_reset.clone(),
         );
+        registry.register(
+            "decisions_paid",
+            "Decisions made without asking the shared store, from units taken in advance",
+            of.paid.clone(),
+        );
+        registry.register(
+            "denials_remembered",
+            "Denials told again without asking the shared store",
+            of.remembered.clone(),
+        );
+        registry.register("units_leased", "Units taken in advance", of.leased.clone());
+        registry.register(
+            "units_returned",
+            "Units taken in advance that were given back, since nobody asked",
+            of.returned.clone(),
+        );
         of
     }
 
@@ -228,5 +248,9 @@ impl OfShared {
         self.scripts_sent.set(state.scripts_sent);
         self.redirects.set(state.redirects);
         self.keys_reset.set(state.keys_reset);
+        self.paid.set(state.paid);
+        self.remembered.set(state.remembered);
+        self.leased.set(state.leased);
+        self.returned.set(state.returned);
     }
 }

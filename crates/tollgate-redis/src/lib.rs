@@ -25,6 +25,7 @@ mod away;
 mod keys;
 mod link;
 mod location;
+mod near;
 mod question;
 mod reply;
 mod script;
@@ -35,5 +36,6 @@ mod value;
 
 pub use link::{LinkError, ROUND_TRIP_BOUNDS, Stats};
 pub use location::{Location, UrlError};
+pub use near::NearStats;
 pub use settings::{Settings, Time};
 pub use store::RedisStore;

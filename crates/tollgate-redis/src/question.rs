@@ -104,6 +104,16 @@ impl Question {
         self
     }
 
+    /// Asks for units in advance as well, for each check.
+    pub(crate) fn want(&mut self, wanted: &[u64]) {
+        for (place, units) in wanted.iter().enumerate() {
+            let terms = self.checks[place].policy.lease_terms();
+            let micros = terms.map_or(0, |terms| terms.time.as_micros());
+            self.push(units);
+            self.push(micros);
+        }
+    }
+
     /// With what was charged.
     pub(crate) fn charged(mut self, receipt: &Receipt) -> Self {
         for place in 0..self.checks.len() {

@@ -9,13 +9,15 @@ use crate::script::Script;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Decide,
+    /// Decides, and charges units in advance.
+    Lease,
     Peek,
     Refund,
     Settle,
     Reserve,
 }
 
-const OPERATIONS: usize = 5;
+const OPERATIONS: usize = 6;
 
 /// The algorithms, by their letters, in the order in which their texts stand.
 const ALGORITHMS: [(char, &str); 7] = [
@@ -79,6 +81,8 @@ pub(crate) fn reset() -> &'static Script {
 fn text(operation: Operation, kinds: Kinds) -> String {
     const CELLS: &str = include_str!("scripts/cells.lua");
     const ASK: &str = include_str!("scripts/ask.lua");
+    const DECIDE: &str = include_str!("scripts/decide.lua");
+    const DECIDED: &str = include_str!("scripts/decided.lua");
     const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
     let mut parts = vec![include_str!("scripts/prelude.lua")];
     if kinds.0 & LOGS.0 != 0 {
@@ -89,7 +93,14 @@ fn text(operation: Operation, kinds: Kinds) -> String {
     let halves = parts.into_iter().map(|part| part.split_once(MORE));
     let (mut short, mut long): (String, String) = halves.flatten().unzip();
     let rest: &[&str] = match operation {
-        Operation::Decide => &[CELLS, ASK, include_str!("scripts/decide.lua")],
+        Operation::Decide => &[CELLS, ASK, DECIDE, DECIDED],
+        Operation::Lease => &[
+            CELLS,
+            ASK,
+            DECIDE,
+            include_str!("scripts/lease.lua"),
+            DECIDED,
+        ],
         Operation::Peek => &[include_str!("scripts/peek.lua")],
         Operation::Refund => &[CELLS, GIVE_BACK, include_str!("scripts/refund.lua")],
         Operation::Settle => &[CELLS, GIVE_BACK, include_str!("scripts/settle.lua")],

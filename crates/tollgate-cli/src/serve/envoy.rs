@@ -48,7 +48,7 @@ impl Envoy {
             _ => {}
         }
         let metrics = Arc::new(GrpcMetrics::new());
-        let on_error = rules.counters.on_error;
+        let on_error = rules.counters.sharing.on_error;
         let domains = Domains::open(native, &args.envoy_config, on_error, Arc::clone(&metrics));
         let tls = rules.service.tls.clone().map(TlsFiles::open).transpose();
         let tls = tls.map_err(|why| Failure::Usage(format!("`tls` in [service]: {why}")))?;

@@ -10,7 +10,7 @@ use tollgate::{
     SystemClock,
 };
 use tollgate_gateway::counters::{Shared, SharedState};
-use tollgate_redis::{Location, ROUND_TRIP_BOUNDS, RedisStore, Settings, Stats, Time};
+use tollgate_redis::{Location, ROUND_TRIP_BOUNDS, RedisStore, Settings, Time};
 use tollgate_rules::Counters;
 
 use crate::failure::Failure;
@@ -41,7 +41,7 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
         "counters are shared; without their store this gateway has its part of each limit"
     );
     let (observed, clock) = (store.clone(), SystemClock::new());
-    let state = Arc::new(move || state(observed.stats(), clock.now()));
+    let state = Arc::new(move || state(&observed, clock.now()));
     let store: Arc<dyn Store> = match counters.is_cluster() {
         true => Arc::new(ByFirstPart(store)),
         false => Arc::new(store),
@@ -49,7 +49,8 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
     Ok(Shared::new(store, state, Handle::current()))
 }
 
-fn state(stats: &Stats, now: Micros) -> SharedState {
+fn state(store: &RedisStore, now: Micros) -> SharedState {
+    let (stats, near) = (store.stats(), store.near_stats());
     let since = stats.degraded_since();
     let bounds = ROUND_TRIP_BOUNDS.into_iter().chain([u64::MAX]);
     let bounds = bounds.map(Duration::from_micros);
@@ -64,6 +65,10 @@ fn state(stats: &Stats, now: Micros) -> SharedState {
         scripts_sent: stats.scripts_sent(),
         redirects: stats.redirects(),
         keys_reset: stats.garbage_resets(),
+        paid: near.paid(),
+        remembered: near.remembered(),
+        leased: near.leased(),
+        returned: near.returned(),
     }
 }
 

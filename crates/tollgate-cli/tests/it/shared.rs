@@ -3,6 +3,7 @@
 mod away;
 mod cluster;
 mod example;
+mod leases;
 
 use std::path::PathBuf;
 use std::sync::Barrier;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate::{OnError, Policy, Quota};
+use tollgate::{Policy, Quota};
 
 use super::limits;
 use crate::domain::{
@@ -10,9 +10,10 @@ use crate::domain::{
     Entry, Metadata, label, policy_prefix,
 };
 use crate::read::{At, Plain, Table, Value};
+use crate::terms::Sharing;
 
-/// Every domain of `[service.domains]`; `on_error` is that of descriptors which have none of their own.
-pub(super) fn domains(table: Option<Table<'_, '_>>, on_error: OnError) -> Vec<Arc<Domain>> {
+/// Every domain of `[service.domains]`; `sharing` is that of descriptors which say nothing of it.
+pub(super) fn domains(table: Option<Table<'_, '_>>, sharing: Sharing) -> Vec<Arc<Domain>> {
     let Some(table) = table else {
         return Vec::new();
     };
@@ -22,18 +23,18 @@ pub(super) fn domains(table: Option<Table<'_, '_>>, on_error: OnError) -> Vec<Ar
             table.source().complain(name.span, message);
             return None;
         }
-        domain(&name.value, value.table()?, on_error)
+        domain(&name.value, value.table()?, sharing)
     });
     domains.collect()
 }
 
-fn domain(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc<Domain>> {
+fn domain(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<Domain>> {
     let source = table.source();
     let decide = table.value("decide").and_then(|value| {
         value.choice(&[("together", Decide::Together), ("apart", Decide::Apart)])
     });
     let denied_body = table.value("denied_body").and_then(|value| value.string());
-    let mut domain = Domain::new(name, decide.unwrap_or_default(), on_error, 0);
+    let mut domain = Domain::new(name, decide.unwrap_or_default(), sharing.on_error, 0);
     domain.denied_body = denied_body.map_or(String::new(), |body| body.value);
     let descriptors = table.value("descriptors").and_then(|value| value.array());
     let span = table.span();
@@ -57,7 +58,7 @@ fn domain(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc
         let Some(mut table) = value.table() else {
             continue;
         };
-        let Some((entries, descriptor)) = descriptor(name, &mut table, on_error) else {
+        let Some((entries, descriptor)) = descriptor(name, &mut table, sharing) else {
             continue;
         };
         table.finish();
@@ -73,7 +74,7 @@ fn domain(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc
 fn descriptor(
     domain: &str,
     table: &mut Table<'_, '_>,
-    on_error: OnError,
+    sharing: Sharing,
 ) -> Option<(Vec<Entry>, Descriptor)> {
     let source = table.source();
     let entries = match table.value("entries") {
@@ -112,7 +113,7 @@ fn descriptor(
         table,
         &format!("the descriptor `{called}`"),
         &policy_prefix(domain, &label),
-        on_error,
+        sharing,
     );
     let (entries, counted) = (entries?, counted?);
     let unlimited = counted

@@ -64,11 +64,11 @@ pub(crate) fn parse(
         &source,
         root.table("service"),
         &overrides.service,
-        counters.on_error,
+        counters.sharing,
     );
     let fields = server::fields(root.table("fields"));
-    let named = limits::named(root.table("limits"), counters.on_error);
-    let mut limits = KnownLimits::new(named, counters.on_error);
+    let named = limits::named(root.table("limits"), counters.sharing);
+    let mut limits = KnownLimits::new(named, counters.sharing);
     let defaults = routes::Defaults::read(root.table("defaults"), &mut limits);
     let mut upstreams = Vec::new();
     let mut routes = RouteTable::default();

@@ -3,23 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tollgate::OnError;
-
 use super::domains;
 use super::server::{MaybeTable, Settings};
 use crate::domain::Domain;
 use crate::read::{At, Source, Value};
+use crate::terms::Sharing;
 use crate::{Service, Tls};
 
 const AN_ADDRESS: &str = "an address, like `127.0.0.1:6380`";
 
 /// `given` are the addresses and tokens of the command line: an address of it stands in the place of the file's.
-/// The domains come with it; `on_error` is that of descriptors which have none of their own.
+/// The domains come with it; `sharing` is that of descriptors which say nothing of it.
 pub(super) fn service(
     source: &Source<'_>,
     table: MaybeTable<'_, '_>,
     given: &Service,
-    on_error: OnError,
+    sharing: Sharing,
 ) -> (Service, Vec<Arc<Domain>>) {
     let mut reader = Settings(table);
     let mut tokens: Vec<At<String>> = Vec::new();
@@ -57,7 +56,7 @@ pub(super) fn service(
             .unwrap_or(false),
     };
     let domains = reader.0.as_mut().and_then(|table| table.table("domains"));
-    let domains = domains::domains(domains, on_error);
+    let domains = domains::domains(domains, sharing);
     reader.finish();
     if let Some(address) = service.unguarded() {
         let written = [resp, http, grpc].into_iter().flatten();
