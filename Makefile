@@ -99,9 +99,10 @@ lint: ## formatting and clippy alone
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-bench: build ## beside nginx, in one run (Debian's nginx and wrk)
-	scripts/install-tools nginx wrk
+bench: build ## beside nginx and a Redis server, in one run each (Debian's nginx, wrk and redis)
+	scripts/install-tools nginx wrk redis
 	python3 bench/gateway.py
+	python3 bench/service.py
 
 bench-engine: tools-run ## decisions in memory beside governor, throttlecrab and others (QUICK=1: within five minutes)
 	cd bench && $(CARGO) build --locked --release && $(CARGO) run --locked --release --quiet
@@ -109,7 +110,7 @@ bench-engine: tools-run ## decisions in memory beside governor, throttlecrab and
 tools-run:
 	@scripts/install-tools cc
 
-tools-test: $(VENV)/installed tests/browser/node_modules
+tools-test: $(VENV)/installed tests/browser/node_modules tests/clients/node_modules
 	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
 tools-deploy: $(VENV)/deploy
@@ -123,6 +124,11 @@ $(VENV)/installed: examples/random-number/fastapi/requirements.txt tests/require
 	@scripts/install-tools python3-venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet $(^:%=--requirement %)
+	@touch $@
+
+tests/clients/node_modules: tests/clients/package.json
+	@scripts/install-tools node
+	cd tests/clients && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 tests/browser/node_modules: tests/browser/package.json

@@ -1,6 +1,7 @@
 //! The command line. Every flag of `serve` can also be given as an environment variable.
 
 mod limits;
+mod service;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::failure::Failure;
 use crate::presets::Preset;
 pub(crate) use limits::{AuditArgs, LimitArgs, LimitCommand, PlanArgs, PlanCommand, ScopeArgs};
+pub(crate) use service::ServiceArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +21,9 @@ Examples:
                                                           a limited proxy, without a file
   tollgate init && $EDITOR tollgate.toml && tollgate serve
                                                           rules of your own
+  tollgate serve --resp 127.0.0.1:6380                    decisions for other programs, over Redis's protocol
+  tollgate serve --grpc 127.0.0.1:8081 --envoy-config ratelimit.yaml
+                                                          decisions for Envoy, by its own configuration
   tollgate limit show per-user ann                        what ann has left";
 
 /// A rate limiter: an API gateway with accounts, API keys and exact limits, in one binary.
@@ -52,7 +57,12 @@ pub(crate) enum Command {
     },
     /// Check a rules file: exit code 0 if it is right, 2 with every mistake shown if not.
     Validate {
-        /// The rules file.
+        /// The rules file; one whose name ends with .yaml or .yml is one of Envoy's rate-limit service.
+        file: PathBuf,
+    },
+    /// Write a file of Envoy's rate-limit service as a section of a rules file, with what it means differently there.
+    Convert {
+        /// The file, in YAML.
         file: PathBuf,
     },
     /// Users: make, list, disable, change a password, give a role or a plan.
@@ -169,6 +179,8 @@ pub(crate) struct ServeArgs {
     /// Serve /livez, /readyz and /metrics on this address too, besides the admin socket in the data directory.
     #[arg(long, env = "TOLLGATE_ADMIN", value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
     /// Hold the clock at this second since 1970 until POST /clock/advance on the admin socket moves it.
     #[cfg(debug_assertions)]
     #[arg(long, value_name = "SECONDS")]

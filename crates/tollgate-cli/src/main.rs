@@ -46,6 +46,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::serve(args),
         Command::Init { preset } => commands::init::run(preset),
         Command::Validate { file } => commands::validate::run(&file),
+        Command::Convert { file } => commands::convert::run(&file),
         Command::User(args) => commands::user::run(args),
         Command::Key(args) => commands::key::run(args),
         Command::Token(args) => commands::token::run(args),

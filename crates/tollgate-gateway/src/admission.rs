@@ -8,14 +8,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tollgate_tower::address::network;
 
 /// The connections of all threads.
-pub(crate) struct Admission {
+pub struct Admission {
     places: Arc<Semaphore>,
     per_address_max: usize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// A connection's place, free again when it is dropped.
-pub(crate) struct Place {
+pub struct Place {
     _share: Share,
     _permit: OwnedSemaphorePermit,
 }
@@ -27,7 +27,8 @@ struct Share {
 }
 
 impl Admission {
-    pub(crate) fn new(connections_max: usize, per_address_max: usize) -> Arc<Self> {
+    /// At most `connections_max` at one time, of one address at most `per_address_max`.
+    pub fn new(connections_max: usize, per_address_max: usize) -> Arc<Self> {
         Arc::new(Admission {
             places: Arc::new(Semaphore::new(connections_max)),
             per_address_max,
@@ -37,7 +38,7 @@ impl Admission {
 
     /// A place for a connection that was accepted: waits while all are taken, and is `None` when its address has its
     /// share. A proxy that is believed speaks for many, and has no share.
-    pub(crate) async fn place(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Option<Place> {
+    pub async fn place(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Option<Place> {
         let address = (!is_proxy).then(|| network(peer));
         if let Some(address) = address {
             let mut counts = self.counts();

@@ -135,6 +135,32 @@ impl Counters {
         }
     }
 
+    /// Gives back as many units as the checks cost, of what their keys hold, whoever took them, and tells how many that
+    /// were.
+    pub fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
+        match self {
+            Counters::Memory(store) => Answer::Ready(Ok(store.release(checks, now))),
+            Counters::Shared(shared) => shared.store.release(checks, now),
+        }
+    }
+
+    /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the difference
+    /// back, or charges it, up to a debt of one capacity.
+    pub fn settle(
+        &self,
+        checks: &Checks<'_>,
+        receipt: &Receipt,
+        now: Micros,
+    ) -> Answer<Result<(), StoreError>> {
+        match self {
+            Counters::Memory(store) => {
+                store.settle(checks, receipt, now);
+                Answer::Ready(Ok(()))
+            }
+            Counters::Shared(shared) => shared.store.settle(checks, receipt, now),
+        }
+    }
+
     /// Forgets what `key` has used under `policy`, and its block, and tells whether there was anything to forget.
     pub fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {
         match self {

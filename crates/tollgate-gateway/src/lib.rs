@@ -6,7 +6,7 @@
 
 pub mod accepts;
 mod address;
-mod admission;
+pub mod admission;
 mod body;
 pub mod builtin;
 mod caller;

@@ -54,6 +54,11 @@ impl Listeners {
         self.address
     }
 
+    /// The sockets, one for each thread: for other protocols than the gateway's.
+    pub fn into_sockets(self) -> Vec<TcpListener> {
+        self.sockets
+    }
+
     /// Serves until `stop` turns true and what is in flight has ended, or its time to do so is up.
     ///
     /// # Errors

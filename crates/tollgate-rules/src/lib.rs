@@ -4,6 +4,8 @@
 //! From a rule set the gateway learns which [`Route`] a request takes, which limits it meets, and under which keys.
 
 mod diagnostic;
+pub mod domain;
+pub mod envoy;
 mod file;
 mod issuer;
 mod key;
@@ -12,6 +14,7 @@ pub mod path;
 mod read;
 mod route;
 mod route_table;
+mod service;
 mod terms;
 
 pub use diagnostic::Diagnostic;
@@ -21,6 +24,7 @@ pub use key::{KeyPart, KeySpec, Subject};
 pub use limit::{Exempt, Limit, MissingKey};
 pub use route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream};
 pub use route_table::{Found, RouteTable};
+pub use service::{Service, Tls};
 pub use terms::{Sharing, Terms};
 
 use std::fmt;
@@ -41,6 +45,10 @@ pub struct RuleSet {
     pub counters: Counters,
     /// Accounts and how they are protected.
     pub accounts: Accounts,
+    /// The decision service.
+    pub service: Service,
+    /// What it limits by where Envoy asks.
+    pub domains: Vec<Arc<domain::Domain>>,
     /// Which response fields are written beside the current ones.
     pub fields: Fields,
     /// Every limit, whether a route uses it or not.
@@ -251,9 +259,12 @@ impl RuleSet {
         file::parse(name, text, overrides)
     }
 
-    /// Limits that no route charges: most often one was meant to.
+    /// Limits that no route charges: most often one was meant to. Where the service runs, its clients may.
     pub fn unused_limits(&self) -> impl Iterator<Item = &Limit> {
         let charged = |limit: &Arc<Limit>| {
+            if self.service.is_on() {
+                return true;
+            }
             let mut routes = self.routes.routes().iter();
             routes.any(|route| route.limits.iter().any(|used| used.name == limit.name))
         };

@@ -172,6 +172,13 @@ impl<'s, 't> Table<'s, 't> {
     }
 }
 
+/// A value without parts.
+pub(crate) enum Plain {
+    Text(String),
+    Number(f64),
+    Bool(bool),
+}
+
 /// One value being read.
 pub(crate) struct Value<'s, 't> {
     source: &'s Source<'t>,
@@ -254,6 +261,19 @@ impl<'s, 't> Value<'s, 't> {
                 None
             }
         }
+    }
+
+    /// Text, a number, or true or false.
+    pub(crate) fn plain(&self) -> Option<Plain> {
+        let number = |text: &str| text.replace('_', "").parse().ok().map(Plain::Number);
+        let plain = match self.value.get_ref() {
+            DeValue::String(text) => Some(Plain::Text(text.to_string())),
+            DeValue::Boolean(bool) => Some(Plain::Bool(*bool)),
+            DeValue::Integer(integer) if integer.radix() == 10 => number(integer.as_str()),
+            DeValue::Float(float) => number(float.as_str()),
+            _ => None,
+        };
+        plain.or_else(|| self.wrong("a string, a number, or true or false"))
     }
 
     pub(crate) fn array(&self) -> Option<Vec<Value<'s, 't>>> {

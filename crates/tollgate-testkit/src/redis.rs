@@ -2,7 +2,7 @@
 
 mod certificates;
 mod cluster;
-mod resp;
+pub mod resp;
 mod sentinel;
 mod spawn;
 

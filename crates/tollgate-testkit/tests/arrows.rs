@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("tollgate", &[]),
     ("tollgate-tower", &["tollgate"]),
     ("tollgate-rules", &["tollgate"]),
@@ -26,6 +26,17 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "tollgate-gateway",
             "tollgate-redis",
             "tollgate-rules",
+            "tollgate-service",
+        ],
+    ),
+    (
+        "tollgate-service",
+        &[
+            "tollgate",
+            "tollgate-accounts",
+            "tollgate-gateway",
+            "tollgate-rules",
+            "tollgate-tower",
         ],
     ),
     ("tollgate-testkit", &["tollgate"]),

@@ -162,6 +162,22 @@ pub fn refund(
         .sum()
 }
 
+/// Gives back as many units as the checks cost, of what their keys hold, whoever took them, and tells how many that were:
+/// of a log the latest, of a window those of the one that is open. `slots` holds the states of the checks alone.
+pub fn release(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> u64 {
+    let now = now.min(LATEST);
+    let each = checks.iter().zip(slots);
+    each.map(|(check, slot)| {
+        migrate(check, slot, now);
+        let Some(mark) = slot.as_ref().map(|stored| stored.state.mark()) else {
+            return 0;
+        };
+        let cost = check.cost;
+        give_back(check, slot, &Charge { cost, mark }, now)
+    })
+    .sum()
+}
+
 /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the difference
 /// back, or charges it, up to a debt of one capacity. `slots` holds the states of the checks alone.
 pub fn settle(checks: &[Check<'_>], slots: &mut [Option<Stored>], receipt: &Receipt, now: Micros) {

@@ -114,6 +114,9 @@ pub enum StoreError {
     /// The store cannot be reached; trying again later may help.
     #[error("the store cannot be reached")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store can do many things, but not this one.
+    #[error("the store cannot do this")]
+    Unsupported,
     /// The keys of one request are in several parts of the store, which cannot change them at one instant.
     #[error("the keys of one request are in several parts of the store")]
     KeysApart,
@@ -140,6 +143,13 @@ pub trait Store: Send + Sync {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<u64, StoreError>>;
+
+    /// Gives back as many units as the checks cost, of what their keys hold, whoever took them, and tells how many that
+    /// were: for those who hold no receipt. A store need not be able to; by default it is not.
+    fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
+        let _ = (checks, now);
+        Answer::Ready(Err(StoreError::Unsupported))
+    }
 
     /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the
     /// difference back, or charges it, up to a debt of one capacity.

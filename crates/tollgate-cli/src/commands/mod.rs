@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod demo_api;
 pub(crate) mod health;
 pub(crate) mod init;

@@ -2,10 +2,17 @@
 
 use std::path::Path;
 
+use tollgate::OnError;
+use tollgate_rules::envoy;
+
 use crate::failure::Failure;
 use crate::serve::rules;
 
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    if matches!(extension, Some("yaml" | "yml")) {
+        return of_envoy(file);
+    }
     let rules = rules::read(file, &Default::default())?;
     println!(
         "{} is right. Routes: {}. Limits: {}.",
@@ -19,5 +26,19 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
             limit.name
         );
     }
+    Ok(())
+}
+
+/// A file of Envoy's rate-limit service.
+fn of_envoy(file: &Path) -> Result<(), Failure> {
+    let text = rules::text_of(file)?;
+    let name = file.display().to_string();
+    let domain = envoy::parse(&name, &text, OnError::default(), 0, None);
+    let domain = domain.map_err(|mistakes| rules::mistaken(&mistakes))?;
+    println!(
+        "{name} is right. Domain: {}. Descriptors: {}.",
+        domain.name,
+        domain.descriptors().len()
+    );
     Ok(())
 }

@@ -7,10 +7,12 @@ mod control;
 mod counters;
 mod data_dir;
 mod demos;
+mod envoy;
 mod first_run;
 pub(crate) mod limits;
 pub(crate) mod rules;
 mod saved;
+mod service;
 mod shared_store;
 pub(crate) mod signals;
 
@@ -19,6 +21,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tollgate::Clock;
 use tollgate_gateway::{Gateway, Listeners, builtin};
+use tollgate_rules::RuleSet;
+use tollgate_service::Service;
 
 use crate::args::ServeArgs;
 use crate::builtin::Builtins;
@@ -55,8 +59,8 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let kept = Kept::open(&rules, data.path(), &*clock, held.is_some()).await?;
     let counters = kept.counters();
     let accounts = accounts::open(&rules, &data, &clock).await?;
-    let listeners = Listeners::bind(rules.server.listen, rules.server.workers)
-        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let listeners = gateway_sockets(&rules)?;
+    let sockets = service::Sockets::bind(&rules, &args.service)?;
     let demos = demos::start(&rules).await?;
     let (calls, waiting) = builtin::calls();
     let gateway = Gateway::new(
@@ -68,6 +72,10 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         &demos.upstreams,
     );
     let gateway = gateway.map_err(|error| Failure::because("cannot start", error.as_ref()))?;
+    let service = rules.service.is_on().then(|| {
+        let (accounts, counters) = (accounts.clone(), counters.clone());
+        Service::new(Arc::clone(&rules), accounts, counters, Arc::clone(&clock))
+    });
 
     let (stop, stopping) = watch::channel(false);
     let monitor = Monitor::start(
@@ -93,6 +101,10 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         clock,
         held,
         builtins: builtins.clone(),
+        service: service
+            .as_ref()
+            .map(|service| Arc::clone(service.metrics())),
+        envoy: sockets.envoy_metrics(),
         monitor,
         stopping: stopping.clone(),
     });
@@ -101,19 +113,28 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         control::start(builtins, management, accounts, waiting);
     }
     admin::start(admin, data.path(), args.admin).await?;
-    let address = listeners.address();
-    let threads = listeners
-        .serve(&gateway, &stopping)
-        .map_err(|error| Failure::because("cannot start", &error))?;
+    let cannot_start = |error| Failure::because("cannot start", &error);
+    let address = listeners.as_ref().map(Listeners::address);
+    let mut threads = match listeners {
+        Some(listeners) => listeners.serve(&gateway, &stopping).map_err(cannot_start)?,
+        None => Vec::new(),
+    };
     kept.save_regularly();
-    first_run::greet(
-        &chosen.from,
-        chosen.preset,
-        address,
-        gateway.links(),
-        accounts.as_ref(),
-    )
-    .await?;
+    if let Some(address) = address {
+        first_run::greet(
+            &chosen.from,
+            chosen.preset,
+            address,
+            gateway.links(),
+            accounts.as_ref(),
+        )
+        .await?;
+    }
+    if let Some(service) = &service {
+        sockets.greet();
+        let of_service = sockets.serve(service, &rules, &stopping);
+        threads.extend(of_service.map_err(cannot_start)?);
+    }
 
     signals.next().await;
     tracing::info!("stopping: requests in flight may finish");
@@ -132,6 +153,16 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     drop(demos);
     drop(data);
     Ok(())
+}
+
+/// The gateway's sockets, unless there is nothing that it could answer.
+fn gateway_sockets(rules: &RuleSet) -> Result<Option<Listeners>, Failure> {
+    if rules.routes.routes().is_empty() {
+        return Ok(None);
+    }
+    let listeners = Listeners::bind(rules.server.listen, rules.server.workers);
+    let listeners = listeners.map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(Some(listeners))
 }
 
 async fn joined(threads: Vec<std::thread::JoinHandle<()>>) {

@@ -4,9 +4,11 @@ use std::io::Read;
 use std::path::Path;
 
 use tollgate_redis::Location;
-use tollgate_rules::{Counters, LONGEST_FILE_BYTES, Overrides, RuleSet, Upstream};
+use tollgate_rules::{
+    Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream,
+};
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, ServiceArgs};
 use crate::failure::Failure;
 use crate::presets::Preset;
 
@@ -29,6 +31,7 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     let overrides = Overrides {
         upstream,
         counters: args.counters.clone(),
+        service: service(&args.service)?,
     };
     let usual = Path::new(USUAL_FILE);
     let mut chosen = match (&args.rules, args.preset) {
@@ -45,6 +48,11 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
             preset: None,
         },
         (None, None) if args.upstream.is_some() => limited_proxy(args, &overrides)?,
+        (None, None) if overrides.service.is_on() => Chosen {
+            rules: parse("the command line", "", &overrides)?,
+            from: "no routes".to_owned(),
+            preset: None,
+        },
         (None, None) => from_preset(Preset::RandomNumber, &overrides)?,
     };
     if let Some(listen) = args.listen {
@@ -55,6 +63,21 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
         chosen.rules.accounts.url.clone_from(url);
     }
     Ok(chosen)
+}
+
+/// What the flags say about the decision service.
+fn service(args: &ServiceArgs) -> Result<Service, Failure> {
+    let token = args.service_token.as_deref().map(Service::check_token);
+    token.transpose().map_err(|why| {
+        Failure::Usage(format!("--service-token or TOLLGATE_SERVICE_TOKEN: {why}"))
+    })?;
+    Ok(Service {
+        resp: args.resp,
+        http: args.http,
+        grpc: args.grpc,
+        tokens: args.service_token.iter().cloned().collect(),
+        ..Service::default()
+    })
 }
 
 /// Complains about a URL that names no place for counters, without repeating it.
@@ -69,6 +92,11 @@ fn check_counters(url: &str) -> Result<(), String> {
 
 /// Reads a rules file.
 pub(crate) fn read(file: &Path, overrides: &Overrides) -> Result<RuleSet, Failure> {
+    parse(&file.display().to_string(), &text_of(file)?, overrides)
+}
+
+/// The text of a file of rules.
+pub(crate) fn text_of(file: &Path) -> Result<String, Failure> {
     let unreadable =
         |why: String| Failure::Usage(format!("{} cannot be read: {why}", file.display()));
     // A pipe would wait for a writer for ever.
@@ -87,11 +115,7 @@ pub(crate) fn read(file: &Path, overrides: &Overrides) -> Result<RuleSet, Failur
             error.utf8_error().valid_up_to()
         ))
     })?;
-    parse(
-        &file.display().to_string(),
-        text.trim_start_matches('\u{feff}'),
-        overrides,
-    )
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure> {
@@ -125,17 +149,21 @@ fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Fail
 }
 
 fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failure> {
-    let rules = RuleSet::parse(name, text, overrides).map_err(|mistakes| {
-        let shown: Vec<String> = mistakes.iter().take(20).map(ToString::to_string).collect();
-        let more = mistakes.len().saturating_sub(20);
-        let more = if more > 0 {
-            format!("\nand {more} more")
-        } else {
-            String::new()
-        };
-        Failure::Usage(format!("{}{more}", shown.join("\n")))
-    })?;
+    let rules = RuleSet::parse(name, text, overrides);
+    let rules = rules.map_err(|mistakes| mistaken(&mistakes))?;
     check_counters(&rules.counters.url)
         .map_err(|why| Failure::Usage(format!("{name}: `url` of [counters]: {why}")))?;
     Ok(rules)
+}
+
+/// What is wrong with a file of rules, as far as anybody reads it.
+pub(crate) fn mistaken(mistakes: &[Diagnostic]) -> Failure {
+    let shown: Vec<String> = mistakes.iter().take(20).map(ToString::to_string).collect();
+    let more = mistakes.len().saturating_sub(20);
+    let more = if more > 0 {
+        format!("\nand {more} more")
+    } else {
+        String::new()
+    };
+    Failure::Usage(format!("{}{more}", shown.join("\n")))
 }

@@ -59,10 +59,56 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
             .and_then(|words| key_spec(source, value.span(), &words, ipv6_prefix)),
         None => complain(
             &table,
-            name,
+            &format!("the limit `{name}`"),
             "needs a `key`: who shares it, like `key = \"client-ip\"`",
         ),
     };
+    let missing = table.value("missing").and_then(|value| {
+        value.choice(&[
+            ("deny", MissingKey::Deny),
+            ("anonymous", MissingKey::Anonymous),
+            ("skip", MissingKey::Skip),
+        ])
+    });
+    let exempt = table
+        .value("exempt")
+        .and_then(|value| value.strings())
+        .unwrap_or_default();
+    let exempt = exempt
+        .into_iter()
+        .filter_map(|text| exemption(source, text))
+        .collect();
+    let counted = counted(&mut table, &format!("the limit `{name}`"), name, sharing);
+    table.finish();
+    let (key, counted) = (key?, counted?);
+    Some(Arc::new(Limit {
+        name: name.to_owned(),
+        key,
+        policies: counted.policies,
+        windows: counted.windows,
+        missing: missing.unwrap_or_default(),
+        exempt,
+        terms: counted.terms,
+    }))
+}
+
+/// The quotas of a table and how they count, as policies.
+pub(super) struct Counted {
+    pub(super) terms: Terms,
+    pub(super) policies: Vec<Arc<Policy>>,
+    /// The names of their windows.
+    pub(super) windows: Vec<String>,
+}
+
+/// Reads `quotas` and what else says how they count. `what` is how complaints call it all, `name` begins the names of
+/// the policies, `sharing` is that of tables which say nothing of it.
+pub(super) fn counted(
+    table: &mut Table<'_, '_>,
+    what: &str,
+    name: &str,
+    sharing: Sharing,
+) -> Option<Counted> {
+    let source = table.source();
     let algorithm = table
         .value("algorithm")
         .and_then(|value| value.choice(&AlgorithmKind::NAMES))
@@ -79,33 +125,17 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
         .and_then(|value| value.bool())
         .unwrap_or(false);
     let sharing = counters::sharing(|key| table.value(key), sharing);
-    let missing = table.value("missing").and_then(|value| {
-        value.choice(&[
-            ("deny", MissingKey::Deny),
-            ("anonymous", MissingKey::Anonymous),
-            ("skip", MissingKey::Skip),
-        ])
-    });
-    let exempt = table
-        .value("exempt")
-        .and_then(|value| value.strings())
-        .unwrap_or_default();
-    let exempt = exempt
-        .into_iter()
-        .filter_map(|text| exemption(source, text))
-        .collect();
     let quotas = match table.value("quotas") {
         Some(value) => quotas(&value, algorithm),
         None => complain(
-            &table,
-            name,
+            table,
+            what,
             "needs `quotas`, like `quotas = [\"5 per minute\"]`",
         ),
     };
     let penalty = table
         .value("penalty")
         .and_then(|value| penalty::written(&value));
-    table.finish();
     let terms = Terms {
         algorithm,
         mode: mode.unwrap_or(Some(Mode::Enforce)),
@@ -113,7 +143,7 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
         sharing,
         penalty: penalty.as_ref().map(penalty::Written::penalty),
     };
-    let (key, quotas) = (key?, quotas?);
+    let quotas = quotas?;
     let mut policies = Vec::new();
     let mut windows: Vec<String> = Vec::new();
     for (window, quota, span) in quotas {
@@ -121,7 +151,7 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
             let help = "give them names: quotas = { short = \"…\", long = \"…\" }".to_owned();
             source.complain_with(
                 span,
-                format!("two quotas of `{name}` have the window `{window}`"),
+                format!("two quotas of {what} have the window `{window}`"),
                 Some(help),
             );
             continue;
@@ -140,21 +170,17 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
             Err(error) => source.complain(span, error.to_string()),
         }
     }
-    Some(Arc::new(Limit {
-        name: name.to_owned(),
-        key,
+    Some(Counted {
+        terms,
         policies,
         windows,
-        missing: missing.unwrap_or_default(),
-        exempt,
-        terms,
-    }))
+    })
 }
 
-fn complain<T>(table: &Table<'_, '_>, name: &str, what: &str) -> Option<T> {
+fn complain<T>(table: &Table<'_, '_>, what: &str, needs: &str) -> Option<T> {
     table
         .source()
-        .complain(table.span(), format!("the limit `{name}` {what}"));
+        .complain(table.span(), format!("{what} {needs}"));
     None
 }
 

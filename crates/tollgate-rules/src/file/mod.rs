@@ -2,21 +2,23 @@
 
 mod cluster;
 mod counters;
+mod domains;
 mod issuers;
 mod known_limits;
 mod limits;
 mod penalty;
 mod routes;
 mod server;
+mod service;
 
 use toml::de::DeTable;
 
 use self::known_limits::KnownLimits;
-use crate::RuleSet;
 use crate::diagnostic::Diagnostic;
 use crate::read::{Source, Table};
 use crate::route::Upstream;
 use crate::route_table::RouteTable;
+use crate::{RuleSet, Service};
 
 /// The longest rules file.
 pub const LONGEST_FILE_BYTES: usize = 4 << 20;
@@ -30,6 +32,8 @@ pub struct Overrides {
     pub upstream: Option<Upstream>,
     /// Stands in the place of `url` in `[counters]`.
     pub counters: Option<String>,
+    /// Its addresses stand in the place of those in `[service]`; its tokens are taken beside those.
+    pub service: Service,
 }
 
 pub(crate) fn parse(
@@ -56,6 +60,12 @@ pub(crate) fn parse(
     let server = server::server(root.table("server"));
     let counters = counters::counters(root.table("counters"), overrides.counters.as_deref());
     let accounts = server::accounts(root.table("accounts"));
+    let (service, domains) = service::service(
+        &source,
+        root.table("service"),
+        &overrides.service,
+        counters.sharing,
+    );
     let fields = server::fields(root.table("fields"));
     let named = limits::named(root.table("limits"), counters.sharing);
     let mut limits = KnownLimits::new(named, counters.sharing);
@@ -67,6 +77,7 @@ pub(crate) fn parse(
         None => Some(Vec::new()),
     };
     match tables.as_deref() {
+        Some([]) if service.is_on() => {}
         Some([]) => source.complain(
             0..0,
             "there is no `[[routes]]`: a gateway without a route answers nothing",
@@ -100,6 +111,8 @@ pub(crate) fn parse(
         server,
         counters,
         accounts,
+        service,
+        domains,
         fields,
         limits: limits.into_all(),
         upstreams,

@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod matching;
 mod presets;
+mod service;
 mod shown;
 mod strict;
 

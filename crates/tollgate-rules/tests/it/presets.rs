@@ -70,11 +70,12 @@ fn every_folder_of_examples_is_a_preset_and_every_preset_is_right() {
         .collect();
     folders.sort();
     let mut names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-    // This one is about gateways that share a store.
-    names.push("cluster");
+    // These are about gateways that share a store, and about Envoy.
+    names.extend(["cluster", "envoy"]);
     names.sort();
     assert_eq!(folders, names);
     crate::rules(include_str!("../../../../examples/cluster/tollgate.toml"));
+    crate::rules(include_str!("../../../../examples/envoy/tollgate.toml"));
     for (name, text) in PRESETS {
         let rules = crate::rules(text);
         assert!(!rules.routes.routes().is_empty(), "{name}");
@@ -223,6 +224,7 @@ fn an_upstream_of_the_command_line_stands_in_the_place_of_every_one_in_the_file(
     let overrides = Overrides {
         counters: None,
         upstream: Some(upstream.clone()),
+        ..Overrides::default()
     };
     for (name, text) in PRESETS {
         let rules = RuleSet::parse(name, text, &overrides).unwrap();

@@ -480,7 +480,10 @@ fn two_quotas_of_one_limit_with_one_window_need_names() {
         "\"5 per minute; 10 per minute\"",
     ] {
         let (message, help) = complaint(&limit(&format!("key = \"client-ip\"\nquotas = {quotas}")));
-        assert_eq!(message, "two quotas of `a` have the window `minute`");
+        assert_eq!(
+            message,
+            "two quotas of the limit `a` have the window `minute`"
+        );
         assert!(help.starts_with("give them names"), "{help}");
     }
     let named = "key = \"client-ip\"\nquotas = { strict = \"5 per minute\", lax = \"10 per minute fixed-window\" }";

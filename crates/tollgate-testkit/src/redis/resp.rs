@@ -1,4 +1,4 @@
-//! The little of RESP2 that a test needs to ask a server of its own: one command, one reply.
+//! The little of RESP that a test needs to ask a server of its own: one command, one reply.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
@@ -46,13 +46,13 @@ impl Reply {
 }
 
 /// Sends a command and reads its reply.
-pub(super) fn ask(stream: &mut (impl Read + Write), words: &[&str]) -> Result<Reply> {
+pub fn ask(stream: &mut (impl Read + Write), words: &[&str]) -> Result<Reply> {
     send(stream, words)?;
     read(stream)
 }
 
 /// Sends a command.
-pub(super) fn send(stream: &mut impl Write, words: &[&str]) -> Result<()> {
+pub fn send(stream: &mut impl Write, words: &[&str]) -> Result<()> {
     let mut command = format!("*{}\r\n", words.len());
     for word in words {
         command += &format!("${}\r\n{word}\r\n", word.len());
@@ -60,7 +60,8 @@ pub(super) fn send(stream: &mut impl Write, words: &[&str]) -> Result<()> {
     stream.write_all(command.as_bytes())
 }
 
-fn read(stream: &mut impl Read) -> Result<Reply> {
+/// Reads a reply. A map is an array of its names and values.
+pub fn read(stream: &mut impl Read) -> Result<Reply> {
     let line = line(stream)?;
     let (kind, rest) = line.split_at(1);
     let number = || rest.parse::<i64>().map_err(|_| broken(&line));
@@ -75,8 +76,14 @@ fn read(stream: &mut impl Read) -> Result<Reply> {
             bytes.truncate(bytes.len() - 2);
             Reply::Bulk(bytes)
         }
-        "*" => Reply::Array(
-            (0..number()?)
+        "_" => Reply::Nil,
+        "=" => {
+            let mut bytes = vec![0; number()? as usize + 2];
+            stream.read_exact(&mut bytes)?;
+            Reply::Bulk(bytes[4..bytes.len() - 2].to_vec())
+        }
+        "*" | "%" => Reply::Array(
+            (0..number()? * if kind == "%" { 2 } else { 1 })
                 .map(|_| read(stream))
                 .collect::<Result<_>>()?,
         ),

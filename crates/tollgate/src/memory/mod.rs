@@ -152,6 +152,16 @@ impl MemoryStore {
         given_back
     }
 
+    /// Gives back as many units as the checks cost, of what their keys hold, whoever took them, and tells how many that
+    /// were.
+    pub fn release(&self, checks: &Checks<'_>, now: Micros) -> u64 {
+        let mut held = self.hold(checks);
+        let mut slots = self.load(checks, &held, now);
+        let given_back = decide::release(checks, &mut slots, now);
+        self.keep(checks, &mut held, slots, now);
+        given_back
+    }
+
     /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the
     /// difference back, or charges it, up to a debt of one capacity.
     pub fn settle(&self, checks: &Checks<'_>, receipt: &Receipt, now: Micros) {
@@ -330,6 +340,10 @@ impl Store for MemoryStore {
         now: Micros,
     ) -> Answer<Result<u64, StoreError>> {
         Answer::Ready(Ok(self.refund(checks, receipt, now)))
+    }
+
+    fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
+        Answer::Ready(Ok(self.release(checks, now)))
     }
 
     fn settle(

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::{Limiter, ManualClock, MemoryStore, Micros, OnFull, Quota, Verdict};
+use tollgate::{
+    Check, Checks, Limiter, ManualClock, MemoryStore, Micros, OnFull, Policy, Quota, Verdict,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -343,4 +345,40 @@ fn a_permit_finds_its_slot_again_after_the_limit_was_changed() {
     drop(permit);
     assert!(after.acquire("ann").is_ok());
     drop(second);
+}
+
+#[test]
+fn units_are_released_without_a_receipt_up_to_what_is_held_and_only_while_they_are() {
+    let quotas = [
+        "5 per minute",
+        "5 per minute token-bucket",
+        "5 per minute fixed-window",
+        "5 per minute sliding-counter",
+        "5 per minute calendar UTC",
+    ];
+    for quota in quotas {
+        let policy = Arc::new(Policy::new("p", quota.parse().unwrap()).unwrap());
+        let store = MemoryStore::new();
+        let now = Micros::from_secs(60_000_000);
+        let with = |cost| {
+            let mut checks = Checks::new();
+            let key = b"ann".as_slice();
+            let check = Check {
+                policy: &policy,
+                key,
+                cost,
+            };
+            checks.push(check).unwrap();
+            checks
+        };
+        assert_eq!(store.release(&with(3), now), 0, "{quota}: nothing is held");
+        assert!(store.decide(&with(5), now).is_allowed());
+        assert_eq!(store.release(&with(2), now), 2, "{quota}");
+        assert_eq!(store.peek(&with(1), now).remaining(), 2, "{quota}");
+        assert_eq!(store.release(&with(9), now), 3, "{quota}");
+        assert_eq!(store.peek(&with(1), now).remaining(), 5, "{quota}");
+        assert!(store.decide(&with(5), now).is_allowed());
+        let later = now + Duration::from_secs(180);
+        assert_eq!(store.release(&with(5), later), 0, "{quota}: they are past");
+    }
 }

@@ -48,6 +48,10 @@ pub(crate) struct Admin {
     pub(super) started: Micros,
     pub(super) held: Option<Arc<ManualClock>>,
     pub(super) builtins: MaybeBuiltins,
+    /// What the decision service measures, where it runs.
+    pub(super) service: Option<Arc<tollgate_service::Metrics>>,
+    /// What it measures of domains, where Envoy asks.
+    pub(super) envoy: Option<Arc<tollgate_service::grpc::GrpcMetrics>>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -144,10 +148,18 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         is_up: accounts.away_for().is_none(),
         changes_unread_for: accounts.unread_for(),
     });
-    let text = admin.gateway.metrics().encode(
+    let of_service = admin.service.as_ref().map(|service| service.encode());
+    let of_envoy = admin.envoy.as_ref().map(|envoy| envoy.encode());
+    let of_gateway = admin.gateway.metrics().encode(
         &admin.counters.state(admin.clock.now()),
         &of_accounts.unwrap_or_default(),
     );
+    // The gateway's come last: they end with the mark of the end.
+    let text = [of_service, of_envoy]
+        .into_iter()
+        .flatten()
+        .collect::<String>()
+        + &of_gateway;
     (
         [(
             http::header::CONTENT_TYPE,

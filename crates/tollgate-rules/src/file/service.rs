@@ -1,0 +1,107 @@
+//! `[service]`: where the decision service listens, and who may ask.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::domains;
+use super::server::{MaybeTable, Settings};
+use crate::domain::Domain;
+use crate::read::{At, Source, Value};
+use crate::terms::Sharing;
+use crate::{Service, Tls};
+
+const AN_ADDRESS: &str = "an address, like `127.0.0.1:6380`";
+
+/// `given` are the addresses and tokens of the command line: an address of it stands in the place of the file's.
+/// The domains come with it; `sharing` is that of descriptors which say nothing of it.
+pub(super) fn service(
+    source: &Source<'_>,
+    table: MaybeTable<'_, '_>,
+    given: &Service,
+    sharing: Sharing,
+) -> (Service, Vec<Arc<Domain>>) {
+    let mut reader = Settings(table);
+    let mut tokens: Vec<At<String>> = Vec::new();
+    if let Some(token) = reader.value("token") {
+        tokens.extend(token.string());
+    }
+    if let Some(listed) = reader.value("tokens") {
+        tokens.extend(listed.strings().into_iter().flatten());
+    }
+    for token in &tokens {
+        if let Err(why) = Service::check_token(&token.value) {
+            source.complain(token.span.clone(), why);
+        }
+    }
+    if let Some(further) = tokens.get(Service::TOKENS_MAX) {
+        let message = format!("there are more than {} tokens", Service::TOKENS_MAX);
+        source.complain(further.span.clone(), message);
+    }
+    let tokens = tokens.into_iter().map(|token| token.value);
+    let mut address = |key| reader.value(key).and_then(|value| parse(&value));
+    let (resp, http, grpc) = (address("resp"), address("http"), address("grpc"));
+    let service = Service {
+        resp: given.resp.or(resp.as_ref().map(|at| at.value)),
+        http: given.http.or(http.as_ref().map(|at| at.value)),
+        grpc: given.grpc.or(grpc.as_ref().map(|at| at.value)),
+        tls: reader.value("tls").and_then(|value| tls(&value)),
+        no_fields: !reader
+            .value("fields")
+            .and_then(|value| value.bool())
+            .unwrap_or(true),
+        tokens: given.tokens.iter().cloned().chain(tokens).collect(),
+        open: reader
+            .value("open")
+            .and_then(|value| value.bool())
+            .unwrap_or(false),
+    };
+    let domains = reader.0.as_mut().and_then(|table| table.table("domains"));
+    let domains = domains::domains(domains, sharing);
+    reader.finish();
+    if let Some(address) = service.unguarded() {
+        let written = [resp, http, grpc].into_iter().flatten();
+        let span = written.into_iter().find(|at| at.value == address);
+        source.complain_with(
+            span.map_or(0..0, |at| at.span),
+            format!("other machines reach the service on {address}, and nobody needs a token there"),
+            Some(
+                "set `token` in [service], or TOLLGATE_SERVICE_TOKEN; or `open = true` if a network that is closed keeps strangers out"
+                    .to_owned(),
+            ),
+        );
+    }
+    (service, domains)
+}
+
+/// `{ cert = "FILE", key = "FILE", client_ca = "FILE" }`, of which the last may be absent.
+fn tls(value: &Value<'_, '_>) -> Option<Tls> {
+    let mut table = value.table()?;
+    let mut file = |key| table.value(key).and_then(|value| value.string());
+    let [cert, key, client_ca] = ["cert", "key", "client_ca"].map(&mut file);
+    table.finish();
+    let (Some(cert), Some(key)) = (cert, key) else {
+        let message = "`tls` needs a `cert` and a `key`: files in PEM";
+        value.source().complain(value.span(), message);
+        return None;
+    };
+    Some(Tls {
+        cert: cert.value.into(),
+        key: key.value.into(),
+        client_ca: client_ca.map(|file| file.value.into()),
+    })
+}
+
+fn parse(value: &Value<'_, '_>) -> Option<At<SocketAddr>> {
+    let text = value.string()?;
+    match text.value.parse() {
+        Ok(address) => Some(At {
+            value: address,
+            span: text.span,
+        }),
+        Err(_) => {
+            let message = format!("`{}` is not {AN_ADDRESS}", text.value);
+            value.source().complain(text.span, message);
+            None
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The decision service: where it listens, and who may ask.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where the decision service listens, and who may ask. The default listens nowhere.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Where it speaks Redis's protocol.
+    pub resp: Option<SocketAddr>,
+    /// Where it speaks plain HTTP with JSON.
+    pub http: Option<SocketAddr>,
+    /// Where it speaks Envoy's rate-limit service over gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// How gRPC is encrypted; without it, it is not.
+    pub tls: Option<Tls>,
+    /// Whether answers over gRPC carry fields for the response to the client: `RateLimit` and its kin.
+    pub no_fields: bool,
+    /// What clients show; without any, everybody who reaches an address may ask.
+    pub tokens: Vec<String>,
+    /// Whether everybody may ask on addresses that other machines reach.
+    pub open: bool,
+}
+
+impl Service {
+    /// The shortest token.
+    pub const TOKEN_BYTES_MIN: usize = 16;
+    /// The longest token.
+    pub const TOKEN_BYTES_MAX: usize = 256;
+    /// The most tokens.
+    pub const TOKENS_MAX: usize = 16;
+
+    /// Every address that it listens on.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.resp, self.http, self.grpc].into_iter().flatten()
+    }
+
+    /// Whether it listens anywhere.
+    pub fn is_on(&self) -> bool {
+        self.addresses().next().is_some()
+    }
+
+    /// The first address that other machines reach while nobody needs a token, and that is not said to be meant.
+    pub fn unguarded(&self) -> Option<SocketAddr> {
+        let guarded = self.open || !self.tokens.is_empty();
+        // Who shows no certificate of a client gets no further than the greeting.
+        let by_certificate = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let grpc = self.grpc.filter(|_| !by_certificate);
+        let mut reached = [self.resp, self.http, grpc].into_iter().flatten();
+        reached.find(|address| !guarded && !address.ip().is_loopback())
+    }
+
+    /// Complains about a token that is too easy to guess, or that a header field cannot carry.
+    ///
+    /// # Errors
+    /// What is wrong with it; the token is not repeated.
+    pub fn check_token(token: &str) -> Result<(), String> {
+        let fits = (Self::TOKEN_BYTES_MIN..=Self::TOKEN_BYTES_MAX).contains(&token.len());
+        match fits && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(()),
+            false => Err(format!(
+                "a token of the service has {} to {} printable ASCII characters without spaces",
+                Self::TOKEN_BYTES_MIN,
+                Self::TOKEN_BYTES_MAX
+            )),
+        }
+    }
+}
+
+/// Files of keys and certificates, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate of the service, and those between it and its root.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Roots of the certificates that clients must show; `None` if they need none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Without the tokens.
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("resp", &self.resp)
+            .field("http", &self.http)
+            .field("grpc", &self.grpc)
+            .field("tls", &self.tls)
+            .field("no_fields", &self.no_fields)
+            .field("tokens", &self.tokens.len())
+            .field("open", &self.open)
+            .finish()
+    }
+}

@@ -1,0 +1,101 @@
+//! Envoy's rate-limit service, version 3, over gRPC.
+//!
+//! The way of a request: `listen` -> `connection` (HTTP/2, with or without TLS) -> `call` (which method, and who asks) ->
+//! `asked` (domain, descriptors, keys) -> `decide` -> `answer`. Domains are the rules' and those of files of Envoy's own
+//! service, which are read again when they change.
+
+mod answer;
+mod asked;
+mod call;
+mod connection;
+mod deadline;
+mod decide;
+mod domains;
+mod health;
+mod json;
+mod key;
+mod messages;
+mod metrics;
+mod overrides;
+mod tls;
+mod watched;
+
+use std::sync::Arc;
+
+pub use asked::DESCRIPTORS_MAX;
+pub use connection::{MESSAGE_BYTES_MAX, STREAMS_MAX, serve};
+pub use deadline::WAIT_MAX;
+pub use domains::{Domains, FILES_MAX, LOOKED_AT_EVERY};
+pub use json::JsonAnswer;
+pub use metrics::{GrpcMetrics, VALUES_MAX};
+pub use overrides::OVERRIDES_MAX;
+pub use tls::TlsFiles;
+
+use crate::service::Service;
+use answer::Fields;
+use asked::Asked;
+use deadline::{Deadline, Meanwhile};
+use health::Health;
+use messages::{RateLimitRequest, RateLimitResponse};
+
+/// The rate-limit service, shared by the threads that serve it.
+pub struct Grpc {
+    service: Arc<Service>,
+    domains: Arc<Domains>,
+    metrics: Arc<GrpcMetrics>,
+    /// Where the counters are a round trip away.
+    meanwhile: Option<Meanwhile>,
+    fields: Fields,
+    health: Health,
+}
+
+/// A request that is answered with an error, and why: Envoy then does what it is told to do without its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Refused(&'static str);
+
+impl Refused {
+    const TOO_MANY: Refused =
+        Refused("the descriptors have more limits than one decision can have");
+}
+
+impl Grpc {
+    /// A service that limits by these domains, on the counters of `service`. What is measured of descriptors is measured
+    /// by `metrics`, which the domains were opened with.
+    pub fn new(
+        service: Arc<Service>,
+        domains: Arc<Domains>,
+        metrics: Arc<GrpcMetrics>,
+    ) -> Arc<Self> {
+        let rules = &service.rules;
+        let meanwhile =
+            (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes.into()));
+        Arc::new(Grpc {
+            domains,
+            metrics,
+            meanwhile,
+            fields: match rules.service.no_fields {
+                true => Fields::None,
+                false => Fields::Written,
+            },
+            health: Health::new(),
+            service,
+        })
+    }
+
+    /// Decides on a request.
+    async fn should_rate_limit(
+        &self,
+        request: &RateLimitRequest,
+        deadline: Deadline,
+    ) -> Result<RateLimitResponse, Refused> {
+        let known = self.domains.known();
+        let asked = Asked::of(request, &known)?;
+        let now = self.service.clock.now();
+        let decided = self.decide(&asked, deadline, now).await?;
+        self.count(request, &asked, &decided);
+        Ok(answer::of(&asked, &decided, self.fields))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! From decisions to what Envoy reads.
+
+use bytes::Bytes;
+use prost_types::value::Kind;
+use prost_types::{Duration, ListValue, Struct, Value};
+use tollgate::{Policy, Standing};
+use tollgate_rules::domain::Metadata;
+use tollgate_tower::fields;
+
+use super::Grpc;
+use super::asked::{Asked, AskedDescriptor, Limit};
+use super::decide::Decided;
+use super::messages::{
+    Code, CurrentLimit, DescriptorStatus, HeaderValue, RateLimitRequest, RateLimitResponse, Unit,
+};
+use super::metrics::Outcome;
+
+/// Whether answers carry fields for the response to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fields {
+    Written,
+    None,
+}
+
+impl Grpc {
+    pub(super) fn count(&self, request: &RateLimitRequest, asked: &Asked<'_>, decided: &[Decided]) {
+        let Some(domain) = asked.domain else {
+            return;
+        };
+        let each = request
+            .descriptors
+            .iter()
+            .zip(&asked.descriptors)
+            .zip(decided);
+        for ((descriptor, asked), decided) in each {
+            let of = asked.met.and_then(|met| domain.metrics.get(met.index));
+            let outcome = match (decided.is_over, decided.is_watched_over) {
+                (true, _) => Outcome::OverLimit,
+                (false, true) => Outcome::ShadowOverLimit,
+                (false, false) => Outcome::Ok,
+            };
+            if let Some(of) = of {
+                self.metrics.descriptor(of, &descriptor.entries, outcome);
+            }
+        }
+    }
+}
+
+/// The answer to a request: exactly one status for each descriptor, in their order.
+pub(super) fn of(asked: &Asked<'_>, decided: &[Decided], fields: Fields) -> RateLimitResponse {
+    let is_over = decided.iter().any(|decided| decided.is_over);
+    let each = asked.descriptors.iter().zip(decided);
+    let statuses = each.clone().map(|(asked, decided)| status(asked, decided));
+    let body = asked
+        .domain
+        .filter(|_| is_over)
+        .map(|known| &known.domain.denied_body);
+    RateLimitResponse {
+        overall_code: code(is_over),
+        statuses: statuses.collect(),
+        response_headers_to_add: match fields {
+            Fields::Written => headers(decided),
+            Fields::None => Vec::new(),
+        },
+        raw_body: body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes())),
+        dynamic_metadata: metadata(each),
+    }
+}
+
+fn code(is_over: bool) -> i32 {
+    match is_over {
+        true => Code::OverLimit as i32,
+        false => Code::Ok as i32,
+    }
+}
+
+fn status(asked: &AskedDescriptor<'_>, decided: &Decided) -> DescriptorStatus {
+    let code = code(decided.is_over);
+    if let Limit::Unlimited = asked.limit {
+        return DescriptorStatus {
+            code,
+            limit_remaining: u32::MAX,
+            ..DescriptorStatus::default()
+        };
+    }
+    let Some((policy, standing)) = tightest(decided) else {
+        return DescriptorStatus {
+            code,
+            ..DescriptorStatus::default()
+        };
+    };
+    let name = asked.met.map_or("", |met| met.name.as_str());
+    DescriptorStatus {
+        code,
+        current_limit: Some(current_limit(policy, standing, name)),
+        limit_remaining: match decided.is_over {
+            // Less than what was asked for may be left. Who is over has nothing, as far as Envoy tells.
+            true => 0,
+            false => capped(standing.remaining()),
+        },
+        duration_until_reset: reset(standing),
+    }
+}
+
+/// The policy that is told of: of those that deny the one with the longest wait, else the one with the least left.
+fn tightest(decided: &Decided) -> Option<(&Policy, &Standing)> {
+    let rank = |standing: &Standing| {
+        let counts = decided.is_over && standing.is_violated() && !standing.is_shadow();
+        let wait = standing.retry_after().unwrap_or(std::time::Duration::MAX);
+        match counts {
+            true => (
+                0,
+                u64::MAX - u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
+            ),
+            false => (1, standing.remaining()),
+        }
+    };
+    let least = decided
+        .standings
+        .iter()
+        .min_by_key(|(_, standing)| rank(standing));
+    least.map(|(policy, standing)| (&**policy, standing))
+}
+
+fn capped(units: u64) -> u32 {
+    u32::try_from(units).unwrap_or(u32::MAX)
+}
+
+/// When to come back, or when more will be left; in whole seconds, because Envoy drops parts of one.
+fn reset(standing: &Standing) -> Option<Duration> {
+    let wait = match standing.is_violated() {
+        true => standing.retry_after(),
+        false => standing.grows_after(),
+    }?;
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Some(Duration {
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        nanos: 0,
+    })
+}
+
+fn current_limit(policy: &Policy, standing: &Standing, name: &str) -> CurrentLimit {
+    let window = policy.window().unwrap_or_default();
+    let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
+    let (unit, multiplier) = unit(seconds.max(1));
+    CurrentLimit {
+        requests_per_unit: capped(standing.limit()),
+        unit: unit as i32,
+        name: name.to_owned(),
+        unit_multiplier: (multiplier > 1).then_some(multiplier),
+    }
+}
+
+/// A window as the largest unit that it is a multiple of.
+fn unit(seconds: u64) -> (Unit, u32) {
+    const UNITS: [Unit; 7] = [
+        Unit::Year,
+        Unit::Month,
+        Unit::Week,
+        Unit::Day,
+        Unit::Hour,
+        Unit::Minute,
+        Unit::Second,
+    ];
+    let whole = UNITS.into_iter().find_map(|unit| {
+        let length = super::overrides::seconds(unit);
+        (seconds.is_multiple_of(length)).then(|| (unit, seconds / length))
+    });
+    let (unit, multiplier) = whole.unwrap_or((Unit::Second, seconds));
+    (unit, capped(multiplier))
+}
+
+fn headers(decided: &[Decided]) -> Vec<HeaderValue> {
+    let standings = || {
+        let each = decided.iter().flat_map(|decided| &decided.standings);
+        each.map(|(policy, standing)| (&**policy, standing))
+    };
+    let policy = fields::policy_value(standings().map(|(policy, _)| policy));
+    let standing = fields::standing_value(standings());
+    let over = standings().filter(|(_, standing)| standing.is_violated() && !standing.is_shadow());
+    let wait = over
+        .filter_map(|(_, standing)| standing.retry_after())
+        .max();
+    let mut headers = Vec::new();
+    let mut add = |name: &str, value: String| {
+        headers.push(HeaderValue {
+            key: name.to_owned(),
+            value,
+        });
+    };
+    let text = |value: http::HeaderValue| value.to_str().map(str::to_owned).ok();
+    if let Some(value) = policy.and_then(text) {
+        add(fields::RATE_LIMIT_POLICY.as_str(), value);
+    }
+    if let Some(value) = standing.and_then(text) {
+        add(fields::RATE_LIMIT.as_str(), value);
+    }
+    if let Some(wait) = wait {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        add(
+            http::header::RETRY_AFTER.as_str(),
+            seconds.max(1).to_string(),
+        );
+    }
+    headers
+}
+
+/// What the descriptors that pass have to tell, under `metadata`; of two values of one name the later.
+fn metadata<'a, 'k: 'a>(
+    each: impl Iterator<Item = (&'a AskedDescriptor<'k>, &'a Decided)>,
+) -> Option<Struct> {
+    let passing = each.filter(|(_, decided)| !decided.is_over);
+    let told = passing.filter_map(|(asked, _)| asked.met);
+    let told = told.flat_map(|met| &met.metadata);
+    let fields: std::collections::BTreeMap<String, Value> = told
+        .map(|(name, metadata)| (name.clone(), value(metadata)))
+        .collect();
+    if fields.is_empty() {
+        return None;
+    }
+    let all = Kind::StructValue(Struct { fields });
+    let fields = [("metadata".to_owned(), Value { kind: Some(all) })];
+    Some(Struct {
+        fields: fields.into(),
+    })
+}
+
+fn value(metadata: &Metadata) -> Value {
+    let kind = match metadata {
+        Metadata::Null => Kind::NullValue(0),
+        Metadata::Bool(bool) => Kind::BoolValue(*bool),
+        Metadata::Number(number) => Kind::NumberValue(*number),
+        Metadata::Text(text) => Kind::StringValue(text.clone()),
+        Metadata::List(list) => Kind::ListValue(ListValue {
+            values: list.iter().map(value).collect(),
+        }),
+        Metadata::Map(map) => Kind::StructValue(Struct {
+            fields: map
+                .iter()
+                .map(|(name, metadata)| (name.clone(), value(metadata)))
+                .collect(),
+        }),
+    };
+    Value { kind: Some(kind) }
+}

@@ -1,0 +1,154 @@
+//! One call: which method, who asks, and the way from bytes to messages and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response, header};
+use hyper::body::Incoming;
+use tonic::body::Body;
+use tonic::codegen::BoxFuture;
+use tonic::server::{Grpc as Codec, UnaryService};
+use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
+
+use super::connection::MESSAGE_BYTES_MAX;
+use super::deadline::Deadline;
+use super::messages::{RateLimitRequest, RateLimitResponse};
+use super::{Grpc, Refused};
+use crate::metrics::Protocol;
+
+const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+/// How long a request may take to arrive, and its answer to be made.
+const CALL_MAX: Duration = Duration::from_secs(20);
+
+/// The methods that are served: deciding, health, and reflection.
+pub(super) struct Methods {
+    pub(super) grpc: Arc<Grpc>,
+    others: Others,
+}
+
+type Other = Box<dyn Fn(Request<Incoming>) -> BoxFuture<Response<Body>, std::convert::Infallible>>;
+
+/// Methods of other services than the one for which all this is here.
+struct Others {
+    health: Other,
+    /// In its two versions, of which older clients know the second.
+    reflection: Option<(Other, Other)>,
+}
+
+/// The messages of the service, for clients that ask for them.
+const DESCRIPTORS: &[u8] = include_bytes!("../../proto/rls.binpb");
+
+impl Methods {
+    pub(super) fn new(grpc: Arc<Grpc>) -> Self {
+        let others = Others {
+            health: other(grpc.health.server()),
+            reflection: reflection(),
+        };
+        Methods { grpc, others }
+    }
+
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        if path == SHOULD_RATE_LIMIT {
+            return self.should_rate_limit(request).await;
+        }
+        let reflection = self.others.reflection.as_ref();
+        let other = match path.trim_start_matches('/').split_once('/') {
+            Some(("grpc.health.v1.Health", _)) => Some(&self.others.health),
+            Some(("grpc.reflection.v1.ServerReflection", _)) => reflection.map(|(new, _)| new),
+            Some(("grpc.reflection.v1alpha.ServerReflection", _)) => reflection.map(|(_, old)| old),
+            _ => None,
+        };
+        let Some(other) = other else {
+            self.grpc.service.metrics.error(Protocol::Grpc);
+            return Status::unimplemented("this service has no such method").into_http();
+        };
+        match other(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    async fn should_rate_limit(&self, request: Request<Incoming>) -> Response<Body> {
+        let metrics = &self.grpc.service.metrics;
+        if !self.admits(request.headers()) {
+            metrics.error(Protocol::Grpc);
+            return Status::unauthenticated("a token of the service is missing, or wrong")
+                .into_http();
+        }
+        let deadline = Deadline::of(request.headers());
+        let mut codec = Codec::new(ProstCodec::<RateLimitResponse, RateLimitRequest>::default())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let grpc = Arc::clone(&self.grpc);
+        let answer = codec.unary(ShouldRateLimit { grpc, deadline }, request);
+        let response = match tokio::time::timeout(CALL_MAX, answer).await {
+            Ok(response) => response,
+            Err(_) => Status::deadline_exceeded("the request did not arrive in time").into_http(),
+        };
+        if response.headers().contains_key(Status::GRPC_STATUS) {
+            metrics.error(Protocol::Grpc);
+        }
+        response
+    }
+
+    /// Whether the caller shows a token, where one is needed.
+    fn admits(&self, head: &HeaderMap) -> bool {
+        let shown = || {
+            let value = head.get(header::AUTHORIZATION)?.as_bytes();
+            let (scheme, token) = value.split_at_checked(7)?;
+            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+        };
+        self.grpc.service.tokens.is_open()
+            || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
+    }
+}
+
+struct ShouldRateLimit {
+    grpc: Arc<Grpc>,
+    deadline: Deadline,
+}
+
+impl UnaryService<RateLimitRequest> for ShouldRateLimit {
+    type Response = RateLimitResponse;
+    type Future = BoxFuture<tonic::Response<RateLimitResponse>, Status>;
+
+    fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
+        let (grpc, deadline) = (Arc::clone(&self.grpc), self.deadline);
+        Box::pin(async move {
+            let answer = grpc.should_rate_limit(request.get_ref(), deadline).await;
+            answer.map(tonic::Response::new).map_err(Status::from)
+        })
+    }
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        Status::new(Code::InvalidArgument, refused.0)
+    }
+}
+
+/// A service of a library, to be called with a request.
+fn other<S>(service: S) -> Other
+where
+    S: tower_service::Service<
+            Request<Incoming>,
+            Response = Response<Body>,
+            Error = std::convert::Infallible,
+        > + Clone
+        + 'static,
+    S::Future: Send + 'static,
+{
+    Box::new(move |request| Box::pin(service.clone().call(request)))
+}
+
+/// `None` if the messages cannot be read: then clients must know them, and a test says so before.
+fn reflection() -> Option<(Other, Other)> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let (new, old) = (builder().build_v1().ok()?, builder().build_v1alpha().ok()?);
+    Some((other(new), other(old)))
+}

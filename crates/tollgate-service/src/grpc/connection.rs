@@ -1,0 +1,123 @@
+//! One caller's connection: HTTP/2, within TLS or not, with as many requests at a time as it likes up to a bound.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tollgate_gateway::Listeners;
+
+use super::Grpc;
+use super::call::Methods;
+use super::tls::TlsFiles;
+use crate::listen::{self, Bounds};
+use crate::metrics::Protocol;
+
+/// The longest message. Envoy's clients choose the values of header fields, of 60 KiB together, and a request may carry
+/// each of them more than once: what is too long for its service Envoy lets pass.
+pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
+/// Requests of one connection at one time.
+pub const STREAMS_MAX: u32 = 1_024;
+/// The head of a request.
+const HEAD_BYTES_MAX: u32 = 16 << 10;
+/// The greeting of TLS.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// A peer that does not answer for so long after so long is gone.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_MAX: Duration = Duration::from_secs(10);
+/// What a stream may send before it is read.
+const WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// Serves gRPC until `stop` turns true and what is in flight has ended, or its time to do so is up.
+///
+/// # Errors
+/// A thread or its runtime that cannot be started.
+pub fn serve(
+    grpc: &Arc<Grpc>,
+    listeners: Listeners,
+    tls: Option<Arc<TlsFiles>>,
+    bounds: &Bounds,
+    stop: &watch::Receiver<bool>,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let grpc = Arc::clone(grpc);
+    listen::serve(listeners, "grpc", bounds, stop, move || {
+        let methods = Rc::new(Methods::new(Arc::clone(&grpc)));
+        let tls = tls.clone();
+        move |stream, stop| {
+            let (methods, tls) = (Rc::clone(&methods), tls.clone());
+            async move { greet(&methods, tls, stream, stop).await }
+        }
+    })
+}
+
+async fn greet(
+    methods: &Rc<Methods>,
+    tls: Option<Arc<TlsFiles>>,
+    stream: TcpStream,
+    stop: watch::Receiver<bool>,
+) {
+    let _open = methods.grpc.service.metrics.open(Protocol::Grpc);
+    let Some(tls) = tls else {
+        return talk(methods, stream, stop).await;
+    };
+    let greeting = TlsAcceptor::from(tls.config()).accept(stream);
+    match tokio::time::timeout(HANDSHAKE_MAX, greeting).await {
+        Ok(Ok(stream)) => talk(methods, stream, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a caller was not greeted"),
+        Err(_) => tracing::debug!("a caller took too long to greet"),
+    }
+}
+
+async fn talk<S>(methods: &Rc<Methods>, stream: S, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut builder = http2::Builder::new(OnThisThread);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_MAX);
+    let service = service_fn(|request| {
+        let methods = Rc::clone(methods);
+        async move { Ok::<_, Infallible>(methods.answer(request).await) }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    let mut stopping = false;
+    let ended = poll_fn(|context| {
+        if !stopping && stopped.as_mut().poll(context).is_ready() {
+            stopping = true;
+            methods.grpc.health.stop();
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Requests of a connection are served by its thread.
+#[derive(Clone, Copy)]
+struct OnThisThread;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(async move { drop(task.await) });
+    }
+}

@@ -1,0 +1,223 @@
+//! The domains that are known, from the rules and from files of Envoy's own service, which are read again when they
+//! change.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tollgate::OnError;
+use tollgate_rules::domain::Domain;
+use tollgate_rules::{LONGEST_FILE_BYTES, envoy};
+
+use super::metrics::{GrpcMetrics, OfDescriptor};
+use super::overrides::Overrides;
+use super::watched::Watched;
+
+/// How often files are looked at.
+pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// The most files of Envoy's own service.
+pub const FILES_MAX: usize = 64;
+
+/// The domains that are known. What is asked while they change is decided by those from before.
+pub struct Domains {
+    known: RwLock<Arc<Known>>,
+    files: Mutex<Files>,
+    metrics: Arc<GrpcMetrics>,
+}
+
+/// Domains at one time.
+#[derive(Default)]
+pub(super) struct Known {
+    by_name: HashMap<String, KnownDomain>,
+}
+
+/// A domain, and what is measured of it.
+pub(super) struct KnownDomain {
+    pub(super) domain: Arc<Domain>,
+    /// One for each of its descriptors, by index.
+    pub(super) metrics: Vec<OfDescriptor>,
+    pub(super) overrides: Overrides,
+}
+
+/// What the domains are made of.
+struct Files {
+    /// Those of the rules, which stay.
+    native: Vec<Arc<Domain>>,
+    on_error: OnError,
+    read: Vec<ReadFile>,
+}
+
+struct ReadFile {
+    path: PathBuf,
+    watched: Watched,
+    domain: Arc<Domain>,
+    /// Whether it has changed since into something that is not used.
+    is_kept_out: bool,
+}
+
+impl Known {
+    pub(super) fn domain(&self, name: &str) -> Option<&KnownDomain> {
+        self.by_name.get(name)
+    }
+}
+
+impl Domains {
+    /// The domains of the rules and of `files`. `on_error` is what happens to limits of the files while a shared store
+    /// cannot be reached.
+    ///
+    /// # Errors
+    /// What is wrong with the files, as a person should read it.
+    pub fn open(
+        native: Vec<Arc<Domain>>,
+        files: &[PathBuf],
+        on_error: OnError,
+        metrics: Arc<GrpcMetrics>,
+    ) -> Result<Arc<Self>, String> {
+        if files.len() > FILES_MAX {
+            return Err(format!("there are more than {FILES_MAX} files of domains"));
+        }
+        let mut all = Files {
+            native,
+            on_error,
+            read: Vec::new(),
+        };
+        for path in files {
+            let (watched, domain) = read(path, on_error, None)?;
+            all.read.push(ReadFile {
+                path: path.clone(),
+                watched,
+                domain,
+                is_kept_out: false,
+            });
+        }
+        let known = all.known(&metrics)?;
+        metrics.loaded();
+        Ok(Arc::new(Domains {
+            known: RwLock::new(Arc::new(known)),
+            files: Mutex::new(all),
+            metrics,
+        }))
+    }
+
+    /// The domains as they are now.
+    pub(super) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads again what has changed. A file that is wrong is kept out: what was read of it last stays.
+    pub fn read_changed(&self) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let on_error = files.on_error;
+        let mut any = false;
+        for file in &mut files.read {
+            if !file.watched.has_changed(&file.path) {
+                continue;
+            }
+            match read(&file.path, on_error, Some(&file.domain)) {
+                Ok((watched, domain)) => {
+                    (file.watched, file.domain, file.is_kept_out) = (watched, domain, false);
+                    any = true;
+                }
+                Err(why) => {
+                    self.keep_out(&file.path, &why);
+                    file.is_kept_out = true;
+                }
+            }
+        }
+        let is_current = files.read.iter().all(|file| !file.is_kept_out);
+        if any {
+            match files.known(&self.metrics) {
+                Ok(known) => {
+                    let known = Arc::new(known);
+                    *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+                    self.metrics.loaded();
+                    tracing::info!("the domains were read again; counters stay");
+                }
+                Err(why) => return self.keep_out(Path::new("a domain's file"), &why),
+            }
+        }
+        self.metrics.is_current(is_current);
+    }
+
+    fn keep_out(&self, path: &Path, why: &str) {
+        self.metrics.kept_out();
+        let file = path.display();
+        tracing::error!(
+            "{file} has changed and is not used; what was read of it before stays\n{why}"
+        );
+    }
+
+    /// Reads what has changed again and again.
+    pub async fn follow(self: Arc<Self>) {
+        let mut every = tokio::time::interval(LOOKED_AT_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let domains = Arc::clone(&self);
+            // Reading a file may wait for a disk.
+            if tokio::task::spawn_blocking(move || domains.read_changed())
+                .await
+                .is_err()
+            {
+                tracing::error!("the domains could not be looked at");
+            }
+        }
+    }
+}
+
+impl Files {
+    fn known(&self, metrics: &GrpcMetrics) -> Result<Known, String> {
+        let mut known = Known::default();
+        let read = self.read.iter().map(|file| &file.domain);
+        for domain in self.native.iter().chain(read) {
+            let of = KnownDomain {
+                domain: Arc::clone(domain),
+                metrics: metrics.of_domain(domain),
+                overrides: Overrides::new(),
+            };
+            if known.by_name.insert(domain.name.clone(), of).is_some() {
+                return Err(format!("two files have the domain `{}`", domain.name));
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// Reads a file, which was read as `before`.
+fn read(
+    path: &Path,
+    on_error: OnError,
+    before: Option<&Domain>,
+) -> Result<(Watched, Arc<Domain>), String> {
+    let name = path.display().to_string();
+    let unreadable = |why: &dyn std::fmt::Display| format!("{name} cannot be read: {why}");
+    // Looked at before it is read: what is written while it is read has changed then.
+    let (watched, metadata) = Watched::look(path).map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() {
+        return Err(unreadable(&"it is no regular file"));
+    }
+    if metadata.len() > LONGEST_FILE_BYTES as u64 {
+        return Err(unreadable(&format!(
+            "it is longer than {LONGEST_FILE_BYTES} bytes"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    // Grows with each change, and is about the same for all who share a store and the file.
+    let version = changed
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let domain = envoy::parse(
+        &name,
+        text.trim_start_matches('\u{feff}'),
+        on_error,
+        version,
+        before,
+    )
+    .map_err(|wrong| {
+        let shown: Vec<String> = wrong.iter().take(20).map(ToString::to_string).collect();
+        shown.join("\n")
+    })?;
+    Ok((watched, Arc::new(domain)))
+}

@@ -1,0 +1,164 @@
+//! What Envoy's rate-limit service must keep, over memory and a clock that the test holds.
+
+mod bounds;
+mod far;
+mod meaning;
+mod protocol;
+mod reload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tollgate::{ManualClock, MemoryStore, Micros, OnError};
+use tollgate_gateway::Counters;
+use tollgate_rules::{Overrides, RuleSet};
+
+use super::deadline::Deadline;
+use super::messages::{
+    Code, DescriptorStatus, Entry, RateLimitDescriptor, RateLimitRequest, RateLimitResponse,
+};
+use super::{Domains, Grpc, GrpcMetrics, Refused};
+use crate::service::Service;
+
+/// A Wednesday, at the start of an hour.
+const START: Micros = Micros::from_secs(1_800_000_000);
+
+struct Fixture {
+    grpc: Arc<Grpc>,
+    domains: Arc<Domains>,
+    metrics: Arc<GrpcMetrics>,
+    clock: Arc<ManualClock>,
+    file: Option<PathBuf>,
+    _directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// By domains of the rules.
+    fn native(domains: &str) -> Self {
+        Fixture::new(domains, None, memory())
+    }
+
+    /// By a file of Envoy's own service.
+    fn yaml(text: &str) -> Self {
+        Fixture::new("", Some(text), memory())
+    }
+
+    fn new(domains: &str, yaml: Option<&str>, counters: Counters) -> Self {
+        let text = format!("[service]\ngrpc = \"127.0.0.1:1\"\n{domains}");
+        let rules = RuleSet::parse("rules", &text, &Overrides::default());
+        let rules = rules.unwrap_or_else(|wrong| panic!("{}", wrong[0]));
+        let directory = tempfile::tempdir().unwrap();
+        let file = yaml.map(|text| {
+            let path = directory.path().join("limits.yaml");
+            std::fs::write(&path, text).unwrap();
+            path
+        });
+        let metrics = Arc::new(GrpcMetrics::new());
+        let files: Vec<PathBuf> = file.iter().cloned().collect();
+        let native = rules.domains.clone();
+        let domains = Domains::open(native, &files, OnError::Open, Arc::clone(&metrics)).unwrap();
+        let clock = Arc::new(ManualClock::new(START));
+        let service = Service::new(Arc::new(rules), None, counters, clock.clone());
+        let grpc = Grpc::new(service, Arc::clone(&domains), Arc::clone(&metrics));
+        Fixture {
+            grpc,
+            domains,
+            metrics,
+            clock,
+            file,
+            _directory: directory,
+        }
+    }
+
+    fn try_ask(&self, request: &RateLimitRequest) -> Result<RateLimitResponse, Refused> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let answer = async {
+            let deadline = Deadline::of(&HeaderMap::new());
+            self.grpc.should_rate_limit(request, deadline).await
+        };
+        runtime.unwrap().block_on(answer)
+    }
+
+    fn ask(&self, descriptors: &[RateLimitDescriptor]) -> RateLimitResponse {
+        let answer = self.try_ask(&request("d", descriptors)).unwrap();
+        assert_eq!(answer.statuses.len(), descriptors.len());
+        let over = answer
+            .statuses
+            .iter()
+            .any(|status| status.code == Code::OverLimit as i32);
+        let overall = if over { Code::OverLimit } else { Code::Ok };
+        assert_eq!(answer.overall_code, overall as i32);
+        let told = |status: &DescriptorStatus| status.code != Code::Unknown as i32;
+        assert!(answer.statuses.iter().all(told));
+        answer
+    }
+
+    /// Whether each of so many requests of this descriptor passes.
+    fn pass(&self, descriptor: &RateLimitDescriptor, times: usize) -> Vec<bool> {
+        let each = (0..times).map(|_| is_ok(&self.ask(std::slice::from_ref(descriptor))));
+        each.collect()
+    }
+
+    /// What is left, by a look.
+    fn left(&self, entries: &[(&str, &str)]) -> u32 {
+        let mut look = descriptor(entries);
+        look.hits_addend = Some(0);
+        self.ask(&[look]).statuses[0].limit_remaining
+    }
+}
+
+fn memory() -> Counters {
+    Arc::new(
+        MemoryStore::builder()
+            .max_memory(MemoryStore::BYTES_MIN)
+            .build(),
+    )
+    .into()
+}
+
+fn request(domain: &str, descriptors: &[RateLimitDescriptor]) -> RateLimitRequest {
+    RateLimitRequest {
+        domain: domain.to_owned(),
+        descriptors: descriptors.to_vec(),
+        hits_addend: 0,
+    }
+}
+
+fn descriptor(entries: &[(&str, &str)]) -> RateLimitDescriptor {
+    let entry = |(key, value): &(&str, &str)| Entry {
+        key: (*key).to_owned(),
+        value: (*value).to_owned(),
+    };
+    RateLimitDescriptor {
+        entries: entries.iter().map(entry).collect(),
+        ..RateLimitDescriptor::default()
+    }
+}
+
+fn hits(entries: &[(&str, &str)], hits: u64) -> RateLimitDescriptor {
+    RateLimitDescriptor {
+        hits_addend: Some(hits),
+        ..descriptor(entries)
+    }
+}
+
+fn give_back(entries: &[(&str, &str)], units: u64) -> RateLimitDescriptor {
+    RateLimitDescriptor {
+        is_negative_hits: true,
+        ..hits(entries, units)
+    }
+}
+
+fn is_ok(answer: &RateLimitResponse) -> bool {
+    answer.overall_code == Code::Ok as i32
+}
+
+/// Of each descriptor whether it is within its limit, and what is left.
+fn told(answer: &RateLimitResponse) -> Vec<(bool, u32)> {
+    let statuses = answer.statuses.iter();
+    let told = |status: &DescriptorStatus| (status.code == Code::Ok as i32, status.limit_remaining);
+    statuses.map(told).collect()
+}

@@ -1,0 +1,82 @@
+//! What a stranger can make grow, and cannot.
+
+use super::super::messages::{RateLimitOverride, Unit};
+use super::super::{DESCRIPTORS_MAX, OVERRIDES_MAX, VALUES_MAX};
+use super::*;
+
+#[test]
+fn a_value_that_is_longer_than_a_key_is_limited_like_any_other() {
+    for decide in ["together", "apart"] {
+        let fixture = Fixture::native(&format!(
+            "[service.domains.d]\ndecide = \"{decide}\"\n[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"2 per day\"]\n"
+        ));
+        let long = "v".repeat(60_000);
+        let (one, other) = (format!("{long}1"), format!("{long}2"));
+        assert_eq!(
+            fixture.pass(&descriptor(&[("a", &one)]), 3),
+            [true, true, false]
+        );
+        assert_eq!(
+            fixture.pass(&descriptor(&[("a", &other)]), 3),
+            [true, true, false]
+        );
+    }
+}
+
+#[test]
+fn descriptors_beyond_their_bound_and_more_limits_than_a_decision_can_have_are_errors() {
+    let quotas: Vec<String> = (1..=9).map(|n| format!("\"1000 per {n} hours\"")).collect();
+    let fixture = Fixture::native(&format!(
+        "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [{}]\n",
+        quotas.join(", ")
+    ));
+    let many = vec![descriptor(&[("b", "")]); DESCRIPTORS_MAX];
+    fixture.ask(&many);
+    let beyond = vec![descriptor(&[("b", "")]); DESCRIPTORS_MAX + 1];
+    assert!(fixture.try_ask(&request("d", &beyond)).is_err());
+    let two = [descriptor(&[("a", "1")]), descriptor(&[("a", "2")])];
+    assert_eq!(
+        fixture.try_ask(&request("d", &two)).unwrap_err(),
+        Refused::TOO_MANY
+    );
+    assert_eq!(
+        fixture.left(&[("a", "1")]),
+        1_000,
+        "an error charges nothing"
+    );
+}
+
+#[test]
+fn limits_that_requests_bring_are_remembered_up_to_a_bound() {
+    let fixture = Fixture::native(
+        "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"2 per day\"]\n",
+    );
+    for requests in 1..=3 * OVERRIDES_MAX as u32 {
+        let descriptor = RateLimitDescriptor {
+            limit: Some(RateLimitOverride {
+                requests_per_unit: requests,
+                unit: Unit::Hour as i32,
+                unit_multiplier: None,
+            }),
+            ..descriptor(&[("a", "x")])
+        };
+        fixture.ask(&[descriptor]);
+    }
+    let known = fixture.domains.known();
+    assert!(known.domain("d").unwrap().overrides.len() <= OVERRIDES_MAX);
+}
+
+#[test]
+fn metrics_tell_values_apart_where_they_are_told_to_and_up_to_a_bound() {
+    let fixture = Fixture::native(
+        "[[service.domains.d.descriptors]]\nentries = [\"a\", \"b\"]\nmetric_values = [\"b\"]\nquotas = [\"2 per day\"]\n",
+    );
+    for value in 0..VALUES_MAX + 50 {
+        fixture.ask(&[descriptor(&[("a", "secret"), ("b", &value.to_string())])]);
+    }
+    let metrics = fixture.metrics.encode();
+    assert!(metrics.contains("descriptor=\"a/b=7\",outcome=\"ok\"} 1"));
+    assert!(metrics.contains("descriptor=\"other\",outcome=\"ok\"} 50"));
+    assert!(!metrics.contains("secret"));
+    assert!(metrics.lines().count() < VALUES_MAX + 100);
+}

@@ -1,0 +1,79 @@
+//! Files that change.
+
+use super::*;
+
+fn limits(requests: u32) -> String {
+    format!(
+        "domain: d\ndescriptors:\n  - key: a\n    rate_limit: {{unit: day, requests_per_unit: {requests}}}\n"
+    )
+}
+
+/// Puts another file in its place, as an editor does.
+fn replace(fixture: &Fixture, text: &str) {
+    let file = fixture.file.as_ref().unwrap();
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(beside, file).unwrap();
+    fixture.domains.read_changed();
+}
+
+#[test]
+fn a_file_that_changes_is_read_again_and_counters_stay() {
+    let fixture = Fixture::yaml(&limits(5));
+    let a = descriptor(&[("a", "x")]);
+    assert_eq!(fixture.pass(&a, 4), [true; 4]);
+    replace(&fixture, &limits(6));
+    assert_eq!(fixture.left(&[("a", "x")]), 2);
+    replace(&fixture, &limits(3));
+    assert_eq!(fixture.pass(&a, 1), [false]);
+    assert!(
+        fixture
+            .metrics
+            .encode()
+            .contains("tollgate_service_domain_loads_total 3")
+    );
+}
+
+#[test]
+fn a_file_that_is_wrong_is_kept_out_and_measured_until_it_is_right_again() {
+    let fixture = Fixture::yaml(&limits(5));
+    let measured = |kept_out: u32, current: u32| {
+        let metrics = fixture.metrics.encode();
+        let told = format!("tollgate_service_domain_load_errors_total {kept_out}\n");
+        let state = format!("tollgate_service_domains_current {current}\n");
+        assert!(
+            metrics.contains(&told) && metrics.contains(&state),
+            "{metrics}"
+        );
+    };
+    measured(0, 1);
+    replace(&fixture, "domain: d\ndescriptors: [{keey: a}]\n");
+    measured(1, 0);
+    assert_eq!(fixture.left(&[("a", "x")]), 5, "what was read before stays");
+    fixture.domains.read_changed();
+    measured(1, 0);
+    replace(&fixture, &limits(7));
+    measured(1, 1);
+    assert_eq!(fixture.left(&[("a", "x")]), 7);
+    std::fs::remove_file(fixture.file.as_ref().unwrap()).unwrap();
+    fixture.domains.read_changed();
+    measured(1, 1);
+    assert_eq!(
+        fixture.left(&[("a", "x")]),
+        7,
+        "a file that is gone has not changed"
+    );
+}
+
+#[test]
+fn a_file_with_the_same_limits_is_counted_under_the_same_policies() {
+    let fixture = Fixture::yaml(&limits(5));
+    let policy = || {
+        let known = fixture.domains.known();
+        let found = known.domain("d").unwrap().domain.find([("a", "")]).cloned();
+        Arc::clone(&found.unwrap().policies()[0])
+    };
+    let before = policy();
+    replace(&fixture, &format!("# a comment\n{}", limits(5)));
+    assert!(Arc::ptr_eq(&before, &policy()));
+}

@@ -1,0 +1,110 @@
+//! Encryption of gRPC: the service's certificate, and roots of its clients', read again when they change.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use tollgate_rules::Tls;
+
+use super::watched::Watched;
+
+/// What gRPC speaks within TLS.
+const HTTP_2: &[u8] = b"h2";
+
+/// Keys and certificates in files.
+pub struct TlsFiles {
+    files: Tls,
+    config: RwLock<Arc<ServerConfig>>,
+    watched: Mutex<Vec<(PathBuf, Watched)>>,
+}
+
+impl TlsFiles {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// What is wrong with them, as a person should read it. Nothing of a key is repeated.
+    pub fn open(files: Tls) -> Result<Self, String> {
+        let paths = [
+            Some(&files.cert),
+            Some(&files.key),
+            files.client_ca.as_ref(),
+        ];
+        let look = |path: &PathBuf| {
+            let looked = Watched::look(path).map_err(|error| unreadable(path, &error))?;
+            Ok((path.clone(), looked.0))
+        };
+        let watched: Result<_, String> = paths.into_iter().flatten().map(look).collect();
+        Ok(TlsFiles {
+            watched: Mutex::new(watched?),
+            config: RwLock::new(config(&files)?),
+            files,
+        })
+    }
+
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again if one has changed. What cannot be used is kept out: connections go on with those from
+    /// before.
+    pub fn read_changed(&self) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each is looked at, so that each is known as it is now.
+        let changed = watched
+            .iter_mut()
+            .map(|(path, watched)| watched.has_changed(path));
+        if !changed.fold(false, |any, one| any | one) {
+            return;
+        }
+        match config(&self.files) {
+            Ok(config) => {
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+                tracing::info!("the certificates of gRPC were read again");
+            }
+            Err(why) => tracing::error!("certificates have changed and are not used: {why}"),
+        }
+    }
+}
+
+fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!("{} cannot be used: {why}", path.display())
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read = read.map_err(|error| unreadable(path, &error))?;
+    match read.is_empty() {
+        true => Err(unreadable(path, &"there is no certificate in it")),
+        false => Ok(read),
+    }
+}
+
+fn config(files: &Tls) -> Result<Arc<ServerConfig>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = certificates(&files.cert)?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, &error))?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match &files.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for root in certificates(path)? {
+                roots.add(root).map_err(|error| unreadable(path, &error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(
+                verifier.build().map_err(|error| unreadable(path, &error))?,
+            )
+        }
+    };
+    let config = builder.with_single_cert(chain, key);
+    let mut config = config.map_err(|error| unreadable(&files.cert, &error))?;
+    config.alpn_protocols = vec![HTTP_2.to_vec()];
+    Ok(Arc::new(config))
+}

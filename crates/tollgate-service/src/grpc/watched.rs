@@ -1,0 +1,47 @@
+//! Whether a file is another one than when it was last looked at.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
+
+/// What tells one state of a file from another: also where a link is put in the place of another, as volumes of
+/// Kubernetes are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Watched {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl Watched {
+    /// The file as it is now.
+    pub(super) fn look(path: &Path) -> io::Result<(Self, Metadata)> {
+        let metadata = std::fs::metadata(path)?;
+        #[cfg(unix)]
+        let inode = metadata.ino();
+        #[cfg(not(unix))]
+        let inode = 0;
+        let watched = Watched {
+            modified: metadata.modified().ok(),
+            bytes: metadata.len(),
+            inode,
+        };
+        Ok((watched, metadata))
+    }
+
+    /// Whether it has changed since. Each state is told once, also one that cannot be read or is wrong. A file that is
+    /// not there has not changed: somebody may be about to put another one in its place.
+    pub(super) fn has_changed(&mut self, path: &Path) -> bool {
+        match Watched::look(path) {
+            Ok((now, _)) if now != *self => {
+                *self = now;
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+}

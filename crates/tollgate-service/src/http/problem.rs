@@ -1,0 +1,83 @@
+//! What went wrong with a request, as `application/problem+json`.
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use tollgate_tower::Problem;
+
+/// A request that is not answered with what it asked for.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    detail: String,
+    /// The methods that are allowed, of 405.
+    allow: Option<&'static str>,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, detail: impl ToString) -> Self {
+        Failure {
+            status,
+            detail: detail.to_string(),
+            allow: None,
+        }
+    }
+
+    /// 422: it can be read, and means nothing here.
+    pub(super) fn unprocessable(detail: impl ToString) -> Self {
+        Failure::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// 405, with the method that is allowed.
+    pub(super) fn method(allow: &'static str) -> Self {
+        Failure {
+            allow: Some(allow),
+            ..Failure::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("Allowed here: {allow}."),
+            )
+        }
+    }
+
+    /// 503: the store of the counters cannot be reached.
+    pub(super) fn store_away() -> Self {
+        let why = "The store of the counters cannot be reached.";
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+
+    pub(super) fn into_response(self, path: &str) -> Response<Full<Bytes>> {
+        let problem = Problem {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Refused"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            instance: path,
+            violated_policies: &[],
+            retry_after: None,
+            request_id: "",
+        };
+        let mut response = Response::new(Full::from(problem.to_json()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(Problem::MEDIA_TYPE),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let bearer = HeaderValue::from_static("Bearer realm=\"tollgate\"");
+                headers.insert(header::WWW_AUTHENTICATE, bearer);
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,141 @@
+//! What clients are told of a decision, as JSON.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use std::hash::BuildHasher;
+use tollgate::{Decision, Policy, Reason, Verdict};
+
+use crate::Service;
+use crate::service::Named;
+use crate::summary::{Summary, milliseconds};
+
+/// A decision, its reason, and where every policy stands after it.
+#[derive(Debug, Serialize)]
+pub(super) struct Told<'n> {
+    allowed: bool,
+    /// `allowed`, `denied`, `never`, or why it was refused.
+    reason: &'static str,
+    /// The policy that denies, or that has the least left.
+    policy: &'n str,
+    limit: Option<u64>,
+    remaining: Option<u64>,
+    retry_after_ms: Option<u64>,
+    reset_after_ms: u64,
+    /// Whether it was made without the store that should have made it: then the numbers are estimates.
+    degraded: bool,
+    policies: Vec<Standing<'n>>,
+    /// What settles the charge or gives it back, where it was reserved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) receipt: Option<String>,
+}
+
+/// Where one policy stands.
+#[derive(Debug, Serialize)]
+struct Standing<'n> {
+    policy: &'n str,
+    rule: &'n str,
+    /// A hash of the key: it tells keys apart while the service runs, and nothing more.
+    key: String,
+    limit: Option<u64>,
+    remaining: Option<u64>,
+    charged: u64,
+    retry_after_ms: Option<u64>,
+    reset_after_ms: u64,
+    violated: bool,
+    shadow: bool,
+    blocked: bool,
+}
+
+/// The policies of all questions that are decided together, in the order of the decision's standings.
+pub(super) fn policies(named: &[Named<'_>]) -> Vec<Arc<Policy>> {
+    let mut all: Vec<(Arc<Policy>, &[u8])> = Vec::new();
+    for (policy, _, key) in each(named) {
+        // The same policy and key twice is one check.
+        let same =
+            |(known, its): &(Arc<Policy>, &[u8])| *its == key && known.name() == policy.name();
+        if !all.iter().any(same) {
+            all.push((Arc::clone(policy), key));
+        }
+    }
+    all.into_iter().map(|(policy, _)| policy).collect()
+}
+
+fn each<'n>(named: &'n [Named<'_>]) -> impl Iterator<Item = (&'n Arc<Policy>, &'n str, &'n [u8])> {
+    named.iter().flat_map(|named| {
+        let policies = named.policies().iter();
+        policies.map(|policy| (policy, named.limit.name.as_str(), named.key.as_ref()))
+    })
+}
+
+impl<'n> Told<'n> {
+    /// `policies` are those of the decision's standings, in their order.
+    pub(super) fn of(
+        service: &Service,
+        named: &'n [Named<'_>],
+        policies: &'n [Arc<Policy>],
+        decision: &Decision,
+    ) -> Self {
+        let Summary {
+            policy,
+            limit,
+            remaining,
+            retry_after_ms,
+            reset_after_ms,
+        } = Summary::of(policies, decision);
+        let mut seen: Vec<(&str, &[u8])> = Vec::new();
+        let mut standings = decision.standings().iter();
+        let mut told = Vec::with_capacity(policies.len());
+        for (policy, rule, key) in each(named) {
+            if seen.contains(&(policy.name(), key)) {
+                continue;
+            }
+            seen.push((policy.name(), key));
+            let Some(standing) = standings.next() else {
+                break;
+            };
+            let limited = standing.limit() < u64::MAX;
+            told.push(Standing {
+                policy: policy.name(),
+                rule,
+                key: format!("{:016x}", service.key_hash.hash_one(key)),
+                limit: limited.then(|| standing.limit()),
+                remaining: limited.then(|| standing.remaining()),
+                charged: standing.charged(),
+                retry_after_ms: standing.retry_after().map(milliseconds),
+                reset_after_ms: milliseconds(standing.full_after()),
+                violated: standing.is_violated(),
+                shadow: standing.is_shadow(),
+                blocked: standing.is_blocked(),
+            });
+        }
+        Told {
+            allowed: decision.is_allowed(),
+            reason: reason(decision),
+            policy,
+            limit,
+            remaining,
+            retry_after_ms,
+            reset_after_ms,
+            degraded: decision.is_degraded(),
+            policies: told,
+            receipt: None,
+        }
+    }
+}
+
+fn reason(decision: &Decision) -> &'static str {
+    match decision.verdict() {
+        Verdict::Allow => "allowed",
+        Verdict::Deny { .. } => "denied",
+        Verdict::Never { .. } => "never",
+        Verdict::Refused { reason } => match reason {
+            Reason::Policy => "refused-by-policy",
+            Reason::KeyTooLong => "key-too-long",
+            Reason::TooManyChecks => "too-many-checks",
+            Reason::StoreFull => "store-full",
+            Reason::StoreClosed => "store-away",
+            _ => "refused",
+        },
+    }
+}

@@ -1,0 +1,230 @@
+//! What every protocol asks: limits by name, quotas of clients, and decisions on them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tollgate::key::CompositeKey;
+use tollgate::{Check, Checks, Clock, Micros, Policy, Reason};
+use tollgate_accounts::Accounts;
+use tollgate_gateway::{Counters, InForce};
+use tollgate_rules::{KeyPart, Limit, RuleSet};
+use tollgate_tower::fields;
+
+use crate::metrics::Metrics;
+use crate::quotas::Quotas;
+use crate::receipts::Receipts;
+use crate::tokens::Tokens;
+
+/// The decision service, shared by the threads of all protocols.
+pub struct Service {
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) accounts: Option<Accounts>,
+    pub(crate) counters: Counters,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tokens: Tokens,
+    pub(crate) quotas: Quotas,
+    pub(crate) receipts: Receipts,
+    pub(crate) metrics: Arc<Metrics>,
+    /// When it started.
+    pub(crate) started: Micros,
+    /// How keys are told apart in answers.
+    pub(crate) key_hash: foldhash::quality::RandomState,
+    /// `RateLimit-Policy` of each limit of the rules, by name.
+    policy_values: HashMap<String, Option<HeaderValue>>,
+}
+
+/// A limit of the rules that a client names, and whose units it means.
+#[derive(Debug)]
+pub(crate) struct Named<'l> {
+    pub(crate) limit: &'l Limit,
+    pub(crate) in_force: InForce<'l>,
+    pub(crate) key: CompositeKey,
+    pub(crate) cost: u64,
+}
+
+/// Why a question names no limit, or no key of it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NamedError {
+    #[error("there is no limit `{0}`")]
+    NoLimit(String),
+    #[error("`{limit}` counts by {key}: {expected} words, not {found}")]
+    Words {
+        limit: String,
+        key: String,
+        expected: usize,
+        found: usize,
+    },
+    #[error("`{limit}` counts by {key}: its key has just these parts")]
+    Parts { limit: String, key: String },
+    #[error("`{limit}` counts by {key}: an address is wanted")]
+    NoAddress { limit: String, key: String },
+}
+
+impl Service {
+    /// The service of a rule set, on the counters that the gateway uses.
+    pub fn new(
+        rules: Arc<RuleSet>,
+        accounts: Option<Accounts>,
+        counters: Counters,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Service {
+            tokens: Tokens::new(rules.service.tokens.clone()),
+            quotas: Quotas::new(rules.counters.sharing.on_error),
+            receipts: Receipts::default(),
+            metrics: Arc::new(Metrics::new()),
+            started: clock.now(),
+            key_hash: foldhash::quality::RandomState::default(),
+            policy_values: rules.limits.iter().map(policy_value).collect(),
+            rules,
+            accounts,
+            counters,
+            clock,
+        })
+    }
+
+    /// What is measured.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// What clients show.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Where counters are.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Where "now" comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// How long a client may take to say who it is, or to send a question whole.
+    pub(crate) fn question_timeout(&self) -> Duration {
+        self.rules.server.header_timeout
+    }
+
+    /// How long a client may take to read an answer.
+    pub(crate) fn write_timeout(&self) -> Duration {
+        self.rules.server.read_timeout
+    }
+
+    /// `RateLimit-Policy` of the limit, where just its own quotas hold.
+    pub(crate) fn policy_value(&self, named: &Named<'_>) -> Option<&HeaderValue> {
+        match named.in_force.is_overridden() {
+            true => None,
+            false => self.policy_values.get(&named.limit.name)?.as_ref(),
+        }
+    }
+
+    /// How many words make a key of the limit of this name.
+    pub(crate) fn words_of(&self, name: &str) -> Option<usize> {
+        self.rules.limit(name).map(|limit| words_of(limit))
+    }
+
+    /// The words of a key whose parts are named as the rules name them, in the order of the rules.
+    pub(crate) fn words(
+        &self,
+        name: &str,
+        mut parts: Vec<(String, String)>,
+    ) -> Result<Vec<String>, NamedError> {
+        let limit = self.rules.limit(name);
+        let limit = limit.ok_or_else(|| NamedError::NoLimit(shortened(name)))?;
+        let wanted = limit.key.parts().iter();
+        let wanted = wanted.filter(|part| !matches!(part, KeyPart::Global));
+        let words = wanted.map(|part| {
+            let part = part.to_string();
+            let given = parts.iter().position(|(name, _)| *name == part);
+            given.map(|place| parts.swap_remove(place).1)
+        });
+        let words: Option<Vec<String>> = words.collect();
+        let words = words.filter(|_| parts.is_empty());
+        words.ok_or_else(|| NamedError::Parts {
+            limit: limit.name.clone(),
+            key: limit.key.to_string(),
+        })
+    }
+
+    /// The limit of this name with the key of these words, one for each part that is not the same for everybody.
+    pub(crate) fn named(
+        &self,
+        name: &str,
+        words: &[&str],
+        cost: u64,
+    ) -> Result<Named<'_>, NamedError> {
+        let Some(limit) = self.rules.limit(name) else {
+            return Err(NamedError::NoLimit(shortened(name)));
+        };
+        let Some(key) = limit.key.key_from_words(words) else {
+            let (limit_name, key) = (limit.name.clone(), limit.key.to_string());
+            return Err(match (words_of(limit), words.len()) {
+                (expected, found) if expected != found => NamedError::Words {
+                    limit: limit_name,
+                    key,
+                    expected,
+                    found,
+                },
+                _ => NamedError::NoAddress {
+                    limit: limit_name,
+                    key,
+                },
+            });
+        };
+        let in_force = InForce::of(limit, self.accounts.as_ref(), None);
+        Ok(Named {
+            limit,
+            key: in_force.key(key, None),
+            in_force,
+            cost,
+        })
+    }
+}
+
+impl Named<'_> {
+    /// The policies, in the order of the decision's standings.
+    pub(crate) fn policies(&self) -> &[Arc<Policy>] {
+        self.in_force.policies()
+    }
+}
+
+/// The checks of limits that are decided together.
+pub(crate) fn checks<'n>(named: &'n [Named<'_>]) -> Result<Checks<'n>, Reason> {
+    let mut checks = Checks::new();
+    for named in named {
+        for policy in named.policies() {
+            checks.push(Check {
+                policy,
+                key: named.key.as_ref(),
+                cost: named.cost,
+            })?;
+        }
+    }
+    Ok(checks)
+}
+
+fn policy_value(limit: &Arc<Limit>) -> (String, Option<HeaderValue>) {
+    let policies = limit.policies.iter().map(|policy| &**policy);
+    (limit.name.clone(), fields::policy_value(policies))
+}
+
+fn words_of(limit: &Limit) -> usize {
+    let parts = limit.key.parts().iter();
+    parts
+        .filter(|part| !matches!(part, KeyPart::Global))
+        .count()
+}
+
+/// What a client wrote, short enough to repeat.
+pub(crate) fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
