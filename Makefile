@@ -1,19 +1,25 @@
 # Every command a newcomer needs. `make help` lists them.
 
-LISTEN   ?=
+# What `make up` starts: the preset that is asked for, else the one with a database.
+UP       := $(or $(PRESET),per-api-key)
 PRESET   ?= random-number
+LISTEN   ?=
 UPSTREAM ?=
 DATA     ?= tollgate-data
 VENV     := target/venv
 FASTAPI  := 127.0.0.1:8001
 CARGO    := cargo
+# ENGINE=none is a process even so; an upstream that is asked for is on this machine, where containers do not see it.
+HAS_ENGINE = { test "$(ENGINE)" != none && test -z "$(UPSTREAM)" && scripts/containers compose $(UP) config >/dev/null; }
 # Models have builds of their own; scripts/planted-bugs shares them.
 MODELS   := RUSTFLAGS="--cfg loom" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 \
             $(CARGO) test --locked --target-dir target/models -p tollgate --lib
 export TOLLGATE_VENV := $(abspath $(VENV))
+export PATH := $(PATH):$(abspath $(VENV))/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run init build up cluster down bash test tests soak models lint bench bench-engine tools-run tools-test
+.PHONY: help run init build dist image up cluster down bash test tests test-deploy soak models lint bench bench-engine \
+        tools-run tools-test tools-deploy
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -34,22 +40,33 @@ init: build ## write ./tollgate.toml from PRESET, to start rules of your own
 build: tools-run ## the release binary, target/release/tollgate
 	$(CARGO) build --locked --release -p tollgate-cli
 
-up: build ## start PRESET in the background (no container engine is needed)
-	@if target/release/tollgate health --data $(DATA) >/dev/null 2>&1; then echo "one is running with DATA=$(DATA) already"; exit 1; fi
-	@mkdir -p $(DATA) && { nohup target/release/tollgate serve --preset $(PRESET) $(if $(LISTEN),--listen $(LISTEN)) --data $(DATA) $(if $(UPSTREAM),--upstream $(UPSTREAM)) >$(DATA)/out.log 2>&1 & echo $$! >$(DATA)/pid; }
-	@for try in 1 2 3 4 5 6 7 8 9 10; do target/release/tollgate health --data $(DATA) >/dev/null 2>&1 && break; sleep 0.3; done
-	@cat $(DATA)/out.log; target/release/tollgate health --data $(DATA)
+dist: tools-run ## one static binary with checksums, completions and licences, in target/dist
+	CARGO="$(CARGO)" scripts/dist
+
+image: dist ## the container image, localhost/tollgate:latest
+	scripts/containers image
+
+up: ## start a preset in containers (PRESET=per-api-key with MariaDB), or without an engine (or ENGINE=none) as a process
+	@if $(HAS_ENGINE); then \
+	  $(MAKE) --no-print-directory image && TOLLGATE_PUBLISH=$(LISTEN) scripts/containers compose $(UP) up -d \
+	  && echo "$(UP) runs in containers; \`make down PRESET=$(UP)\` stops it"; \
+	else \
+	  $(MAKE) --no-print-directory build && scripts/background up $(UP) $(DATA) "$(LISTEN)" "$(UPSTREAM)"; \
+	fi
 
 cluster: build ## two gateways and one Redis that share a limit, on ports 8001 and 8002, until Ctrl-C
 	@scripts/install-tools redis
 	examples/cluster/run
 
 down: ## stop what `make up` started
-	@test -f $(DATA)/pid || { echo "nothing was started with DATA=$(DATA)"; exit 1; }
-	@kill -TERM $$(cat $(DATA)/pid) 2>/dev/null && echo stopped || echo "it had ended already"; rm -f $(DATA)/pid
+	@if test -f $(DATA)/pid; then scripts/background down $(DATA); else scripts/containers compose $(UP) down; fi
 
-bash: ## a shell beside the running gateway, with `tollgate` on its path and its data directory set
-	@PATH="$(abspath target/release):$$PATH" TOLLGATE_DATA="$(abspath $(DATA))" bash
+bash: ## a shell beside what `make up` started, with `tollgate` on its path and its data
+	@if test -f $(DATA)/pid || ! $(HAS_ENGINE) 2>/dev/null; then \
+	  PATH="$(abspath target/release):$$PATH" TOLLGATE_DATA="$(abspath $(DATA))" bash; \
+	else \
+	  scripts/containers tools-image >&2 && scripts/containers compose $(UP) --profile tools run --rm $$(test -t 0 || echo -T) tools; \
+	fi
 
 test: tools-test ## everything that is promised, at a size that ends in minutes
 	$(CARGO) fmt --all --check
@@ -60,13 +77,18 @@ test: tools-test ## everything that is promised, at a size that ends in minutes
 	$(MODELS) -- --quiet models
 	cd bench && $(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets -- -D warnings && $(CARGO) test --locked --quiet
 	node --test tests/browser/pages.test.mjs tests/browser/console.test.mjs
-	$(CARGO) build --locked --release -p tollgate-cli
-	scripts/check-release target/release/tollgate
+	$(MAKE) --no-print-directory dist
+	scripts/check-release target/dist/image/tollgate
+	$(MAKE) --no-print-directory test-deploy
+
+test-deploy: tools-deploy ## what stands in deploy/: image, compose files, manifests, of target/dist (a minute)
+	$(VENV)/bin/python -m unittest discover --start-directory tests/deploy
 
 tests: test ## the same
 
 soak: models ## the law at full size: ten million decisions of each algorithm (TOLLGATE_SEED repeats a run), a hundred kills, and the models
 	TOLLGATE_SCALE=$(or $(SCALE),250) $(CARGO) nextest run --release --locked -p tollgate algorithms penalties beside_step stress
+	TOLLGATE_SCALE=$(or $(STEPS),50) $(CARGO) nextest run --release --locked -p tollgate-redis store::tests
 	TOLLGATE_SCALE=$(or $(KILLS),34) $(CARGO) nextest run --locked -p tollgate-cli crash
 
 models: tools-test ## every order in which threads can meet in a cell; and that the models find bugs that are planted
@@ -91,10 +113,17 @@ tools-run:
 tools-test: $(VENV)/installed tests/browser/node_modules tests/clients/node_modules
 	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
+tools-deploy: $(VENV)/deploy
+	@scripts/install-tools podman nginx caddy openssl systemd shellcheck curl mariadb
+
+$(VENV)/deploy: tests/deploy/requirements.txt $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
 $(VENV)/installed: examples/random-number/fastapi/requirements.txt tests/requirements.txt
 	@scripts/install-tools python3-venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet $(^:%=--requirement %)
+	$(VENV)/bin/python -m pip install --quiet $(^:%=--requirement %)
 	@touch $@
 
 tests/clients/node_modules: tests/clients/package.json

@@ -44,6 +44,8 @@ pub struct Identity {
     pub scopes: Option<Scopes>,
     /// The API key that was used.
     pub key: Option<KeyId>,
+    /// What limits count that key as: the first of the keys that took each other's place.
+    pub counts_as: Option<KeyId>,
     /// The key's own quota, named `own.<window>`, to be decided together with the route's.
     pub own: Vec<Arc<Policy>>,
     /// Their plan, and quotas that they or their key have in the place of others.
@@ -119,6 +121,7 @@ impl Identity {
             claims: Vec::new(),
             scopes: Some(Scopes::default()),
             key: None,
+            counts_as: None,
             own: Vec::new(),
             terms: Terms::default(),
             role: Role::User,

@@ -19,6 +19,7 @@ use rows::{
     Draft, drop_quotas_of_dead, find, insert, require_room, require_user, take_over_quotas,
 };
 pub(crate) use rows::{is_key, is_user};
+pub(crate) use summary::read_counts_as;
 pub use summary::{KeySummary, NewKey};
 
 /// How many live keys one user may have; rotating leaves room for the old one beside them.
@@ -159,21 +160,6 @@ impl Accounts {
         Ok(row.as_ref().map(KeySummary::read).transpose()?)
     }
 
-    /// Whose key this is; `None` when there is no such key.
-    pub async fn owner_of(&self, key: &KeyId) -> Result<Option<UserId>, Unavailable> {
-        if !key.is_well_formed() {
-            return Ok(None);
-        }
-        let db = &self.inner().db;
-        let row = db
-            .sql("SELECT user_id FROM api_keys WHERE id = $1")
-            .bind(key.to_string())
-            .fetch_optional(db.pool())
-            .await?;
-        let user = row.map(|row| row.text("user_id")).transpose()?;
-        Ok(user.map(UserId::from))
-    }
-
     /// Ends a key at once. `owner` is who asks, or `None` for an administrator; revoking twice is no error.
     pub async fn revoke_key(&self, owner: Option<&UserId>, key: &KeyId) -> Result<(), KeyError> {
         let inner = self.inner();
@@ -197,7 +183,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes a key like this one in its place, with the same quotas; the old one is good for `grace` longer, and never longer than before.
+    /// Makes a key like this one in its place, with the same quotas and what has been used of them; the old one is good for `grace` longer, and never longer than before.
     pub async fn rotate_key(
         &self,
         owner: Option<&UserId>,
@@ -225,7 +211,7 @@ impl Accounts {
             quota: old.quota.as_ref(),
             scopes: old.scopes.as_ref(),
             expires_at: old.expires_at,
-            rotated_from: Some(key),
+            rotated_from: Some(&old),
         };
         let new = insert(&mut transaction, draft, now).await?;
         take_over_quotas(&mut transaction, key, &new.id).await?;

@@ -12,6 +12,7 @@ use crate::directory::{About, Lookup, Question};
 use crate::error::Unavailable;
 use crate::id::{SessionId, UserId};
 use crate::identity::{Identity, Via};
+use crate::keys::read_counts_as;
 use crate::liveness::Alive;
 use crate::own_quota;
 use crate::role::Role;
@@ -93,7 +94,7 @@ impl Accounts {
             .bind(session.to_string())
             .bind(user.to_string()),
             About::ApiKey => db.sql(
-                "SELECT k.id, k.user_id, k.expires_at, k.quota, k.scopes, u.name, u.plan, u.role,
+                "SELECT k.id, k.counts_as, k.user_id, k.expires_at, k.quota, k.scopes, u.name, u.plan, u.role,
                     (SELECT COUNT(*) FROM overrides o WHERE (o.scope = 'user' AND o.subject = u.id)
                         OR (o.scope = 'key' AND o.subject = k.id)) AS overrides
                 FROM api_keys k JOIN users u ON u.id = k.user_id
@@ -151,6 +152,7 @@ impl Accounts {
             claims: Vec::new(),
             scopes: None,
             key: None,
+            counts_as: None,
             own: Vec::new(),
             terms: Terms::on_plan(row.text_or_null("plan")?),
             role: Role::read(&row.text("role")?),
@@ -176,6 +178,7 @@ fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
             .text_or_null("scopes")?
             .map(|words| Scopes::words(words.split(' '))),
         key: Some(row.text("id")?.into()),
+        counts_as: Some(read_counts_as(row)?),
         own: own.into_iter().map(Arc::new).collect(),
         terms: Terms::on_plan(row.text_or_null("plan")?),
         role: Role::read(&row.text("role")?),

@@ -80,6 +80,11 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1:8000")]
         listen: SocketAddr,
     },
+    /// Print what completes these commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
     /// Ask a running gateway whether it is ready: exit code 0 if so.
     Health {
         #[command(flatten)]

@@ -55,6 +55,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Audit(args) => commands::audit::run(&args),
         Command::Top(args) => commands::top::run(&args),
         Command::DemoApi { listen } => commands::demo_api::run(listen),
+        Command::Completions { shell } => commands::completions::run(shell),
         Command::Health { data } => commands::health::run(&data),
     }
 }

@@ -66,7 +66,7 @@ impl Gateway {
         let overridden = keys.iter().any(|(in_force, _)| in_force.is_overridden());
         // A key's own limit narrows what its user may do; usage of one key never costs another.
         if let Some((identity, key)) = identity
-            .and_then(|identity| Some((identity, identity.key.as_ref()?)))
+            .and_then(|identity| Some((identity, identity.counts_as.as_ref()?)))
             .filter(|(identity, _)| !identity.own.is_empty())
         {
             let own = InForce::own_key(identity.user.as_str(), key.as_str());

@@ -49,8 +49,8 @@ pub struct SharedState {
     pub away_for: Option<Duration>,
     /// Servers of it that are not asked because they fail.
     pub servers_away: u64,
-    /// Calls that were answered.
-    pub round_trips: u64,
+    /// Calls that were answered: so many took at most so long, and longer than the time before. The last has no bound.
+    pub round_trips: Vec<(Duration, u64)>,
     /// How long these took together.
     pub round_trip_time: Duration,
     /// Calls on their way.
@@ -65,13 +65,26 @@ pub struct SharedState {
     pub redirects: u64,
     /// Keys whose state could not be read, and was begun anew.
     pub keys_reset: u64,
+    /// Decisions paid from units taken in advance.
+    pub paid: u64,
+    /// Denials told again without asking.
+    pub remembered: u64,
+    /// Units taken in advance.
+    pub leased: u64,
+    /// Units of these given back.
+    pub returned: u64,
 }
 
 impl SharedState {
+    /// How many calls were answered.
+    pub fn answered(&self) -> u64 {
+        self.round_trips.iter().map(|(_, count)| count).sum()
+    }
+
     /// How long a call took in the mean, in microseconds.
     pub fn mean_round_trip_us(&self) -> Option<u64> {
         let micros = u64::try_from(self.round_trip_time.as_micros()).unwrap_or(u64::MAX);
-        micros.checked_div(self.round_trips)
+        micros.checked_div(self.answered())
     }
 }
 

@@ -1,10 +1,14 @@
 //! What the store of the counters has to say about itself, as metrics: by where it is.
 
+use std::fmt;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 use tollgate::MemoryStats;
 
@@ -13,7 +17,7 @@ use crate::counters::{SharedState, StoreState};
 type Number = Gauge<u64, AtomicU64>;
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// Of a store in this process, or of a shared one. What is there is decided by the first reading's kind.
+/// Of a store in this process, or of a shared one.
 pub(crate) enum OfStore {
     Memory(OfMemory),
     Shared(OfShared),
@@ -32,14 +36,66 @@ pub(crate) struct OfShared {
     up: Number,
     away: Seconds,
     servers_away: Number,
-    round_trips: Number,
-    round_trip_time: Seconds,
+    round_trips: RoundTrips,
     in_flight: Number,
     errors: Family<ErrorLabels, Number>,
     reconnects: Number,
     scripts_sent: Number,
     redirects: Number,
     keys_reset: Number,
+    paid: Number,
+    remembered: Number,
+    leased: Number,
+    returned: Number,
+}
+
+/// A histogram that was counted elsewhere.
+#[derive(Clone, Debug, Default)]
+struct RoundTrips(Arc<Mutex<Histogram>>);
+
+#[derive(Debug, Default)]
+struct Histogram {
+    sum_s: f64,
+    /// Upper bounds in seconds.
+    buckets: Vec<(f64, u64)>,
+}
+
+impl RoundTrips {
+    fn set(&self, state: &SharedState) {
+        let bucket = |(place, (bound, count)): (usize, &(Duration, u64))| {
+            let is_last = place + 1 == state.round_trips.len();
+            let bound = if is_last {
+                f64::MAX
+            } else {
+                bound.as_secs_f64()
+            };
+            (bound, *count)
+        };
+        *self.lock() = Histogram {
+            sum_s: state.round_trip_time.as_secs_f64(),
+            buckets: state.round_trips.iter().enumerate().map(bucket).collect(),
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Histogram> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TypedMetric for RoundTrips {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+impl EncodeMetric for RoundTrips {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let histogram = self.lock();
+        let count = histogram.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(histogram.sum_s, count, &histogram.buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -122,16 +178,11 @@ impl OfShared {
             "Servers of the shared store that are not asked because they fail",
             of.servers_away.clone(),
         );
-        registry.register(
-            "round_trips",
-            "Calls that the shared store answered",
-            of.round_trips.clone(),
-        );
         registry.register_with_unit(
-            "round_trip_time",
-            "How long these took together",
+            "round_trip",
+            "How long calls took that the shared store answered",
             Unit::Seconds,
-            of.round_trip_time.clone(),
+            of.round_trips.clone(),
         );
         registry.register(
             "calls_in_flight",
@@ -163,6 +214,22 @@ impl OfShared {
             "Keys whose state could not be read, and was begun anew",
             of.keys_reset.clone(),
         );
+        registry.register(
+            "decisions_paid",
+            "Decisions made without asking the shared store, from units taken in advance",
+            of.paid.clone(),
+        );
+        registry.register(
+            "denials_remembered",
+            "Denials told again without asking the shared store",
+            of.remembered.clone(),
+        );
+        registry.register("units_leased", "Units taken in advance", of.leased.clone());
+        registry.register(
+            "units_returned",
+            "Units taken in advance that were given back, since nobody asked",
+            of.returned.clone(),
+        );
         of
     }
 
@@ -171,9 +238,7 @@ impl OfShared {
         self.away
             .set(state.away_for.unwrap_or_default().as_secs_f64());
         self.servers_away.set(state.servers_away);
-        self.round_trips.set(state.round_trips);
-        self.round_trip_time
-            .set(state.round_trip_time.as_secs_f64());
+        self.round_trips.set(state);
         self.in_flight.set(state.in_flight);
         for (kind, count) in &state.errors {
             let labels = ErrorLabels { kind };
@@ -183,5 +248,9 @@ impl OfShared {
         self.scripts_sent.set(state.scripts_sent);
         self.redirects.set(state.redirects);
         self.keys_reset.set(state.keys_reset);
+        self.paid.set(state.paid);
+        self.remembered.set(state.remembered);
+        self.leased.set(state.leased);
+        self.returned.set(state.returned);
     }
 }

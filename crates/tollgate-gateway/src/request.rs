@@ -303,7 +303,7 @@ async fn admit(
         subject.user = Some(identity.user.as_str());
         // What another issuer calls somebody is no account's name, and spares nobody a limit.
         subject.user_name = identity.name.as_deref().filter(|_| identity.has_account());
-        subject.api_key = identity.key.as_ref().map(|key| key.as_str());
+        subject.api_key = identity.counts_as.as_ref().map(|key| key.as_str());
         subject.claims = &identity.claims;
     }
     let decided = match gateway.decide(route, &subject, identity, charge, trace.now)? {

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn names_are_those_of_the_documentation() {
         let per_user = policy("per-user.minute");
-        let cases: [(&[u8], Option<&[u8]>, &str); 6] = [
+        type Case<'a> = (&'a [u8], Option<&'a [u8]>, &'a str);
+        let cases: [Case<'_>; 6] = [
             (b"ann", None, "tollgate:1:per-user.minute:{ann}"),
             (
                 b"2001:db8::1",

@@ -4,6 +4,7 @@ mod backoff;
 mod breaker;
 mod dial;
 mod error;
+mod forget;
 mod guard;
 mod node;
 mod probe;
@@ -26,7 +27,7 @@ use crate::away::Away;
 use crate::location::Location;
 use crate::script::Script;
 use crate::settings::Settings;
-use dial::{Dialer, ask};
+use dial::Dialer;
 use error::Refusal;
 use node::{Common, Node};
 use routes::Routes;
@@ -39,10 +40,6 @@ pub use stats::{ROUND_TRIP_BOUNDS, Stats};
 const HOPS_MAX: u32 = 5;
 /// Before a call is tried again whose keys are on two nodes for the moment.
 const SLOT_MOVES: Duration = Duration::from_millis(2);
-/// Keys that are looked at in one step of [`Link::forget`], and how long a step may take.
-const STEP: u32 = 200;
-const STEP_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// The way to one store. Clones are the same way.
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
@@ -140,8 +137,7 @@ impl Link {
         } = &*self.0.common;
         let deadline = dialer.settings.deadline;
         let began = clock.now();
-        // Whoever was asked last is to blame.
-        let mut asked = None;
+        let mut asked = Asked::default();
         let call = Call {
             script,
             keys: &keys,
@@ -149,9 +145,7 @@ impl Link {
         };
         let called = timeout(deadline, self.send(&call, &mut asked)).await;
         let result = called.unwrap_or(Err(LinkError::Timeout(deadline)));
-        if let Some(node) = asked {
-            node.heard(result.as_ref().err());
-        }
+        asked.answered(result.as_ref().err());
         match &result {
             Ok(_) => stats.answered(clock.now().0.saturating_sub(began.0)),
             Err(error) => {
@@ -164,19 +158,15 @@ impl Link {
         result
     }
 
-    async fn send(
-        &self,
-        call: &Call<'_>,
-        asked: &mut Option<Arc<Node>>,
-    ) -> Result<Value, LinkError> {
+    async fn send(&self, call: &Call<'_>, asked: &mut Asked) -> Result<Value, LinkError> {
         let slot = slot(call.keys.first().map_or(&[][..], Vec::as_slice));
         let mut node = self.0.routes.of(slot)?;
         let mut is_asking = false;
         for _ in 0..=HOPS_MAX {
-            *asked = None;
             let _flight = node.enter()?;
-            *asked = Some(Arc::clone(&node));
-            let mut connection = node.connection().await?;
+            asked.node = Some(Arc::clone(&node));
+            let (place, mut connection) = node.connection().await?;
+            asked.place = Some(place);
             let answer = match call
                 .run(&mut connection, is_asking, &call.by_digest())
                 .await
@@ -200,33 +190,27 @@ impl Link {
             };
             self.stats().redirects.fetch_add(1, Relaxed);
             is_asking = of_slot.is_none();
-            node.heard(None);
+            asked.answered(None);
             node = self.0.routes.named(&node, &host, port, of_slot)?;
         }
         Err(LinkError::Redirected(HOPS_MAX))
     }
+}
 
-    /// Deletes every key that begins with `prefix`, on every master, some hundred at a time.
-    ///
-    /// # Errors
-    /// The first that stops it; what is deleted by then stays so.
-    pub(crate) async fn forget(&self, prefix: &[u8]) -> Result<(), LinkError> {
-        let masters = self.0.routes.masters();
-        if masters.is_empty() {
-            return Err(LinkError::Away);
+/// Who was asked last: whoever is to blame if nothing comes of it.
+#[derive(Default)]
+struct Asked {
+    node: Option<Arc<Node>>,
+    place: Option<usize>,
+}
+
+impl Asked {
+    /// Tells the node, and asks nobody any more.
+    fn answered(&mut self, error: Option<&LinkError>) {
+        let place = self.place.take();
+        if let Some(node) = self.node.take() {
+            node.heard(place, error);
         }
-        for node in masters {
-            let _flight = node.enter()?;
-            let mut cursor = b"0".to_vec();
-            loop {
-                let step = timeout(STEP_TIMEOUT, forget_some(&node, prefix, &cursor)).await;
-                cursor = step.unwrap_or(Err(LinkError::Timeout(STEP_TIMEOUT)))?;
-                if cursor == b"0" {
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -240,58 +224,6 @@ fn tolerate(attempted: Result<(), LinkError>) -> Result<(), LinkError> {
         }
         Ok(()) => Ok(()),
     }
-}
-
-/// One step; the cursor of the next.
-async fn forget_some(node: &Node, prefix: &[u8], cursor: &[u8]) -> Result<Vec<u8>, LinkError> {
-    let mut connection = node.connection().await?;
-    let mut scan = redis::cmd("SCAN");
-    scan.arg(cursor)
-        .arg("MATCH")
-        .arg(pattern(prefix))
-        .arg("COUNT")
-        .arg(STEP);
-    let Value::Array(reply) = ask(&mut connection, &scan).await? else {
-        return Err(LinkError::Garbage("keys".to_owned()));
-    };
-    let [Value::BulkString(next), Value::Array(keys)] = &reply[..] else {
-        return Err(LinkError::Garbage("keys".to_owned()));
-    };
-    let mut unlink = Pipeline::new();
-    for key in keys {
-        if let Value::BulkString(key) = key {
-            // One at a time: in a cluster they are of many slots.
-            unlink.cmd("UNLINK").arg(&key[..]);
-        }
-    }
-    if !unlink.is_empty() {
-        let count = unlink.len();
-        let replies = connection
-            .send_packed_commands(&unlink, 0, count)
-            .await
-            .map_err(error::broken)?;
-        for reply in replies {
-            match error::plain(Ok(reply)) {
-                // A slot that has just moved takes its keys along; whoever has it now is asked as well.
-                Ok(_) | Err(LinkError::IsCluster) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(next.clone())
-}
-
-/// A pattern of all that begins with `prefix`.
-fn pattern(prefix: &[u8]) -> Vec<u8> {
-    let mut pattern = Vec::with_capacity(prefix.len() + 1);
-    for byte in prefix {
-        if b"*?[]\\^-".contains(byte) {
-            pattern.push(b'\\');
-        }
-        pattern.push(*byte);
-    }
-    pattern.push(b'*');
-    pattern
 }
 
 /// What is to be run.

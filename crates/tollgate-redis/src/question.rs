@@ -14,8 +14,12 @@ const BEYOND: u64 = INTEGER_MAX + 2;
 /// The latest instant of a caller's that scripts are told, in the year 2112: what is a century later is exact, too.
 const LATEST: u64 = INTEGER_MAX / 2;
 /// Arguments before those of the cells, and of each cell: see `scripts/prelude.lua`.
-const FIRST: usize = 2;
-const EACH: usize = 7;
+const FIRST: usize = 1;
+const EACH: usize = 2;
+/// Bytes of the six integers of a cell.
+const PACKED: usize = 6 * 7;
+/// The flag of a penalty's cell.
+const PENALTY: u64 = 8;
 /// Ends of a calendar's windows that a script is given to choose from, at most.
 const ENDS_MAX: usize = 8;
 
@@ -67,33 +71,26 @@ impl Question {
             kinds: Kinds::default(),
         };
         question.arguments.push(Vec::new());
-        question.push(checks.len());
         for (place, cell) in cells.iter().enumerate() {
-            question.push_cell(cell, with_penalties && place < checks.len())?;
+            let flags = match (with_penalties, place < checks.len()) {
+                (false, _) => 0,
+                (true, true) => flags(cell.policy),
+                (true, false) => PENALTY,
+            };
+            question.push_cell(cell, flags)?;
         }
         Ok(question)
     }
 
-    fn push_cell(&mut self, cell: &Check<'_>, with_penalty: bool) -> Result<(), Reason> {
+    fn push_cell(&mut self, cell: &Check<'_>, flags: u64) -> Result<(), Reason> {
         let numbers = cell.policy.numbers().ok_or(Reason::Uncountable)?;
-        let head = value::head(cell.policy).ok_or(Reason::Uncountable)?;
-        let words = value::words(&numbers).ok_or(Reason::Uncountable)?;
-        self.kinds.insert(value::letter(&numbers).unwrap_or(' '));
-        self.push(head);
-        let mut letters = String::new();
-        if with_penalty {
-            let of = [
-                (cell.policy.mode() == Mode::Shadow, 's'),
-                (cell.policy.counts_denied(), 'c'),
-                (cell.policy.penalty().is_some(), 'p'),
-            ];
-            letters.extend(of.iter().filter(|(is, _)| *is).map(|(_, letter)| letter));
-        }
-        self.push(letters);
-        self.push(cell.cost.min(BEYOND));
-        for place in 0..4 {
-            self.push(words.get(place).map_or("", String::as_str));
-        }
+        let (letter, integers) = value::integers(&numbers).ok_or(Reason::Uncountable)?;
+        self.kinds.insert(letter);
+        self.push(value::head(cell.policy).ok_or(Reason::Uncountable)?);
+        let mut packed = Vec::with_capacity(PACKED);
+        let all = [flags, cell.cost.min(BEYOND)].into_iter().chain(integers);
+        all.for_each(|integer| packed.extend_from_slice(&integer.to_be_bytes()[1..]));
+        self.arguments.push(packed);
         Ok(())
     }
 
@@ -105,6 +102,16 @@ impl Question {
     pub(crate) fn until(mut self, until: Micros) -> Self {
         self.push(until.0.min(INTEGER_MAX));
         self
+    }
+
+    /// Asks for units in advance as well, for each check.
+    pub(crate) fn want(&mut self, wanted: &[u64]) {
+        for (place, units) in wanted.iter().enumerate() {
+            let terms = self.checks[place].policy.lease_terms();
+            let micros = terms.map_or(0, |terms| terms.time.as_micros());
+            self.push(units);
+            self.push(micros);
+        }
     }
 
     /// With what was charged.
@@ -129,7 +136,9 @@ impl Question {
     pub(crate) fn with_windows_around(&mut self, now: Micros) {
         for (place, policy) in self.policies.iter().enumerate() {
             if let Some(ends) = ends_around(policy, now) {
-                self.arguments[FIRST + EACH * place + EACH - 1] = ends.into_bytes();
+                let packed = &mut self.arguments[FIRST + EACH * place + EACH - 1];
+                packed.truncate(PACKED);
+                packed.extend_from_slice(ends.as_bytes());
             }
         }
     }
@@ -161,6 +170,18 @@ impl Owned {
             cost: self.cost,
         }
     }
+}
+
+fn flags(policy: &Policy) -> u64 {
+    let watches = policy.mode() == Mode::Shadow;
+    // Who only watches counts nothing that is denied.
+    let counts = policy.counts_denied() && !watches;
+    let flags = [(watches, 1), (counts, 2), (policy.penalty().is_some(), 4)];
+    flags
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, flag)| flag)
+        .sum()
 }
 
 /// The ends of the windows from two before `now` until beyond the next, for a server whose clock says something else.

@@ -13,9 +13,8 @@ use crate::value;
 pub(crate) struct Reply {
     /// The instant that it decided at.
     pub(crate) now: Micros,
+    /// A number, of which each operation says what it means.
     pub(crate) result: Result<u64, Lacking>,
-    /// Values that were not ours.
-    pub(crate) spoilt: u64,
     /// What the cells held, as far as it matters to the decision.
     cells: Vec<Value>,
 }
@@ -37,7 +36,6 @@ impl Reply {
         };
         let mut parts = parts.into_iter();
         let (now, result) = (integer(parts.next()?)?, integer(parts.next()?)?);
-        let spoilt = parts.next().map_or(Some(0), integer)?;
         Some(Reply {
             now: Micros(u64::try_from(now).ok()?),
             result: match result {
@@ -45,7 +43,6 @@ impl Reply {
                 -2 => Err(Lacking::WindowEnd),
                 result => Ok(u64::try_from(result).ok()?),
             },
-            spoilt: u64::try_from(spoilt).ok()?,
             cells: parts.collect(),
         })
     }

@@ -9,13 +9,15 @@ use crate::script::Script;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Decide,
+    /// Decides, and charges units in advance.
+    Lease,
     Peek,
     Refund,
     Settle,
     Reserve,
 }
 
-const OPERATIONS: usize = 5;
+const OPERATIONS: usize = 6;
 
 /// The algorithms, by their letters, in the order in which their texts stand.
 const ALGORITHMS: [(char, &str); 7] = [
@@ -27,6 +29,9 @@ const ALGORITHMS: [(char, &str); 7] = [
     ('k', include_str!("scripts/sliding_counter.lua")),
     ('p', include_str!("scripts/penalty.lua")),
 ];
+
+/// Divides a file into what the short way of a decision needs and what only the long way does.
+const MORE: &str = "\n-- more\n";
 
 /// Those whose states are logs.
 const LOGS: Kinds = Kinds(0b110);
@@ -71,29 +76,58 @@ pub(crate) fn reset() -> &'static Script {
     RESET.get_or_init(|| Script::new(include_str!("scripts/reset.lua")))
 }
 
+/// In a decision, what the short way needs stands before it, and everything else behind it: functions of the long way
+/// are created only by those that go it.
 fn text(operation: Operation, kinds: Kinds) -> String {
+    const CELLS: &str = include_str!("scripts/cells.lua");
+    const ASK: &str = include_str!("scripts/ask.lua");
+    const DECIDE: &str = include_str!("scripts/decide.lua");
+    const DECIDED: &str = include_str!("scripts/decided.lua");
+    const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
     let mut parts = vec![include_str!("scripts/prelude.lua")];
     if kinds.0 & LOGS.0 != 0 {
         parts.push(include_str!("scripts/log.lua"));
     }
     let wanted = ALGORITHMS.iter().enumerate();
     parts.extend(wanted.filter_map(|(place, (_, text))| kinds.has(place).then_some(*text)));
-    const CELLS: &str = include_str!("scripts/cells.lua");
-    const ASK: &str = include_str!("scripts/ask.lua");
-    const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
-    parts.extend_from_slice(match operation {
-        Operation::Decide => &[CELLS, ASK, include_str!("scripts/decide.lua")],
+    let halves = parts.into_iter().map(|part| part.split_once(MORE));
+    let (mut short, mut long): (String, String) = halves.flatten().unzip();
+    let rest: &[&str] = match operation {
+        Operation::Decide => &[CELLS, ASK, DECIDE, DECIDED],
+        Operation::Lease => &[
+            CELLS,
+            ASK,
+            DECIDE,
+            include_str!("scripts/lease.lua"),
+            DECIDED,
+        ],
         Operation::Peek => &[include_str!("scripts/peek.lua")],
         Operation::Refund => &[CELLS, GIVE_BACK, include_str!("scripts/refund.lua")],
         Operation::Settle => &[CELLS, GIVE_BACK, include_str!("scripts/settle.lua")],
         Operation::Reserve => &[CELLS, ASK, include_str!("scripts/reserve.lua")],
-    });
-    parts.concat()
+    };
+    if operation == Operation::Decide {
+        short.push_str(include_str!("scripts/plain.lua"));
+    }
+    long.extend(rest.iter().copied());
+    short + &long
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_algorithm_says_what_the_short_way_needs() {
+        for (letter, text) in ALGORITHMS {
+            let (short, long) = text.split_once(MORE).expect("a line `-- more`");
+            assert!(!short.contains("algorithms."), "{letter}");
+            assert!(!long.contains("takes."), "{letter}");
+        }
+        for operation in [Operation::Decide, Operation::Reserve] {
+            assert!(!text(operation, Kinds::ALL).contains(MORE));
+        }
+    }
 
     #[test]
     fn a_script_has_what_it_needs_and_nothing_else() {

@@ -16,12 +16,12 @@ pub struct Settings {
     pub in_flight_max: usize,
     /// How all keys of Tollgate begin, those of probes too: `tollgate`.
     pub prefix: String,
-    /// Whose clock decides: the server's.
-    pub time: Time,
     /// How many nodes share the limits: 1. While the store is away, each of them lets its share pass under `local`.
     pub nodes: u32,
     /// Bytes that states may take in this process while the store is away: 64 MiB, taken as keys come.
     pub local_bytes_max: usize,
+    /// Whose clock decides: the server's.
+    pub time: Time,
 }
 
 /// Whose clock decides.
@@ -42,9 +42,9 @@ impl Default for Settings {
             connections: 4,
             in_flight_max: 4_096,
             prefix: "tollgate".to_owned(),
-            time: Time::default(),
             nodes: 1,
             local_bytes_max: 64 << 20,
+            time: Time::default(),
         }
     }
 }

@@ -3,13 +3,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use smallvec::SmallVec;
+use tokio::task::AbortHandle;
+use tollgate::algorithm::Charge;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
-use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, decide};
+use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
 use crate::location::{Kind, Location};
+use crate::near::{Look, Near, NearStats, Probe};
 use crate::question::Question;
 use crate::reply::{Lacking, Reply};
 use crate::scripts::{self, Kinds, Operation};
@@ -19,6 +24,8 @@ use crate::settings::{Settings, Time};
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
+    /// Gives back what no request has use for.
+    _returning: Arc<Returning>,
     tag: Option<Arc<[u8]>>,
 }
 
@@ -28,9 +35,28 @@ struct Shared {
     time: Time,
     /// Whether all keys of a call must be of one slot.
     one_slot: bool,
+    /// What is answered without asking; unused where tests hold the clock.
+    near: Near,
+    /// The longest that is waited for what another request hears.
+    deadline: Duration,
+    clock: SystemClock,
     /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
     ahead: AtomicI64,
 }
+
+/// Ends with the store.
+struct Returning(Option<AbortHandle>);
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// A request waits for what others hear so often, then it asks for itself.
+const WAITS_MAX: usize = 4;
+/// How often is looked for units that no request has use for.
+const RETURN_EVERY: Duration = Duration::from_millis(25);
 
 /// A script cannot be asked more often for one decision: whatever it lacked, it has by then.
 const CALLS_MAX: u32 = 3;
@@ -44,15 +70,23 @@ impl RedisStore {
     pub async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
         let one_slot = location.kind == Kind::Cluster;
         let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
+        let deadline = settings.deadline;
         let link = Link::connect(location, settings).await?;
+        let shared = Arc::new(Shared {
+            link,
+            names,
+            time,
+            one_slot,
+            near: Near::default(),
+            deadline,
+            clock: SystemClock::new(),
+            ahead: AtomicI64::new(0),
+        });
+        let returning = Arc::clone(&shared).return_unspent();
+        let returning = (time == Time::Server).then(|| tokio::spawn(returning).abort_handle());
         Ok(RedisStore {
-            shared: Arc::new(Shared {
-                link,
-                names,
-                time,
-                one_slot,
-                ahead: AtomicI64::new(0),
-            }),
+            shared,
+            _returning: Arc::new(Returning(returning)),
             tag: None,
         })
     }
@@ -62,12 +96,18 @@ impl RedisStore {
         self.shared.link.stats()
     }
 
+    /// What has been answered without asking.
+    pub fn near_stats(&self) -> &NearStats {
+        self.shared.near.stats()
+    }
+
     /// The same store for decisions whose keys all have this hash tag, so that a cluster has them in one place. States
     /// with a tag and without one are different states, also of one key; without one, the tag is the key itself.
     #[must_use]
     pub fn tagged(&self, tag: &[u8]) -> Self {
         RedisStore {
             shared: Arc::clone(&self.shared),
+            _returning: Arc::clone(&self._returning),
             tag: Some(tag.into()),
         }
     }
@@ -105,7 +145,6 @@ impl Shared {
             let script = scripts::script(operation, kinds);
             let value = self.link.call(script, keys, arguments).await?;
             let reply = Reply::read(value).ok_or_else(not_ours)?;
-            self.link.count_garbage(reply.spoilt);
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -117,6 +156,98 @@ impl Shared {
             }
         }
         Err(not_ours())
+    }
+
+    /// Waits for what others hear who ask the same, and tells what follows from that, or who is to ask.
+    async fn after(
+        &self,
+        mut look: Look,
+        question: &Question,
+        tag: Option<&[u8]>,
+        now: Micros,
+    ) -> Result<Decision, Option<Probe>> {
+        for _ in 0..WAITS_MAX {
+            match look {
+                Look::Answer(decision) => return Ok(decision),
+                Look::Ask(probe) => return Err(probe),
+                Look::Wait(heard) => {
+                    // It is closed in the end, and never gives a permit.
+                    let _ = tokio::time::timeout(self.deadline, heard.acquire()).await;
+                    look = self.near.look(tag, &question.checks(), now);
+                }
+            }
+        }
+        Err(None)
+    }
+
+    /// Decides, and takes units in advance that there is use for.
+    async fn decide(
+        &self,
+        question: &mut Question,
+        tag: Option<&[u8]>,
+        now: Micros,
+    ) -> Result<Decision, LinkError> {
+        let wanted = match self.is_near() {
+            true => self.near.wants(tag, &question.checks(), now),
+            false => SmallVec::new(),
+        };
+        let mut operation = Operation::Decide;
+        if !wanted.is_empty() {
+            operation = Operation::Lease;
+            question.want(&wanted);
+        }
+        let began = self.clock.now();
+        let reply = self.ask(operation, question, now).await?;
+        let heard = now + self.clock.now().since(began);
+        let mut found = reply.stored(question.policies());
+        let checks = question.checks();
+        let decision = decide::decide(&checks, &mut found, reply.now);
+        self.check(&reply, decision.is_allowed());
+        let granted = match decision.is_allowed() {
+            true => decide::lease(&checks, &mut found, reply.now, &wanted),
+            false => wanted.iter().map(|_| Charge::default()).collect(),
+        };
+        if self.is_near() {
+            let when = (now, heard);
+            self.near.learn(tag, &checks, &decision, &granted, when);
+        }
+        Ok(decision)
+    }
+
+    fn is_near(&self) -> bool {
+        self.time == Time::Server
+    }
+
+    /// Never ends.
+    async fn return_unspent(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(RETURN_EVERY).await;
+            for unspent in self.near.unspent(self.clock.now()) {
+                let check = Check {
+                    policy: &unspent.policy,
+                    key: &unspent.key,
+                    cost: 1,
+                };
+                let tag = unspent.tag.as_deref();
+                let Ok(question) = Question::new(&self.names, &[check], false, tag, self.one_slot)
+                else {
+                    continue;
+                };
+                let receipt = Receipt::of([unspent.charge]);
+                // What does not come back is lost until the lease would have ended.
+                let mut question = question.charged(&receipt);
+                let _ = self
+                    .ask(Operation::Refund, &mut question, self.clock.now())
+                    .await;
+            }
+        }
+    }
+
+    /// Counts values that were not ours. What the script has decided is what the definition decides.
+    fn check(&self, reply: &Reply, allowed: bool) {
+        let result = reply.result.unwrap_or_default();
+        self.link.count_garbage(result / 2);
+        debug_assert_eq!(result % 2 == 1, allowed, "{reply:?}");
     }
 }
 
@@ -146,19 +277,26 @@ impl Store for RedisStore {
         if checks.is_empty() {
             return Answer::Ready(decide::decide(checks, &mut [], now));
         }
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        let look = match shared.is_near() {
+            true => shared.near.look(tag.as_deref(), checks, now),
+            false => Look::Ask(None),
+        };
+        if let Look::Answer(decision) = look {
+            return Answer::Ready(decision);
+        }
         let mut question = match self.question(checks, true) {
             Ok(question) => question,
             Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
         };
-        let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
-            match shared.ask(Operation::Decide, &mut question, now).await {
-                Ok(reply) => {
-                    let mut found = reply.stored(question.policies());
-                    let decision = decide::decide(&question.checks(), &mut found, reply.now);
-                    debug_assert_eq!(Ok(u64::from(decision.is_allowed())), reply.result);
-                    decision
-                }
+            // Dropped when the answer has been kept, or whoever asks is gone.
+            let _probe = match shared.after(look, &question, tag.as_deref(), now).await {
+                Ok(decision) => return decision,
+                Err(probe) => probe,
+            };
+            match shared.decide(&mut question, tag.as_deref(), now).await {
+                Ok(decision) => decision,
                 Err(_) => shared.link.away().decide(&question.checks(), now),
             }
         }))
@@ -200,9 +338,12 @@ impl Store for RedisStore {
             Ok(question) => question.charged(receipt),
             Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
         };
-        let shared = Arc::clone(&self.shared);
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
             let reply = shared.ask(Operation::Refund, &mut question, now).await;
+            shared
+                .near
+                .forget_denials(tag.as_deref(), &question.checks());
             reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
         }))
     }
@@ -224,9 +365,12 @@ impl Store for RedisStore {
             Ok(question) => question.charged(receipt),
             Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
         };
-        let shared = Arc::clone(&self.shared);
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
             let reply = shared.ask(Operation::Settle, &mut question, now).await;
+            shared
+                .near
+                .forget_denials(tag.as_deref(), &question.checks());
             reply.map(|_| ()).map_err(failed)
         }))
     }
@@ -251,7 +395,7 @@ impl Store for RedisStore {
                     let mut found = reply.stored(question.policies());
                     let reserved =
                         decide::reserve(&question.checks(), &mut found, reply.now, until);
-                    debug_assert_eq!(Ok(u64::from(reserved.is_ok())), reply.result);
+                    shared.check(&reply, reserved.is_ok());
                     reserved
                 }
                 Err(_) => shared.link.away().reserve(&question.checks(), now, until),
@@ -271,9 +415,10 @@ impl Store for RedisStore {
             .iter()
             .map(|cell| names.of(cell, self.tag.as_deref()))
             .collect();
-        let shared = Arc::clone(&self.shared);
+        let (shared, tag, key) = (Arc::clone(&self.shared), self.tag.clone(), key.to_vec());
         Answer::Pending(Box::pin(async move {
             let value = shared.link.call(scripts::reset(), keys, Vec::new()).await;
+            shared.near.forget(tag.as_deref(), &policy, &key);
             match value.map_err(failed)? {
                 redis::Value::Int(forgotten) => Ok(forgotten > 0),
                 _ => Err(failed(not_ours())),
@@ -292,14 +437,12 @@ impl Store for RedisStore {
         let prefixes: Vec<String> = decide::cells(&[check]).iter().map(prefix).collect();
         let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
+            let mut forgotten = Ok(());
             for prefix in prefixes {
-                shared
-                    .link
-                    .forget(prefix.as_bytes())
-                    .await
-                    .map_err(failed)?;
+                forgotten = forgotten.and(shared.link.forget(prefix.as_bytes()).await);
             }
-            Ok(())
+            shared.near.forget_all();
+            forgotten.map_err(failed)
         }))
     }
 }

@@ -21,51 +21,28 @@ const UNITS: [(&str, CalendarUnit); 6] = [
     ("year", CalendarUnit::Year),
 ];
 
-/// The letter that stands for a kind of numbers.
-pub(crate) fn letter(numbers: &Numbers) -> Option<char> {
-    Some(match numbers {
-        Numbers::Deny => 'd',
-        Numbers::Unlimited => 'u',
-        Numbers::SlidingWindow { .. } => 's',
-        Numbers::TokenBucket { .. } => 't',
-        Numbers::FixedWindow { .. } => 'f',
-        Numbers::Calendar { .. } => 'c',
-        Numbers::SlidingCounter { .. } => 'k',
-        Numbers::Concurrency { .. } => 'n',
-        Numbers::Penalty(_) => 'p',
-        _ => return None,
-    })
-}
-
-/// The numbers as text, in the order in which scripts know them.
-pub(crate) fn words(numbers: &Numbers) -> Option<Vec<String>> {
-    let all = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect();
+/// The letter of a kind of numbers, and the numbers as scripts are told them.
+pub(crate) fn integers(numbers: &Numbers) -> Option<(char, [u64; 4])> {
     Some(match *numbers {
-        Numbers::Deny | Numbers::Unlimited => Vec::new(),
-        Numbers::SlidingWindow { limit, period }
-        | Numbers::FixedWindow { limit, period }
-        | Numbers::SlidingCounter { limit, period } => all(&[limit, period]),
-        Numbers::Concurrency { limit, lease } => all(&[limit, lease]),
+        Numbers::Deny => ('d', [0; 4]),
+        Numbers::Unlimited => ('u', [0; 4]),
+        Numbers::SlidingWindow { limit, period } => ('s', [limit, period, 0, 0]),
+        Numbers::FixedWindow { limit, period } => ('f', [limit, period, 0, 0]),
+        Numbers::SlidingCounter { limit, period } => ('k', [limit, period, 0, 0]),
+        Numbers::Concurrency { limit, lease } => ('n', [limit, lease, 0, 0]),
         Numbers::TokenBucket {
             burst,
             refill,
             price,
             tick,
-        } => all(&[burst, refill, price, tick]),
-        Numbers::Calendar {
-            limit,
-            unit,
-            ref zone,
-        } => {
-            let (name, _) = UNITS.iter().find(|(_, known)| *known == unit)?;
-            vec![limit.to_string(), (*name).to_owned(), zone.clone()]
+        } => ('t', [burst, refill, price, tick]),
+        // The unit's longest window and the zone are in the head, by their names.
+        Numbers::Calendar { limit, .. } => ('c', [limit, 0, 0, 0]),
+        Numbers::Penalty(penalty) => {
+            let (block, block_max) = (micros(penalty.block()), micros(penalty.block_max()));
+            let factor = penalty.factor().into();
+            ('p', [block, factor, block_max, micros(penalty.quiet())])
         }
-        Numbers::Penalty(penalty) => all(&[
-            micros(penalty.block()),
-            penalty.factor().into(),
-            micros(penalty.block_max()),
-            micros(penalty.quiet()),
-        ]),
         _ => return None,
     })
 }
@@ -73,10 +50,21 @@ pub(crate) fn words(numbers: &Numbers) -> Option<Vec<String>> {
 /// What every value under a policy's numbers begins with. `None` for an algorithm of one's own.
 pub(crate) fn head(policy: &Policy) -> Option<String> {
     let numbers = policy.numbers()?;
+    let (letter, integers) = integers(&numbers)?;
     let mut head = String::with_capacity(48);
-    head.push(letter(&numbers)?);
-    for word in words(&numbers)? {
-        let _ = write!(head, " {word}");
+    head.push(letter);
+    let known = match &numbers {
+        Numbers::Deny | Numbers::Unlimited => 0,
+        Numbers::Calendar { .. } => 1,
+        Numbers::TokenBucket { .. } | Numbers::Penalty(_) => 4,
+        _ => 2,
+    };
+    for integer in &integers[..known] {
+        let _ = write!(head, " {integer}");
+    }
+    if let Numbers::Calendar { unit, zone, .. } = &numbers {
+        let (name, _) = UNITS.iter().find(|(_, known)| known == unit)?;
+        let _ = write!(head, " {name} {zone}");
     }
     let _ = write!(head, "|v{}|", policy.version());
     Some(head)

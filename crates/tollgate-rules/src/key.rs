@@ -16,7 +16,7 @@ pub enum KeyPart {
     },
     /// The user's id, or the subject of a guest's token.
     User,
-    /// The API key's id.
+    /// The API key's id, or that of the first of the keys that took each other's place.
     ApiKey,
     /// The value of a request header field.
     Header(HeaderName),

@@ -23,7 +23,7 @@ pub use limit::{Exempt, Limit, MissingKey};
 pub use route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream};
 pub use route_table::{Found, RouteTable};
 pub use service::Service;
-pub use terms::Terms;
+pub use terms::{Sharing, Terms};
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -108,8 +108,8 @@ pub struct Counters {
     pub memory_bytes_max: usize,
     /// What happens to a key that finds no room.
     pub on_full: OnFull,
-    /// What happens to requests while a shared store cannot be reached, unless a limit says otherwise.
-    pub on_error: OnError,
+    /// What holds for limits that say nothing of it.
+    pub sharing: Sharing,
     /// How many gateways share the store: each has so large a part of a limit while it decides by itself.
     pub nodes: u32,
     /// How long a decision may wait for a shared store.
@@ -130,7 +130,7 @@ impl Counters {
     /// What happens to log-ins and guesses while a shared store cannot be reached: they are counted here also where
     /// `on_error` is open. Nobody who takes the store down may then guess without end.
     pub fn on_error_of_protection(&self) -> OnError {
-        match self.on_error {
+        match self.sharing.on_error {
             OnError::Closed => OnError::Closed,
             OnError::Open | OnError::Local => OnError::Local,
         }
@@ -149,7 +149,7 @@ impl fmt::Debug for Counters {
         f.debug_struct("Counters")
             .field("memory_bytes_max", &self.memory_bytes_max)
             .field("on_full", &self.on_full)
-            .field("on_error", &self.on_error)
+            .field("sharing", &self.sharing)
             .field("nodes", &self.nodes)
             .field("deadline", &self.deadline)
             .field("prefix", &self.prefix)
@@ -217,6 +217,8 @@ pub struct Protection {
     pub signup_per_address: Vec<Quota>,
     /// Tokens handed out to one address.
     pub token_per_address: Vec<Quota>,
+    /// API keys that one account makes, in the place of others too.
+    pub keys_per_account: Vec<Quota>,
     /// Unknown credentials from one address.
     pub credentials_per_address: Vec<Quota>,
 }

@@ -192,6 +192,10 @@ impl<'s, 't> Value<'s, 't> {
         self.source.complain_within(text, within, message);
     }
 
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Integer(_))
+    }
+
     fn wrong<T>(&self, expected: &str) -> Option<T> {
         let found = self.value.get_ref().type_str();
         self.source.complain(

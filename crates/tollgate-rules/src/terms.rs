@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tollgate::{AlgorithmKind, Mode, OnError, Penalty, Policy, Quota};
+use tollgate::{AlgorithmKind, Lease, Mode, OnError, Penalty, Policy, Quota};
 
 use crate::RuleSet;
 use crate::key::{KeyPart, KeySpec};
@@ -19,10 +19,26 @@ pub struct Terms {
     pub mode: Option<Mode>,
     /// Whether a denied request takes what still fits.
     pub count_denied: bool,
-    /// What happens to requests while a shared store cannot be reached.
-    pub on_error: OnError,
+    /// What holds where the counters are in a shared store.
+    pub sharing: Sharing,
     /// For how long a key is blocked after a denial.
     pub penalty: Option<Penalty>,
+}
+
+/// What holds for a limit where its counters are in a shared store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sharing {
+    /// What happens to requests while the store cannot be reached.
+    pub on_error: OnError,
+    /// Whether each gateway takes units in advance.
+    pub lease: Lease,
+}
+
+impl Sharing {
+    /// The policy with what holds where it is shared.
+    pub fn with(self, policy: Policy) -> Policy {
+        policy.with_on_error(self.on_error).with_lease(self.lease)
+    }
 }
 
 impl Limit {
@@ -51,8 +67,8 @@ impl Limit {
             let policy = Policy::new(&name, quota).map_err(wrong)?;
             let policy = policy
                 .with_mode(self.terms.mode.unwrap_or_default())
-                .counting_denied(self.terms.count_denied)
-                .with_on_error(self.terms.on_error);
+                .counting_denied(self.terms.count_denied);
+            let policy = self.terms.sharing.with(policy);
             let policy = match self.terms.penalty {
                 Some(penalty) => policy.with_penalty(penalty).map_err(wrong)?,
                 None => policy,

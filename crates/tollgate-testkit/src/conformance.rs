@@ -14,11 +14,21 @@ pub use steps::wait;
 pub use threads::*;
 pub use timelines::*;
 
-/// Makes one `#[test]` of each promise, on a fresh store from `$make`.
+/// Makes one `#[test]` of each promise, on a fresh store from `$make`. With `in one test` before it, makes one of all of
+/// them, and tells `$make` the name of each: for stores whose servers are dear.
 #[macro_export]
 macro_rules! store_conformance {
+    (in one test, $make:expr) => {
+        #[test]
+        fn every_promise() {
+            $crate::store_conformance!(@promises @one $make);
+        }
+    };
     ($make:expr) => {
-        $crate::store_conformance!(@each $make;
+        $crate::store_conformance!(@promises @each $make);
+    };
+    (@promises @$how:ident $make:expr) => {
+        $crate::store_conformance!(@$how $make;
             sliding_three_in_ten_seconds fixed_minute_and_hour_together an_exhausted_hour_spares_the_minute
             token_bucket_ten_per_second token_bucket_with_burst_one sliding_hundred_per_hour
             a_clock_that_goes_back_is_never_more_generous a_state_far_ahead_of_the_clock_is_void costs_and_never
@@ -48,5 +58,12 @@ macro_rules! store_conformance {
     };
     (@each $make:expr; $($promise:ident)*) => {
         $(#[test] fn $promise() { $crate::conformance::$promise(&$make()); })*
+    };
+    (@one $make:expr; $($promise:ident)*) => {
+        let make = $make;
+        $(
+            eprintln!("{}", stringify!($promise));
+            $crate::conformance::$promise(&make(stringify!($promise)));
+        )*
     };
 }

@@ -107,6 +107,13 @@ impl Launch {
         self
     }
 
+    /// With the machine's own clock.
+    #[must_use]
+    pub fn running_clock(mut self) -> Self {
+        self.clock = None;
+        self
+    }
+
     /// With the held clock at this second.
     #[must_use]
     pub fn clock(mut self, seconds: u64) -> Self {

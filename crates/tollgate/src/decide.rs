@@ -207,7 +207,7 @@ pub fn reserve(
     let mut reserved: SmallVec<[Option<Stored>; 2]> = SmallVec::new();
     for ((check, slot), standing) in checks.iter().zip(slots.iter()).zip(seen.standings()) {
         let counts = check.cost > 0
-            && check.policy.algorithm().is_some()
+            && governing(check, slot.as_ref()).algorithm().is_some()
             && !(is_shadow(check) && standing.is_violated());
         if !counts {
             charges.push(Charge::default());
@@ -238,6 +238,38 @@ pub fn reserve(
         .for_each(|(slot, reserved)| *slot = reserved);
     let degraded = false;
     Ok((at, Receipt { charges, degraded }))
+}
+
+/// Charges units in advance, beside a decision that was allowed at `now`, as if at the end of each policy's
+/// [lease](crate::Lease): of each check as many as are `wanted`, but at most a quarter of what remains, so that there is
+/// enough for others. What was charged, for each check. `slots` holds the states of the checks alone.
+pub fn lease(
+    checks: &[Check<'_>],
+    slots: &mut [Option<Stored>],
+    now: Micros,
+    wanted: &[u64],
+) -> SmallVec<[Charge; 2]> {
+    let now = now.min(LATEST);
+    let each = checks.iter().zip(slots).zip(wanted);
+    each.map(|((check, slot), wanted)| {
+        // Under a newer policy's numbers the terms are not known here.
+        let governing = governing(check, slot.as_ref());
+        let terms = check.policy.lease_terms();
+        let Some(terms) = terms.filter(|_| Arc::ptr_eq(governing, check.policy)) else {
+            return Charge::default();
+        };
+        let remaining = facts(check, slot.as_ref(), now).remaining;
+        let cost = *wanted.min(&(remaining / 4));
+        match ahead(check, slot.clone(), now, now + terms.time, cost) {
+            Some(stored) if cost > 0 => {
+                let mark = stored.state.mark();
+                *slot = Some(stored);
+                Charge { cost, mark }
+            }
+            _ => Charge::default(),
+        }
+    })
+    .collect()
 }
 
 /// The state after an ordinary charge at `now`.

@@ -90,6 +90,14 @@ impl Wait {
         }
     }
 
+    /// What is left of it after so many microseconds, at least one.
+    fn less(self, micros: u64) -> Self {
+        match self.duration() {
+            Some(_) => Wait(self.0.saturating_sub(micros).max(1)),
+            None => self,
+        }
+    }
+
     fn duration(self) -> Option<Duration> {
         (self.0 < Wait::REFUSED.0).then(|| Duration::from_micros(self.0))
     }
@@ -153,6 +161,27 @@ impl Standing {
         Standing {
             shadow,
             blocked,
+            ..self
+        }
+    }
+
+    /// What this standing, of a charge that was allowed, has become at a node that pays `charge` from units it holds
+    /// already: `elapsed` later, with `remaining` left. An estimate, for others charge too.
+    #[must_use]
+    pub fn later_with(self, elapsed: Duration, remaining: u64, charge: Charge) -> Self {
+        Standing {
+            remaining: remaining.min(self.limit),
+            charge,
+            ..self.later(elapsed)
+        }
+    }
+
+    fn later(self, elapsed: Duration) -> Self {
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        Standing {
+            fits: self.fits.less(micros),
+            grows: self.grows.less(micros),
+            full: self.full.less(micros),
             ..self
         }
     }
@@ -221,6 +250,7 @@ pub struct Decision {
     at: Micros,
     standings: SmallVec<[Standing; 2]>,
     degraded: bool,
+    estimated: bool,
 }
 
 impl Decision {
@@ -231,6 +261,7 @@ impl Decision {
             at,
             standings,
             degraded: false,
+            estimated: false,
         }
     }
 
@@ -272,6 +303,43 @@ impl Decision {
         self
     }
 
+    /// The decision that follows from standings that are estimates: of units that a node holds in advance.
+    pub fn estimated(standings: impl IntoIterator<Item = Standing>, at: Micros) -> Self {
+        Decision {
+            estimated: true,
+            ..Decision::of(standings.into_iter().collect(), at)
+        }
+    }
+
+    /// The same denial, remembered at a later instant: nothing is charged, every wait is shorter, and where it stands is
+    /// an estimate.
+    #[must_use]
+    pub fn remembered(&self, elapsed: Duration) -> Self {
+        let standings = self.standings.iter();
+        let later = standings.map(|standing| Standing {
+            charge: Charge::default(),
+            ..standing.later(elapsed)
+        });
+        Decision {
+            degraded: self.degraded,
+            ..Decision::estimated(later, self.at + elapsed)
+        }
+    }
+
+    /// What one unit more would be told at the same instant, where this decision left no unit of an enforced policy.
+    pub fn exhausted(&self) -> Option<Decision> {
+        let standings = self.standings.iter().map(|standing| Standing {
+            fits: match standing.remaining {
+                0 => standing.grows,
+                _ => Wait::NONE,
+            },
+            charge: Charge::default(),
+            ..*standing
+        });
+        let next = Decision::of(standings.collect(), self.at);
+        matches!(next.verdict, Verdict::Deny { .. }).then_some(next)
+    }
+
     /// The verdict.
     pub fn verdict(&self) -> Verdict {
         self.verdict
@@ -285,6 +353,12 @@ impl Decision {
     /// Whether it was made without the store that should have made it.
     pub fn is_degraded(&self) -> bool {
         self.degraded
+    }
+
+    /// Whether where the policies stand is an estimate, because the decision was made from units held in advance, or from
+    /// a denial that is remembered. The verdict holds.
+    pub fn is_estimated(&self) -> bool {
+        self.estimated
     }
 
     /// The instant of the decision.
@@ -396,6 +470,14 @@ impl Receipt {
 }
 
 impl Receipt {
+    /// A receipt for charges, one for each check in its order.
+    pub fn of(charges: impl IntoIterator<Item = Charge>) -> Self {
+        Receipt {
+            charges: charges.into_iter().collect(),
+            degraded: false,
+        }
+    }
+
     /// What was charged to each of the checks, in their order.
     pub fn charges(&self) -> &[Charge] {
         &self.charges

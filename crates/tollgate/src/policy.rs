@@ -8,6 +8,7 @@ use crate::algorithm::{
     Algorithm, Blocks, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX,
     SlidingCounter, SlidingWindow, TokenBucket,
 };
+use crate::lease::Lease;
 use crate::penalty::{Penalty, PenaltyError};
 use crate::quota::{Limited, Quota, Rate, Shape};
 
@@ -57,6 +58,7 @@ pub struct Policy {
     plain: bool,
     /// The policy that its penalty's blocks are counted under.
     blocks: Option<Arc<Policy>>,
+    lease: Lease,
     version: u64,
     name_hash: u64,
     number: Number,
@@ -251,6 +253,7 @@ impl Policy {
             count_denied: false,
             plain: true,
             blocks: None,
+            lease: Lease::Off,
             version: 0,
         }
     }
@@ -312,6 +315,12 @@ impl Policy {
             ..self
         }
         .changed()
+    }
+
+    /// The same policy with leases, where a shared store gives them.
+    #[must_use]
+    pub fn with_lease(self, lease: Lease) -> Self {
+        Policy { lease, ..self }.changed()
     }
 
     /// The same policy as of a version of its rule set. Where states meet policies of one name and different
@@ -378,6 +387,22 @@ impl Policy {
     /// Whether a denied request is charged what still fits.
     pub fn counts_denied(&self) -> bool {
         self.count_denied
+    }
+
+    /// Whether and how much of it nodes take in advance from a shared store; see
+    /// [`lease_terms`](Policy::lease_terms) for what comes of it.
+    pub fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// What a token bucket that just enforces holds, and the microseconds in which it refills.
+    pub(crate) fn plain_bucket(&self) -> Option<(u64, u64)> {
+        let is_bucket = matches!(
+            self.counted(),
+            Some(Counted::TokenBucket(_) | Counted::CoarseBucket(_))
+        );
+        let algorithm = self.algorithm().filter(|_| is_bucket && self.plain)?;
+        Some((algorithm.capacity(), algorithm.full_refill_micros()))
     }
 
     pub(crate) fn is_plain(&self) -> bool {

@@ -49,12 +49,18 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0004_usage.sql"),
             Self::MySql => include_str!("mysql/0004_usage.sql"),
         };
+        let chains = match self {
+            Self::Sqlite => include_str!("sqlite/0006_chains.sql"),
+            Self::Postgres => include_str!("postgres/0006_chains.sql"),
+            Self::MySql => include_str!("mysql/0006_chains.sql"),
+        };
         Migrator::with_migrations(vec![
             migration(1, "init", init),
             migration(2, "plans", plans),
             migration(3, "sessions", sessions),
             migration(4, "usage", usage),
             migration(5, "prune", prune),
+            migration(6, "chains", chains),
         ])
     }
 

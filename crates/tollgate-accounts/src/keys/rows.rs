@@ -18,7 +18,7 @@ pub(super) struct Draft<'a> {
     pub(super) quota: Option<&'a Quota>,
     pub(super) scopes: Option<&'a Scopes>,
     pub(super) expires_at: Option<Micros>,
-    pub(super) rotated_from: Option<&'a KeyId>,
+    pub(super) rotated_from: Option<&'a KeySummary>,
 }
 
 pub(super) async fn insert(
@@ -32,8 +32,8 @@ pub(super) async fn insert(
         hint: api_key::hint(&secret),
         secret,
     };
-    transaction.sql("INSERT INTO api_keys (id, user_id, name, hint, secret_hash, quota, scopes, created_at, expires_at, rotated_from)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+    transaction.sql("INSERT INTO api_keys (id, user_id, name, hint, secret_hash, quota, scopes, created_at, expires_at, rotated_from, counts_as)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
         .bind(key.id.to_string())
         .bind(draft.user.to_string())
         .bind(draft.name.to_owned())
@@ -43,7 +43,8 @@ pub(super) async fn insert(
         .bind(draft.scopes.map(Scopes::to_string))
         .bind(stored(now))
         .bind(draft.expires_at.map(stored))
-        .bind(draft.rotated_from.map(KeyId::to_string))
+        .bind(draft.rotated_from.map(|old| old.id.to_string()))
+        .bind(draft.rotated_from.map(|old| old.counts_as.to_string()))
         .execute(&mut **transaction)
         .await?;
     Ok(key)

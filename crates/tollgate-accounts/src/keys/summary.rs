@@ -12,7 +12,7 @@ use crate::secret::Secret;
 /// A key that was just made; its secret is not shown again.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// What limits, lists and usage know it by.
+    /// What lists and usage know it by.
     pub id: KeyId,
     /// What the caller presents.
     pub secret: Secret,
@@ -23,7 +23,7 @@ pub struct NewKey {
 /// A key as lists show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeySummary {
-    /// What limits and usage know it by.
+    /// What lists and usage know it by.
     pub id: KeyId,
     /// Whose it is.
     pub user: UserId,
@@ -45,6 +45,8 @@ pub struct KeySummary {
     pub revoked_at: Option<Micros>,
     /// The key that it replaces.
     pub rotated_from: Option<KeyId>,
+    /// What limits count it as: the first of the keys that took each other's place, so that rotating refills nothing.
+    pub counts_as: KeyId,
     /// When it was last used, to the second or two.
     pub last_used_at: Option<Micros>,
 }
@@ -74,7 +76,14 @@ impl KeySummary {
             expires_at: row.instant_or_null("expires_at")?,
             revoked_at: row.instant_or_null("revoked_at")?,
             rotated_from: row.text_or_null("rotated_from")?.map(KeyId::from),
+            counts_as: read_counts_as(row)?,
             last_used_at: row.instant_or_null("last_used_at")?,
         })
     }
+}
+
+/// What limits count the key of a row as.
+pub(crate) fn read_counts_as(row: &AnyRow) -> sqlx::Result<KeyId> {
+    let first = row.text_or_null("counts_as")?;
+    Ok(first.map_or_else(|| row.text("id"), Ok)?.into())
 }

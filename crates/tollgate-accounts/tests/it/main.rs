@@ -29,6 +29,7 @@ mod sqlite {
     mod sqlite_file;
     mod tokens;
     mod usage;
+    mod usage_series;
 }
 
 #[path = "."]
@@ -54,6 +55,7 @@ mod postgres {
     mod sign_up;
     mod tokens;
     mod usage;
+    mod usage_series;
 }
 
 #[path = "."]
@@ -79,4 +81,5 @@ mod mariadb {
     mod sign_up;
     mod tokens;
     mod usage;
+    mod usage_series;
 }

@@ -125,13 +125,15 @@ impl Builtins {
             Some(text) => Some(self.now() + lifetime(text)?),
             None => None,
         };
-        let key = self
-            .accounts
-            .create_scoped_key(&who.user, name, quota.as_ref(), expires_at, scopes.as_ref())
-            .await
-            .map_err(refused)?;
+        let made = self.accounts.create_scoped_key(
+            &who.user,
+            name,
+            quota.as_ref(),
+            expires_at,
+            scopes.as_ref(),
+        );
         Ok(Fresh {
-            key,
+            key: self.made(who, made).await?,
             name: name.to_owned(),
         })
     }
@@ -148,14 +150,27 @@ impl Builtins {
         }
         // Read first: a key whose secret could not be shown must not be made.
         let old = self.key_within(who, fields).await?;
-        let rotated = self
-            .accounts
-            .rotate_key(Some(&who.user), &old.id, Duration::from_secs(grace))
-            .await;
+        let grace = Duration::from_secs(grace);
+        let rotated = self.accounts.rotate_key(Some(&who.user), &old.id, grace);
         Ok(Fresh {
-            key: rotated.map_err(refused)?,
+            key: self.made(who, rotated).await?,
             name: old.name,
         })
+    }
+
+    /// A key, if the account may have another made; what was not made is not charged.
+    async fn made(
+        &self,
+        who: &Identity,
+        making: impl Future<Output = Result<NewKey, KeyError>>,
+    ) -> Result<NewKey, Refusal> {
+        let attempt = self.protection.key(&who.user);
+        let receipt = attempt.charge(&self.counters, self.now()).await?;
+        let made = making.await;
+        if made.is_err() {
+            attempt.refund(&self.counters, receipt, self.now()).await;
+        }
+        made.map_err(refused)
     }
 
     async fn keys_page(

@@ -283,7 +283,7 @@ impl Builtins {
             return Some(0);
         }
         let headers = HeaderMap::new();
-        let (user, id) = (key.user.as_str(), key.id.as_str());
+        let (user, id) = (key.user.as_str(), key.counts_as.as_str());
         let subject = caller(Some(user), Some(&key.user_name), Some(id), &headers);
         // As `Identity::own` names it, so that it is the same state.
         let own = key

@@ -22,6 +22,7 @@ pub(super) struct Protection {
     password_per_account: Vec<Arc<Policy>>,
     signup_per_address: Vec<Arc<Policy>>,
     token_per_address: Vec<Arc<Policy>>,
+    keys_per_account: Vec<Arc<Policy>>,
 }
 
 impl Protection {
@@ -34,6 +35,7 @@ impl Protection {
             password_per_account: policies("password-per-account", &quotas.password_per_account)?,
             signup_per_address: policies("signup-per-address", &quotas.signup_per_address)?,
             token_per_address: policies("token-per-address", &quotas.token_per_address)?,
+            keys_per_account: policies("keys-per-account", &quotas.keys_per_account)?,
         })
     }
 
@@ -48,15 +50,20 @@ impl Protection {
     /// A change of password counts against the account that wants it.
     pub(super) fn password(&self, user: &UserId) -> Attempt<'_> {
         let mut attempt = Attempt::default();
-        let mut key = CompositeKey::new();
-        key.push(user.as_str().as_bytes());
-        attempt.counts(&self.password_per_account, key);
+        attempt.counts(&self.password_per_account, user_key(user));
         attempt
     }
 
     pub(super) fn signup(&self, address: IpAddr) -> Attempt<'_> {
         let mut attempt = Attempt::default();
         attempt.counts(&self.signup_per_address, address_key(address));
+        attempt
+    }
+
+    /// A key that is made counts against the account that has it made.
+    pub(super) fn key(&self, user: &UserId) -> Attempt<'_> {
+        let mut attempt = Attempt::default();
+        attempt.counts(&self.keys_per_account, user_key(user));
         attempt
     }
 
@@ -155,6 +162,12 @@ fn account_key(username: &str) -> CompositeKey {
     key
 }
 
+fn user_key(user: &UserId) -> CompositeKey {
+    let mut key = CompositeKey::new();
+    key.push(user.as_str().as_bytes());
+    key
+}
+
 fn address_key(address: IpAddr) -> CompositeKey {
     let headers = HeaderMap::new();
     let subject = Subject {
@@ -184,6 +197,7 @@ mod tests {
                 password_per_account: Vec::new(),
                 signup_per_address: quotas("1 per minute, 2 per minute"),
                 token_per_address: Vec::new(),
+                keys_per_account: Vec::new(),
                 credentials_per_address: Vec::new(),
             },
             OnError::Local,

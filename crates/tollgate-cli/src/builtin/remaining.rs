@@ -26,7 +26,7 @@ impl Builtins {
         let user = identity.map(|who| who.user.as_str());
         let name = identity.and_then(|who| who.name.as_deref());
         let account_name = name.filter(|_| identity.is_some_and(Identity::has_account));
-        let api_key = identity.and_then(|who| Some(who.key.as_ref()?.as_str()));
+        let api_key = identity.and_then(|who| Some(who.counts_as.as_ref()?.as_str()));
         let subject = Subject {
             address: call.caller.address,
             claims: identity.map_or(&[], |who| &who.claims),

@@ -98,10 +98,10 @@ impl Builtins {
         for some in parts.flat_map(|part| part.chunks(CHECKS_MAX)) {
             let decision = self.counters.peek(&checks_of(some)?, now).await;
             if let Verdict::Refused {
-                reason: Reason::StoreClosed,
+                reason: reason @ (Reason::StoreClosed | Reason::KeysApart),
             } = decision.verdict()
             {
-                return Err(Reason::StoreClosed);
+                return Err(reason);
             }
             available = available.min(decision.remaining());
             let policies = policies_of(some);

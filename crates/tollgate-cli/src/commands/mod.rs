@@ -1,6 +1,7 @@
 //! The commands beside `serve`, one file for each.
 
 pub(crate) mod audit;
+pub(crate) mod completions;
 pub(crate) mod demo_api;
 pub(crate) mod health;
 pub(crate) mod init;

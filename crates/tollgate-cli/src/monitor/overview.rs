@@ -168,7 +168,7 @@ impl StoreShown {
             },
             StoreState::Shared(state) => StoreShown::Shared {
                 away_for_s: state.away_for.map(|away| away.as_secs()),
-                round_trips: state.round_trips,
+                round_trips: state.answered(),
                 round_trip_us: state.mean_round_trip_us(),
                 errors: state.errors.iter().map(|(_, count)| count).sum(),
             },

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tollgate::key::first_part;
 use tollgate::{
-    Answer, Checks, Clock, Decision, Micros, Outcome, Policy, Receipt, Store, StoreError,
+    Answer, Checks, Clock, Decision, Micros, Outcome, Policy, Reason, Receipt, Store, StoreError,
     SystemClock,
 };
 use tollgate_gateway::counters::{Shared, SharedState};
-use tollgate_redis::{Location, RedisStore, Settings, Stats, Time};
+use tollgate_redis::{Location, ROUND_TRIP_BOUNDS, RedisStore, Settings, Time};
 use tollgate_rules::Counters;
 
 use crate::failure::Failure;
@@ -38,10 +38,10 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
     tracing::info!(
         store = shown,
         nodes = counters.nodes,
-        "counters are shared; while the store is away this gateway has one of so many parts"
+        "counters are shared; without their store this gateway has its part of each limit"
     );
     let (observed, clock) = (store.clone(), SystemClock::new());
-    let state = Arc::new(move || state(observed.stats(), clock.now()));
+    let state = Arc::new(move || state(&observed, clock.now()));
     let store: Arc<dyn Store> = match counters.is_cluster() {
         true => Arc::new(ByFirstPart(store)),
         false => Arc::new(store),
@@ -49,12 +49,15 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
     Ok(Shared::new(store, state, Handle::current()))
 }
 
-fn state(stats: &Stats, now: Micros) -> SharedState {
+fn state(store: &RedisStore, now: Micros) -> SharedState {
+    let (stats, near) = (store.stats(), store.near_stats());
     let since = stats.degraded_since();
+    let bounds = ROUND_TRIP_BOUNDS.into_iter().chain([u64::MAX]);
+    let bounds = bounds.map(Duration::from_micros);
     SharedState {
         away_for: since.map(|since| Duration::from_micros(now.0.saturating_sub(since.0))),
         servers_away: stats.servers_away(),
-        round_trips: stats.round_trips().iter().sum(),
+        round_trips: bounds.zip(stats.round_trips()).collect(),
         round_trip_time: Duration::from_micros(stats.round_trip_micros()),
         in_flight: stats.in_flight(),
         errors: stats.errors().into_iter().collect(),
@@ -62,6 +65,10 @@ fn state(stats: &Stats, now: Micros) -> SharedState {
         scripts_sent: stats.scripts_sent(),
         redirects: stats.redirects(),
         keys_reset: stats.garbage_resets(),
+        paid: near.paid(),
+        remembered: near.remembered(),
+        leased: near.leased(),
+        returned: near.returned(),
     }
 }
 
@@ -80,21 +87,30 @@ fn tag<'k>(policy: &Policy, key: &'k [u8]) -> &'k [u8] {
 }
 
 impl ByFirstPart {
-    fn of(&self, checks: &Checks<'_>) -> RedisStore {
-        let tag = checks
-            .first()
-            .map_or(&b""[..], |check| tag(check.policy, check.key));
-        self.0.tagged(tag)
+    /// The store for these checks, unless their keys may be on several servers.
+    fn of(&self, checks: &Checks<'_>) -> Result<RedisStore, Reason> {
+        let mut tags = checks.iter().map(|check| tag(check.policy, check.key));
+        let first = tags.next().unwrap_or_default();
+        match tags.all(|tag| tag == first) {
+            true => Ok(self.0.tagged(first)),
+            false => Err(Reason::KeysApart),
+        }
     }
 }
 
 impl Store for ByFirstPart {
     fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        self.of(checks).decide(checks, now)
+        match self.of(checks) {
+            Ok(store) => store.decide(checks, now),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
     }
 
     fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        self.of(checks).peek(checks, now)
+        match self.of(checks) {
+            Ok(store) => store.peek(checks, now),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
     }
 
     fn refund(
@@ -103,7 +119,10 @@ impl Store for ByFirstPart {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<u64, StoreError>> {
-        self.of(checks).refund(checks, receipt, now)
+        match self.of(checks) {
+            Ok(store) => store.refund(checks, receipt, now),
+            Err(_) => Answer::Ready(Err(StoreError::KeysApart)),
+        }
     }
 
     fn settle(
@@ -112,7 +131,10 @@ impl Store for ByFirstPart {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<(), StoreError>> {
-        self.of(checks).settle(checks, receipt, now)
+        match self.of(checks) {
+            Ok(store) => store.settle(checks, receipt, now),
+            Err(_) => Answer::Ready(Err(StoreError::KeysApart)),
+        }
     }
 
     fn reserve(
@@ -121,7 +143,10 @@ impl Store for ByFirstPart {
         now: Micros,
         until: Micros,
     ) -> Answer<Result<(Micros, Receipt), Decision>> {
-        self.of(checks).reserve(checks, now, until)
+        match self.of(checks) {
+            Ok(store) => store.reserve(checks, now, until),
+            Err(reason) => Answer::Ready(Err(Decision::refused(reason, now))),
+        }
     }
 
     fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {

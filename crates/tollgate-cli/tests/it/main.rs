@@ -1,6 +1,8 @@
 //! The binary as its users meet it: over sockets, with a clock that the test holds.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod account_commands;
+mod audit;
 mod away;
 mod bad_input;
 mod commands;

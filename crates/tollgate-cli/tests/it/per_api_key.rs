@@ -366,7 +366,9 @@ fn the_limiter_is_our_own() {
 #[test]
 fn the_makefile_has_the_commands_that_are_promised() {
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
-    for target in ["run", "init", "build", "up", "bash", "test", "tests"] {
+    for target in [
+        "run", "init", "build", "dist", "image", "up", "down", "bash", "test", "tests",
+    ] {
         let line = makefile
             .lines()
             .find(|line| line.starts_with(&format!("{target}:")));

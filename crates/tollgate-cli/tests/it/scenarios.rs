@@ -58,6 +58,9 @@ fn has_test(file: &str, name: &str) -> bool {
         return source.contains(&format!("test(\"{name}\""))
             || source.contains(&format!("test(`{name}"));
     }
+    if file.ends_with(".py") {
+        return name.starts_with("test_") && source.contains(&format!("    def {name}(self):"));
+    }
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let declared = |line: &&str| {
         let line = line.trim_start_matches("async ");
@@ -128,6 +131,9 @@ fn a_test_that_does_not_exist_is_found_out() {
     assert!(has_test(here, "a_test_that_does_not_exist_is_found_out"));
     assert!(!has_test(here, "has_test"), "a function is no test");
     assert!(!has_test(here, "nothing_of_the_kind"));
+    let python = "../tests/deploy/test_image.py";
+    assert!(has_test(python, "test_health_is_healthy_while_it_runs"));
+    assert!(!has_test(python, "start"), "a method is no test");
     assert!(!has_test(
         "../crates/nowhere.rs",
         "a_test_that_does_not_exist_is_found_out"

@@ -3,6 +3,7 @@
 mod away;
 mod cluster;
 mod example;
+mod leases;
 
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -282,6 +283,41 @@ fn a_slot_is_held_over_all_gateways_until_its_request_has_ended_or_its_client_ha
     assert_eq!(one.get("/").status, 429);
     drop(leaving);
     eventually_free(one);
+}
+
+#[test]
+fn a_client_that_goes_while_the_store_is_slow_to_decide_leaves_no_slot_behind() {
+    let rules = format!(
+        "{PATIENT}[[routes]]\nmatch = \"GET /\"\nlimits = [\"1 concurrent by client-ip\"]\nrespond = {{ text = \"\" }}\n"
+    );
+    let mut shared = Shared::new();
+    let gateway = shared.launch(&rules).start();
+    // From now on the store knows the scripts, and one call to it is enough.
+    assert_eq!(gateway.get("/").status, 200);
+    eventually_free(&gateway);
+    shared.redis.suspend();
+    let mut leaving = Connection::open(gateway.address());
+    leaving.send(&Call::get("/"));
+    let in_flight = |wanted: &str| {
+        eventually("calls to be on their way, or not", || {
+            let metrics = gateway.admin(&Call::get("/metrics")).text();
+            let line = format!("tollgate_store_calls_in_flight {wanted}");
+            metrics.lines().any(|found| found == line).then_some(())
+        });
+    };
+    in_flight("1");
+    drop(leaving);
+    // Its connection has gone before the store goes on.
+    eventually("the client's leaving to be noticed", || {
+        let metrics = gateway.admin(&Call::get("/metrics")).text();
+        metrics
+            .lines()
+            .any(|line| line == "tollgate_connections 0")
+            .then_some(())
+    });
+    shared.redis.resume();
+    in_flight("0");
+    eventually_free(&gateway);
 }
 
 fn eventually_free(gateway: &Gateway) {

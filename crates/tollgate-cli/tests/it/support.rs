@@ -94,7 +94,16 @@ pub(crate) fn new_user(gateway: &Gateway, name: &str) {
 
 /// Makes a key by the command.
 pub(crate) fn new_key(gateway: &Gateway, user: &str, options: &[&str]) -> Key {
-    let done = gateway.command(&[&["key", "create", user], options].concat(), "");
+    made_key(gateway, &[&["key", "create", user], options].concat())
+}
+
+/// Makes a key in the place of another, which is good for ten minutes more.
+pub(crate) fn rotate(gateway: &Gateway, key: &Key) -> Key {
+    made_key(gateway, &["key", "rotate", &key.id, "--grace", "600"])
+}
+
+fn made_key(gateway: &Gateway, args: &[&str]) -> Key {
+    let done = gateway.command(args, "");
     assert_eq!(done.code, 0, "{done:?}");
     let id = done.stderr.split("(id ").nth(1).unwrap();
     Key {
@@ -139,4 +148,11 @@ pub(crate) fn pick(object: &Value, fields: &[&str]) -> Value {
 /// A proxy of everything, without a limit.
 pub(crate) fn open_proxy(url: &str) -> Gateway {
     launch().upstream(url).start()
+}
+
+/// What an administrator's command prints.
+pub(crate) fn ok(gateway: &Gateway, args: &[&str]) -> String {
+    let done = gateway.command(args, "");
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+    done.stdout.trim().to_owned()
 }

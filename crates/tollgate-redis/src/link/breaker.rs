@@ -22,6 +22,7 @@ pub(super) struct Breaker {
     /// When the last failures were.
     failures: VecDeque<u64>,
     slices: VecDeque<Slice>,
+    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Breaker {
 
     /// Hears of a call, and tells whether that opens it.
     pub(super) fn heard(&mut self, has_failed: bool, now: Micros) -> bool {
-        if self.is_open() {
+        if self.is_open() || self.is_over {
             return false;
         }
         let now = now.0;
@@ -55,9 +56,18 @@ impl Breaker {
 
     /// Opens it at once, and tells whether it was closed.
     pub(super) fn trip(&mut self) -> bool {
+        if self.is_over {
+            return false;
+        }
         self.failures.clear();
         self.slices.clear();
         self.open.replace(0).is_none()
+    }
+
+    /// The server is none of ours any more: nothing opens or closes it from now on. Tells whether it was open.
+    pub(super) fn end(&mut self) -> bool {
+        self.is_over = true;
+        self.open.take().is_some()
     }
 
     /// Hears of a probe, and tells whether that closes it.
@@ -160,6 +170,17 @@ mod tests {
         assert_eq!(closes, [false, false, false, false, false, true]);
         assert!(!breaker.is_open());
         assert!(!breaker.probed(true));
+    }
+
+    #[test]
+    fn what_has_ended_opens_and_closes_no_more() {
+        let mut breaker = Breaker::default();
+        assert!(!breaker.end());
+        assert!(!breaker.trip() && (0..9).all(|_| !breaker.heard(true, at(0))));
+        let mut open = Breaker::default();
+        open.trip();
+        assert!(open.end());
+        assert!((0..9).all(|_| !open.probed(true)));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One server: connections to it that are made again when they end, and whether it is asked at all.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+mod upkeep;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::Handle;
@@ -10,21 +11,14 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tollgate::{Clock, SystemClock};
 
-use super::backoff;
 use super::breaker::Breaker;
-use super::dial::{Dialer, Driver, Role};
+use super::dial::Dialer;
 use super::error::LinkError;
-use super::probe::{self, probe};
 use super::stats::Stats;
-use crate::location::{Address, Kind};
+use crate::location::Address;
 
-/// The longest wait before the first connection of a server is tried again, so that its return is noticed; and before
-/// each of the others, which also follow the first.
-const FIRST_WAIT_MAX: Duration = Duration::from_millis(250);
-const WAIT_MAX: Duration = Duration::from_secs(2);
-/// Between probes.
-const PROBE_LEAST: Duration = Duration::from_millis(200);
-const PROBE_MOST: Duration = Duration::from_millis(250);
+/// So many calls in a row that are not answered end their connection: others may be well.
+const UNANSWERED_MAX: u32 = 5;
 
 /// A server that is called. Its tasks end with it.
 pub(super) struct Node {
@@ -64,6 +58,8 @@ struct Shared {
 #[derive(Default)]
 struct Place {
     connection: RwLock<Option<MultiplexedConnection>>,
+    /// Calls in a row that were not answered in time.
+    unanswered: AtomicU32,
     cut: Notify,
 }
 
@@ -157,8 +153,8 @@ impl Node {
         Ok(flight)
     }
 
-    /// A connection, as soon as there is one.
-    pub(super) async fn connection(&self) -> Result<MultiplexedConnection, LinkError> {
+    /// A connection and its place, as soon as there is one.
+    pub(super) async fn connection(&self) -> Result<(usize, MultiplexedConnection), LinkError> {
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
@@ -166,8 +162,8 @@ impl Node {
             if self.is_away() {
                 return Err(LinkError::Away);
             }
-            if let Some((_, connection)) = self.shared.any() {
-                return Ok(connection);
+            if let Some(found) = self.shared.any() {
+                return Ok(found);
             }
             changed.await;
         }
@@ -178,8 +174,11 @@ impl Node {
         self.shared.any().map(|(_, connection)| connection)
     }
 
-    /// Hears how a call ended.
-    pub(super) fn heard(&self, error: Option<&LinkError>) {
+    /// Hears how a call ended that went over the connection at `place`, if it came so far.
+    pub(super) fn heard(&self, place: Option<usize>, error: Option<&LinkError>) {
+        if let Some(place) = place {
+            self.shared.places[place].heard(error);
+        }
         self.shared.heard(error);
     }
 }
@@ -187,7 +186,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
-        if self.is_away() {
+        if self.shared.breaker().end() {
             self.shared.common.stats.came_back();
         }
     }
@@ -204,6 +203,17 @@ impl Drop for Flight {
             .stats
             .in_flight
             .fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Place {
+    fn heard(&self, error: Option<&LinkError>) {
+        if !matches!(error, Some(LinkError::Timeout(_))) {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED_MAX {
+            self.unanswered.store(0, Ordering::Relaxed);
+            self.cut.notify_waiters();
+        }
     }
 }
 
@@ -264,144 +274,5 @@ impl Shared {
             || self.common.dialer.location.to_string(),
             Address::to_string,
         )
-    }
-
-    /// Has a connection at `place`, for as long as the node is there.
-    async fn keep(self: Arc<Self>, place: usize) {
-        let mut failures = 0;
-        let mut was_there = false;
-        loop {
-            match self.connect().await {
-                Ok((connection, mut driver)) => {
-                    failures = 0;
-                    if std::mem::replace(&mut was_there, true) {
-                        self.common.stats.reconnects.fetch_add(1, Ordering::Relaxed);
-                    }
-                    let cut = self.places[place].cut.notified();
-                    self.set(place, Some(connection));
-                    self.attempt.send_replace(Some(Ok(())));
-                    self.changed.notify_waiters();
-                    if place == 0 {
-                        self.first_came.notify_waiters();
-                    }
-                    tokio::select! {
-                        () = &mut driver => {}
-                        () = cut => {}
-                    }
-                    self.set(place, None);
-                }
-                Err(error) => {
-                    failures += 1;
-                    self.has_failed(error);
-                }
-            }
-            let wait = |longest| tokio::time::sleep(backoff::wait(failures, longest));
-            if place == 0 {
-                wait(FIRST_WAIT_MAX).await;
-            } else {
-                tokio::select! {
-                    () = wait(WAIT_MAX) => {}
-                    () = self.first_came.notified() => {}
-                }
-            }
-        }
-    }
-
-    fn set(&self, place: usize, connection: Option<MultiplexedConnection>) {
-        let mut held = self.places[place]
-            .connection
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *held = connection;
-    }
-
-    /// A connection that has shown that it can write.
-    async fn connect(&self) -> Result<(MultiplexedConnection, Driver), LinkError> {
-        let dialer = &self.common.dialer;
-        let address = match &self.address {
-            Some(address) => address.clone(),
-            None => dialer.primary().await?,
-        };
-        let (mut connection, mut driver) = dialer.open(&address, Role::Server).await?;
-        let limit = dialer.settings.connect_timeout;
-        tokio::select! {
-            shown = tokio::time::timeout(limit, self.inspect_and_probe(&mut connection)) => {
-                shown.unwrap_or(Err(LinkError::Timeout(limit)))?;
-            }
-            () = &mut driver => return Err(LinkError::Broken),
-        }
-        Ok((connection, driver))
-    }
-
-    async fn inspect_and_probe(
-        &self,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<(), LinkError> {
-        let is_cluster = self.common.dialer.location.kind == Kind::Cluster;
-        if !self.is_inspected.load(Ordering::Relaxed) {
-            probe::inspect(connection, is_cluster).await?;
-            self.is_inspected.store(true, Ordering::Relaxed);
-        }
-        self.probe(connection).await
-    }
-
-    async fn probe(&self, connection: &mut MultiplexedConnection) -> Result<(), LinkError> {
-        let key = self
-            .probe_key
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match probe(connection, &key).await {
-            // The key's slot has gone to another node; a node that says so is well.
-            Err(LinkError::IsCluster) if self.common.dialer.location.kind == Kind::Cluster => {
-                Ok(())
-            }
-            probed => probed,
-        }
-    }
-
-    fn has_failed(&self, error: LinkError) {
-        let is_alone = self.places.iter().all(|place| {
-            place
-                .connection
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_none()
-        });
-        if is_alone && self.breaker().trip() {
-            self.went(&error);
-        }
-        self.attempt.send_replace(Some(Err(error)));
-    }
-
-    async fn probe_while_open(self: Arc<Self>) {
-        loop {
-            self.opened.notified().await;
-            while self.is_open.load(Ordering::Acquire) {
-                self.probe_once().await;
-            }
-        }
-    }
-
-    async fn probe_once(&self) {
-        let changed = self.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        let Some((place, mut connection)) = self.any() else {
-            self.breaker().probed(false);
-            let _ = tokio::time::timeout(PROBE_MOST, changed).await;
-            return;
-        };
-        let deadline = self.common.dialer.settings.deadline;
-        let probed = tokio::time::timeout(deadline, self.probe(&mut connection)).await;
-        if probed.is_err() {
-            self.places[place].cut.notify_waiters();
-        }
-        let is_good = matches!(probed, Ok(Ok(())));
-        if self.breaker().probed(is_good) {
-            self.came_back();
-            return;
-        }
-        tokio::time::sleep(backoff::jitter(PROBE_LEAST, PROBE_MOST)).await;
     }
 }

@@ -45,15 +45,6 @@ pub(super) async fn inspect(
         Err(LinkError::NotPermitted(_)) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let field = |info: &str, name: &str| {
-        let value = info.lines().find_map(|line| {
-            line.strip_prefix(name)?
-                .strip_prefix(':')
-                .map(str::trim)
-                .map(str::to_owned)
-        });
-        value.unwrap_or_default()
-    };
     let version = match field(&info, "valkey_version") {
         valkey if !valkey.is_empty() => valkey,
         _ => field(&info, "redis_version"),
@@ -72,17 +63,36 @@ pub(super) async fn inspect(
         ("standalone", _, true) | (_, "standalone", true) => return Err(LinkError::IsNoCluster),
         _ => {}
     }
-    if let Ok(memory) = self::info(connection, "memory").await {
-        let policy = field(&memory, "maxmemory_policy");
-        let is_bounded = field(&memory, "maxmemory") != "0";
-        if is_bounded && !matches!(policy.as_str(), "noeviction" | "volatile-ttl" | "") {
-            tracing::warn!(
-                policy,
-                "the store may forget counters that still count: set `maxmemory-policy` to `noeviction` or `volatile-ttl`"
-            );
-        }
+    if let Ok(memory) = self::info(connection, "memory").await
+        && let Some(policy) = forgets_by(&memory)
+    {
+        tracing::warn!(
+            policy,
+            "the store may forget counters that still count: set `maxmemory-policy` to `noeviction` or `volatile-ttl`"
+        );
     }
     Ok(())
+}
+
+/// By which policy a server forgets keys that still count, if it does.
+fn forgets_by(memory: &str) -> Option<String> {
+    let policy = field(memory, "maxmemory_policy");
+    let is_bounded = field(memory, "maxmemory") != "0";
+    let forgets = is_bounded && !matches!(policy.as_str(), "noeviction" | "volatile-ttl" | "");
+    forgets.then_some(policy)
+}
+
+/// A field of what a server says of itself; empty if it does not say.
+fn field(info: &str, name: &str) -> String {
+    let value = |line: &str| {
+        Some(
+            line.strip_prefix(name)?
+                .strip_prefix(':')?
+                .trim()
+                .to_owned(),
+        )
+    };
+    info.lines().find_map(value).unwrap_or_default()
 }
 
 async fn info(connection: &mut MultiplexedConnection, section: &str) -> Result<String, LinkError> {
@@ -96,6 +106,26 @@ async fn info(connection: &mut MultiplexedConnection, section: &str) -> Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_that_forget_what_still_counts_are_told_from_others() {
+        for (memory, expected) in [
+            (
+                "maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n",
+                Some("allkeys-lru"),
+            ),
+            (
+                "maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n",
+                Some("volatile-lru"),
+            ),
+            ("maxmemory:100\r\nmaxmemory_policy:volatile-ttl\r\n", None),
+            ("maxmemory:100\r\nmaxmemory_policy:noeviction\r\n", None),
+            ("maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", None),
+            ("used_memory:1\r\n", None),
+        ] {
+            assert_eq!(forgets_by(memory).as_deref(), expected, "{memory}");
+        }
+    }
 
     #[test]
     fn a_key_of_probes_is_found_in_every_slot() {

@@ -19,6 +19,7 @@ use crate::location::{Address, Kind};
 const NODES_MAX: usize = 1_024;
 /// Between two looks at where the slots are: as long as something is away or unknown, and otherwise.
 const SOON: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(100);
 const SELDOM: Duration = Duration::from_secs(60);
 
 /// Where calls go.
@@ -152,7 +153,7 @@ impl Cluster {
                 tracing::debug!(%error, "no node of the cluster says where its slots are");
             }
             // However many calls are sent on, the nodes are asked ten times a second at most.
-            tokio::time::sleep(backoff::jitter(SOON / 4, SOON / 2)).await;
+            tokio::time::sleep(backoff::jitter(PAUSE, PAUSE * 2)).await;
         }
     }
 

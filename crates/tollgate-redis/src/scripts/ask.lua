@@ -6,16 +6,18 @@ local function ask(c)
   return c.al.fits(c, now, c.cost) and 1 or 0
 end
 
--- The cells of all checks, each with the block of its penalty.
+-- The cells, and how many of them are checks. A check with a penalty has the cell of its block.
 local function read_all()
-  local checks, cells = tonumber(ARGV[2]), {}
-  for i = 1, #KEYS do cells[i] = read(i) end
+  local cells, checks = {}, 0
+  for i = 1, #KEYS do
+    cells[i] = read(i)
+    if not cells[i].is_penalty then checks = i end
+  end
   local next = checks
   for i = 1, checks do
-    local c = cells[i]
-    if string.find(c.flags, 'p', 1, true) then
+    if cells[i].is_punished then
       next = next + 1
-      c.block = cells[next]
+      cells[i].block = cells[next]
     end
   end
   return cells, checks

@@ -1,7 +1,10 @@
--- `fixed-window` on the calendar. Numbers: limit, unit, time zone; and in the place of a fourth the ends of the windows
--- around the caller's clock, which knows the calendar. State: a, the end of the window; b, the units used in it.
+-- `fixed-window` on the calendar. Numbers: limit, unit, time zone; and the ends of the windows around the caller's clock,
+-- since the caller knows the calendar. State: a, the end of the window; b, the units used in it.
 --
 -- The longest that a window can be stands for its unit as n2: with an hour more where clocks are put back.
+
+-- more
+
 local calendar = {
   parse = parse_pair, text = pair_text,
   longest = {

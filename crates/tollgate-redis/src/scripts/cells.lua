@@ -1,8 +1,9 @@
 -- Cells: reading them, moving what was written under other numbers, writing them.
 --
 -- A cell: key; head; found, the value as it was; kind and al, the algorithm that decides, nil for `deny` and
--- `unlimited`; own, the kind that the check says; n1 to n4, its numbers; the state, absent where a is nil; changed,
--- whether it is to be written; is_moved, whether it was found under another head.
+-- `unlimited`; n1 to n4, its numbers; watches, counts (denied requests, and does not only watch), is_punished and
+-- is_penalty, its flags; the state, absent where a is nil; changed, whether it is to be written; is_moved,
+-- whether it was found under another head.
 local spoilt = 0
 
 -- Whether version `a` is later than `b`: integers of up to 20 digits, compared as text.
@@ -47,8 +48,9 @@ local function move(c)
       c.found, c.changed = false, true
       return
     end
-    old.key, old.own, old.flags, old.cost = c.key, c.own, c.flags, c.cost
-    old.head, old.found, old.is_moved = sub(c.found, 1, from - 1), c.found, true
+    old.key, old.cost, old.watches, old.counts = c.key, c.cost, c.watches, c.counts
+    old.is_punished, old.is_penalty, old.is_moved = c.is_punished, c.is_penalty, true
+    old.head, old.found = sub(c.found, 1, from - 1), c.found
     return old
   end
   c.changed = true
@@ -60,15 +62,15 @@ local function move(c)
 end
 
 local function read(i)
-  local o = 7 * i - 4
-  local head = ARGV[o]
+  local head = ARGV[2 * i]
   local kind = sub(head, 1, 1)
+  local flags, cost, n1, n2, n3, n4, behind = numbers_of(NUMBERS, ARGV[2 * i + 1])
   local c = {
-    key = KEYS[i], head = head, kind = kind, own = kind, al = algorithms[kind], flags = ARGV[o + 1],
-    cost = tonumber(ARGV[o + 2]), n1 = tonumber(ARGV[o + 3]), n2 = tonumber(ARGV[o + 4]), n3 = tonumber(ARGV[o + 5]),
-    n4 = tonumber(ARGV[o + 6]), found = redis.pcall('GET', KEYS[i]), a = nil, b = nil, changed = false,
+    key = KEYS[i], head = head, kind = kind, al = algorithms[kind], cost = cost, n1 = n1, n2 = n2, n3 = n3, n4 = n4,
+    watches = flags % 2 == 1, counts = flags % 4 == 2, is_punished = flags % 8 >= 4, is_penalty = flags == 8,
+    found = redis.pcall('GET', KEYS[i]), a = nil, b = nil, changed = false,
   }
-  if kind == 'c' then c.n2, c.ends = c.al.longest[ARGV[o + 4]], ARGV[o + 6] end
+  if kind == 'c' then c.n2, c.ends = c.al.longest[match(head, '^c %d+ (%a+)')], sub(ARGV[2 * i + 1], behind) end
   local found = c.found
   if not found then return c end
   if type(found) == 'table' then

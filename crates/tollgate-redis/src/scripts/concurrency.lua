@@ -1,4 +1,18 @@
 -- `concurrency`. Numbers: limit, lease. State: the log of leases, each with the instant at which it ends.
+function takes.n(found, from, head, cost, limit, lease)
+  local c = {
+    n1 = limit, n2 = lease, life = 0, refill = lease, found = found, a = nil, b = nil, used = 0, entries = 0, text = '',
+    from = 1,
+  }
+  if found and not parse_log(c, found, from) then return end
+  local seen = found and view(c, head, cost)
+  if cost + (live(c, now)) > limit then return false, 0, seen end
+  add(c, now + lease, cost)
+  return head .. log_text(c), c.a, seen
+end
+
+-- more
+
 local concurrency = { text = log_text, fits = log_fits, view = view }
 algorithms.n = concurrency
 

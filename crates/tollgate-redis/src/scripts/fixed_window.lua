@@ -1,20 +1,40 @@
 -- `fixed-window`. Numbers: limit, period. State: a, the start of the window; b, the units used in it.
+
+-- The window that is open at `at`: its start and the units used in it.
+local function open_window(start, used, period, at)
+  local ahead = start and start + period - at
+  if ahead and ahead > 0 and ahead <= 2 * period then return start, used end
+  return at, 0
+end
+
+function takes.f(found, from, head, cost, limit, period)
+  local start, used
+  if found then
+    start, used = pair_of(found, from)
+    if not start then return end
+  end
+  start, used = open_window(start, used, period, now)
+  if used + cost > limit then return false end
+  return format('%s%.0f %.0f', head, start, used + cost), start + period
+end
+
+-- more
+
 local window = { parse = parse_pair, text = pair_text }
 algorithms.f = window
 
 local function used_in_window(c, at)
-  local ahead = c.a and c.a + c.n2 - at
-  if ahead and ahead > 0 and ahead <= 2 * c.n2 then return c.b end
+  local _, used = open_window(c.a, c.b, c.n2, at)
+  return used
 end
 
 function window.fits(c, at, cost)
-  return cost + (used_in_window(c, at) or 0) <= c.n1
+  return cost + used_in_window(c, at) <= c.n1
 end
 
 function window.charge(c, at, cost)
-  local used = used_in_window(c, at)
-  if not used then c.a, used = at, 0 end
-  c.b = used + cost
+  local start, used = open_window(c.a, c.b, c.n2, at)
+  c.a, c.b = start, used + cost
 end
 
 function window.void_at(c)
@@ -27,7 +47,7 @@ function window.more()
   end
 
   function window.used(c, at)
-    return used_in_window(c, at) or 0
+    return used_in_window(c, at)
   end
 
   function window.remaining(c, at)
@@ -36,8 +56,8 @@ function window.more()
 
   function window.give_back(c, cost, mark)
     local used = used_in_window(c, now)
-    if not used or c.a ~= mark then return 0 end
     local given = math.min(cost, used)
+    if given == 0 or c.a ~= mark then return 0 end
     c.b = used - given
     if c.b == 0 then c.a = nil end
     return given

@@ -1,11 +1,10 @@
 -- Gives back `cost` units of the charge that left the marks `a` and `b` in cell `i`, under the numbers that are stored,
 -- if the charge was made under the same; and tells how many units that were.
 local function give_back(i, cost, a, b)
-  local o = 7 * i - 4
   local found = redis.pcall('GET', KEYS[i])
   if type(found) ~= 'string' then return 0 end
   local numbers, from = match(found, '^(%a [^|]*)|v%d+|()')
-  local own = match(ARGV[o], '^([^|]*)|')
+  local own = match(ARGV[2 * i], '^([^|]*)|')
   if not numbers or numbers ~= own and not (sub(numbers, 1, 2) == 'n ' and sub(own, 1, 2) == 'n ') then return 0 end
   local c = numbered(numbers)
   if not c.al or not c.al.parse(c, found, from) then return 0 end

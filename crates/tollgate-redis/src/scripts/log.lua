@@ -41,57 +41,10 @@ local function live(c, at)
   return unexpired(c, at)
 end
 
-local function log_fits(c, at, cost)
-  return cost + (live(c, at)) <= c.n1
-end
-
--- Entries of one cell become one, with the latest of their times.
-local function coalesce(c, cell)
-  local out, from = {}, c.from
-  local at, units, index
-  for _ = 2, c.entries do
-    local later, more
-    later, more, from = older_entry(c, from)
-    local later_index = divide(later, cell)
-    if later_index == index then
-      at, units = later, units + more
-    else
-      if at then out[#out + 1] = format('%.0f %.0f;', at, units) end
-      at, units, index = later, more, later_index
-    end
-  end
-  if at then
-    if index == divide(c.a, cell) then
-      c.b = c.b + units
-    else
-      out[#out + 1] = format('%.0f %.0f;', at, units)
-    end
-  end
-  c.entries, c.text, c.from = #out + 1, table.concat(out), 1
-end
-
 -- Drops what does not count at `now`.
 local function drop_dead(c)
   c.used, c.entries, c.from = live(c, now)
   if c.entries == 0 then c.a, c.b, c.text, c.from = nil, nil, '', 1 end
-end
-
--- Adds units at `at`, or at the newest entry's instant if that is later. A log of `cell`s that is full takes them into
--- its newest entry where that is of the same cell, else it is coalesced.
-local function add(c, at, units, cell)
-  drop_dead(c)
-  if not c.a then
-    c.a, c.b, c.entries = at, units, 1
-  elseif c.a >= at then
-    c.b = c.b + units
-  elseif cell and c.entries == 128 and divide(c.a, cell) == divide(at, cell) then
-    c.a, c.b = at, c.b + units
-  else
-    c.text, c.from = sub(c.text, c.from) .. format('%.0f %.0f;', c.a, c.b), 1
-    c.a, c.b, c.entries = at, units, c.entries + 1
-    if cell and c.entries > 128 then coalesce(c, cell) end
-  end
-  c.used = c.used + units
 end
 
 -- A value in which entries that no question tells apart are one: all questions about these costs and about one unit
@@ -116,6 +69,57 @@ local function view(c, head, cost, counts_denied)
   end
   local newest = used - sum + part
   return head .. format('%.0f %d %.0f %.0f|', used, #out + 1, c.a, newest) .. table.concat(out)
+end
+
+-- Entries of one cell become one, with the latest of their times.
+local coalesce
+
+-- Adds units at `at`, or at the newest entry's instant if that is later. A log of `cell`s that is full takes them into
+-- its newest entry where that is of the same cell, else it is coalesced.
+local function add(c, at, units, cell)
+  drop_dead(c)
+  if not c.a then
+    c.a, c.b, c.entries = at, units, 1
+  elseif c.a >= at then
+    c.b = c.b + units
+  elseif cell and c.entries == 128 and divide(c.a, cell) == divide(at, cell) then
+    c.a, c.b = at, c.b + units
+  else
+    c.text, c.from = sub(c.text, c.from) .. format('%.0f %.0f;', c.a, c.b), 1
+    c.a, c.b, c.entries = at, units, c.entries + 1
+    if cell and c.entries > 128 then coalesce(c, cell) end
+  end
+  c.used = c.used + units
+end
+
+-- more
+
+local function log_fits(c, at, cost)
+  return cost + (live(c, at)) <= c.n1
+end
+
+function coalesce(c, cell)
+  local out, from = {}, c.from
+  local at, units, index
+  for _ = 2, c.entries do
+    local later, more
+    later, more, from = older_entry(c, from)
+    local later_index = divide(later, cell)
+    if later_index == index then
+      at, units = later, units + more
+    else
+      if at then out[#out + 1] = format('%.0f %.0f;', at, units) end
+      at, units, index = later, more, later_index
+    end
+  end
+  if at then
+    if index == divide(c.a, cell) then
+      c.b = c.b + units
+    else
+      out[#out + 1] = format('%.0f %.0f;', at, units)
+    end
+  end
+  c.entries, c.text, c.from = #out + 1, table.concat(out), 1
 end
 
 -- Functions that few scripts need: on the entries as a list, newest last.

@@ -1,5 +1,8 @@
 -- A penalty: the blocks that follow denials. Numbers: the first block, factor, the longest block, quiet time. State: a,
 -- the end of the last block; b, blocks in a row.
+
+-- more
+
 local penalty = { parse = parse_pair, text = pair_text }
 algorithms.p = penalty
 

@@ -2,12 +2,12 @@
 --
 -- KEYS[i]: the cells: those of the checks in their order, then those of the checks' penalties.
 -- ARGV[1]: the instant in microseconds since 1970, or '' for the server's own clock.
--- ARGV[2]: how many of the cells are those of checks.
--- ARGV[7i-4]: the head of cell i, "KIND NUMBERS|vVERSION|", as every value under these numbers begins.
--- ARGV[7i-3]: letters: s only watches (shadow), c counts what it denies, p has a penalty.
--- ARGV[7i-2]: what cell i is asked for, in units.
--- ARGV[7i-1 .. 7i+2]: its numbers, as the head says them; of a calendar the last are the ends of windows to choose from.
+-- ARGV[2i]: the head of cell i, "KIND NUMBERS|vVERSION|", as every value under these numbers begins.
+-- ARGV[2i+1]: six integers of seven bytes: flags (1 only watches, 2 counts what it denies, 4 has a penalty, 8 is the
+-- cell of one), what the cell is asked for in units, and its numbers as the head says them. Behind them, of a calendar,
+-- the ends of windows to choose from.
 local call, format, sub, match, fmod = redis.call, string.format, string.sub, string.match, math.fmod
+local numbers_of, NUMBERS = struct.unpack, '>I7I7I7I7I7I7'
 
 -- An instant that a test sets says nothing about how long the server shall keep a key: ten minutes more.
 local now, keep_ms = tonumber(ARGV[1]), 600000
@@ -16,7 +16,8 @@ if not now then
   now, keep_ms = time[1] * 1000000 + time[2], 0
 end
 
-local algorithms = {}
+-- By the letters of kinds: on the short way of a decision, `takes`; everywhere else, `algorithms`.
+local takes, algorithms = {}, {}
 
 -- What the caller cannot decide without, and says when it asks again: an algorithm that is not in this script, and the
 -- end of a calendar's window. Nothing has been written then.
@@ -35,12 +36,17 @@ local function divide_up(a, b)
 end
 
 -- A state of two numbers, "A B". Whatever is not that is not ours.
-local function parse_pair(c, text, from)
+local function pair_of(text, from)
   local a, b = match(text, '^(%d+) (%d+)$', from)
   a, b = tonumber(a), tonumber(b)
-  if not a or a > 2^54 or b > 2^54 then return false end
-  c.a, c.b = a, b
-  return true
+  if a and a <= 2^54 and b <= 2^54 then return a, b end
+end
+
+-- more
+
+local function parse_pair(c, text, from)
+  c.a, c.b = pair_of(text, from)
+  return c.a ~= nil
 end
 
 local function pair_text(c)

@@ -2,13 +2,13 @@
 -- Answers as decide.lua does. No block begins: who waits is not denied.
 -- ARGV, behind the cells: the latest instant.
 local cells, checks = read_all()
-local latest = math.min(tonumber(ARGV[7 * #KEYS + 3]), 2^53)
-local answer, at = { now, 0, spoilt }, now
+local latest = math.min(tonumber(ARGV[2 * #KEYS + 2]), 2^53)
+local answer, at = { now, 0 }, now
 for i, c in ipairs(cells) do
-  answer[3 + i] = c.found
+  answer[2 + i] = c.found
   if i <= checks then
     if c.al then c.al.more() end
-    if c.found and c.al and c.al.view and not c.is_moved then answer[3 + i] = c.al.view(c, c.head, c.cost) end
+    if c.found and c.al and c.al.view and not c.is_moved then answer[2 + i] = c.al.view(c, c.head, c.cost) end
     local outcome, fits_at = ask(c), now
     local until_at = c.block and blocked_until(c.block)
     if outcome >= 0 and (outcome == 0 or until_at and c.cost > 0) then
@@ -17,7 +17,7 @@ for i, c in ipairs(cells) do
       if c.al.fits_at then fits_at = c.al.fits_at(c, until_at or now, c.cost) end
     end
     c.outcome = outcome
-    if not string.find(c.flags, 's', 1, true) then
+    if not c.watches then
       if outcome < 0 then fits_at = math.huge end
       at = math.max(at, fits_at)
     end
@@ -25,7 +25,6 @@ for i, c in ipairs(cells) do
 end
 
 local function charge(c)
-  if not c.al then return false end
   if at == now then
     if c.cost > c.n1 or not c.al.fits(c, now, c.cost) then return false end
     c.al.charge(c, now, c.cost)
@@ -39,10 +38,9 @@ end
 local allowed = at <= latest
 for i = 1, checks do
   local c = cells[i]
-  local watches = string.find(c.flags, 's', 1, true)
-  if allowed and c.cost > 0 and c.own ~= 'd' and c.own ~= 'u' and not (watches and c.outcome < 1) then
-    if charge(c) then c.changed = true elseif not watches then allowed = false end
+  if allowed and c.cost > 0 and c.al and not (c.watches and c.outcome < 1) then
+    if charge(c) then c.changed = true elseif not c.watches then allowed = false end
   end
 end
-if lacks_kind or allowed then answer[2] = write_all(cells) or 1 end
+if lacks_kind or allowed then answer[2] = write_all(cells) or 1 + 2 * spoilt end
 return answer

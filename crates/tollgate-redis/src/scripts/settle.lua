@@ -3,8 +3,9 @@
 -- ARGV, behind the cells, for each of them: units charged, and the two marks of the charge.
 local cells = {}
 for i = 1, #KEYS do
-  local o = 7 * #KEYS + 3 * i
-  local charged, cost = tonumber(ARGV[o]), tonumber(ARGV[7 * i - 2])
+  local o = 2 * #KEYS + 3 * i - 1
+  local charged = tonumber(ARGV[o])
+  local _, cost = numbers_of(NUMBERS, ARGV[2 * i + 1])
   if charged > 0 and cost > charged then
     local c = read(i)
     cells[#cells + 1] = c
@@ -23,8 +24,9 @@ end
 local lacking = write_all(cells)
 if lacking then return { now, lacking } end
 for i = 1, #KEYS do
-  local o = 7 * #KEYS + 3 * i
-  local charged, cost = tonumber(ARGV[o]), tonumber(ARGV[7 * i - 2])
+  local o = 2 * #KEYS + 3 * i - 1
+  local charged = tonumber(ARGV[o])
+  local _, cost = numbers_of(NUMBERS, ARGV[2 * i + 1])
   if charged > 0 and cost < charged then
     give_back(i, charged - cost, tonumber(ARGV[o + 1]), tonumber(ARGV[o + 2]))
   end

@@ -1,5 +1,8 @@
 -- `sliding-counter`. Numbers: limit, period. State: a, the index of the window since 1970; b, the units of the window
 -- before it; c2, its own.
+
+-- more
+
 local counter = {}
 algorithms.k = counter
 

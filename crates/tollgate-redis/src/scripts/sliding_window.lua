@@ -1,10 +1,31 @@
 -- `sliding-window`. Numbers: limit, period. State: the log of admitted units.
-local sliding = { text = log_text, fits = log_fits, view = view }
-algorithms.s = sliding
-
 local function cell_of(c)
   return divide_up(c.n2, 127)
 end
+
+-- Whether a charge at `at` is going to coalesce a log of so many live entries.
+local function is_full(c, entries, at)
+  return entries == 128 and c.a < at and divide(c.a, cell_of(c)) ~= divide(at, cell_of(c))
+end
+
+function takes.s(found, from, head, cost, limit, period)
+  local c = {
+    n1 = limit, n2 = period, life = period, refill = period, found = found, a = nil, b = nil, used = 0, entries = 0,
+    text = '', from = 1,
+  }
+  if found and not parse_log(c, found, from) then return end
+  local used, entries = live(c, now)
+  local seen = found and view(c, head, cost)
+  if cost + used > limit then return false, 0, seen end
+  if is_full(c, entries, now) then return end
+  add(c, now, cost, cell_of(c))
+  return head .. log_text(c), c.a + period, seen
+end
+
+-- more
+
+local sliding = { text = log_text, fits = log_fits, view = view }
+algorithms.s = sliding
 
 function sliding.parse(c, text, from)
   c.life, c.refill = c.n2, c.n2
@@ -19,7 +40,7 @@ end
 -- Coalesces first if a charge at `at` is going to, so that what is sent back is what the charge finds.
 function sliding.make_room(c, at)
   local _, entries = live(c, now)
-  if entries == 128 and c.a < at and divide(c.a, cell_of(c)) ~= divide(at, cell_of(c)) then
+  if is_full(c, entries, at) then
     drop_dead(c)
     coalesce(c, cell_of(c))
   end

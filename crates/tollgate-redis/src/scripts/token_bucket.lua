@@ -3,6 +3,50 @@
 --
 -- A deficit is kept as (ticks until the bucket is full, overshoot): ticks * refill - overshoot credits. So it is added
 -- to and compared without a product that could pass 2^53.
+local function add_credits(ticks, over, refill, credits)
+  if refill == 1 then return ticks + credits, 0 end
+  local more, rest = divide(credits, refill)
+  over = over - rest
+  if over < 0 then return ticks + more + 1, over + refill end
+  return ticks + more, over
+end
+
+-- The deficit that a state is at `tick`.
+local function deficit(tick, full_at, over, full_ticks)
+  if full_at and full_at > tick and full_at - tick <= 2 * full_ticks then return full_at - tick, over end
+  return 0, 0
+end
+
+-- Whether a deficit is at most that of an empty bucket.
+local function is_within(ticks, over, full_ticks, full_over)
+  return ticks < full_ticks or ticks == full_ticks and over >= full_over
+end
+
+function takes.t(found, from, head, cost, burst, refill, price, length)
+  if cost > burst then return false end
+  local full_at, over, tick = nil, 0, now
+  if found then
+    full_at, over = pair_of(found, from)
+    if not full_at then return end
+  end
+  if length ~= 1 then tick = divide(now, length) end
+  -- Most quotas are refilled by one credit a tick: then nothing ever overshoots.
+  local full_ticks, full_over, more, more_over = burst * price, 0, cost * price, 0
+  if refill ~= 1 then
+    full_ticks, full_over = add_credits(0, 0, refill, full_ticks)
+    more, more_over = add_credits(0, 0, refill, more)
+  end
+  local ticks
+  ticks, over = deficit(tick, full_at, over, full_ticks)
+  ticks, over = ticks + more, over + more_over
+  if over >= refill then ticks, over = ticks - 1, over - refill end
+  if not is_within(ticks, over, full_ticks, full_over) then return false end
+  full_at = tick + ticks
+  return format('%s%.0f %.0f', head, full_at, over), full_at * length
+end
+
+-- more
+
 local bucket = { parse = parse_pair, text = pair_text }
 algorithms.t = bucket
 
@@ -13,36 +57,19 @@ end
 
 -- The deficit of an empty bucket.
 local function empty_bucket(c)
-  local full, refill = c.n1 * c.n3, c.n2
-  if refill == 1 then return full, 0 end
-  local ticks, rest = divide(full, refill)
-  if rest > 0 then return ticks + 1, refill - rest end
-  return ticks, 0
-end
-
-local function deficit(c, tick, full_at, over, full_ticks)
-  if full_at and full_at > tick and full_at - tick <= 2 * full_ticks then return full_at - tick, over end
-  return 0, 0
-end
-
-local function add_credits(ticks, over, refill, credits)
-  if refill == 1 then return ticks + credits, 0 end
-  local more, rest = divide(credits, refill)
-  over = over - rest
-  if over < 0 then return ticks + more + 1, over + refill end
-  return ticks + more, over
+  return add_credits(0, 0, c.n2, c.n1 * c.n3)
 end
 
 -- The deficit at `tick` after `cost` more.
 local function charged(c, tick, cost, full_ticks)
-  local ticks, over = deficit(c, tick, c.a, c.b, full_ticks)
+  local ticks, over = deficit(tick, c.a, c.b, full_ticks)
   return add_credits(ticks, over, c.n2, cost * c.n3)
 end
 
 function bucket.fits(c, at, cost)
   local full_ticks, full_over = empty_bucket(c)
   local ticks, over = charged(c, ticks_of(c, at), cost, full_ticks)
-  return ticks < full_ticks or ticks == full_ticks and over >= full_over
+  return is_within(ticks, over, full_ticks, full_over)
 end
 
 function bucket.charge(c, at, cost)
@@ -65,13 +92,13 @@ function bucket.more()
   end
 
   function bucket.used(c, at)
-    local ticks, over = deficit(c, ticks_of(c, at), c.a, c.b, (empty_bucket(c)))
+    local ticks, over = deficit(ticks_of(c, at), c.a, c.b, (empty_bucket(c)))
     return divide_up(credits_of(c, ticks, over), c.n3)
   end
 
   function bucket.remaining(c, at)
     local full_ticks, full_over = empty_bucket(c)
-    local ticks, over = deficit(c, ticks_of(c, at), c.a, c.b, full_ticks)
+    local ticks, over = deficit(ticks_of(c, at), c.a, c.b, full_ticks)
     local left = credits_of(c, full_ticks - ticks, full_over - over)
     if left <= 0 then return 0 end
     return (divide(left, c.n3))
@@ -95,9 +122,15 @@ function bucket.more()
   -- What of the charge's own credits has not been refilled since; older deficits refill first.
   function bucket.give_back(c, cost, mark_a, mark_b)
     local full_ticks, tick = (empty_bucket(c)), ticks_of(c, now)
-    local ticks, over = deficit(c, tick, c.a, c.b, full_ticks)
+    local ticks, over = deficit(tick, c.a, c.b, full_ticks)
     local own_ticks, own_over = add_credits(0, 0, c.n2, cost * c.n3)
-    local held_ticks, held_over = deficit(c, tick, mark_a, mark_b, full_ticks)
+    local held_ticks, held_over = deficit(tick, mark_a, mark_b, full_ticks)
+    -- The mark of a charge under other numbers may overshoot by more than a tick of these.
+    if held_over >= c.n2 then
+      local more, rest = divide(held_over, c.n2)
+      held_ticks, held_over = held_ticks - more, rest
+      if held_ticks <= 0 then held_ticks, held_over = 0, 0 end
+    end
     for _, other in ipairs({ { own_ticks, own_over }, { ticks, over } }) do
       if other[1] < held_ticks or other[1] == held_ticks and other[2] > held_over then
         held_ticks, held_over = other[1], other[2]

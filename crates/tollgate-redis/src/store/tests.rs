@@ -3,6 +3,7 @@
 
 mod case;
 mod definition;
+mod leases;
 mod trace;
 
 use case::Family;

@@ -9,10 +9,10 @@ use tollgate::{Checks, Decision, Micros, Policy, Receipt, Store};
 use tollgate_redis::{RedisStore, Settings, Time};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
-/// A store whose answers may be awaited on any thread, and its server.
+/// A store whose answers may be awaited on any thread, and its server where it has one of its own.
 pub(crate) struct OnRuntime {
     pub(crate) store: RedisStore,
-    _server: RedisServer,
+    _server: Option<RedisServer>,
 }
 
 fn runtime() -> &'static Runtime {
@@ -20,16 +20,38 @@ fn runtime() -> &'static Runtime {
     RUNTIME.get_or_init(|| Runtime::new().unwrap())
 }
 
-pub(crate) fn store(engine: RedisEngine) -> OnRuntime {
-    let server = RedisServer::new(engine);
+/// Patient, since machines that test are busy.
+pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
-    // Patient, since machines that test are busy.
     settings.deadline = Duration::from_secs(20);
+    settings.connect_timeout = Duration::from_secs(20);
+    settings
+}
+
+/// Decides by each caller's clock.
+pub(crate) fn by_callers_clock() -> Settings {
+    let mut settings = settings();
     settings.time = Time::Caller;
-    let connect = RedisStore::connect(server.url().parse().unwrap(), settings);
+    settings
+}
+
+pub(crate) fn connect(url: &str, settings: Settings) -> RedisStore {
+    let connect = RedisStore::connect(url.parse().unwrap(), settings);
+    runtime().block_on(connect).unwrap()
+}
+
+pub(crate) fn on_server(engine: RedisEngine) -> OnRuntime {
+    let server = RedisServer::new(engine);
     OnRuntime {
-        store: runtime().block_on(connect).unwrap(),
-        _server: server,
+        store: connect(&server.url(), by_callers_clock()),
+        _server: Some(server),
+    }
+}
+
+impl OnRuntime {
+    pub(crate) fn new(store: RedisStore) -> Self {
+        let _server = None;
+        OnRuntime { store, _server }
     }
 }
 

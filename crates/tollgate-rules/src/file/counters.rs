@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tollgate::{OnError, OnFull};
+use tollgate::{Lease, OnError, OnFull};
 
 use super::server::{MIB, MaybeTable, Settings};
 use crate::Counters;
 use crate::read::{At, Value, nearest};
+use crate::terms::Sharing;
 
 /// Beginnings of the URLs of shared stores.
 const SHARED: [&str; 9] = [
@@ -44,15 +45,33 @@ pub(super) fn counters(table: MaybeTable<'_, '_>, url: Option<&str>) -> Counters
                 &[("open", OnFull::Open), ("closed", OnFull::Closed)],
             )
             .unwrap_or_default(),
-        on_error: reader
-            .choice("on_error", &OnError::NAMES)
-            .unwrap_or_default(),
+        sharing: sharing(|key| reader.value(key), Sharing::default()),
         nodes: reader.number("nodes", 1, 10_000, 2) as u32,
         deadline: Duration::from_millis(reader.number("deadline_ms", 1, 10_000, 25)),
         prefix: prefix.unwrap_or_else(|| "tollgate".to_owned()),
     };
     reader.finish();
     counters
+}
+
+/// What a table says of limits in a shared store, beside what holds where it says nothing.
+pub(super) fn sharing<'v, 't: 'v>(
+    mut value: impl FnMut(&'static str) -> Option<Value<'v, 't>>,
+    otherwise: Sharing,
+) -> Sharing {
+    let on_error = value("on_error").and_then(|value| value.choice(&OnError::NAMES));
+    let lease = value("lease").and_then(|value| lease(&value));
+    Sharing {
+        on_error: on_error.unwrap_or(otherwise.on_error),
+        lease: lease.unwrap_or(otherwise.lease),
+    }
+}
+
+fn lease(value: &Value<'_, '_>) -> Option<Lease> {
+    match value.is_number() {
+        true => Some(Lease::Units(value.number(1, 1 << 53)?)),
+        false => value.choice(&[("off", Lease::Off), ("auto", Lease::Auto)]),
+    }
 }
 
 fn place(value: &Value<'_, '_>) -> Option<String> {

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tollgate::OnError;
-
 use super::limits::inline;
 use crate::limit::Limit;
 use crate::read::{At, Source, nearest};
+use crate::terms::Sharing;
 
 /// Limits by name, in the order in which they appear.
 pub(super) struct KnownLimits {
@@ -18,11 +17,11 @@ pub(super) struct KnownLimits {
     /// The number that the next limit of a base name tries.
     next: HashMap<String, usize>,
     /// Of limits that are written inline.
-    on_error: OnError,
+    sharing: Sharing,
 }
 
 impl KnownLimits {
-    pub(super) fn new(named: Vec<Arc<Limit>>, on_error: OnError) -> Self {
+    pub(super) fn new(named: Vec<Arc<Limit>>, sharing: Sharing) -> Self {
         let by_name = named
             .iter()
             .enumerate()
@@ -33,7 +32,7 @@ impl KnownLimits {
             by_name,
             inline: HashMap::new(),
             next: HashMap::new(),
-            on_error,
+            sharing,
         }
     }
 
@@ -56,7 +55,7 @@ impl KnownLimits {
             return None;
         }
         let name = self.free_name(base);
-        let limit = inline(source, text, &name, self.on_error)?;
+        let limit = inline(source, text, &name, self.sharing)?;
         let meaning = (base.to_owned(), meaning(&limit));
         if let Some(index) = self.inline.get(&meaning) {
             return Some(Arc::clone(&self.all[*index]));

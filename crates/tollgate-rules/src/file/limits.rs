@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::HeaderName;
-use tollgate::{AlgorithmKind, Mode, OnError, Policy, Quota};
+use tollgate::{AlgorithmKind, Mode, Policy, Quota};
 
+use super::counters;
 use super::penalty;
 use crate::key::{KeyPart, KeySpec};
 use crate::limit::{Exempt, Limit, MissingKey};
 use crate::read::{At, Source, Table, Value, nearest};
-use crate::terms::Terms;
+use crate::terms::{Sharing, Terms};
 
 /// Parts of a key that have no parameter; the others are `header:NAME`, `cookie:NAME` and `query:NAME`.
 const PLAIN_PARTS: [&str; 5] = ["client-ip", "user", "api-key", "route", "global"];
@@ -18,8 +19,8 @@ const IPV6_PREFIX: u8 = 64;
 /// What the quota of an API key is called: a limit of this name and that quota would be counted as one.
 pub(super) const RESERVED_NAME: &str = "own";
 
-/// Every limit of the `[limits]` table; `on_error` is that of limits which have none of their own.
-pub(super) fn named(table: Option<Table<'_, '_>>, on_error: OnError) -> Vec<Arc<Limit>> {
+/// Every limit of the `[limits]` table; `sharing` is that of limits which say nothing of it.
+pub(super) fn named(table: Option<Table<'_, '_>>, sharing: Sharing) -> Vec<Arc<Limit>> {
     let Some(table) = table else {
         return Vec::new();
     };
@@ -33,7 +34,7 @@ pub(super) fn named(table: Option<Table<'_, '_>>, on_error: OnError) -> Vec<Arc<
             table.source().complain(name.span, format!("`{RESERVED_NAME}` is the name of every API key's own quota"));
             return None;
         }
-        limit(&name.value, value.table()?, on_error)
+        limit(&name.value, value.table()?, sharing)
     });
     limits.collect()
 }
@@ -46,7 +47,7 @@ pub(super) fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn limit(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc<Limit>> {
+fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<Limit>> {
     let source = table.source();
     let ipv6_prefix = table
         .value("ipv6_prefix")
@@ -77,10 +78,7 @@ fn limit(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc<
         .value("count_denied")
         .and_then(|value| value.bool())
         .unwrap_or(false);
-    let on_error = table
-        .value("on_error")
-        .and_then(|value| value.choice(&OnError::NAMES))
-        .unwrap_or(on_error);
+    let sharing = counters::sharing(|key| table.value(key), sharing);
     let missing = table.value("missing").and_then(|value| {
         value.choice(&[
             ("deny", MissingKey::Deny),
@@ -112,7 +110,7 @@ fn limit(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc<
         algorithm,
         mode: mode.unwrap_or(Some(Mode::Enforce)),
         count_denied,
-        on_error,
+        sharing,
         penalty: penalty.as_ref().map(penalty::Written::penalty),
     };
     let (key, quotas) = (key?, quotas?);
@@ -134,10 +132,8 @@ fn limit(name: &str, mut table: Table<'_, '_>, on_error: OnError) -> Option<Arc<
         };
         match Policy::new(&format!("{name}.{window}"), quota) {
             Ok(policy) => {
-                let policy = policy
-                    .with_mode(mode)
-                    .counting_denied(count_denied)
-                    .with_on_error(on_error);
+                let policy = policy.with_mode(mode).counting_denied(count_denied);
+                let policy = sharing.with(policy);
                 policies.extend(penalty::punish(source, penalty.as_ref(), policy).map(Arc::new));
                 windows.push(window);
             }
@@ -286,7 +282,7 @@ pub(super) fn inline(
     source: &Source<'_>,
     text: &At<String>,
     name: &str,
-    on_error: OnError,
+    sharing: Sharing,
 ) -> Option<Arc<Limit>> {
     let (quotas_text, key_text) = match text.value.split_once(" by ") {
         Some((quotas, key)) => (quotas, key),
@@ -316,7 +312,7 @@ pub(super) fn inline(
         exempt: Vec::new(),
         terms: Terms {
             mode: Some(Mode::Enforce),
-            on_error,
+            sharing,
             ..Terms::default()
         },
     };
@@ -330,9 +326,7 @@ pub(super) fn inline(
                 );
             }
             Ok(policy) => {
-                limit
-                    .policies
-                    .push(Arc::new(policy.with_on_error(on_error)));
+                limit.policies.push(Arc::new(sharing.with(policy)));
                 limit.windows.push(window);
             }
             Err(error) => source.complain(text.span.clone(), error.to_string()),

@@ -61,8 +61,8 @@ pub(crate) fn parse(
     let accounts = server::accounts(root.table("accounts"));
     let service = service::service(&source, root.table("service"), &overrides.service);
     let fields = server::fields(root.table("fields"));
-    let named = limits::named(root.table("limits"), counters.on_error);
-    let mut limits = KnownLimits::new(named, counters.on_error);
+    let named = limits::named(root.table("limits"), counters.sharing);
+    let mut limits = KnownLimits::new(named, counters.sharing);
     let defaults = routes::Defaults::read(root.table("defaults"), &mut limits);
     let mut upstreams = Vec::new();
     let mut routes = RouteTable::default();

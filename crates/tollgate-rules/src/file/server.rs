@@ -101,6 +101,7 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
         password_per_account: protection.quotas("password_per_account", "5 per 15 minutes"),
         signup_per_address: protection.quotas("signup_per_address", "30 per hour"),
         token_per_address: protection.quotas("token_per_address", "30 per minute"),
+        keys_per_account: protection.quotas("keys_per_account", "200 per hour; 500 per day"),
         credentials_per_address: protection.quotas("credentials_per_address", "30 per minute"),
     };
     protection.finish();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::OnError;
+use tollgate::{Lease, OnError};
 use tollgate_rules::{Overrides, RuleSet};
 
 use crate::{ROUTE, complaint, complaints, printed, read, rules};
@@ -15,7 +15,7 @@ fn counters(body: &str) -> String {
 fn counters_are_in_memory_unless_the_file_or_the_command_line_names_a_store() {
     let defaults = rules(ROUTE).counters;
     assert!(!defaults.is_shared() && !defaults.is_cluster());
-    assert_eq!(defaults.on_error, OnError::Local);
+    assert_eq!(defaults.sharing.on_error, OnError::Local);
     assert_eq!(
         (defaults.nodes, defaults.deadline),
         (2, Duration::from_millis(25))
@@ -42,12 +42,33 @@ fn counters_are_in_memory_unless_the_file_or_the_command_line_names_a_store() {
     }
     let text = "url = \"redis://h\"\non_error = \"closed\"\nnodes = 3\ndeadline_ms = 50\nprefix = \"app.1\"";
     let written = rules(&counters(text)).counters;
-    assert_eq!(written.on_error, OnError::Closed);
+    assert_eq!(written.sharing.on_error, OnError::Closed);
     assert_eq!(
         (written.nodes, written.deadline),
         (3, Duration::from_millis(50))
     );
     assert_eq!(written.prefix, "app.1");
+}
+
+#[test]
+fn a_limit_has_the_leases_that_it_names_or_else_those_of_the_counters() {
+    let body = |of_all: &str, own: &str| {
+        format!(
+            "[counters]\n{of_all}\n[limits.a]\nkey = \"client-ip\"\nquotas = \"9 per second token-bucket\"\n{own}\n{ROUTE}"
+        )
+    };
+    for (of_all, own, lease) in [
+        ("", "", Lease::Off),
+        ("lease = \"auto\"", "", Lease::Auto),
+        ("lease = \"auto\"", "lease = \"off\"", Lease::Off),
+        ("", "lease = 5", Lease::Units(5)),
+    ] {
+        let rules = rules(&body(of_all, own));
+        let limit = rules.limit("a").unwrap();
+        assert_eq!(limit.policies[0].lease(), lease, "{of_all} {own}");
+        let others = limit.policies_of("3 per second token-bucket").unwrap();
+        assert_eq!(others[0].lease(), lease);
+    }
 }
 
 #[test]
@@ -90,6 +111,16 @@ fn settings_of_a_store_that_make_no_sense_are_refused_with_what_would() {
             "did you mean `local`?",
         ),
         ("nodes = 0", "`nodes` must be between 1 and 10000", ""),
+        (
+            "lease = \"atuo\"",
+            "`lease` cannot be `atuo`",
+            "did you mean `auto`?",
+        ),
+        (
+            "lease = 0",
+            "`lease` must be between 1 and 9007199254740992",
+            "",
+        ),
         (
             "deadline_ms = 0",
             "`deadline_ms` must be between 1 and 10000",

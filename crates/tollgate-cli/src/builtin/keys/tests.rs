@@ -229,3 +229,27 @@ async fn a_key_with_scopes_neither_makes_nor_changes_one_that_may_do_more() {
     let by_session = json!({ "action": "revoke", "id": wide.id.as_str() });
     assert_eq!(status(&ann, by_session).await, 204);
 }
+
+#[tokio::test]
+async fn an_account_has_so_many_keys_made_and_what_was_not_made_does_not_count() {
+    let (site, ann) = site().await;
+    let create = r#"{"action":"create","name":"laptop"}"#;
+    let made = body(&change(&site, &ann, create).await.unwrap());
+    for _ in 1..100 {
+        change(&site, &ann, create).await.unwrap();
+    }
+    for _ in 0..10 {
+        let refusal = change(&site, &ann, create).await.unwrap_err();
+        assert_eq!(refusal.status(None), 409, "as many as can be live");
+    }
+    let mut id = made["id"].clone();
+    for _ in 0..100 {
+        let rotate = json!({ "action": "rotate", "id": id, "grace_seconds": 0 }).to_string();
+        id = body(&change(&site, &ann, &rotate).await.unwrap())["id"].clone();
+    }
+    let rotate = json!({ "action": "rotate", "id": id, "grace_seconds": 0 }).to_string();
+    let refusal = change(&site, &ann, &rotate).await.unwrap_err();
+    assert_eq!(refusal.violated(), ["accounts.keys-per-account.hour"]);
+    site.clock.advance(Duration::from_secs(3600));
+    assert!(change(&site, &ann, &rotate).await.is_ok());
+}

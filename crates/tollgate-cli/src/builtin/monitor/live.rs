@@ -218,7 +218,7 @@ impl Own {
     async fn windows(&self) -> (Vec<WindowNow>, Option<u64>) {
         let (who, headers) = (&self.who, HeaderMap::new());
         let name = who.name.as_deref();
-        let key = who.key.as_ref().map(KeyId::as_str);
+        let key = who.counts_as.as_ref().map(KeyId::as_str);
         let subject = Subject {
             address: self.shown.address,
             claims: &who.claims,

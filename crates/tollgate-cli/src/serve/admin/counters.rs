@@ -10,7 +10,7 @@ use axum::{Extension, Json, Router};
 use serde_json::json;
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Policy};
-use tollgate_accounts::{Actor, KeyId, Terms, UserId};
+use tollgate_accounts::{Actor, KeyId, KeySummary, Terms, UserId};
 use tollgate_gateway::InForce;
 use tollgate_gateway::page::Window;
 use tollgate_rules::{KeyPart, Limit};
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<Arc<Admin>> {
 struct Counted {
     key: CompositeKey,
     terms: Terms,
-    api_key: Option<KeyId>,
+    api_key: Option<KeySummary>,
     /// For the log: without what a caller chose freely, which may be a secret.
     described: String,
 }
@@ -110,7 +110,7 @@ async fn reset(
 impl Counted {
     fn in_force<'l>(&self, admin: &Admin, limit: &'l Limit) -> (InForce<'l>, CompositeKey) {
         let in_force = InForce::of(limit, admin.accounts.as_ref(), Some(&self.terms));
-        let api_key = self.api_key.as_ref().map(KeyId::as_str);
+        let api_key = self.api_key.as_ref().map(|key| key.counts_as.as_str());
         let key = in_force.key(self.key.clone(), api_key);
         (in_force, key)
     }
@@ -141,7 +141,10 @@ impl Admin {
         let mut words = named("key");
         let parts = limit.key.parts().iter();
         let counted = parts.filter(|part| !matches!(part, KeyPart::Global));
-        let (mut user, mut api_key) = (None, named("api-key").pop());
+        let (mut user, mut api_key) = (None, None);
+        if let Some(id) = named("api-key").pop() {
+            api_key = Some(self.api_key(id).await?);
+        }
         let mut described = Vec::new();
         for (part, word) in counted.zip(words.iter_mut()) {
             match part {
@@ -151,8 +154,10 @@ impl Admin {
                     described.push(format!("user:{word}"));
                 }
                 KeyPart::ApiKey => {
-                    api_key = Some(word.clone());
+                    let key = self.api_key(word.clone()).await?;
                     described.push(format!("key:{word}"));
+                    *word = key.counts_as.to_string();
+                    api_key = Some(key);
                 }
                 KeyPart::ClientIp { .. } | KeyPart::Route => described.push(word.clone()),
                 part => described.push(part.to_string()),
@@ -165,10 +170,9 @@ impl Admin {
                 limit.key.parts().len()
             ))
         })?;
-        let api_key = api_key.map(KeyId::from);
         let terms = self.terms(user.as_ref(), api_key.as_ref()).await?;
         if let Some(key) = &api_key {
-            described.push(format!("by key:{key}"));
+            described.push(format!("by key:{}", key.id));
         }
         let described = described.join(" ");
         Ok((
@@ -182,29 +186,34 @@ impl Admin {
         ))
     }
 
+    async fn api_key(&self, id: String) -> Result<KeySummary, Response> {
+        let key = match &self.accounts {
+            Some(accounts) => accounts.key(&KeyId::from(id)).await,
+            None => Ok(None),
+        };
+        let key = key.map_err(|error| answer::unavailable(&error))?;
+        key.ok_or_else(|| answer::missing("there is no such key"))
+    }
+
     /// What holds for a user, or the owner of a key.
     async fn terms(
         &self,
         user: Option<&UserId>,
-        api_key: Option<&KeyId>,
+        api_key: Option<&KeySummary>,
     ) -> Result<Terms, Response> {
         let user = user.filter(|user| user.is_account());
         let Some(accounts) = &self.accounts else {
             return Ok(Terms::default());
         };
         let unavailable = |error| answer::unavailable(&error);
-        let owner = match api_key {
-            Some(key) => accounts.owner_of(key).await.map_err(unavailable)?,
-            None => None,
-        };
-        match (user, &owner, api_key) {
-            (_, None, Some(_)) => Err(answer::missing("there is no such key")),
-            (Some(user), Some(owner), _) if user != owner => {
+        let id = api_key.map(|key| &key.id);
+        match (user, api_key.map(|key| &key.user)) {
+            (Some(user), Some(owner)) if user != owner => {
                 Err(answer::wrong("this key is another user's"))
             }
-            (None, None, None) => Ok(Terms::default()),
-            (Some(user), _, key) | (None, Some(user), key) => {
-                accounts.terms_of(user, key).await.map_err(unavailable)
+            (None, None) => Ok(Terms::default()),
+            (Some(user), _) | (None, Some(user)) => {
+                accounts.terms_of(user, id).await.map_err(unavailable)
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The store goes away: what requests meet, what is said of it, and how it is back.
 
-use tollgate_testkit::client::Call;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tollgate_testkit::client::{Call, Connection};
 use tollgate_testkit::gateway::Gateway;
 use tollgate_testkit::process::{eventually, free_address};
 use tollgate_testkit::redis::{RedisEngine, RedisOptions, RedisServer};
@@ -12,8 +14,10 @@ use crate::support::{launch, root};
 fn rules(on_error: &str) -> String {
     format!(
         "[counters]\non_error = \"{on_error}\"\nnodes = 2\ndeadline_ms = 1000\n\
-         [[routes]]\nmatch = \"GET /\"\nlimits = [\"10 per hour by client-ip\"]\nrespond = {{ text = \"hello\" }}\n\
-         [[routes]]\nmatch = \"GET /free\"\nrespond = {{ text = \"free\" }}\n"
+         [limits.route]\nkey = \"client-ip\"\nquotas = [\"10 per hour\"]\n\
+         [[routes]]\nmatch = \"GET /\"\nlimits = [\"route\"]\nrespond = {{ text = \"hello\" }}\n\
+         [[routes]]\nmatch = \"GET /free\"\nrespond = {{ text = \"free\" }}\n\
+         [[routes]]\nmatch = \"GET /left\"\nbuiltin = \"remaining\"\nof = [\"route\"]\n"
     )
 }
 
@@ -65,6 +69,8 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
         top(&gateway)
     );
     assert_eq!(metric(&gateway, "tollgate_store_up"), 1.0);
+    let answered = metric(&gateway, "tollgate_store_round_trip_seconds_count");
+    assert!(answered >= 1.0, "{answered}");
     shared.redis.kill();
     eventually_degraded(&gateway);
     // Of ten this gateway, one of two, has five; some were used while it noticed.
@@ -91,6 +97,8 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
         "{}",
         top(&gateway)
     );
+    // What is left is what the next request meets.
+    assert_eq!(gateway.get("/left").json()["hour"]["remaining"], 0);
     let shown = gateway.command(&["limit", "show", "route", "127.0.0.1"], "");
     assert_eq!(shown.code, 1, "{shown:?}");
     assert!(
@@ -109,6 +117,82 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
         "tollgate_decisions_degraded_total{outcome=\"allowed\"}",
     );
     assert_eq!(away, 5.0);
+}
+
+#[test]
+fn a_store_that_dies_under_load_costs_no_request_its_answer_and_the_limit_is_passed_by_a_share_at_most()
+ {
+    let mut shared = Shared::new();
+    // Nothing comes back meanwhile.
+    let rules = rules("local").replace("10 per hour", "1000 per year");
+    let gateways = shared.pair(&rules);
+    let (passed, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let asked = std::thread::scope(|scope| {
+        let clients: Vec<_> = gateways
+            .iter()
+            .cycle()
+            .take(4)
+            .map(|gateway| {
+                scope.spawn(|| {
+                    let mut connection = Connection::open(gateway.address());
+                    let mut asked = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        let status = Call::get("/").over(&mut connection).status;
+                        assert!([200, 429].contains(&status), "{status}");
+                        passed.fetch_add(usize::from(status == 200), Ordering::Relaxed);
+                        asked += 1;
+                    }
+                    asked
+                })
+            })
+            .collect();
+        let so_many = |count| {
+            eventually("requests to pass", || {
+                (passed.load(Ordering::Relaxed) >= count).then_some(())
+            });
+        };
+        so_many(200);
+        shared.redis.kill();
+        gateways.iter().for_each(eventually_degraded);
+        // Each has half of it for itself, and uses it up.
+        so_many(1_200);
+        stop.store(true, Ordering::Relaxed);
+        let asked = clients.into_iter().map(|client| client.join().unwrap());
+        asked.sum::<u32>()
+    });
+    for gateway in &gateways {
+        let last = statuses(gateway, &Call::get("/"), 1_000);
+        passed.fetch_add(
+            last.iter().filter(|status| **status == 200).count(),
+            Ordering::Relaxed,
+        );
+        assert_eq!(last.last(), Some(&429));
+    }
+    let passed = passed.into_inner();
+    assert!(passed <= 1_000 + 2 * 500, "{passed} of {asked}");
+}
+
+#[test]
+fn a_store_that_is_silent_holds_nobody_up_for_longer_than_the_deadline() {
+    let mut shared = Shared::new();
+    let rules = rules("local").replace("deadline_ms = 1000", "deadline_ms = 100");
+    let gateway = shared.launch(&rules).start();
+    assert_eq!(gateway.get("/").status, 200);
+    shared.redis.suspend();
+    let statuses = statuses(&gateway, &Call::get("/"), 20);
+    assert!(
+        statuses.iter().all(|status| [200, 429].contains(status)),
+        "{statuses:?}"
+    );
+    assert!(readiness(&gateway).starts_with("degraded"));
+    // By now it is not asked any more.
+    let errors = metric(&gateway, "tollgate_store_errors{kind=\"timeout\"}");
+    assert!((1.0..20.0).contains(&errors), "{errors}");
+    shared.redis.resume();
+    eventually_ready(&gateway);
+    // It has forgotten nothing, and carried out what it was asked while it was silent.
+    let left = remaining(&gateway.get("/"), "route.hour");
+    assert!((3..=8).contains(&left), "{left}");
 }
 
 #[test]
@@ -149,6 +233,8 @@ fn what_is_closed_without_the_store_is_503_with_a_second_to_wait_and_what_is_ope
         assert_eq!((refused.status, refused.retry_after()), (503, Some(1)));
         assert!(refused.field("ratelimit").is_none(), "{refused:?}");
     }
+    let left = closed.get("/left");
+    assert_eq!((left.status, left.retry_after()), (503, Some(1)));
     assert_eq!(closed.get("/free").status, 200);
     assert!(
         metric(

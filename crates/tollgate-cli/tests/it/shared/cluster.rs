@@ -1,10 +1,12 @@
 //! A store of several masters: what is decided together is on one of them.
 
-use tollgate_testkit::gateway::Launch;
+use serde_json::json;
+use tollgate_testkit::client::Call;
+use tollgate_testkit::gateway::{DataDir, Launch};
 use tollgate_testkit::redis::{RedisCluster, RedisEngine};
 
-use super::{DataDir, PATIENT, in_turn, launch};
-use crate::support::join;
+use super::{PATIENT, advance, by_cookie, in_turn};
+use crate::support::{join, launch, log_in};
 
 const RULES: &str = r#"
 [limits.per-user]
@@ -79,21 +81,20 @@ fn gateways_on_a_cluster_share_limits_whatever_is_decided_together() {
         accounts: DataDir::new(),
     };
     let gateways = [(); 2].map(|()| shared.launch(RULES).start());
+    let left = |call: &Call, policy: &str| {
+        let answer = gateways[1].call(call);
+        answer.json()[policy]["remaining"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {policy}: {}", answer.text()))
+    };
     for name in ["ann", "bob", "cid", "dan", "eve"] {
-        // Log-ins count by name and by address together.
         let person = join(&gateways[0], name);
-        let call = super::by_cookie(&person, "/");
+        let call = by_cookie(&person, "/");
         assert_eq!(
             in_turn(&gateways, &call, 7),
             [200, 200, 200, 200, 200, 429, 429]
         );
-        let left = gateways[1].call(&super::by_cookie(&person, "/left"));
-        assert_eq!(
-            left.json()["per-user.minute"]["remaining"],
-            0,
-            "{}",
-            left.text()
-        );
+        assert_eq!(left(&by_cookie(&person, "/left"), "per-user.minute"), 0);
         let accounts = shared.accounts();
         let args = [
             "key",
@@ -106,17 +107,38 @@ fn gateways_on_a_cluster_share_limits_whatever_is_decided_together() {
         ];
         let made = gateways[0].command(&args, "");
         assert_eq!(made.code, 0, "{made:?}");
-        super::advance(&gateways, 60.0);
-        let call = super::Call::get("/keyed").field("x-api-key", made.stdout.trim());
-        assert_eq!(in_turn(&gateways, &call, 2), [200, 429], "its own quota");
-        super::advance(&gateways, 1.0);
-        assert_eq!(in_turn(&gateways, &call, 1), [200]);
+        advance(&gateways, 60.0);
+        let with_key = |target| Call::get(target).field("x-api-key", made.stdout.trim());
+        // The user's limit, one by user and key, and the key's own, in one decision.
+        assert_eq!(in_turn(&gateways, &with_key("/keyed"), 2), [200, 429]);
+        assert_eq!(left(&with_key("/left"), "own.second"), 0);
+        assert_eq!(left(&with_key("/left"), "per-user.minute"), 4);
+        advance(&gateways, 1.0);
+        assert_eq!(in_turn(&gateways, &with_key("/keyed"), 1), [200]);
     }
-    let open = super::Call::get("/open");
+    let ann = log_in(&gateways[1], "ann");
+    let open = Call::get("/open");
     assert_eq!(in_turn(&gateways, &open, 5), [200, 200, 200, 200, 429]);
-    let reset = gateways[0].command(&["limit", "reset", "per-address", "--all"], "");
-    assert_eq!(reset.code, 0, "{reset:?}");
-    assert_eq!(in_turn(&gateways, &open, 1), [200]);
+    assert_eq!(left(&by_cookie(&ann, "/left"), "per-address.minute"), 0);
+    for reset in [
+        ["reset", "per-address", "127.0.0.1"],
+        ["reset", "per-address", "--all"],
+    ] {
+        let done = gateways[0].command(&[&["limit"], &reset[..]].concat(), "");
+        assert_eq!(done.code, 0, "{done:?}");
+        assert_eq!(in_turn(&gateways, &open, 5), [200, 200, 200, 200, 429]);
+    }
+    // Log-ins count by name and by address together, and by address whatever the name.
+    let wrong = |name: String| {
+        Call::post("/login").json(&json!({ "username": name, "password": "wrong horse" }))
+    };
+    let guesses = (0..21).map(|turn| {
+        gateways[turn % 2]
+            .call(&wrong(format!("nobody-{turn}")))
+            .status
+    });
+    let guesses: Vec<u16> = guesses.collect();
+    assert_eq!((&guesses[..20], guesses[20]), (&[401; 20][..], 429));
 }
 
 #[test]

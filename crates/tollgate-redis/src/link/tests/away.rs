@@ -120,6 +120,36 @@ async fn connections_that_have_died_without_a_word_are_replaced() {
 }
 
 #[tokio::test]
+async fn one_connection_of_several_that_has_died_without_a_word_is_replaced() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let relay = Relay::new(server.address());
+    let link = linked(&server.url_at(relay.address()), impatient()).await;
+    until("all are there", || async {
+        server
+            .ask(&["CLIENT", "LIST"])
+            .text()
+            .matches("name=tollgate")
+            .count()
+            == 4
+    })
+    .await;
+    relay.freeze();
+    assert!(link.add("a").await.is_err());
+    relay.heal_for_newcomers();
+    // One of four calls goes over that connection; so few failures do not open the breaker.
+    until("it is replaced", || async {
+        let _ = link.add("a").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        link.stats().reconnects() > 0
+    })
+    .await;
+    assert_eq!(link.stats().servers_away(), 0);
+    for _ in 0..20 {
+        assert!(link.add("a").await.is_ok());
+    }
+}
+
+#[tokio::test]
 async fn connections_that_the_server_closes_are_made_again_before_anybody_notices() {
     let server = RedisServer::new(RedisEngine::Redis);
     let link = linked(&server.url(), patient()).await;

@@ -80,6 +80,48 @@ async fn slots_that_move_under_load_fail_no_call_and_lose_none() {
 }
 
 #[tokio::test]
+async fn where_a_slot_has_gone_is_told_once() {
+    let cluster = RedisCluster::new(RedisEngine::Redis);
+    let link = linked(&cluster.url(), patient()).await;
+    let moved = slot(b"{a}");
+    let from = cluster.owner(moved);
+    let to = (from + 1) % 3;
+    cluster.begin_move(moved, from, to);
+    cluster.end_move(moved, to);
+    for sum in 1..=20 {
+        assert_eq!(link.add("{a}").await, Ok(sum));
+        assert_eq!(link.stats().redirects(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_keys_are_on_two_nodes_waits_a_little_and_then_fails_alone() {
+    let cluster = RedisCluster::new(RedisEngine::Redis);
+    let link = linked(&cluster.url(), patient()).await;
+    let both = Script::new("return redis.call('INCR', KEYS[1]) + redis.call('INCR', KEYS[2])");
+    let keys = || vec![b"{a}1".to_vec(), b"{a}2".to_vec()];
+    assert_eq!(
+        link.call(&both, keys(), Vec::new()).await,
+        Ok(Value::Int(2))
+    );
+    let moved = slot(b"{a}");
+    let from = cluster.owner(moved);
+    let to = (from + 1) % 3;
+    cluster.begin_move(moved, from, to);
+    cluster.masters()[from].ask(&["DEL", "{a}2"]);
+    let called = link.call(&both, keys(), Vec::new()).await;
+    assert_eq!(called, Err(LinkError::Redirected(HOPS_MAX)));
+    cluster.move_keys(moved, from, to);
+    cluster.end_move(moved, to);
+    assert_eq!(
+        link.call(&both, keys(), Vec::new()).await,
+        Ok(Value::Int(3)),
+        "it was not carried out"
+    );
+    assert_eq!(link.stats().servers_away(), 0);
+}
+
+#[tokio::test]
 async fn a_call_is_sent_on_five_times_at_most() {
     let cluster = RedisCluster::new(RedisEngine::Redis);
     let link = linked(&cluster.url(), patient()).await;

@@ -181,6 +181,33 @@ async fn a_server_without_memory_is_a_failure_until_it_has_some() {
 }
 
 #[tokio::test]
+async fn probes_that_fail_bring_nobody_back() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let link = linked(&server.url(), patient()).await;
+    server.ask(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    until("it is away", || async {
+        link.add("a").await == Err(LinkError::Away)
+    })
+    .await;
+    let probes = || {
+        let eval = server.info("cmdstat_eval").unwrap();
+        let calls = eval
+            .strip_prefix("calls=")
+            .unwrap()
+            .split(',')
+            .next()
+            .unwrap();
+        calls.parse::<u32>().unwrap()
+    };
+    let before = probes();
+    until("it is probed eight times", || async {
+        assert_eq!(link.add("a").await, Err(LinkError::Away));
+        probes() >= before + 8
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_save_is_a_failure() {
     let options = RedisOptions::default().set("min-replicas-to-write", "1");
     let server = RedisServer::with(RedisEngine::Redis, options);

@@ -45,7 +45,7 @@ pub(super) fn run(family: &Family<'_>) {
 }
 
 /// Patient, since machines that test are busy.
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         deadline: Duration::from_secs(20),
         time: Time::Caller,
@@ -171,8 +171,15 @@ fn said(stored: Option<&Stored>) -> Option<(Option<String>, State)> {
 
 /// What the cells of a request hold on the server: the text, and what it means.
 async fn states(store: &RedisStore, request: &[Asked]) -> Vec<(Option<String>, Option<Stored>)> {
-    let checks = checks(request);
-    let cells = decide::cells(&checks);
+    states_of(store, &checks(request)).await
+}
+
+/// The same, of checks.
+pub(super) async fn states_of(
+    store: &RedisStore,
+    checks: &[Check<'_>],
+) -> Vec<(Option<String>, Option<Stored>)> {
+    let cells = decide::cells(checks);
     let keys = cells.iter().map(|cell| store.shared.names.of(cell, None));
     let read = Script::new("return redis.call('MGET', unpack(KEYS))");
     let values = store

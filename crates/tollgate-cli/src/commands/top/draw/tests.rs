@@ -190,7 +190,7 @@ fn a_shared_store_is_shown_with_its_round_trips_and_in_red_while_it_is_away() {
     let mut view = View::new(Model::new(overview.clone()));
     assert_eq!(
         lines(&mut view, (80, 24))[9],
-        " counters          shared store up  12,345 round trips  0.2 ms each  2 errors"
+        " counters          shared store up  12,345 round trips  230 us each  2 errors"
     );
     let is_red = |view: &mut View| drawn(view, (80, 24), true)[(20, 9)].fg == Color::Red;
     assert!(!is_red(&mut view));

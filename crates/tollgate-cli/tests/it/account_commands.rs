@@ -1,0 +1,245 @@
+//! Users and API keys by command, beside a running gateway and without one.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use tollgate_testkit::client::Call;
+use tollgate_testkit::process::{run, within};
+
+use crate::support::{
+    BAD_CREDENTIALS, PASSWORD, binary, join, launch, log_in, new_key, new_user, preset, sign_up,
+    statuses,
+};
+
+/// What changes elsewhere is known to a running gateway within this time.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_user_made_by_the_command_can_log_in_at_a_running_gateway_at_once() {
+    let gateway = preset("random-number");
+    let done = gateway.command(&["user", "create", "ann"], &format!("{PASSWORD}\n"));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("ann") && !done.stdout.contains(PASSWORD));
+    assert_eq!(
+        gateway
+            .call(&log_in(&gateway, "ann").get("/call_api"))
+            .status,
+        200
+    );
+    let taken = gateway.command(&["user", "create", "ANN"], PASSWORD);
+    assert_eq!(taken.code, 1, "{taken:?}");
+    assert!(taken.stderr.contains("taken"), "{}", taken.stderr);
+    for (name, password, field) in [
+        ("bob", "short", "password"),
+        ("", PASSWORD, "name"),
+        ("bob", "", "password"),
+    ] {
+        let done = gateway.command(&["user", "create", name], password);
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(done.stderr.contains(field), "{}", done.stderr);
+    }
+    let list = gateway.command(&["user", "list"], "");
+    assert_eq!((list.code, list.stdout.lines().count()), (0, 1), "{list:?}");
+    assert!(
+        list.stdout.contains("active") && list.stdout.contains("ann"),
+        "{}",
+        list.stdout
+    );
+}
+
+#[test]
+fn a_disabled_user_and_their_keys_are_out_within_two_seconds_and_back_when_enabled() {
+    let gateway = preset("random-number");
+    let ann = join(&gateway, "ann");
+    let bob = join(&gateway, "bob");
+    let key = new_key(&gateway, "ann", &[]);
+    let looks = "/see_remaining_limits";
+    let calls = [
+        ann.get(looks),
+        ann.with_cookie(Call::get(looks)),
+        key.get(looks),
+    ];
+    for call in &calls {
+        assert_eq!(gateway.call(call).status, 200);
+    }
+    assert_eq!(gateway.command(&["user", "disable", "Ann"], "").code, 0);
+    for call in &calls {
+        assert!(within(HEARD_WITHIN, || gateway.call(call).status == 403));
+        assert_eq!(gateway.call(call).json()["type"], BAD_CREDENTIALS);
+    }
+    let wrong = gateway.call(&Call::post("/login").json(&crate::support::credentials("ann")));
+    assert_eq!(wrong.status, 401);
+    assert_eq!(gateway.call(&bob.get(looks)).status, 200);
+    let list = gateway.command(&["user", "list"], "").stdout;
+    assert!(
+        list.lines()
+            .any(|line| line.contains("disabled") && line.ends_with("ann")),
+        "{list}"
+    );
+    assert_eq!(gateway.command(&["user", "enable", "ann"], "").code, 0);
+    let back = within(HEARD_WITHIN, || {
+        // An unknown key is remembered for a second of the gateway's clock.
+        gateway.advance(1.0);
+        gateway.call(&key.get(looks)).status == 200
+    });
+    assert!(back, "the key rested, and is back");
+    log_in(&gateway, "ann");
+    assert_eq!(
+        gateway.call(&ann.get(looks)).status,
+        403,
+        "the sessions ended for good"
+    );
+    for command in ["disable", "enable", "passwd"] {
+        let done = gateway.command(&["user", command, "nobody"], PASSWORD);
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(
+            done.stderr.contains("there is no such user"),
+            "{}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn a_new_password_ends_every_session_within_two_seconds_and_keeps_the_keys() {
+    let gateway = preset("random-number");
+    let ann = join(&gateway, "ann");
+    let key = new_key(&gateway, "ann", &[]);
+    let looks = "/see_remaining_limits";
+    assert_eq!(gateway.call(&ann.get(looks)).status, 200);
+    let done = gateway.command(&["user", "passwd", "ann"], "another good password\n");
+    assert_eq!(done.code, 0, "{done:?}");
+    for call in [ann.get(looks), ann.with_cookie(Call::get(looks))] {
+        assert!(within(HEARD_WITHIN, || gateway.call(&call).status == 403));
+    }
+    assert_eq!(gateway.call(&key.get(looks)).status, 200);
+    let old = gateway.call(&Call::post("/login").json(&crate::support::credentials("ann")));
+    assert_eq!(old.status, 401);
+    let new = json!({ "username": "ann", "password": "another good password" });
+    assert_eq!(gateway.call(&Call::post("/login").json(&new)).status, 200);
+}
+
+#[test]
+fn a_key_is_shown_once_listed_without_its_secret_and_dead_within_two_seconds_of_its_revocation() {
+    let gateway = preset("per-api-key");
+    new_user(&gateway, "ann");
+    let done = gateway.command(
+        &[
+            "key",
+            "create",
+            "ann",
+            "--name",
+            "laptop",
+            "--quota",
+            "2 per second",
+        ],
+        "",
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+    let secret = done.stdout.trim().to_owned();
+    assert!(
+        secret.starts_with("tg_") && secret.len() == 39,
+        "the secret alone, for scripts: {done:?}"
+    );
+    let id = done
+        .stderr
+        .split("(id ")
+        .nth(1)
+        .unwrap()
+        .split(')')
+        .next()
+        .unwrap()
+        .to_owned();
+    let call = Call::get("/limit").field("x-api-key", &secret);
+    assert_eq!(
+        statuses(&gateway, &call, 3),
+        [200, 200, 429],
+        "good at once, with its own quota"
+    );
+    let list = gateway.command(&["key", "list", "ann"], "");
+    assert_eq!(list.code, 0);
+    let line = list.stdout.lines().find(|line| line.contains(&id)).unwrap();
+    for part in ["active", "laptop", "2 per second", &secret[35..]] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(
+        !list.stdout.contains(&secret) && list.stdout.lines().count() == 1,
+        "{}",
+        list.stdout
+    );
+
+    assert_eq!(gateway.command(&["key", "revoke", &id], "").code, 0);
+    assert!(within(HEARD_WITHIN, || {
+        gateway.advance(1.0);
+        gateway.call(&call).status == 401
+    }));
+    assert!(
+        gateway
+            .command(&["key", "list", "ann"], "")
+            .stdout
+            .contains("ended")
+    );
+    for (args, said) in [
+        (&["key", "create", "nobody"][..], "nobody"),
+        (&["key", "revoke", "nothing"], "there is no such key"),
+        (&["key", "rotate", "nothing"], "there is no such key"),
+        (&["key", "list", "nobody"], "nobody"),
+    ] {
+        let done = gateway.command(args, "");
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_rotated_key_lives_through_its_grace_beside_the_new_one() {
+    // The command reads the system's clock, so here the gateway does as well, held at the same time.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process reads the same clock"
+    )]
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let gateway = launch().preset("per-api-key").clock(now).start();
+    new_user(&gateway, "ann");
+    let old = new_key(&gateway, "ann", &[]);
+    assert_eq!(gateway.call(&old.get("/limit")).status, 200);
+    let done = gateway.command(&["key", "rotate", &old.id, "--grace", "600"], "");
+    assert_eq!(done.code, 0, "{done:?}");
+    let new = Call::get("/limit").field("x-api-key", done.stdout.trim());
+    assert_ne!(done.stdout.trim(), old.secret);
+    assert_eq!(gateway.call(&new).status, 200);
+    assert_eq!(gateway.call(&old.get("/limit")).status, 200);
+    gateway.advance(500.0);
+    assert_eq!(gateway.call(&old.get("/limit")).status, 200);
+    gateway.advance(200.0);
+    let ended = within(HEARD_WITHIN, || {
+        gateway.call(&old.get("/monitor/keys")).status == 401
+    });
+    assert!(ended, "its grace is over");
+    assert_eq!(gateway.call(&old.get("/limit")).status, 401);
+    assert_eq!(gateway.call(&new).status, 200);
+}
+
+#[test]
+fn the_commands_work_on_a_data_directory_without_a_gateway_as_well() {
+    let gateway = preset("random-number");
+    sign_up(&gateway, "ann");
+    let data = gateway.data().clone();
+    gateway.stop();
+    let command = |args: &[&str], input: &str| {
+        let mut command = Command::new(binary());
+        command.args(args).arg("--data").arg(data.path());
+        run(command, input)
+    };
+    assert_eq!(command(&["user", "create", "bob"], PASSWORD).code, 0);
+    let key = command(&["key", "create", "bob"], "");
+    assert_eq!(key.code, 0, "{key:?}");
+    assert_eq!(command(&["user", "list"], "").stdout.lines().count(), 2);
+    let again = launch().preset("random-number").data(&data).start();
+    let call = Call::get("/call_api").field("x-api-key", key.stdout.trim());
+    assert_eq!(again.call(&call).status, 200);
+}

@@ -1,0 +1,72 @@
+//! What a gateway answers without asking the store: from units taken in advance, and from denials that it remembers.
+
+use tollgate_testkit::client::Call;
+use tollgate_testkit::gateway::Gateway;
+
+use super::{PATIENT, Shared};
+
+const RULES: &str = r#"
+[limits.fast]
+key = "client-ip"
+algorithm = "token-bucket"
+quotas = "1000 per second"
+lease = "auto"
+
+[limits.rare]
+key = "client-ip"
+quotas = "2 per century"
+
+[[routes]]
+match = "GET /fast"
+limits = ["fast"]
+respond = { text = "fast" }
+
+[[routes]]
+match = "GET /rare"
+limits = ["rare"]
+respond = { text = "rare" }
+"#;
+
+fn gateway(shared: &Shared) -> Gateway {
+    let rules = format!("{PATIENT}{RULES}");
+    shared.launch(&rules).running_clock().start()
+}
+
+fn metric(gateway: &Gateway, name: &str) -> u64 {
+    let metrics = gateway.admin(&Call::get("/metrics"));
+    let metrics = metrics.text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.unwrap_or_else(|| panic!("no {name} in {metrics}"));
+    value.trim().parse().unwrap()
+}
+
+#[test]
+fn a_hot_key_is_paid_from_units_taken_in_advance() {
+    let shared = Shared::new();
+    let gateway = gateway(&shared);
+    let mut calls = 0;
+    while metric(&gateway, "tollgate_store_decisions_paid ") < 100 {
+        assert!(calls < 10_000, "nothing is paid in advance");
+        for _ in 0..100 {
+            let status = gateway.call(&Call::get("/fast")).status;
+            assert!(status == 200 || status == 429, "{status}");
+            calls += 1;
+        }
+    }
+    assert!(metric(&gateway, "tollgate_store_units_leased ") >= 100);
+    assert!(metric(&gateway, "tollgate_store_round_trips ") < calls);
+}
+
+#[test]
+fn a_denial_is_told_again_without_asking_and_ended_by_a_reset() {
+    let shared = Shared::new();
+    let gateway = gateway(&shared);
+    let call = Call::get("/rare");
+    let mut statuses = (0..50).map(|_| gateway.call(&call).status);
+    assert_eq!((statuses.next(), statuses.next()), (Some(200), Some(200)));
+    assert!(statuses.all(|status| status == 429));
+    assert!(metric(&gateway, "tollgate_store_denials_remembered ") >= 10);
+    let reset = gateway.command(&["limit", "reset", "rare", "127.0.0.1"], "");
+    assert_eq!(reset.stdout.trim(), "reset", "{reset:?}");
+    assert_eq!(gateway.call(&call).status, 200);
+}

@@ -1,0 +1,177 @@
+//! What a node holds for one key under one policy: units in advance, a denial, and how much it is asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tollgate::algorithm::Charge;
+use tollgate::{Check, LeaseTerms, Micros, Policy, Standing};
+
+use super::denial::Denial;
+use super::is_same;
+use super::table::{Look, Probe};
+
+/// A request for units whose answer has not come after this long is given up: another may ask.
+const ASKING_MAX: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) denial: Option<Denial>,
+    lease: Option<Units>,
+    demand: Demand,
+    /// When units were asked for, until their answer comes.
+    asking: Option<Micros>,
+    /// Who asks whether a denial is over; closed when the answer has come.
+    probe: Option<Arc<Semaphore>>,
+}
+
+/// A lease, as this node knows it.
+#[derive(Debug)]
+struct Units {
+    policy: Arc<Policy>,
+    left: u64,
+    mark: (u64, u64),
+    /// The first instant at which they can no longer be spent, counted from before they were asked for.
+    ends: Micros,
+    last_spent: Micros,
+    /// Where the policy stood when they were granted, and when that was, by this node's clock.
+    standing: Standing,
+    from: Micros,
+    /// The store's instant then.
+    at: Micros,
+}
+
+/// Units asked for, in spans as long as a lease.
+#[derive(Debug, Default)]
+struct Demand {
+    span: u64,
+    now: u64,
+    before: u64,
+}
+
+impl Demand {
+    fn note(&mut self, cost: u64, now: Micros, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+        let span = now.0 / micros;
+        if span != self.span {
+            self.before = if span == self.span + 1 { self.now } else { 0 };
+            (self.span, self.now) = (span, 0);
+        }
+        self.now = self.now.saturating_add(cost);
+    }
+
+    fn in_a_span(&self) -> u64 {
+        self.now.max(self.before)
+    }
+}
+
+impl Held {
+    /// Where these checks were denied and the wait is over: one request asks the store whether it is, and the others wait
+    /// for what it hears.
+    pub(super) fn probe(&mut self, checks: &[Check<'_>]) -> Option<Look> {
+        self.denial.as_ref().filter(|denial| denial.is_of(checks))?;
+        match self.probe.as_ref().filter(|probe| !probe.is_closed()) {
+            Some(probe) => Some(Look::Wait(Arc::clone(probe))),
+            None => {
+                let probe = Arc::new(Semaphore::new(0));
+                self.probe = Some(Arc::clone(&probe));
+                Some(Look::Ask(Some(Probe(probe))))
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, cost: u64, now: Micros, terms: LeaseTerms) {
+        self.demand.note(cost, now, terms.time);
+    }
+
+    /// Whether so many units can be spent.
+    pub(super) fn can_pay(&self, policy: &Arc<Policy>, cost: u64, now: Micros) -> bool {
+        self.lease.as_ref().is_some_and(|lease| {
+            lease.left >= cost
+                && now >= lease.from
+                && now < lease.ends
+                && is_same(&lease.policy, policy)
+        })
+    }
+
+    /// Spends units that are known to be there: where the policy now stands, and the store's instant.
+    pub(super) fn pay(&mut self, cost: u64, now: Micros) -> Option<(Standing, Micros)> {
+        let lease = self.lease.as_mut()?;
+        lease.left -= cost;
+        lease.last_spent = now;
+        let elapsed = now.since(lease.from);
+        let left = lease.standing.remaining().saturating_add(lease.left);
+        let charge = Charge {
+            cost,
+            mark: lease.mark,
+        };
+        let standing = lease.standing.later_with(elapsed, left, charge);
+        Some((standing, lease.at + elapsed))
+    }
+
+    /// How many units to ask for beside a request: none for a key that is asked for once in the time of a lease, nor
+    /// while there are some, nor while somebody asks.
+    pub(super) fn wants(&mut self, terms: LeaseTerms, now: Micros) -> u64 {
+        let has = |lease: &Units| lease.left > 0 && now < lease.ends;
+        let asks = |since: Micros| now.since(since) < ASKING_MAX && now >= since;
+        if self.lease.as_ref().is_some_and(has) || self.asking.is_some_and(asks) {
+            return 0;
+        }
+        let demand = self.demand.in_a_span();
+        if demand < 2 {
+            return 0;
+        }
+        self.asking = Some(now);
+        demand.min(terms.units_max)
+    }
+
+    /// Units have come, or none.
+    pub(super) fn learn(
+        &mut self,
+        policy: &Arc<Policy>,
+        terms: LeaseTerms,
+        granted: Charge,
+        from: (Micros, Micros),
+        standing: Standing,
+    ) {
+        self.asking = None;
+        let (sent, at) = from;
+        if granted.cost > 0 {
+            self.lease = Some(Units {
+                policy: Arc::clone(policy),
+                left: granted.cost,
+                mark: granted.mark,
+                ends: sent + terms.time,
+                last_spent: sent,
+                standing,
+                from: sent,
+                at,
+            });
+        }
+    }
+
+    /// Takes what is left of a lease that nobody has spent from for a quarter of its time.
+    pub(super) fn take_idle(&mut self, now: Micros) -> Option<(Arc<Policy>, Charge)> {
+        let lease = self
+            .lease
+            .as_mut()
+            .filter(|lease| lease.left > 0 && now < lease.ends)?;
+        let time = lease.policy.lease_terms()?.time;
+        if now.since(lease.last_spent) < time / 4 {
+            return None;
+        }
+        let charge = Charge {
+            cost: std::mem::take(&mut lease.left),
+            mark: lease.mark,
+        };
+        Some((Arc::clone(&lease.policy), charge))
+    }
+
+    /// When the units end; `None` when there are none.
+    pub(super) fn ends(&self) -> Option<Micros> {
+        self.lease
+            .as_ref()
+            .filter(|lease| lease.left > 0)
+            .map(|lease| lease.ends)
+    }
+}

@@ -1,0 +1,189 @@
+//! Leases: the script beside the definition; and several nodes on one server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tollgate::decide::{self, Stored};
+use tollgate::{Check, Checks, Clock, Lease, Micros, Policy, Store, SystemClock};
+use tollgate_testkit::Random;
+use tollgate_testkit::random::scaled;
+use tollgate_testkit::redis::{RedisEngine, RedisServer};
+
+use super::trace::{settings, states_of};
+use crate::scripts::Operation;
+use crate::settings::Settings;
+use crate::store::RedisStore;
+
+fn bucket(quota: &str) -> Arc<Policy> {
+    let policy = Policy::new("p", quota.parse().unwrap()).unwrap();
+    Arc::new(policy.with_lease(Lease::Auto))
+}
+
+async fn connect(server: &RedisServer, settings: Settings) -> RedisStore {
+    let url = format!("redis+unix://{}", server.socket().display());
+    RedisStore::connect(url.parse().unwrap(), settings)
+        .await
+        .unwrap()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(future)
+}
+
+#[test]
+fn units_are_charged_in_advance_as_the_definition_says() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    block_on(async {
+        let store = connect(&server, settings()).await;
+        let mut random = Random::new();
+        let quotas = [
+            "10000/s token-bucket",
+            "7 per second burst 40",
+            "104251/day burst 5000",
+            "60/m burst 3",
+        ];
+        for trace in 0..scaled(12) {
+            let key = trace.to_string();
+            // Another quota of a later version comes and goes.
+            let versions = [0, 1].map(|version| {
+                let quota = quotas[random.below(quotas.len() as u64) as usize];
+                Arc::new(Arc::unwrap_or_clone(bucket(quota)).with_version(version))
+            });
+            let mut now = Micros(1_000_000_000_000 + random.below(1_000_000));
+            let mut slot: [Option<Stored>; 1] = [None];
+            for step in 0..200 {
+                now = Micros(now.0 + random.below(3) * random.below(200_000));
+                let policy = &versions[usize::from(random.below(10) == 0)];
+                let check = Check {
+                    policy,
+                    key: key.as_bytes(),
+                    cost: 1 + random.below(3),
+                };
+                let wanted = [random.below(600)];
+                let mut question = store.question(&[check], true).unwrap();
+                question.want(&wanted);
+                let reply = store
+                    .shared
+                    .ask(Operation::Lease, &mut question, now)
+                    .await
+                    .unwrap();
+                let defined = decide::decide(&[check], &mut slot, now);
+                if defined.is_allowed() {
+                    decide::lease(&[check], &mut slot, now, &wanted);
+                }
+                assert_eq!(
+                    reply.result,
+                    Ok(u64::from(defined.is_allowed())),
+                    "step {step}"
+                );
+                let on_server = states_of(&store, &[check]).await;
+                let said = |stored: Option<&Stored>| stored.map(|stored| stored.state.clone());
+                assert_eq!(
+                    said(on_server[0].1.as_ref()),
+                    said(slot[0].as_ref()),
+                    "step {step}: {wanted:?} of {check:?} at {now}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn nodes_with_leases_admit_no_more_than_the_promise_and_hardly_less() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let (clock, policy) = (SystemClock::new(), bucket("2000 per second burst 2000"));
+    let asked = AtomicU64::new(0);
+    let (admitted, calls, began, ended) = block_on(async {
+        let patient = Settings {
+            deadline: Duration::from_secs(20),
+            ..Settings::default()
+        };
+        let mut nodes = Vec::new();
+        for _ in 0..4 {
+            nodes.push(connect(&server, patient.clone()).await);
+        }
+        let began = clock.now();
+        let until = began + Duration::from_secs(2);
+        // One after the other in turns, so that no node is left out however busy the machine is.
+        let mut admitted = 0_u64;
+        while clock.now() < until {
+            for node in &nodes {
+                for _ in 0..20 {
+                    let mut checks = Checks::new();
+                    checks
+                        .push(Check {
+                            policy: &policy,
+                            key: b"hot",
+                            cost: 1,
+                        })
+                        .unwrap();
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    admitted += u64::from(node.decide(&checks, clock.now()).await.is_allowed());
+                }
+            }
+        }
+        let ended = clock.now();
+        let calls: u64 = nodes
+            .iter()
+            .flat_map(|node| node.stats().round_trips())
+            .sum();
+        (admitted, calls, began, ended)
+    });
+    let seconds = ended.since(began).as_secs_f64();
+    let bound = 2_000.0 + 2_000.0 * seconds;
+    assert!(admitted as f64 <= bound, "{admitted} of {bound}");
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(calls < asked, "{calls} calls for {asked} requests");
+}
+
+#[test]
+fn a_denial_is_remembered_and_forgotten_with_a_reset() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    block_on(async {
+        let patient = Settings {
+            deadline: Duration::from_secs(20),
+            ..Settings::default()
+        };
+        let (one, other) = (
+            connect(&server, patient.clone()).await,
+            connect(&server, patient).await,
+        );
+        let policy = Arc::new(Policy::new("p", "3 per century".parse().unwrap()).unwrap());
+        let mut checks = Checks::new();
+        checks
+            .push(Check {
+                policy: &policy,
+                key: b"ann",
+                cost: 1,
+            })
+            .unwrap();
+        let now = SystemClock::new().now();
+        for _ in 0..3 {
+            assert!(one.decide(&checks, now).await.is_allowed());
+        }
+        for _ in 0..100 {
+            assert!(!one.decide(&checks, now).await.is_allowed());
+        }
+        assert_eq!(one.near_stats().remembered(), 100);
+        let calls = one.stats().round_trips().iter().sum::<u64>();
+        assert_eq!(calls, 3, "the third told that there is no fourth");
+        assert!(one.reset(&policy, b"ann").await.unwrap());
+        assert!(one.decide(&checks, now).await.is_allowed());
+        // What another node gives back is known a second later.
+        for _ in 0..3 {
+            let _ = one.decide(&checks, now).await;
+        }
+        assert!(other.reset(&policy, b"ann").await.unwrap());
+        assert!(!one.decide(&checks, now).await.is_allowed());
+        assert!(
+            one.decide(&checks, now + Duration::from_secs(2))
+                .await
+                .is_allowed()
+        );
+    });
+}
