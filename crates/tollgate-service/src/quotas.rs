@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tollgate::{Micros, OnError, Policy, PolicyError, Quota, QuotaError};
+use tollgate::{Micros, Policy, PolicyError, Quota, QuotaError};
+use tollgate_rules::Sharing;
 
 /// Quotas of clients that are known at one time. The memory store tells 65,535 policies apart, and the rules need some.
 pub const QUOTAS_MAX: usize = 4_096;
@@ -55,8 +56,8 @@ pub(crate) enum NumbersError {
 /// The quotas of clients.
 pub(crate) struct Quotas {
     known: RwLock<All>,
-    /// What holds for them while a shared store is away.
-    on_error: OnError,
+    /// What holds for them in a shared store.
+    sharing: Sharing,
 }
 
 #[derive(Default)]
@@ -81,10 +82,10 @@ impl Known {
 
 impl Quotas {
     /// No quota yet.
-    pub(crate) fn new(on_error: OnError) -> Self {
+    pub(crate) fn new(sharing: Sharing) -> Self {
         Quotas {
             known: RwLock::default(),
-            on_error,
+            sharing,
         }
     }
 
@@ -121,7 +122,7 @@ impl Quotas {
         let period = Duration::from_secs(numbers.period_s);
         let quota = Quota::new(numbers.count, period)?.burst(numbers.capacity)?;
         let policy = Policy::new(NAME, quota)?;
-        let policy = Arc::new(policy.with_on_error(self.on_error));
+        let policy = Arc::new(self.sharing.with(policy));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if !known.has_room(now) && !known.by_numbers.contains_key(&numbers) {
             return Err(NumbersError::TooMany);
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_same_numbers_are_one_policy_and_a_stranger_makes_so_many_and_no_more() {
-        let quotas = Quotas::new(OnError::Local);
+        let quotas = Quotas::new(Sharing::default());
         let now = Micros::from_secs(1_000);
         let first = quotas.policy(numbers(1), now).unwrap();
         assert!(Arc::ptr_eq(
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn places_are_given_away_so_seldom_that_no_store_runs_out_of_numbers() {
-        let quotas = Quotas::new(OnError::Local);
+        let quotas = Quotas::new(Sharing::default());
         let every_second = (0..86_400).filter(|second| {
             let now = Micros::from_secs(1_000_000 + second);
             let numbers = Numbers {
@@ -214,7 +215,7 @@ mod tests {
             count: 1,
             period_s: 86_400 * 365,
         };
-        let quotas = Quotas::new(OnError::Local);
+        let quotas = Quotas::new(Sharing::default());
         for capacity in 1..=QUOTAS_MAX as u64 {
             quotas.policy(slow(capacity), Micros::from_secs(0)).unwrap();
         }

@@ -72,7 +72,7 @@ impl Service {
     ) -> Arc<Self> {
         Arc::new(Service {
             tokens: Tokens::new(rules.service.tokens.clone()),
-            quotas: Quotas::new(rules.counters.sharing.on_error),
+            quotas: Quotas::new(rules.counters.sharing),
             receipts: Receipts::default(),
             metrics: Arc::new(Metrics::new()),
             started: clock.now(),

@@ -313,7 +313,6 @@ impl Decision {
 
     /// The same denial, remembered at a later instant: nothing is charged, every wait is shorter, and where it stands is
     /// an estimate.
-    #[must_use]
     pub fn remembered(&self, elapsed: Duration) -> Self {
         let standings = self.standings.iter();
         let later = standings.map(|standing| Standing {

@@ -107,7 +107,7 @@ impl Name {
 }
 
 impl Named<'_> {
-    fn to_name(&self) -> Name {
+    fn owned(&self) -> Name {
         Name {
             tag: self.tag.map(Into::into),
             policy: self.policy.into(),
@@ -264,7 +264,7 @@ impl Near {
             if granted.cost > 0 {
                 self.stats.leased.fetch_add(granted.cost, Ordering::Relaxed);
                 let at = sent + terms.time / 2;
-                let name = named(tag, check).to_name();
+                let name = named(tag, check).owned();
                 self.visits().push_back(Visit { at, name });
             }
         }
@@ -338,7 +338,7 @@ impl Near {
             let made = || Ok::<_, std::convert::Infallible>(Arc::default());
             match self
                 .keys
-                .get_or_insert_with(&named(tag, check).to_name(), made)
+                .get_or_insert_with(&named(tag, check).owned(), made)
             {
                 Ok(held) => held,
                 Err(never) => match never {},
