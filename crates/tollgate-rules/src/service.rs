@@ -37,7 +37,9 @@ impl Service {
     /// The first address that other machines reach while nobody needs a token, and that is not said to be meant.
     pub fn unguarded(&self) -> Option<SocketAddr> {
         let guarded = self.open || !self.tokens.is_empty();
-        let mut reached = self.addresses().filter(|address| !address.ip().is_loopback());
+        let mut reached = self
+            .addresses()
+            .filter(|address| !address.ip().is_loopback());
         reached.find(|_| !guarded)
     }
 

@@ -13,11 +13,11 @@ mod service;
 use toml::de::DeTable;
 
 use self::known_limits::KnownLimits;
-use crate::{RuleSet, Service};
 use crate::diagnostic::Diagnostic;
 use crate::read::{Source, Table};
 use crate::route::Upstream;
 use crate::route_table::RouteTable;
+use crate::{RuleSet, Service};
 
 /// The longest rules file.
 pub const LONGEST_FILE_BYTES: usize = 4 << 20;
