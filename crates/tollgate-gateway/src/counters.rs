@@ -249,8 +249,11 @@ impl Shared {
         Box::pin(async move {
             match task.await {
                 Ok(answer) => answer,
-                // The runtime ends, and everything with it.
-                Err(_) => std::future::pending().await,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime ends, and everything with it.
+                    Err(_) => std::future::pending().await,
+                },
             }
         })
     }

@@ -112,7 +112,7 @@ impl EncodeMetric for Durations {
         let counts = self.counts();
         let seconds = |us: u64| us as f64 / 1e6;
         let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound));
-        let buckets: Vec<(f64, u64)> = bounds.chain([f64::MAX]).zip(counts.buckets).collect();
+        let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(counts.buckets).collect();
         encoder.encode_histogram::<NoLabelSet>(
             seconds(counts.sum_us),
             counts.count(),

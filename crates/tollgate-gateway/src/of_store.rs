@@ -65,7 +65,7 @@ impl RoundTrips {
         let bucket = |(place, (bound, count)): (usize, &(Duration, u64))| {
             let is_last = place + 1 == state.round_trips.len();
             let bound = if is_last {
-                f64::MAX
+                f64::INFINITY
             } else {
                 bound.as_secs_f64()
             };

@@ -53,8 +53,6 @@ impl Drop for Returning {
     }
 }
 
-/// A request waits for what others hear so often, then it asks for itself.
-const WAITS_MAX: usize = 4;
 /// How often is looked for units that no request has use for.
 const RETURN_EVERY: Duration = Duration::from_millis(25);
 
@@ -127,8 +125,32 @@ impl RedisStore {
 }
 
 impl Shared {
-    /// Asks a script, and again with what it lacked: nothing has been written then.
+    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more.
     async fn ask(
+        &self,
+        operation: Operation,
+        question: &mut Question,
+        now: Micros,
+    ) -> Result<Reply, LinkError> {
+        match self.asked(operation, question, now).await {
+            Err(LinkError::Script(_) | LinkError::Garbage(_)) => {
+                self.forget(question).await?;
+                self.asked(operation, question, now).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Forgets all cells of a question, whose values are not ours.
+    async fn forget(&self, question: &Question) -> Result<(), LinkError> {
+        let keys = question.keys.clone();
+        self.link.count_garbage(keys.len() as u64);
+        let forgotten = self.link.call(scripts::reset(), keys, Vec::new()).await;
+        forgotten.map(drop)
+    }
+
+    /// Asks a script, and again with what it lacked: nothing has been written then.
+    async fn asked(
         &self,
         operation: Operation,
         question: &mut Question,
@@ -166,18 +188,23 @@ impl Shared {
         tag: Option<&[u8]>,
         now: Micros,
     ) -> Result<Decision, Option<Probe>> {
-        for _ in 0..WAITS_MAX {
+        // All waits together are no longer than a call.
+        let patience = tokio::time::sleep(self.deadline);
+        tokio::pin!(patience);
+        loop {
             match look {
                 Look::Answer(decision) => return Ok(decision),
                 Look::Ask(probe) => return Err(probe),
                 Look::Wait(heard) => {
-                    // It is closed in the end, and never gives a permit.
-                    let _ = tokio::time::timeout(self.deadline, heard.acquire()).await;
+                    tokio::select! {
+                        // It is closed in the end, and never gives a permit.
+                        _ = heard.acquire() => {}
+                        () = &mut patience => return Err(None),
+                    }
                     look = self.near.look(tag, &question.checks(), now);
                 }
             }
         }
-        Err(None)
     }
 
     /// Decides, and takes units in advance that there is use for.
@@ -202,7 +229,10 @@ impl Shared {
         let mut found = reply.stored(question.policies());
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
-        self.check(&reply, decision.is_allowed());
+        if !self.agrees(&reply, decision.is_allowed()) {
+            self.forget(question).await?;
+            return Err(not_ours());
+        }
         let granted = match decision.is_allowed() {
             true => decide::lease(&checks, &mut found, reply.now, &wanted),
             false => wanted.iter().map(|_| Charge::default()).collect(),
@@ -212,6 +242,24 @@ impl Shared {
             self.near.learn(tag, &checks, &decision, &granted, when);
         }
         Ok(decision)
+    }
+
+    async fn reserve(
+        &self,
+        question: &mut Question,
+        now: Micros,
+        until: Micros,
+    ) -> Result<Result<(Micros, Receipt), Decision>, LinkError> {
+        let reply = self.ask(Operation::Reserve, question, now).await?;
+        let mut found = reply.stored(question.policies());
+        let reserved = decide::reserve(&question.checks(), &mut found, reply.now, until);
+        match self.agrees(&reply, reserved.is_ok()) {
+            true => Ok(reserved),
+            false => {
+                self.forget(question).await?;
+                Err(not_ours())
+            }
+        }
     }
 
     fn is_near(&self) -> bool {
@@ -243,11 +291,12 @@ impl Shared {
         }
     }
 
-    /// Counts values that were not ours. What the script has decided is what the definition decides.
-    fn check(&self, reply: &Reply, allowed: bool) {
+    /// Counts values that were not ours, and tells whether the script has decided what the definition decides: it has not
+    /// where a value means one thing to it and another here, which no value of ours does.
+    fn agrees(&self, reply: &Reply, allowed: bool) -> bool {
         let result = reply.result.unwrap_or_default();
         self.link.count_garbage(result / 2);
-        debug_assert_eq!(result % 2 == 1, allowed, "{reply:?}");
+        (result % 2 == 1) == allowed
     }
 }
 
@@ -390,14 +439,8 @@ impl Store for RedisStore {
         };
         let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
-            match shared.ask(Operation::Reserve, &mut question, now).await {
-                Ok(reply) => {
-                    let mut found = reply.stored(question.policies());
-                    let reserved =
-                        decide::reserve(&question.checks(), &mut found, reply.now, until);
-                    shared.check(&reply, reserved.is_ok());
-                    reserved
-                }
+            match shared.reserve(&mut question, now, until).await {
+                Ok(reserved) => reserved,
                 Err(_) => shared.link.away().reserve(&question.checks(), now, until),
             }
         }))

@@ -242,6 +242,10 @@ fn refusal(error: &ServerError) -> Refusal {
             LinkError::WrongPassword
         }
         "ERR" if detail.starts_with("unknown command") => LinkError::NotPermitted(full()),
+        // Redis 7 says so of a command that a script runs for a user who may not.
+        _ if detail.contains("can't run this command or subcommand") => {
+            LinkError::NotPermitted(full())
+        }
         _ => LinkError::Script(full()),
     })
 }

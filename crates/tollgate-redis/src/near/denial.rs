@@ -10,6 +10,9 @@ use super::is_same;
 /// After this long the store is asked again: another node may have given units back.
 const REMEMBERED_MAX: Duration = Duration::from_secs(1);
 
+/// Requests with more in their keys are not remembered, so that strangers fill little memory.
+const KEY_BYTES_MAX: usize = 512;
+
 /// One check of a request that was denied.
 #[derive(Debug)]
 struct Asked {
@@ -50,7 +53,8 @@ impl Denial {
         let Verdict::Deny { retry_after } = decision.verdict() else {
             return None;
         };
-        if checks.iter().any(|check| check.policy.counts_denied()) {
+        let bytes: usize = checks.iter().map(|check| check.key.len()).sum();
+        if bytes > KEY_BYTES_MAX || checks.iter().any(|check| check.policy.counts_denied()) {
             return None;
         }
         let waits = decision.standings().iter().enumerate();

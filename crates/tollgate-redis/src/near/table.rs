@@ -19,7 +19,7 @@ use super::held::Held;
 
 /// How many keys a node holds something for. What falls out is asked for again; units that fall out are lost until their
 /// lease would have ended.
-const KEYS_MAX: usize = 65_536;
+const KEYS_MAX: usize = 16_384;
 /// A lease that ends sooner than this is not looked at again: giving back would help nobody.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
 

@@ -113,6 +113,7 @@ fn a_key_has_one_word_for_each_part_and_a_word_may_be_cost() {
     assert!(
         told(&client.ask("TOLLGATE.CHECK per-pair ann ::ffff:192.0.2.1")).starts_with("1 2 0 ")
     );
+    assert!(told(&client.ask("TOLLGATE.CHECK per-pair COST 192.0.2.1")).starts_with("1 2 1 "));
     assert!(told(&client.ask("TOLLGATE.CHECK everybody COST 2")).starts_with("1 3 1 "));
     for (words, expected) in [
         ("TOLLGATE.CHECK", "ERR the name of a limit is missing"),
