@@ -215,6 +215,10 @@ fn is_recent(since: Micros, now: Micros) -> bool {
 fn subjects(identity: &Identity) -> impl Iterator<Item = Subject> {
     let user = || identity.user.clone();
     let key = identity.key.clone().map(Subject::Key);
+    // Quotas are changed for all keys that count as one.
+    let counts_as = identity.counts_as.clone();
+    let counts_as = counts_as.filter(|first| identity.key.as_ref() != Some(first));
+    let counts_as = counts_as.map(Subject::Key);
     let keys = identity.key.as_ref().map(|_| Subject::KeysOf(user()));
     let session = identity.session.clone().map(Subject::Session);
     let sessions = identity
@@ -222,7 +226,9 @@ fn subjects(identity: &Identity) -> impl Iterator<Item = Subject> {
         .as_ref()
         .map(|_| Subject::SessionsOf(user()));
     let token = identity.token.clone().map(Subject::Token);
-    [key, keys, session, sessions, token].into_iter().flatten()
+    [key, counts_as, keys, session, sessions, token]
+        .into_iter()
+        .flatten()
 }
 
 impl fmt::Debug for Directory {

@@ -15,10 +15,8 @@ use crate::error::{Invalid, KeyError, Unavailable};
 use crate::id::{KeyId, UserId};
 use crate::own_quota;
 use crate::scopes::Scopes;
-use rows::{
-    Draft, drop_quotas_of_dead, find, insert, require_room, require_user, take_over_quotas,
-};
-pub(crate) use rows::{is_key, is_user};
+use rows::{Draft, drop_quotas_of_dead, find, insert, require_room, require_user};
+pub(crate) use rows::{counts_as, is_key, is_user};
 pub(crate) use summary::read_counts_as;
 pub use summary::{KeySummary, NewKey};
 
@@ -214,7 +212,6 @@ impl Accounts {
             rotated_from: Some(&old),
         };
         let new = insert(&mut transaction, draft, now).await?;
-        take_over_quotas(&mut transaction, key, &new.id).await?;
         drop_quotas_of_dead(&mut transaction, &old.user, now).await?;
         let about = About::key(key, &old.user);
         let detail = format!("of user:{}, now key:{}", old.user, new.id);

@@ -175,6 +175,7 @@ impl Accounts {
         let now = inner.clock.now();
         let mut transaction = inner.db.begin_change().await?;
         require(&mut transaction, scope).await?;
+        let scope = &as_counted(&mut transaction, scope).await?;
         let old = quotas_of(&mut transaction, scope, limit).await?;
         if old.is_none() {
             require_room(&mut transaction, scope).await?;
@@ -209,6 +210,7 @@ impl Accounts {
         let now = inner.clock.now();
         let mut transaction = inner.db.begin_change().await?;
         require(&mut transaction, scope).await?;
+        let scope = &as_counted(&mut transaction, scope).await?;
         let old = quotas_of(&mut transaction, scope, limit).await?;
         let old = old.ok_or(OverrideError::NotSet)?;
         remove(&mut transaction, scope, limit).await?;
@@ -271,6 +273,14 @@ async fn require(transaction: &mut Tx, scope: &Scope) -> Result<(), OverrideErro
         (false, Scope::User(_)) => Err(OverrideError::NoSuchUser),
         (false, Scope::Key(_)) => Err(OverrideError::NoSuchKey),
     }
+}
+
+/// The scope under which quotas are kept: keys that took each other's place have one.
+async fn as_counted(transaction: &mut Tx, scope: &Scope) -> Result<Scope, OverrideError> {
+    Ok(match scope {
+        Scope::Key(id) => Scope::Key(keys::counts_as(transaction, id).await?),
+        other => other.clone(),
+    })
 }
 
 async fn require_room(transaction: &mut Tx, scope: &Scope) -> Result<(), OverrideError> {

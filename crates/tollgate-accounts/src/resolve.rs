@@ -96,7 +96,7 @@ impl Accounts {
             About::ApiKey => db.sql(
                 "SELECT k.id, k.counts_as, k.user_id, k.expires_at, k.quota, k.scopes, u.name, u.plan, u.role,
                     (SELECT COUNT(*) FROM overrides o WHERE (o.scope = 'user' AND o.subject = u.id)
-                        OR (o.scope = 'key' AND o.subject = k.id)) AS overrides
+                        OR (o.scope = 'key' AND o.subject = COALESCE(k.counts_as, k.id))) AS overrides
                 FROM api_keys k JOIN users u ON u.id = k.user_id
                 WHERE k.secret_hash = $1 AND k.revoked_at IS NULL AND u.disabled_at IS NULL",
             )
@@ -122,10 +122,12 @@ impl Accounts {
             About::ApiKey => of_key(&row),
         }?;
         if row.count("overrides")? > 0 {
-            let Identity { user, key, .. } = &identity;
+            let Identity {
+                user, counts_as, ..
+            } = &identity;
             let mut terms = identity.terms.clone();
             self.inner()
-                .read_terms(&mut terms, user, key.as_ref())
+                .read_terms(&mut terms, user, counts_as.as_ref())
                 .await?;
             identity.terms = terms;
         }

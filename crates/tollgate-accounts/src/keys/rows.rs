@@ -3,7 +3,7 @@
 use tollgate::{Micros, Quota};
 
 use super::LIVE_KEYS_MAX;
-use super::summary::{KeySummary, NewKey};
+use super::summary::{KeySummary, NewKey, read_counts_as};
 use crate::api_key;
 use crate::database::{Columns, Tx, stored};
 use crate::digest::Digest;
@@ -95,27 +95,18 @@ pub(crate) async fn is_key(transaction: &mut Tx, key: &KeyId) -> sqlx::Result<bo
     Ok(row.is_some())
 }
 
-/// What an administrator gave to a key holds for the one in its place as well.
-pub(super) async fn take_over_quotas(
-    transaction: &mut Tx,
-    from: &KeyId,
-    to: &KeyId,
-) -> sqlx::Result<()> {
-    transaction
-        .sql(
-            "INSERT INTO overrides (scope, subject, limit_name, quotas, quota_count)
-            SELECT scope, $1, limit_name, quotas, quota_count FROM overrides
-            WHERE scope = 'key' AND subject = $2",
-        )
-        .bind(to.to_string())
-        .bind(from.to_string())
-        .execute(&mut **transaction)
+/// What limits count this key as, which is there.
+pub(crate) async fn counts_as(transaction: &mut Tx, key: &KeyId) -> sqlx::Result<KeyId> {
+    let row = transaction
+        .sql("SELECT id, counts_as FROM api_keys WHERE id = $1")
+        .bind(key.to_string())
+        .fetch_one(&mut **transaction)
         .await?;
-    Ok(())
+    read_counts_as(&row)
 }
 
-/// Drops the quotas of keys of this user that are no longer good, so that nobody gathers them by rotating: there are never
-/// more than those of the keys that were live at once.
+/// Drops the quotas that an administrator has given to keys of this user of which none is good any more, also none that
+/// took their place.
 pub(super) async fn drop_quotas_of_dead(
     transaction: &mut Tx,
     user: &UserId,
@@ -123,9 +114,12 @@ pub(super) async fn drop_quotas_of_dead(
 ) -> sqlx::Result<()> {
     transaction
         .sql(
-            "DELETE FROM overrides WHERE scope = 'key' AND subject IN (SELECT id FROM api_keys
-            WHERE user_id = $1 AND (revoked_at IS NOT NULL OR expires_at <= $2))",
+            "DELETE FROM overrides WHERE scope = 'key'
+            AND subject IN (SELECT COALESCE(counts_as, id) FROM api_keys WHERE user_id = $1)
+            AND subject NOT IN (SELECT COALESCE(counts_as, id) FROM api_keys
+                WHERE user_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3))",
         )
+        .bind(user.to_string())
         .bind(user.to_string())
         .bind(stored(now))
         .execute(&mut **transaction)

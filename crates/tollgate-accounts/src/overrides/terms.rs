@@ -24,7 +24,7 @@ pub struct TermsOfKeys {
 }
 
 impl TermsOfKeys {
-    /// The terms of one of the keys.
+    /// The terms of one of the keys, by what limits count it as.
     pub fn of(&self, user: &UserId, key: &KeyId) -> Terms {
         Terms {
             plan: self.plans.get(user).cloned(),
@@ -66,7 +66,7 @@ impl Inner {
 }
 
 impl Accounts {
-    /// The terms of a user, or of one of their keys, as their next request will meet them.
+    /// The terms of a user, or of one of their keys by what limits count it as, as their next request will meet them.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -98,7 +98,7 @@ impl Accounts {
                 db.sql(
                     "SELECT scope, subject, limit_name, quotas FROM overrides
                     WHERE (scope = 'user' AND subject = $1)
-                    OR (scope = 'key' AND subject IN (SELECT id FROM api_keys WHERE user_id = $2)) LIMIT $3",
+                    OR (scope = 'key' AND subject IN (SELECT COALESCE(counts_as, id) FROM api_keys WHERE user_id = $2)) LIMIT $3",
                 )
                 .bind(user.to_string())
                 .bind(user.to_string()),

@@ -295,7 +295,8 @@ async fn the_quotas_of_a_key_go_with_it_and_nobody_gathers_them_by_rotating() {
             .unwrap()
             .id
     };
-    let (mut key, other) = (create().await, create().await);
+    let (first, other) = (create().await, create().await);
+    let mut key = first.clone();
     for id in [&key, &other] {
         let scope = Scope::Key(id.clone());
         accounts
@@ -315,17 +316,19 @@ async fn the_quotas_of_a_key_go_with_it_and_nobody_gathers_them_by_rotating() {
         scopes
     };
     for _ in 0..5 {
-        let new = accounts.rotate_key(None, &key, GRACE).await.unwrap().id;
-        assert_eq!(whose().await, sorted(&[&key, &new, &other]), "in its grace");
+        key = accounts.rotate_key(None, &key, GRACE).await.unwrap().id;
+        assert_eq!(whose().await, sorted(&[&first, &other]));
         fixture.advance_secs(60);
-        key = new;
     }
     let last = accounts
         .rotate_key(None, &key, Duration::ZERO)
         .await
         .unwrap()
         .id;
-    assert_eq!(whose().await, sorted(&[&last, &other]));
+    let scope = Scope::Key(last.clone());
+    let set = accounts.set_quotas(&scope, "per-user", "7 per day").await;
+    set.unwrap();
+    assert_eq!(whose().await, sorted(&[&first, &other]), "one for all");
     accounts.revoke_key(None, &last).await.unwrap();
     assert_eq!(whose().await, sorted(&[&other]));
 }

@@ -264,7 +264,7 @@ impl Builtins {
         let mut remaining = Vec::with_capacity(keys.len());
         for some in keys.chunks(ASKED_TOGETHER) {
             let asked = some.iter().map(async |key| {
-                let terms = terms.of(&key.user, &key.id);
+                let terms = terms.of(&key.user, &key.counts_as);
                 self.remaining_of(key, limits, &terms, now).await
             });
             remaining.extend(join_all(asked).await);

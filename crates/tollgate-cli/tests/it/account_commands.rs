@@ -9,7 +9,7 @@ use tollgate_testkit::process::{run, within};
 
 use crate::support::{
     BAD_CREDENTIALS, PASSWORD, binary, join, launch, log_in, new_key, new_user, preset, sign_up,
-    statuses,
+    statuses, system_now,
 };
 
 /// What changes elsewhere is known to a running gateway within this time.
@@ -195,15 +195,7 @@ fn a_key_is_shown_once_listed_without_its_secret_and_dead_within_two_seconds_of_
 #[test]
 fn a_rotated_key_lives_through_its_grace_beside_the_new_one() {
     // The command reads the system's clock, so here the gateway does as well, held at the same time.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "another process reads the same clock"
-    )]
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let gateway = launch().preset("per-api-key").clock(now).start();
+    let gateway = launch().preset("per-api-key").clock(system_now()).start();
     new_user(&gateway, "ann");
     let old = new_key(&gateway, "ann", &[]);
     assert_eq!(gateway.call(&old.get("/limit")).status, 200);

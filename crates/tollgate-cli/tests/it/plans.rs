@@ -10,7 +10,7 @@ use tollgate_testkit::process::within;
 
 use crate::support::{
     Key, QUOTA_EXCEEDED, join, launch, new_key, new_user, ok, pick, preset, rate_limit, rotate,
-    statuses, window,
+    statuses, system_now, window,
 };
 
 /// What it says when it cannot be meant.
@@ -203,7 +203,8 @@ fn a_key_with_quotas_of_its_own_counts_apart_from_its_user() {
 
 #[test]
 fn a_key_in_the_place_of_another_goes_on_with_what_that_has_used() {
-    let gateway = preset("per-api-key");
+    // The command that rotates reads the system's clock.
+    let gateway = launch().preset("per-api-key").clock(system_now()).start();
     new_user(&gateway, "ann");
     let small = new_key(&gateway, "ann", &["--quota", "2 per minute"]);
     let given = new_key(&gateway, "ann", &[]);
@@ -232,6 +233,27 @@ fn a_key_in_the_place_of_another_goes_on_with_what_that_has_used() {
     let reset = ["limit", "reset", "per-user", "ann", "--key", &given_now.id];
     assert_eq!(ok(&gateway, &reset), "reset");
     assert_eq!(passing(&gateway, &given_now, 4), 3);
+    // Other quotas for one of them are those of all, so that no two keys pull one counter to and fro.
+    let set = [
+        "limit",
+        "set",
+        "per-user",
+        "5 per minute",
+        "--key",
+        &given_now.id,
+    ];
+    ok(&gateway, &set);
+    for _ in 0..3 {
+        assert_eq!(
+            passing(&gateway, &given, 1) + passing(&gateway, &given_now, 1),
+            2
+        );
+        gateway.advance(60.0);
+        assert_eq!(passing(&gateway, &given, 4), 4);
+        assert_eq!(passing(&gateway, &given_now, 4), 1);
+        gateway.advance(60.0);
+        assert_eq!(passing(&gateway, &given_now, 3), 3);
+    }
 }
 
 #[test]

@@ -156,3 +156,13 @@ pub(crate) fn ok(gateway: &Gateway, args: &[&str]) -> String {
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
     done.stdout.trim().to_owned()
 }
+
+/// What the system's clock reads, in seconds since 1970.
+pub(crate) fn system_now() -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process reads the same clock"
+    )]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_secs()
+}

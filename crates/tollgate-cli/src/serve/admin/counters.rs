@@ -206,7 +206,7 @@ impl Admin {
             return Ok(Terms::default());
         };
         let unavailable = |error| answer::unavailable(&error);
-        let id = api_key.map(|key| &key.id);
+        let id = api_key.map(|key| &key.counts_as);
         match (user, api_key.map(|key| &key.user)) {
             (Some(user), Some(owner)) if user != owner => {
                 Err(answer::wrong("this key is another user's"))
