@@ -2,6 +2,7 @@
 
 mod denial;
 mod held;
+mod look;
 mod stats;
 mod table;
 
@@ -9,8 +10,9 @@ use std::sync::Arc;
 
 use tollgate::Policy;
 
+pub(crate) use look::{Look, Probe};
 pub use stats::NearStats;
-pub(crate) use table::{Look, Near, Probe};
+pub(crate) use table::Near;
 
 /// Whether two policies decide alike.
 fn is_same(a: &Arc<Policy>, b: &Arc<Policy>) -> bool {

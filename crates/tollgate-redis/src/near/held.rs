@@ -9,7 +9,7 @@ use tollgate::{Check, LeaseTerms, Micros, Policy, Standing};
 
 use super::denial::Denial;
 use super::is_same;
-use super::table::{Look, Probe};
+use super::look::{Look, Probe};
 
 /// A request for units whose answer has not come after this long is given up: another may ask.
 const ASKING_MAX: Duration = Duration::from_millis(250);

@@ -9,38 +9,19 @@ use std::time::Duration;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use smallvec::SmallVec;
-use tokio::sync::Semaphore;
 use tollgate::algorithm::Charge;
 use tollgate::{Check, Decision, Micros, Policy};
 
 use super::NearStats;
 use super::denial::Denial;
 use super::held::Held;
+use super::look::Look;
 
 /// How many keys a node holds something for. What falls out is asked for again; units that fall out are lost until their
 /// lease would have ended.
 const KEYS_MAX: usize = 16_384;
 /// A lease that ends sooner than this is not looked at again: giving back would help nobody.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
-
-/// What a node makes of a request.
-pub(crate) enum Look {
-    /// It knows the answer.
-    Answer(Decision),
-    /// Another request asks the store; when it has heard, this is closed, and a look tells more.
-    Wait(Arc<Semaphore>),
-    /// The store must be asked. Others may wait for what is heard, until the probe is dropped.
-    Ask(Option<Probe>),
-}
-
-/// Who asks for others too. However that ends, they need not wait any more.
-pub(crate) struct Probe(pub(super) Arc<Semaphore>);
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
 
 /// The hash tag of a decision, if it has one.
 type Tag<'a> = Option<&'a [u8]>;
