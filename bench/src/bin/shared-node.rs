@@ -218,7 +218,7 @@ impl Node {
             let micros = now.since(began).as_micros().min(WAIT_MICROS_MAX as u128);
             seen.waits.push(micros as u32);
             // What is answered here lets nobody else run.
-            if seen.asked % 64 == 0 {
+            if seen.asked.is_multiple_of(64) {
                 tokio::task::yield_now().await;
             }
         }
