@@ -74,7 +74,7 @@ test("a key is made once, copied, replaced and revoked, and what is wrong is sai
   assert.ok(await wrong.evaluate((field) => field === document.activeElement));
 
   await wrong.fill("30 days");
-  await page.getByLabel("Own limit").fill("2 per second");
+  await page.getByLabel("Own limit").fill("20 per second");
   await page.getByRole("button", { name: "Create key" }).click();
   const group = page.getByRole("group", { name: "New key laptop" });
   await group.waitFor();
@@ -89,7 +89,7 @@ test("a key is made once, copied, replaced and revoked, and what is wrong is sai
   assert.ok(!(await page.content()).includes(secret), "the secret is gone");
   const key = page.getByRole("listitem").filter({ hasText: "laptop" });
   assert.match(await key.innerText(), /active until/);
-  assert.match(await key.innerText(), /2 per second/);
+  assert.match(await key.innerText(), /20 per second/);
 
   await key.getByRole("button", { name: "Rotate laptop" }).click();
   await page.getByRole("dialog", { name: "Rotate laptop" }).getByRole("button", { name: "Cancel" }).click();
