@@ -150,22 +150,6 @@ async fn one_connection_of_several_that_has_died_without_a_word_is_replaced() {
 }
 
 #[tokio::test]
-async fn connections_that_the_server_closes_are_made_again_before_anybody_notices() {
-    let server = RedisServer::new(RedisEngine::Redis);
-    let link = linked(&server.url(), patient()).await;
-    for round in 1..=10 {
-        server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
-        // What is on its way when a connection is closed is lost; here nothing is.
-        until("all are there again", || async {
-            link.stats().reconnects() == 4 * round
-        })
-        .await;
-        assert!(link.add("a").await.is_ok());
-    }
-    assert_eq!(link.stats().errors(), [].into());
-}
-
-#[tokio::test]
 async fn a_server_that_comes_after_the_start_is_found() {
     let address = free_address();
     let link = linked(&format!("redis://{address}"), patient()).await;
