@@ -295,9 +295,6 @@ fn a_client_that_goes_while_the_store_is_slow_to_decide_leaves_no_slot_behind() 
     // From now on the store knows the scripts, and one call to it is enough.
     assert_eq!(gateway.get("/").status, 200);
     eventually_free(&gateway);
-    shared.redis.suspend();
-    let mut leaving = Connection::open(gateway.address());
-    leaving.send(&Call::get("/"));
     let in_flight = |wanted: &str| {
         eventually("calls to be on their way, or not", || {
             let metrics = gateway.admin(&Call::get("/metrics")).text();
@@ -305,6 +302,11 @@ fn a_client_that_goes_while_the_store_is_slow_to_decide_leaves_no_slot_behind() 
             metrics.lines().any(|found| found == line).then_some(())
         });
     };
+    // The slot is free before the answer to the call that freed it has been read.
+    in_flight("0");
+    shared.redis.suspend();
+    let mut leaving = Connection::open(gateway.address());
+    leaving.send(&Call::get("/"));
     in_flight("1");
     drop(leaving);
     // Its connection has gone before the store goes on.

@@ -21,6 +21,7 @@ pub struct Stats {
     /// By word; the words are few and fixed.
     errors: Mutex<BTreeMap<&'static str, u64>>,
     pub(crate) in_flight: AtomicU64,
+    connections: AtomicU64,
     pub(crate) reconnects: AtomicU64,
     pub(crate) scripts_sent: AtomicU64,
     pub(crate) redirects: AtomicU64,
@@ -55,6 +56,11 @@ impl Stats {
     /// How many calls wait for an answer now.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Relaxed)
+    }
+
+    /// How many connections are up now.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
     }
 
     /// How many connections were made after the first of each place.
@@ -104,6 +110,12 @@ impl Stats {
             .map(Micros)
     }
 
+    /// Counts a connection for as long as the guard lives.
+    pub(super) fn connected(&self) -> Connected<'_> {
+        self.connections.fetch_add(1, Relaxed);
+        Connected(self)
+    }
+
     pub(super) fn answered(&self, micros: u64) {
         let place = ROUND_TRIP_BOUNDS.partition_point(|bound| *bound < micros);
         self.round_trips[place].fetch_add(1, Relaxed);
@@ -128,5 +140,14 @@ impl Stats {
         if self.away.fetch_sub(1, Relaxed) == 1 {
             self.degraded_since.store(0, Relaxed);
         }
+    }
+}
+
+/// A connection that is up.
+pub(super) struct Connected<'a>(&'a Stats);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
     }
 }

@@ -58,6 +58,15 @@ impl Link {
     }
 }
 
+/// Waits for the connections that come after the first, which is all that [`linked`] waits for.
+async fn all_connected(link: &Link) {
+    let wanted = Settings::default().connections as u64;
+    until("all connections are there", || async {
+        link.stats().connections() == wanted
+    })
+    .await;
+}
+
 /// Waits until `holds`, looking again and again.
 async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     let looked = timeout(SOON, async {

@@ -33,6 +33,7 @@ impl Shared {
                     if std::mem::replace(&mut was_there, true) {
                         self.common.stats.reconnects.fetch_add(1, Ordering::Relaxed);
                     }
+                    let _connected = self.common.stats.connected();
                     let cut = self.places[place].cut.notified();
                     self.set(place, Some(connection));
                     self.attempt.send_replace(Some(Ok(())));

@@ -124,15 +124,7 @@ async fn one_connection_of_several_that_has_died_without_a_word_is_replaced() {
     let server = RedisServer::new(RedisEngine::Redis);
     let relay = Relay::new(server.address());
     let link = linked(&server.url_at(relay.address()), impatient()).await;
-    until("all are there", || async {
-        server
-            .ask(&["CLIENT", "LIST"])
-            .text()
-            .matches("name=tollgate")
-            .count()
-            == 4
-    })
-    .await;
+    all_connected(&link).await;
     relay.freeze();
     assert!(link.add("a").await.is_err());
     relay.heal_for_newcomers();
@@ -147,6 +139,23 @@ async fn one_connection_of_several_that_has_died_without_a_word_is_replaced() {
     for _ in 0..20 {
         assert!(link.add("a").await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn connections_that_the_server_closes_are_made_again_before_anybody_notices() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let link = linked(&server.url(), patient()).await;
+    all_connected(&link).await;
+    for round in 1..=10 {
+        server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+        // What is on its way when a connection is closed is lost; here nothing is.
+        until("all are there again", || async {
+            link.stats().reconnects() == 4 * round
+        })
+        .await;
+        assert!(link.add("a").await.is_ok());
+    }
+    assert_eq!(link.stats().errors(), [].into());
 }
 
 #[tokio::test]
