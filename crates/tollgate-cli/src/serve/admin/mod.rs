@@ -9,6 +9,7 @@ mod health;
 mod monitor;
 mod plans;
 mod quotas;
+mod strangers;
 mod users;
 
 use std::net::SocketAddr;
@@ -90,8 +91,7 @@ pub(super) async fn start(
         let listener = listener.map_err(|error| {
             Failure::because(format!("cannot listen on {address} for --admin"), &error)
         })?;
-        let public = public(admin);
-        tokio::spawn(async move { axum::serve(listener, public).await });
+        tokio::spawn(strangers::serve(listener, public(admin)));
     }
     Ok(())
 }
