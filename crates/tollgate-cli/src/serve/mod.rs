@@ -25,7 +25,6 @@ use tollgate_rules::RuleSet;
 use tollgate_service::Service;
 
 use crate::args::ServeArgs;
-use crate::builtin::Builtins;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
 use admin::Admin;
@@ -174,6 +173,3 @@ async fn joined(threads: Vec<std::thread::JoinHandle<()>>) {
     let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
     let _ = tokio::task::spawn_blocking(join).await;
 }
-
-/// What answers the built-ins, where there are accounts.
-pub(crate) type MaybeBuiltins = Option<Arc<Builtins>>;
