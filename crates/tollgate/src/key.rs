@@ -62,6 +62,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_part_of_a_key_is_found_and_nothing_else_is_taken_for_one() {
+        let mut key = CompositeKey::new();
+        assert_eq!(first_part(key.as_ref()), None);
+        key.push(b"ann");
+        key.push(b"192.0.2.1");
+        assert_eq!(first_part(key.as_ref()), Some(&b"ann"[..]));
+        assert_eq!(first_part(b"anna"), None);
+    }
+
+    #[test]
     fn keys_of_other_parts_are_other_keys() {
         let lists: [&[&[u8]]; 8] = [
             &[],

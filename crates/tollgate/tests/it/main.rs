@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod algorithms;
+mod elsewhere;
 mod in_advance;
 mod limiter;
 mod penalties;
