@@ -25,7 +25,7 @@ ENVOY_FILE = "domain: edge\ndescriptors:\n  - key: remote_address\n    rate_limi
 UPSTREAM = "tollgate serve --preset hourly-module --listen 127.0.0.1:9000 --data upstream"
 
 RUN = {
-    ("README.md", "make run"): Scene(says=()),
+    ("README.md", "make run                      # a number API behind accounts, 5 calls a minute, on http://127.0.0.1:8000"): Scene(after="curl -si http://127.0.0.1:8000/call_api", says=("HTTP/1.1 40[13]",)),
     ("README.md", "B=http://127.0.0.1:8000"): Scene(
         before=("make run",), says=("HTTP/1.1 403 Forbidden", "retry-after: 60", "300", "HTTP/1.1 204")),
     ("README.md", 'target/release/tollgate serve --upstream http://127.0.0.1:9000 --limit "100 per minute by client-ip"'):
