@@ -104,6 +104,12 @@ lint: tools-lint ## formatting, clippy, spelling, scripts, Containerfiles, YAML,
 book: tools-lint ## the pages of docs/ as a book, in target/book
 	mdbook build
 
+msrv: tools-run ## compile with the oldest Rust that is promised, where rustup has it
+	@oldest=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	toolchain=$$(rustup toolchain list 2>/dev/null | grep -oE "^$$oldest(\.[0-9]+)?" | head -n 1); \
+	if [ -n "$$toolchain" ]; then RUSTUP_TOOLCHAIN=$$toolchain $(CARGO) check --locked --workspace --target-dir target/msrv; \
+	else echo "msrv: rustup has no $$oldest here; \`rustup toolchain install $$oldest\` brings it"; fi
+
 api: tools-run ## renew api/, the listing of what the published crates offer
 	CARGO="$(CARGO)" scripts/api write
 
