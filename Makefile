@@ -129,7 +129,7 @@ tools-test: $(VENV)/installed tests/browser/node_modules tests/clients/node_modu
 	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
 tools-deploy: $(VENV)/deploy
-	@scripts/install-tools podman nginx caddy openssl systemd shellcheck curl mariadb
+	@scripts/install-tools podman nginx caddy openssl systemd curl mariadb
 
 tools-lint: $(VENV)/lint
 	@scripts/install-tools cc shellcheck

@@ -4,7 +4,7 @@ use serde_json::json;
 use tollgate_testkit::client::Call;
 
 use crate::plans::{ann, passing, refused};
-use crate::support::{join, launch, ok, pick, preset};
+use crate::support::{launch, ok, pick, preset};
 
 #[test]
 fn lists_show_what_the_rules_say_and_what_holds_instead() {
