@@ -67,7 +67,7 @@ RUN = {
         before=("make run",), says=("HTTP/1.1 403", "HTTP/1.1 204")),
 }
 
-IN_DEPLOY = "runs in tests/deploy, which has an engine for containers"
+IN_DEPLOY = "runs in tests/deploy/test_docs.py, which has an engine for containers"
 BUILDS = "a build or a measurement of minutes; `make help` lists it, and continuous integration runs what it tests"
 NOT_RUN = {
     ("README.md", "make image                    # 19 MB: one static binary and nothing else"): IN_DEPLOY,
@@ -77,15 +77,15 @@ NOT_RUN = {
     ("docs/deploying.md", "make image"): IN_DEPLOY,
     ("docs/deploying.md", "make up PRESET=hourly-module LISTEN=127.0.0.1:8000"): IN_DEPLOY,
     ("docs/deploying.md", "helm install tollgate deploy/helm/tollgate --set image.repository=registry.example/tollgate --set-file rules=tollgate.toml"):
-        "needs a cluster; tests/deploy renders the chart with these values",
+        "needs a cluster; tests/deploy renders the chart",
     ("docs/deploying.md", "tar xf target/dist/tollgate-*.tar.gz"): "installs on the machine itself, with systemd; tests/deploy checks the unit",
     ("examples/cluster/README.md", 'for n in 1 2 3; do for port in 8001 8002; do curl -s -o /dev/null -w "$port %{http_code}\\n" 127.0.0.1:$port/; done; done'):
-        "runs in crates/tollgate-cli/tests/it/shared, with the rules beside it",
+        "runs in crates/tollgate-cli/tests/it/shared/example.rs, with the rules beside it",
     ("examples/envoy/README.md", "for n in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code}\\n' 127.0.0.1:10000/random; done"):
-        "runs in crates/tollgate-cli/tests/it/envoy, with the configuration beside it",
+        "runs in crates/tollgate-cli/tests/it/envoy/example.rs, with the configuration beside it",
     ("examples/hourly-module/README.md", "cargo run -p tollgate-tower --example hourly_axum"):
-        "runs in crates/tollgate-cli/tests/it/hourly_module.rs, built",
-    ("examples/node/README.md", "tollgate serve --resp 127.0.0.1:6380"): "runs in tests/clients, where the packages are installed",
+        "runs in crates/tollgate-tower/tests/it/examples.rs, without cargo",
+    ("examples/node/README.md", "tollgate serve --resp 127.0.0.1:6380"): "runs in crates/tollgate-cli/tests/it/http_service/examples.rs, where the packages are installed",
     ("examples/random-number/README.md", "make run                                    # or: tollgate serve --preset random-number"):
         "its second line installs FastAPI and goes on; crates/tollgate-cli/tests/it/fastapi.rs runs both",
     ("examples/random-number/fastapi/README.md", "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"):
@@ -104,8 +104,8 @@ NOT_RUN = {
 SHOWN = {
     ("README.md", "HTTP/1.1 403 Forbidden"): "an answer, shortened",
     ("docs/start.md", "HTTP/1.1 429 Too Many Requests"): "an answer, shortened; the commands above it are held to it",
-    ("docs/concepts.md", "seconds   0         5        9  10 11                 19   21"): "a drawing",
-    ("docs/concepts.md", "seconds   0         5        9  10       15            20"): "a drawing",
+    ("docs/concepts.md", "seconds   0                        9   9.5  10  10.5  11                       19"): "a drawing",
+    ("docs/concepts.md", "seconds   0                        9   9.5  10  10.5  11  11.5                 20"): "a drawing",
     ("docs/concepts.md", "seconds   0    1    2    3.33      6.67       10"): "a drawing",
     ("docs/concepts.md", "5 per minute      300 per hour"): "a drawing",
     ("docs/concepts.md", 'RateLimit-Policy: "per-user.minute";q=5;w=60, "per-user.hour";q=300;w=3600      what holds'): "an answer",
@@ -117,8 +117,8 @@ SHOWN = {
     ("docs/rules.md", 'quota  = count ("per" | "/") [count] unit { "burst" count | algorithm | "calendar" [zone] }'): "a grammar",
     ("docs/rules.md", "error: `usr` is no part of a key"): "an answer, compared with what the binary says",
     ("docs/semantics.md", 'X-Forwarded-For is ignored: if this is your proxy, add trusted_proxies = ["192.0.2.10/32"] to [server]'): "a log line",
-    ("docs/service.md", "> CL.THROTTLE user123 15 30 60"): "a reply; crates/tollgate-cli/tests/it/resp has it",
-    ("docs/service.md", "> TOLLGATE.CHECK per-user ann COST 2"): "a reply; crates/tollgate-cli/tests/it/resp has it",
+    ("docs/service.md", "> CL.THROTTLE user123 15 30 60"): "a reply; crates/tollgate-cli/tests/it/resp/clients.rs has it",
+    ("docs/service.md", "> TOLLGATE.CHECK per-user ann COST 2"): "a reply; crates/tollgate-cli/tests/it/resp/clients.rs has it",
 }
 
 # Files of other programs, for comparison.

@@ -59,6 +59,12 @@ class Snippets(unittest.TestCase):
             wrong += [f"{page}: there is no block `{first}` any more" for page, first in set(list_) - names]
         self.assertEqual(wrong, [])
 
+    def test_what_is_run_elsewhere_is_run_there(self):
+        for list_ in scenes.LISTS.values():
+            for name, reason in list_.items():
+                for place in re.findall(r"(?:crates|tests)/[\w./-]*\w", str(reason)):
+                    self.assertTrue((ROOT / place).exists(), f"{name}: {place} is not there")
+
     def compiled(self):
         """Pages whose Rust is compiled and run with the documentation tests."""
         source = text("crates/tollgate-tower/src/pages.rs")
