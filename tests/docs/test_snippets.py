@@ -27,16 +27,20 @@ def of(*languages):
     return [snippet for snippet in ALL if snippet.language in languages]
 
 
-def validated(rules):
-    """What `tollgate validate` says of rules, and its exit code."""
+def told(command, name, content):
+    """The exit code of a command about a file, and what it says."""
     shell = Shell()
     try:
-        path = shell.directory / "wrong.toml"
-        path.write_text(rules)
-        done = subprocess.run([BINARY, "validate", path.name], cwd=path.parent, capture_output=True, text=True)
+        path = shell.directory / name
+        path.write_text(content)
+        done = subprocess.run([BINARY, command, name], cwd=path.parent, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
     finally:
         shell.close()
+
+
+def validated(rules):
+    return told("validate", "wrong.toml", rules)
 
 
 def holds(rules):
@@ -115,9 +119,9 @@ class Snippets(unittest.TestCase):
         for name in scenes.ENVOY_FILES:
             at = next(index for index, snippet in enumerate(ALL) if snippet.name == name)
             with self.subTest(str(ALL[at])):
-                done = subprocess.run([BINARY, "convert", "/dev/stdin"], input=ALL[at].text, capture_output=True, text=True)
-                self.assertEqual(done.returncode, 0, done.stderr)
-                section = [line for line in done.stdout.splitlines() if not line.startswith("#")]
+                code, said = told("convert", "ratelimit.yaml", ALL[at].text)
+                self.assertEqual(code, 0, said)
+                section = [line for line in said.splitlines() if not line.startswith("#")]
                 self.assertEqual("\n".join(section).strip(), ALL[at + 1].text.strip())
 
 
