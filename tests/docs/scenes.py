@@ -68,7 +68,7 @@ RUN = {
 }
 
 IN_DEPLOY = "runs in tests/deploy/test_docs.py, which has an engine for containers"
-BUILDS = "a build or a measurement of minutes; `make help` lists it, and continuous integration runs what it tests"
+BUILDS = "a build of minutes; `make help` lists it, and continuous integration runs what it tests"
 NOT_RUN = {
     ("README.md", "make image                    # 19 MB: one static binary and nothing else"): IN_DEPLOY,
     ("README.md", "make test"): "it is what runs this",
@@ -92,13 +92,10 @@ NOT_RUN = {
         "installs packages; crates/tollgate-cli/tests/it/fastapi.rs runs what it installs",
     ("examples/per-api-key/README.md", "mariadb -e \"CREATE DATABASE tollgate; CREATE USER tollgate IDENTIFIED BY 'correct-horse'; GRANT ALL ON tollgate.* TO tollgate\""):
         "needs a server that everybody on the machine may change; crates/tollgate-cli/tests/it/databases.rs has one of its own",
-    ("docs/benchmarks.md", "cargo build --release -p tollgate-cli"): BUILDS,
-    ("docs/benchmarks.md", "bench/gateway.py --accounts"): BUILDS,
-    ("docs/benchmarks.md", "bench/logins.py"): BUILDS,
-    ("docs/benchmarks.md", "cd bench && cargo build --release --bin shared-node && cd .."): BUILDS,
-    ("docs/benchmarks.md", "make bench-engine            # all of it; needs valgrind for the instruction counts"): BUILDS,
-    ("docs/benchmarks.md", "make soak"): BUILDS,
 }
+
+# What measures for minutes, and is not run: every line of such a block begins so, and the script is there.
+MEASURES = r"(?:TOLLGATE_SEED=\d+ |QUICK=1 )*(?:python3 )?(bench/[\w/.-]+\.py|make bench[\w-]*|make soak|cargo build --release|cd bench && cargo)\b"
 
 # Answers, grammars and drawings: nothing to run.
 SHOWN = {
