@@ -120,7 +120,7 @@ SHOWN = {
 
 # Files of other programs, for comparison.
 FOREIGN = {
-    ("docs/migrating.md", "limit_req_zone $binary_remote_addr zone=perip:10m rate=10r/s;"): "nginx",
+    ("docs/migrating.md", "limit_req_zone $binary_remote_addr zone=perip:10m rate=10r/s;"): "tests/deploy/test_fronts.py has nginx read it",
     ("docs/migrating.md", "plugins:"): "Kong",
     ("docs/migrating.md", 'limiter = Limiter(get_remote_address, app=app, default_limits=["200 per day", "50 per hour"], strategy="moving-window")'):
         "flask-limiter",
