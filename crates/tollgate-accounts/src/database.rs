@@ -166,6 +166,15 @@ impl Tx {
         query(self.dialect, statement)
     }
 
+    /// Adds to so many rows of a table of counts, whose values follow.
+    pub(crate) fn upsert(&self, table: &Upsert, rows: usize) -> Statement {
+        sqlx::query(AssertSqlSafe(table.statement(self.dialect, rows)))
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
         self.connection.commit().await
     }

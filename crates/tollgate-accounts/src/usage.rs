@@ -1,8 +1,8 @@
 //! What keys and users have used: counted on the request's path, written once a second.
 //!
 //! The way of a count: `followed` takes it into memory, where `rates` and `seconds` answer for the last minutes and
-//! `waiting` holds what is to be written; `batch` and `write` carry it to the tables of minutes, hours and days;
-//! `series` and `totals` read them back, and `prune` ends what is old. Requests of all guests count as one user,
+//! `waiting` holds what is to be written; `batch` and `write` carry it to the tables of minutes, hours and days, once
+//! each (`writer`); `series` and `totals` read them back, and `prune` ends what is old. Requests of all guests count as one user,
 //! `guest`, and those without good credentials as nobody's, so that strangers cannot fill the database.
 
 mod batch;
@@ -16,10 +16,11 @@ mod step;
 mod totals;
 mod waiting;
 mod write;
+mod writer;
 
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -36,11 +37,12 @@ pub use seconds::SECONDS as USAGE_SECONDS;
 pub use series::{Asked, UsagePoint};
 pub use step::Step;
 pub use totals::KeyTotal;
+use writer::Writer;
 
 /// How many threads can count at the same time, at best.
 const SHARDS: usize = 16;
 
-/// How many rows wait to be written; what finds no room is counted in [`Usage::dropped`] only.
+/// How many rows wait to be written, beside as many that are on their way; what finds no room is counted in [`Usage::dropped`] only.
 const ROWS_WAITING_MAX: usize = 64_000;
 
 /// How many keys and users [`Usage::rates`] follows; the least recently seen gives way.
@@ -106,7 +108,9 @@ pub struct Usage {
     shards: [Mutex<Shard>; SHARDS],
     seed: RandomState,
     dropped: AtomicU64,
-    writing: tokio::sync::Mutex<()>,
+    /// One writes at a time.
+    writer: tokio::sync::Mutex<Writer>,
+    rows_on_their_way: AtomicUsize,
 }
 
 /// Whom a request counts for; nobody at all has neither.
@@ -151,7 +155,8 @@ impl Usage {
             shards: Default::default(),
             seed: RandomState::default(),
             dropped: AtomicU64::new(0),
-            writing: tokio::sync::Mutex::new(()),
+            writer: tokio::sync::Mutex::new(Writer::new()),
+            rows_on_their_way: AtomicUsize::new(0),
         }
     }
 
@@ -198,10 +203,11 @@ impl Usage {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// How many rows wait to be written.
+    /// How many rows wait to be written, with those on their way.
     pub fn rows_waiting(&self) -> usize {
         let waiting = |shard| lock(shard).rows_waiting();
-        self.shards.iter().map(waiting).sum()
+        let waiting: usize = self.shards.iter().map(waiting).sum();
+        waiting + self.rows_on_their_way.load(Ordering::Relaxed)
     }
 
     /// The rates of keys, and of users who came without one, seen since start; in no order.

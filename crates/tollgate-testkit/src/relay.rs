@@ -43,6 +43,8 @@ struct Shared {
 
 struct Network {
     state: State,
+    /// What the server is to hear last before the network goes mute.
+    last_words: Option<&'static [u8]>,
     links: Vec<Arc<Link>>,
 }
 
@@ -65,6 +67,7 @@ impl Relay {
             target,
             network: Mutex::new(Network {
                 state: State::Whole,
+                last_words: None,
                 links: Vec::new(),
             }),
             changed: Condvar::new(),
@@ -103,6 +106,16 @@ impl Relay {
     /// Carries what goes to the server, and swallows what it answers.
     pub fn mute(&self) {
         self.change(State::Mute);
+    }
+
+    /// Goes [mute](Relay::mute) as soon as somebody says these words to the server, which hears them.
+    pub fn mute_after(&self, words: &'static str) {
+        self.shared.network().last_words = Some(words.as_bytes());
+    }
+
+    /// Whether it has gone mute.
+    pub fn is_mute(&self) -> bool {
+        self.shared.network().state == State::Mute
     }
 
     /// Carries everything again. A connection of which bytes were swallowed is reset, as by a machine on the way that has
@@ -201,7 +214,10 @@ impl Shared {
         let mut bytes = [0; 16 << 10];
         while let Ok(count @ 1..) = (&link.ends[from]).read(&mut bytes) {
             // A change of state waits until what was read has gone one way or the other.
-            let network = self.network();
+            let mut network = self.network();
+            if is_to_server && network.hears_last_words(&bytes[..count]) {
+                network.state = State::Mute;
+            }
             let goes_on = match network.state {
                 State::Frozen => false,
                 // A connection that was accepted while all was frozen has no server behind it.
@@ -230,6 +246,13 @@ impl Shared {
                 .iter()
                 .for_each(|end| drop(end.shutdown(Shutdown::Both)));
         }
+    }
+}
+
+impl Network {
+    fn hears_last_words(&mut self, said: &[u8]) -> bool {
+        let said_now = |words: &mut &[u8]| said.windows(words.len()).any(|piece| piece == *words);
+        self.last_words.take_if(said_now).is_some()
     }
 }
 
@@ -306,6 +329,18 @@ mod tests {
         relay.heal();
         assert!(!says_back(&mut stream));
         assert!(says_back(&mut TcpStream::connect(relay.address()).unwrap()));
+    }
+
+    #[test]
+    fn a_network_goes_mute_after_words_that_the_server_still_hears() {
+        let relay = Relay::new(echo());
+        relay.mute_after("ping");
+        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        stream.write_all(b"pi").unwrap();
+        assert!(!relay.is_mute());
+        assert!(!says_back(&mut stream));
+        assert!(relay.is_mute());
+        assert_eq!(relay.carried(), 6);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tollgate::Micros;
 
@@ -13,9 +12,8 @@ use super::{Step, Usage, lock};
 /// How much of a route's name is written; what is longer finds no room in every database.
 const ROUTE_CHARS_MAX: usize = 512;
 
-/// Unless its rows arrive, they go back to waiting, even if the writer is dropped.
-pub(super) struct Batch<'a> {
-    pub(super) usage: &'a Usage,
+/// What is written in one transaction.
+pub(super) struct Batch {
     rows: HashMap<Row, Added>,
 }
 
@@ -28,20 +26,22 @@ pub(super) struct Place {
     pub(super) route: Arc<str>,
 }
 
-impl<'a> Batch<'a> {
-    pub(super) fn take(usage: &'a Usage) -> Self {
+impl Batch {
+    /// What waits, if anything does.
+    pub(super) fn take(usage: &Usage) -> Option<Self> {
         let rows = usage.shards.iter().flat_map(|shard| lock(shard).take());
-        let rows = rows.collect();
-        Self { usage, rows }
+        let rows: HashMap<_, _> = rows.collect();
+        (!rows.is_empty()).then_some(Self { rows })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
     }
 
-    /// They have arrived.
-    pub(super) fn forget(&mut self) {
-        self.rows.clear();
+    /// The minute of its newest row.
+    pub(super) fn newest(&self) -> Micros {
+        let minutes = self.rows.keys().map(|row| row.minute);
+        minutes.max().unwrap_or_default()
     }
 
     /// What is to be added to the table of this step, each row once.
@@ -97,17 +97,5 @@ fn place(row: &Row) -> Place {
                 .collect::<String>()
                 .into(),
         },
-    }
-}
-
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        for (row, added) in self.rows.drain() {
-            let requests = added.counts.requests();
-            let id = row.who.key.clone().unwrap_or_else(|| row.who.user.clone());
-            if !self.usage.shard_of(&id).put_back(row, added) {
-                self.usage.dropped.fetch_add(requests, Ordering::Relaxed);
-            }
-        }
     }
 }

@@ -7,6 +7,10 @@ use tollgate::Micros;
 use super::{Step, Usage};
 use crate::error::Unavailable;
 
+/// How long it is known what a process has written that writes no more. A batch that is in doubt for longer is written
+/// again.
+const WRITER_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
 impl Usage {
     /// Deletes what is older than it is to be kept, up to a bound of work; true when there may be more.
     ///
@@ -26,6 +30,9 @@ impl Usage {
             let denials = self.db.delete_past("usage_denials", &of_step, older_than);
             more |= denials.await?;
         }
+        let gone = Micros(now.0.saturating_sub(micros(WRITER_KEPT)));
+        let writers = self.db.delete_past("usage_writers", "written_at <", gone);
+        more |= writers.await?;
         Ok(more)
     }
 

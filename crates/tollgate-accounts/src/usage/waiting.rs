@@ -83,7 +83,7 @@ fn same(one: &Arc<str>, other: &Arc<str>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// Rows that stand beside their callers: those that could not be written, and those whose caller is followed no more.
+/// Rows that stand beside their callers: those whose caller is followed no more.
 #[derive(Default)]
 pub(super) struct Strays(HashMap<Row, Added>);
 

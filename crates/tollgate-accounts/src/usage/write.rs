@@ -1,14 +1,16 @@
 //! Carrying counts to the database: all tables in one transaction, many rows with one statement.
 
 use std::error::Error;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::batch::Batch;
 use super::counts::UsageCounts;
+use super::writer::Writer;
 use super::{Step, Usage};
-use crate::database::{Latest, Statement, Tx, Upsert, is_conflict, portions, stored};
+use crate::database::{Database, Latest, Tx, Upsert, is_conflict, portions, stored};
 use crate::error::Unavailable;
 
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -57,22 +59,31 @@ const LAST_USE: Latest = Latest {
 };
 
 impl Usage {
-    /// Writes all that waits, in one transaction. What cannot be written waits for the next time.
+    /// Writes all that waits, in one transaction; before it, what may or may not have arrived the last time. What is not
+    /// known to have arrived is kept for the next time, also when the caller gives up.
     pub async fn flush(&self) -> Result<(), Unavailable> {
-        let _one_at_a_time = self.writing.lock().await;
-        let mut batch = Batch::take(self);
-        if batch.is_empty() {
+        let mut writer = self.writer.lock().await;
+        self.write(&mut writer).await?;
+        writer.batch = Batch::take(self);
+        let rows = writer.batch.as_ref().map_or(0, Batch::len);
+        self.rows_on_their_way.store(rows, Ordering::Relaxed);
+        self.write(&mut writer).await
+    }
+
+    async fn write(&self, writer: &mut Writer) -> Result<(), Unavailable> {
+        let Some(batch) = &writer.batch else {
             return Ok(());
-        }
-        let mut written = batch.write().await;
+        };
+        let mut written = batch.write(&self.db, writer).await;
         for _ in 1..ATTEMPTS {
             match &written {
-                Err(error) if is_conflict(error) => written = batch.write().await,
+                Err(error) if is_conflict(error) => written = batch.write(&self.db, writer).await,
                 _ => break,
             }
         }
         written?;
-        batch.forget();
+        writer.has_arrived();
+        self.rows_on_their_way.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -97,10 +108,13 @@ impl Usage {
     }
 }
 
-impl Batch<'_> {
+impl Batch {
     /// In one order everywhere, so that two processes with the same rows wait for each other and not in a circle.
-    async fn write(&self) -> sqlx::Result<()> {
-        let mut transaction = self.usage.db.begin().await?;
+    async fn write(&self, db: &Database, writer: &Writer) -> sqlx::Result<()> {
+        let mut transaction = db.begin().await?;
+        if !writer.number(&mut transaction, self.newest()).await? {
+            return Ok(());
+        }
         for step in Step::ALL {
             self.write_counts(&mut transaction, step).await?;
         }
@@ -118,7 +132,7 @@ impl Batch<'_> {
         };
         let rows: Vec<_> = self.counts(step).into_iter().collect();
         for rows in portions(&rows) {
-            let mut statement = self.upsert(&table, rows.len());
+            let mut statement = transaction.upsert(&table, rows.len());
             for ((place, start), counts) in rows {
                 statement = statement
                     .bind(place.key.to_string())
@@ -137,7 +151,7 @@ impl Batch<'_> {
     async fn write_denials(&self, transaction: &mut Tx) -> sqlx::Result<()> {
         let rows: Vec<_> = self.denials().into_iter().collect();
         for rows in portions(&rows) {
-            let mut statement = self.upsert(&DENIALS, rows.len());
+            let mut statement = transaction.upsert(&DENIALS, rows.len());
             for ((place, policy, step_s, start), denied) in rows {
                 statement = statement
                     .bind(place.key.to_string())
@@ -156,15 +170,10 @@ impl Batch<'_> {
     async fn write_last_use(&self, transaction: &mut Tx) -> sqlx::Result<()> {
         let rows: Vec<_> = self.last_use().into_iter().collect();
         for rows in portions(&rows) {
-            let statement = LAST_USE.query(self.usage.db.dialect(), rows);
+            let statement = LAST_USE.query(transaction.dialect(), rows);
             statement.execute(&mut **transaction).await?;
         }
         Ok(())
-    }
-
-    fn upsert(&self, table: &Upsert, rows: usize) -> Statement {
-        let db = &self.usage.db;
-        db.own_sql(table.statement(db.dialect(), rows))
     }
 }
 

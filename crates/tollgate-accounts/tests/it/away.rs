@@ -7,8 +7,10 @@ use tollgate::{ManualClock, Micros};
 use tollgate_accounts::{
     Accounts, Credential, Lookup, OpenError, Outcome, Settings, SignUpError, UsageEvent,
 };
+use tollgate_testkit::database::Engine;
 use tollgate_testkit::relay::Relay;
 
+use super::ENGINE;
 use super::fixture::{Fixture, PASSWORD, Place, identify};
 use super::server::wait_for_waiters;
 
@@ -23,6 +25,16 @@ fn way_to(place: &Place) -> (Relay, Settings) {
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Micros::from_secs(1_000_000)))
+}
+
+/// Waits until `holds`, looking again and again.
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let looked = tokio::time::timeout(Duration::from_secs(30), async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(looked.await.is_ok(), "waited in vain: {what}");
 }
 
 fn is_known(accounts: &Accounts, key: &str, clock: &Arc<ManualClock>) -> bool {
@@ -238,6 +250,56 @@ async fn usage_of_the_time_without_a_server_is_written_when_it_is_back_and_what_
     assert!(dropped > 0, "more than finds room");
     let totals = accounts.usage().key_totals().await.unwrap();
     assert_eq!(totals[0].counts.allowed + dropped, REQUESTS);
+}
+
+#[tokio::test]
+async fn usage_counts_once_when_the_answer_to_its_commit_is_lost() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let keys = fixture.known_keys(1).await;
+    let (relay, settings) = way_to(&fixture.place);
+    let accounts = Accounts::open(settings, fixture.clock.clone())
+        .await
+        .unwrap();
+    let key = Credential::ApiKey(keys[0].secret.expose());
+    let who = identify(&accounts, key).await.unwrap();
+    let record = || {
+        let route = Arc::from("GET /limit");
+        let event = UsageEvent::new(Some(&who), &route, Outcome::Allowed);
+        accounts.usage().record(&event, fixture.now());
+    };
+    let written = async || {
+        let totals = fixture.accounts.usage().key_totals().await.unwrap();
+        totals.first().map_or(0, |total| total.counts.allowed)
+    };
+    // As it stands on the wire, so that nothing else is taken for it.
+    let commit = match ENGINE {
+        Some(Engine::MariaDb) => "\u{3}COMMIT",
+        _ => "COMMIT\0",
+    };
+    // The first batch of a process has another way than those after it.
+    for batch in 1..=3 {
+        record();
+        relay.mute_after(commit);
+        let writing = tokio::spawn({
+            let accounts = accounts.clone();
+            async move { accounts.usage().flush().await }
+        });
+        until("it is written", async || written().await == 2 * batch - 1).await;
+        match batch {
+            1 => relay.cut(),
+            _ => writing.abort(),
+        }
+        assert!(!matches!(writing.await, Ok(Ok(()))), "nobody heard of it");
+        assert_eq!(accounts.usage().rows_waiting(), 1);
+        record();
+        relay.heal();
+        until("the server is back", async || {
+            accounts.poll_changes().await.is_ok() && accounts.usage().flush().await.is_ok()
+        })
+        .await;
+        assert_eq!(written().await, 2 * batch);
+        assert_eq!(accounts.usage().rows_waiting(), 0);
+    }
 }
 
 #[tokio::test]

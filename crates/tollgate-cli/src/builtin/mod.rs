@@ -17,7 +17,7 @@ pub(crate) mod monitor;
 mod openapi;
 pub(crate) mod pages;
 mod password;
-mod protect;
+pub(crate) mod protect;
 mod remaining;
 mod signup;
 mod standings;

@@ -11,6 +11,9 @@ use tollgate_gateway::Counters;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::{KeySpec, Protection as Quotas, Subject};
 
+/// With what the names of the policies begin that a log-in counts by.
+pub(crate) const LOG_INS: &str = "accounts.login-per-";
+
 /// No account has a longer name, so that what is cut off tells no two apart.
 const ACCOUNT_KEY_CHARS_MAX: usize = 65;
 const ACCOUNT_KEY_BYTES_MAX: usize = 768;
@@ -207,6 +210,19 @@ mod tests {
 
     fn counters() -> Counters {
         Arc::new(tollgate::MemoryStore::new()).into()
+    }
+
+    #[test]
+    fn all_that_a_log_in_counts_by_and_nothing_else_has_the_name_by_which_clusters_keep_it_together()
+     {
+        let protection = protection();
+        let names = |attempt: Attempt<'_>| -> Vec<bool> {
+            let names = attempt.0.iter().map(|(policy, _)| policy.name());
+            names.map(|name| name.starts_with(LOG_INS)).collect()
+        };
+        let address = IpAddr::from([192, 0, 2, 1]);
+        assert_eq!(names(protection.login("ann", address)), [true, true]);
+        assert_eq!(names(protection.signup(address)), [false, false]);
     }
 
     #[test]

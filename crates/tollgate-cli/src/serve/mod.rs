@@ -25,7 +25,6 @@ use tollgate_rules::RuleSet;
 use tollgate_service::Service;
 
 use crate::args::ServeArgs;
-use crate::builtin::Builtins;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
 use admin::Admin;
@@ -44,7 +43,10 @@ pub(crate) fn serve(args: ServeArgs) -> Result<(), Failure> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::because("cannot start", &error))?;
-    runtime.block_on(run(args, chosen))
+    let ended = runtime.block_on(run(args, chosen));
+    // Whoever does not want to wait for the requests in flight does not wait for the thread that does.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
@@ -120,23 +122,25 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         None => Vec::new(),
     };
     kept.save_regularly();
-    if let Some(address) = address {
-        first_run::greet(
-            &chosen.from,
-            chosen.preset,
-            address,
-            gateway.links(),
-            accounts.as_ref(),
-        )
-        .await?;
-    }
-    if let Some(service) = &service {
-        sockets.greet();
-        let of_service = sockets.serve(service, &rules, &stopping);
-        threads.extend(of_service.map_err(cannot_start)?);
-    }
+    // Requests are answered already: what fails from here on ends as a signal does, and nothing counted is lost.
+    let started = async {
+        if let Some(address) = address {
+            let links = gateway.links();
+            let (from, preset) = (&chosen.from, chosen.preset);
+            first_run::greet(from, preset, address, links, accounts.as_ref()).await?;
+        }
+        if let Some(service) = &service {
+            sockets.greet();
+            let of_service = sockets.serve(service, &rules, &stopping);
+            threads.extend(of_service.map_err(cannot_start)?);
+        }
+        Ok(())
+    };
+    let started = started.await;
 
-    signals.next().await;
+    if started.is_ok() {
+        signals.next().await;
+    }
     tracing::info!("stopping: requests in flight may finish");
     let _ = stop.send(true);
     tokio::select! {
@@ -152,7 +156,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     kept.close().await;
     drop(demos);
     drop(data);
-    Ok(())
+    started
 }
 
 /// The gateway's sockets, unless there is nothing that it could answer.
@@ -169,6 +173,3 @@ async fn joined(threads: Vec<std::thread::JoinHandle<()>>) {
     let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
     let _ = tokio::task::spawn_blocking(join).await;
 }
-
-/// What answers the built-ins, where there are accounts.
-pub(crate) type MaybeBuiltins = Option<Arc<Builtins>>;

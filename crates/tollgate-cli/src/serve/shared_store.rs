@@ -13,6 +13,7 @@ use tollgate_gateway::counters::{Shared, SharedState};
 use tollgate_redis::{Location, ROUND_TRIP_BOUNDS, RedisStore, Settings, Time};
 use tollgate_rules::Counters;
 
+use crate::builtin::protect;
 use crate::failure::Failure;
 
 /// The store that the rules name. One that cannot be reached is waited for while the gateway runs.
@@ -75,12 +76,10 @@ fn state(store: &RedisStore, now: Micros) -> SharedState {
 /// A cluster, in which keys that begin with one part are on one server. The rules are held to that.
 struct ByFirstPart(RedisStore);
 
-/// Log-ins count by name and by address together, which have nothing in common: all of them are on one server.
-const LOG_INS: &str = "accounts.login-per-";
-
-/// The hash tag of a key. It follows from policy and key alone, so that whoever resets a key finds it.
+/// The hash tag of a key. It follows from policy and key alone, so that whoever resets a key finds it. Log-ins count by
+/// name and by address together, which have nothing in common: all of them are on one server.
 fn tag<'k>(policy: &Policy, key: &'k [u8]) -> &'k [u8] {
-    match policy.name().starts_with(LOG_INS) {
+    match policy.name().starts_with(protect::LOG_INS) {
         true => b"log-in",
         false => first_part(key).unwrap_or(b"global"),
     }

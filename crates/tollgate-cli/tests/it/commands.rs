@@ -344,7 +344,7 @@ fn limit_show_charges_nothing_and_limit_reset_gives_one_key_or_all_their_units_b
         (&["limit", "show", "per-user"], "key"),
         (
             &["limit", "show", "per-user", "ann", "bob"],
-            "key of 1 part",
+            "of 1 part, not 2",
         ),
     ] {
         let done = gateway.command(args, "");
@@ -376,6 +376,7 @@ fn a_limit_by_address_is_shown_and_reset_by_the_address_in_any_spelling() {
     assert_eq!(gateway.get("/").status, 200);
     let wrong = gateway.command(&["limit", "show", "hourly", "nowhere"], "");
     assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(wrong.stderr.contains("no such address"), "{wrong:?}");
 }
 
 #[test]

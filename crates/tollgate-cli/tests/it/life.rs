@@ -59,6 +59,32 @@ fn a_request_that_does_not_end_in_time_is_cut_off_so_that_the_gateway_ends() {
 }
 
 #[test]
+fn a_second_signal_stops_the_gateway_without_waiting_for_what_is_in_flight_and_counters_are_kept() {
+    let (upstream, held) = Upstream::held();
+    let rules = format!(
+        "[server]\ndrain_timeout_s = 3600\n[[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [\"2 per hour by client-ip\"]\nupstream = \"{}\"\n",
+        upstream.url()
+    );
+    let data = DataDir::new();
+    let mut gateway = launch().data(&data).rules(&rules).start();
+    let mut connection = Connection::open(gateway.address());
+    connection.send(&Call::get("/slow"));
+    held.arrived();
+    gateway.process().terminate();
+    eventually("the gateway to say that it is stopping", || {
+        (gateway.admin(&Call::get("/readyz")).status == 503).then_some(())
+    });
+    assert!(gateway.process().ended().is_none());
+    gateway.process().terminate();
+    assert!(gateway.process().wait().success());
+    assert!(connection.try_answer_to("GET").is_err());
+    held.release();
+    let again = launch().data(&data).rules(&rules).start();
+    let shown = again.admin(&Call::get("/limits/rest?key=127.0.0.1"));
+    assert_eq!(shown.json()["windows"]["hour"]["remaining"], 1);
+}
+
+#[test]
 fn counters_sessions_tokens_and_keys_survive_a_restart() {
     let gateway = preset("random-number");
     let ann = join(&gateway, "ann");
@@ -105,6 +131,19 @@ fn saved_counters_that_are_damaged_do_not_keep_the_gateway_from_starting() {
         assert_eq!(gateway.get("/").status, 200);
         gateway.stop();
     }
+}
+
+#[test]
+fn saved_counters_that_cannot_be_opened_are_put_aside_and_not_overwritten() {
+    let data = DataDir::new();
+    let saved = data.path().join("counters.snapshot");
+    std::os::unix::fs::symlink("counters.snapshot", &saved).unwrap();
+    let gateway = launch().preset("hourly-module").data(&data).start();
+    assert_eq!(gateway.get("/").status, 200);
+    gateway.stop();
+    assert!(saved.is_file(), "what was counted since is saved");
+    let aside = data.path().join("counters.unreadable");
+    assert!(aside.symlink_metadata().unwrap().is_symlink());
 }
 
 #[test]
@@ -308,4 +347,31 @@ fn the_clock_moves_only_forward_and_only_when_it_is_told_to() {
         (98, Some(3_600)),
         "time passed by itself"
     );
+}
+
+#[test]
+fn idle_connections_of_one_machine_to_the_admin_address_are_few_and_keep_no_other_out() {
+    let address = free_address();
+    let _gateway = launch()
+        .preset("hourly-module")
+        .option("--admin", address.to_string())
+        .start();
+    let idle: Vec<_> = (0..16).map(|_| Connection::open(address)).collect();
+    let probe = Call::get("/livez").field("connection", "close");
+    assert!(probe.try_send(address).is_err());
+    assert_eq!(
+        probe
+            .clone()
+            .from([127, 0, 0, 2].into())
+            .send(address)
+            .status,
+        200
+    );
+    drop(idle);
+    eventually("a place to be free again", || {
+        probe
+            .try_send(address)
+            .ok()
+            .filter(|answer| answer.status == 200)
+    });
 }

@@ -164,11 +164,18 @@ impl Admin {
             }
         }
         let word_refs: Vec<&str> = words.iter().map(String::as_str).collect();
+        let parts = limit.key.parts().iter();
+        let wanted = parts.filter(|part| !matches!(part, KeyPart::Global));
+        let (wanted, found) = (wanted.count(), words.len());
         let key = limit.key.key_from_words(&word_refs).ok_or_else(|| {
-            answer::wrong(format_args!(
-                "`{name}` has a key of {} parts",
-                limit.key.parts().len()
-            ))
+            let key = &limit.key;
+            match wanted == found {
+                true => answer::wrong(format_args!("`{name}` counts by {key}: no such address")),
+                false => answer::wrong(format_args!(
+                    "`{name}` counts by {key}: a key of {wanted} part{}, not {found}",
+                    if wanted == 1 { "" } else { "s" }
+                )),
+            }
         })?;
         let terms = self.terms(user.as_ref(), api_key.as_ref()).await?;
         if let Some(key) = &api_key {

@@ -9,6 +9,7 @@ mod health;
 mod monitor;
 mod plans;
 mod quotas;
+mod strangers;
 mod users;
 
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ use tollgate_gateway::metrics::OfAccounts;
 use tollgate_gateway::{Counters, Gateway};
 use tollgate_rules::RuleSet;
 
-use super::MaybeBuiltins;
+use crate::builtin::Builtins;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
 
@@ -47,7 +48,8 @@ pub(crate) struct Admin {
     /// When the gateway started.
     pub(super) started: Micros,
     pub(super) held: Option<Arc<ManualClock>>,
-    pub(super) builtins: MaybeBuiltins,
+    /// What answers the built-ins, where there are accounts.
+    pub(super) builtins: Option<Arc<Builtins>>,
     /// What the decision service measures, where it runs.
     pub(super) service: Option<Arc<tollgate_service::Metrics>>,
     /// What it measures of domains, where Envoy asks.
@@ -90,8 +92,7 @@ pub(super) async fn start(
         let listener = listener.map_err(|error| {
             Failure::because(format!("cannot listen on {address} for --admin"), &error)
         })?;
-        let public = public(admin);
-        tokio::spawn(async move { axum::serve(listener, public).await });
+        tokio::spawn(strangers::serve(listener, public(admin)));
     }
     Ok(())
 }
