@@ -68,12 +68,13 @@ bash: ## a shell beside what `make up` started, with `tollgate` on its path and 
 	  scripts/containers tools-image >&2 && scripts/containers compose $(UP) --profile tools run --rm $$(test -t 0 || echo -T) tools; \
 	fi
 
-test: tools-test ## everything that is promised, at a size that ends in minutes
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+test: tools-test tools-lint ## everything that is promised, at a size that ends in minutes
+	$(MAKE) --no-print-directory lint
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	$(CARGO) test --locked --workspace --doc
+	CARGO="$(CARGO)" scripts/api check
 	$(CARGO) nextest run --locked --workspace
+	$(VENV)/bin/python -m unittest discover --start-directory tests/docs
 	$(MODELS) -- --quiet models
 	cd bench && $(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets -- -D warnings && $(CARGO) test --locked --quiet
 	node --test tests/browser/pages.test.mjs tests/browser/console.test.mjs
@@ -95,9 +96,23 @@ models: tools-test ## every order in which threads can meet in a cell; and that 
 	$(MODELS) -- --quiet models
 	scripts/planted-bugs
 
-lint: ## formatting and clippy alone
+lint: tools-lint ## formatting, clippy, spelling, scripts, Containerfiles, YAML, licences and sources of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	scripts/lint
+
+book: tools-lint ## the pages of docs/ as a book, in target/book
+	mdbook build
+
+msrv: tools-run ## compile with the oldest Rust that is promised, where rustup has it
+	@oldest=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	toolchain=$$(rustup toolchain list 2>/dev/null | grep -oE "^$$oldest(\.[0-9]+)?" | head -n 1); \
+	if [ -n "$$toolchain" ]; then RUSTUP_TOOLCHAIN=$$toolchain $(CARGO) check --locked --workspace --target-dir target/msrv; \
+	else echo "msrv: rustup has no $$oldest here; \`rustup toolchain install $$oldest\` brings it"; fi
+
+api: tools-run ## renew api/, the listing of what the published crates offer
+	CARGO="$(CARGO)" scripts/api write
+
 
 bench: build ## beside nginx and a Redis server, in one run each (Debian's nginx, wrk and redis)
 	scripts/install-tools nginx wrk redis
@@ -114,7 +129,14 @@ tools-test: $(VENV)/installed tests/browser/node_modules tests/clients/node_modu
 	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
 tools-deploy: $(VENV)/deploy
-	@scripts/install-tools podman nginx caddy openssl systemd shellcheck curl mariadb
+	@scripts/install-tools podman nginx caddy openssl systemd curl mariadb
+
+tools-lint: $(VENV)/lint
+	@scripts/install-tools cc shellcheck
+
+$(VENV)/lint: tests/lint/requirements.txt $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
 
 $(VENV)/deploy: tests/deploy/requirements.txt $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --requirement $<

@@ -109,5 +109,19 @@ class Fronts(unittest.TestCase):
         self.assert_the_gateway_knows_who_asks()
 
 
+class Migrating(unittest.TestCase):
+    def test_nginx_reads_what_the_page_says_people_have(self):
+        must_be_there("nginx")
+        page = (ROOT / "docs" / "migrating.md").read_text()
+        server = page.split("```nginx\n")[1].split("```")[0]
+        with tempfile.TemporaryDirectory(prefix="tollgate-nginx-") as folder:
+            paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in
+                            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
+            whole = f"pid {folder}/pid; error_log stderr; events {{}} http {{ access_log off;\n{paths}{server}}}"
+            pathlib.Path(folder, "nginx.conf").write_text(whole.replace("server {", f"server {{ listen 127.0.0.1:{free_port()};"))
+            tried = subprocess.run(["nginx", "-t", "-p", folder, "-c", f"{folder}/nginx.conf"], capture_output=True, text=True)
+        self.assertEqual(tried.returncode, 0, tried.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

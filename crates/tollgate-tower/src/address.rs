@@ -32,6 +32,15 @@ const HOPS_MAX: usize = 32;
 pub struct Proxies(Vec<IpNet>);
 
 /// Where a request comes from.
+///
+/// ```
+/// use tollgate_tower::address::Proxies;
+///
+/// let proxies = Proxies::new(["10.0.0.0/8".parse()?]);
+/// let direct = proxies.origin("192.0.2.9".parse()?, &http::HeaderMap::new());
+/// assert_eq!(direct.client.to_string(), "192.0.2.9");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The client's address; never an IPv4 address mapped into IPv6.

@@ -11,6 +11,14 @@ use tollgate::Permit;
 
 pin_project! {
     /// The inner service's body, unchanged, or a refusal's. The default is empty.
+    ///
+    /// ```
+    /// use http_body::Body;
+    /// use tollgate_tower::ResponseBody;
+    ///
+    /// let empty = ResponseBody::<String>::default();
+    /// assert!(empty.is_end_stream());
+    /// ```
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,

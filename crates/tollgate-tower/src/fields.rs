@@ -29,6 +29,15 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
 const SF_INTEGER_MAX: u64 = 999_999_999_999_999;
 
 /// A family of fields from before the IETF's.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+/// use tollgate_tower::fields::Legacy;
+/// use tollgate_tower::{RateLimitLayer, key};
+///
+/// let layer = RateLimitLayer::new(Limiter::new(Quota::per_minute(5)?)?, key::header("x-api-key")).legacy(Legacy::None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Legacy {
     /// `X-RateLimit-Limit`, `-Remaining`, and `-Reset` in seconds from now.

@@ -18,6 +18,16 @@ use crate::settings::{MissingKey, Settings};
 /// Every response says where the client stands ([`fields`](crate::fields)). Under a `concurrency` quota a request keeps
 /// its slot until the body of its response has ended or is dropped: when the client goes away, the service fails, or a
 /// handler panics, the slot is free again.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+/// use tollgate_tower::{MissingKey, RateLimitLayer, key};
+///
+/// let limiter = Limiter::new(Quota::parse_list("100 per minute; 10 concurrent")?)?;
+/// let layer = RateLimitLayer::new(limiter, key::header("x-api-key")).on_missing_key(MissingKey::Anonymous);
+/// let app: axum::Router = axum::Router::new().route("/", axum::routing::get(async || "hello")).layer(layer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct RateLimitLayer(Arc<Settings>);
 

@@ -28,6 +28,8 @@ mod body;
 pub mod fields;
 pub mod key;
 mod layer;
+#[cfg(doctest)]
+mod pages;
 mod problem;
 pub mod refusal;
 mod service;

@@ -3,6 +3,22 @@
 use serde::Serialize;
 
 /// The body of a refusal.
+///
+/// ```
+/// use tollgate_tower::Problem;
+///
+/// let problem = Problem {
+///     kind: Problem::QUOTA_EXCEEDED,
+///     title: "Quota Exceeded",
+///     status: 429,
+///     detail: "Five a minute, please.",
+///     instance: "/",
+///     violated_policies: &["minute"],
+///     retry_after: Some(36),
+///     request_id: "",
+/// };
+/// assert!(problem.to_json().contains("\"retry_after\":36"));
+/// ```
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem<'a> {
     /// What kind of problem it is.

@@ -15,6 +15,17 @@ use crate::body::ResponseBody;
 use crate::settings::Settings;
 
 /// A service behind a limiter; [`RateLimitLayer`](crate::RateLimitLayer) makes it.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+/// use tollgate_tower::{RateLimit, RateLimitLayer, key};
+/// use tower::{Layer, service_fn};
+///
+/// let inner = service_fn(async |_: http::Request<String>| Ok::<_, std::convert::Infallible>(http::Response::new(String::new())));
+/// let layer = RateLimitLayer::new(Limiter::new(Quota::per_minute(5)?)?, key::header("x-api-key"));
+/// let limited: RateLimit<_> = layer.layer(inner);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct RateLimit<S> {
     inner: S,
@@ -69,6 +80,22 @@ impl<S: fmt::Debug> fmt::Debug for RateLimit<S> {
 pin_project! {
     /// The inner service's response with the fields added, or the refusal. Dropped before it is ready, it gives back a
     /// slot that it holds.
+    ///
+    /// ```
+    /// use tollgate::{Limiter, Quota};
+    /// use tollgate_tower::{RateLimitLayer, key};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let inner = service_fn(async |_: http::Request<String>| Ok::<_, std::convert::Infallible>(http::Response::new(String::new())));
+    /// let layer = RateLimitLayer::new(Limiter::new(Quota::per_minute(1)?)?, key::header("x-api-key"));
+    /// let request = || http::Request::get("/").header("x-api-key", "ann").body(String::new());
+    /// assert_eq!(layer.layer(inner.clone()).oneshot(request()?).await?.status(), 200);
+    /// assert_eq!(layer.layer(inner).oneshot(request()?).await?.status(), 429);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]

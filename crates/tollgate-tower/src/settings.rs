@@ -13,6 +13,15 @@ use crate::fields::{self, Legacy};
 use crate::refusal;
 
 /// What becomes of a request that has no key.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+/// use tollgate_tower::{MissingKey, RateLimitLayer, key};
+///
+/// let layer = RateLimitLayer::new(Limiter::new(Quota::per_minute(5)?)?, key::header("x-api-key"))
+///     .on_missing_key(MissingKey::Skip);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingKey {
     /// It is refused.

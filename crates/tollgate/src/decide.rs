@@ -22,6 +22,19 @@ pub(crate) const LATEST: Micros = Micros(INTEGER_MAX);
 const FAR: Micros = Micros(u64::MAX / 2);
 
 /// A state with the policy that it was made under.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::decide::{Stored, decide};
+/// use tollgate::{Check, Micros, Policy, Quota};
+///
+/// let policy = Arc::new(Policy::new("per-user", Quota::per_minute(5)?)?);
+/// let check = Check { policy: &policy, key: b"ann", cost: 1 };
+/// let mut slots: [Option<Stored>; 1] = [None];
+/// assert!(decide(&[check], &mut slots, Micros::from_secs(0)).is_allowed());
+/// assert!(slots[0].is_some(), "the state, for a store to keep under policy and key");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stored {
     /// The policy that last wrote it.

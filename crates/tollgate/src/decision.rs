@@ -10,6 +10,19 @@ use crate::policy::Policy;
 use crate::time::Micros;
 
 /// The verdict on all checks of one request, strongest first.
+///
+/// ```
+/// use tollgate::{Limiter, Quota, Verdict};
+///
+/// let limiter = Limiter::new(Quota::per_minute(5)?)?;
+/// assert_eq!(limiter.check("ann").verdict(), Verdict::Allow);
+/// assert_eq!(limiter.check_cost("ann", 6).verdict(), Verdict::Never { max: 5 });
+/// match limiter.check_cost("ann", 5).verdict() {
+///     Verdict::Deny { retry_after } => assert!(retry_after.as_secs() <= 60),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Refused for a reason that time does not heal.
@@ -32,6 +45,14 @@ pub enum Verdict {
 }
 
 /// Why a request is refused without a time to come back.
+///
+/// ```
+/// use tollgate::{Limiter, Quota, Reason, Verdict};
+///
+/// let limiter = Limiter::new(Quota::deny())?;
+/// assert_eq!(limiter.check("ann").verdict(), Verdict::Refused { reason: Reason::Policy });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -115,6 +136,16 @@ impl fmt::Debug for Wait {
 }
 
 /// One policy's standing after the decision: after the charge when the request is allowed.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new(Quota::parse_list("5 per minute; 100 per hour")?)?;
+/// let decision = limiter.check_cost("ann", 2);
+/// let left: Vec<u64> = decision.standings().iter().map(|standing| standing.remaining()).collect();
+/// assert_eq!(left, [3, 98]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     limit: u64,
@@ -243,6 +274,18 @@ impl Standing {
 }
 
 /// The verdict on one request and where every policy stands.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new(Quota::per_minute(1)?)?;
+/// assert!(limiter.check("ann").is_allowed());
+/// let denied = limiter.check("ann");
+/// assert!(!denied.is_allowed());
+/// assert!(denied.retry_after_secs() <= Some(60));
+/// assert_eq!(denied.remaining(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
@@ -446,6 +489,16 @@ impl Decision {
 }
 
 /// What a decision charged to each of its checks, so that it can be given back.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new(Quota::per_minute(5)?)?;
+/// let receipt = limiter.check_cost("ann", 3).receipt().ok_or("denied")?;
+/// assert_eq!(limiter.refund("ann", &receipt), 3);
+/// assert_eq!(limiter.peek("ann").remaining(), 5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     pub(crate) charges: SmallVec<[Charge; 2]>,

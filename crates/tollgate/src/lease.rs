@@ -15,6 +15,15 @@ const TIME_MICROS_MAX: u64 = 2_000_000;
 ///
 /// They are charged as if at the end of the lease and cannot be spent after it, so no more is admitted than without
 /// leases. The price: others may be denied up to that much earlier, and `remaining` is an estimate.
+///
+/// ```
+/// use tollgate::{Lease, Policy, Quota};
+///
+/// let quota: Quota = "10000 per second token-bucket".parse()?;
+/// let policy = Policy::new("per-user", quota)?.with_lease(Lease::Auto);
+/// assert_eq!(policy.lease(), Lease::Auto);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lease {
     /// Every decision asks the store.
@@ -28,6 +37,15 @@ pub enum Lease {
 }
 
 /// What a node may take in advance.
+///
+/// ```
+/// use tollgate::{Lease, Policy, Quota};
+///
+/// let quota: Quota = "10000 per second token-bucket".parse()?;
+/// let terms = Policy::new("per-user", quota)?.with_lease(Lease::Auto).lease_terms().ok_or("no leases")?;
+/// assert_eq!((terms.units_max, terms.time.as_millis()), (500, 100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTerms {
     /// The most units at a time.

@@ -16,6 +16,17 @@ use crate::quota::{CalendarUnit, PERIOD_MAX_MICROS};
 use crate::time::Micros;
 
 /// The numbers of a policy. Policies whose numbers are equal make the same of every state.
+///
+/// ```
+/// use tollgate::{Numbers, Policy, Quota};
+///
+/// let policy = Policy::new("per-user", Quota::per_minute(5)?)?;
+/// match policy.numbers() {
+///     Some(Numbers::SlidingWindow { limit, .. }) => assert_eq!(limit, 5),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Numbers {

@@ -41,6 +41,16 @@ pub struct Penalty {
 }
 
 /// Why numbers do not make a penalty.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Penalty, PenaltyError, Policy, PolicyError, Quota};
+///
+/// let never_ending = Penalty::new(Duration::from_secs(60)).growing(0, Duration::from_secs(60));
+/// let policy = Policy::new("log-in", Quota::per_minute(5)?)?.with_penalty(never_ending);
+/// assert!(matches!(policy, Err(PolicyError::Penalty(PenaltyError::Factor))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PenaltyError {

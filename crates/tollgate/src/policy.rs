@@ -16,6 +16,17 @@ use crate::quota::{Limited, Quota, Rate, Shape};
 pub(crate) const NAME_BYTES_MAX: usize = 128;
 
 /// Whether a policy's verdict counts.
+///
+/// ```
+/// use tollgate::{Limiter, Mode, Policy, Quota};
+///
+/// let on_trial = Policy::new("strict", Quota::per_minute(1)?)?.with_mode(Mode::Shadow);
+/// let limiter = Limiter::builder().policy(on_trial).build()?;
+/// assert!(limiter.check("ann").is_allowed());
+/// let second = limiter.check("ann");
+/// assert!(second.is_allowed() && second.standings()[0].is_violated());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Decides and charges.
@@ -26,6 +37,14 @@ pub enum Mode {
 }
 
 /// What holds while a shared store cannot be asked. The memory store always can.
+///
+/// ```
+/// use tollgate::{OnError, Policy, Quota};
+///
+/// let policy = Policy::new("log-in", Quota::per_minute(5)?)?.with_on_error(OnError::Closed);
+/// assert_eq!(policy.on_error(), OnError::Closed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnError {
     /// The check passes and charges nothing.
@@ -47,6 +66,15 @@ impl OnError {
 }
 
 /// A quota ready to decide. Cheap to share; immutable.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Policy, Quota};
+///
+/// let policy = Arc::new(Policy::new("per-user.minute", Quota::per_minute(5)?)?);
+/// assert_eq!((policy.name(), policy.capacity()), ("per-user.minute", Some(5)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Policy {
     name: Arc<str>,
@@ -163,6 +191,14 @@ impl Counted {
 }
 
 /// Why a quota does not make a policy.
+///
+/// ```
+/// use tollgate::{Limiter, PolicyError, Quota};
+///
+/// let twice = Limiter::new(Quota::parse_list("5 per minute; 6 per minute")?);
+/// assert!(matches!(twice, Err(PolicyError::SameName(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {

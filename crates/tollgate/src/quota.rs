@@ -12,6 +12,13 @@ pub(crate) const PERIOD_MAX_MICROS: u64 = 100 * 365 * 86_400 * 1_000_000;
 pub(crate) const LEASE_MICROS: u64 = 60_000_000;
 
 /// How units are counted. See [`algorithm`](crate::algorithm) for what each promises.
+///
+/// ```
+/// use tollgate::AlgorithmKind;
+///
+/// assert_eq!(AlgorithmKind::from_name("gcra"), Some(AlgorithmKind::TokenBucket));
+/// assert_eq!(AlgorithmKind::default().name(), "sliding-window");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AlgorithmKind {
@@ -63,6 +70,14 @@ impl AlgorithmKind {
 }
 
 /// A unit of the civil calendar.
+///
+/// ```
+/// use tollgate::{CalendarUnit, Quota};
+///
+/// let quota = Quota::calendar(1_000, CalendarUnit::Day, "UTC")?;
+/// assert_eq!(quota, "1000 per day calendar UTC".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CalendarUnit {
     /// From one full minute to the next.
@@ -141,6 +156,12 @@ pub(crate) enum Shape {
 }
 
 /// Why numbers do not make a quota.
+///
+/// ```
+/// use tollgate::{Quota, QuotaError};
+///
+/// assert!(matches!(Quota::per_minute(0), Err(QuotaError::Zero)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuotaError {

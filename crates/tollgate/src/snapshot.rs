@@ -41,6 +41,13 @@ const RECORD_BYTES: usize = 4 << 10;
 const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// Why states cannot be brought back.
+///
+/// ```
+/// use tollgate::{MemoryStore, Micros, SnapshotError};
+///
+/// let restored = MemoryStore::builder().restore(&b"something else"[..], Micros::from_secs(0));
+/// assert!(matches!(restored, Err(SnapshotError::Foreign)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -59,6 +66,20 @@ pub enum SnapshotError {
 }
 
 /// What came back from a snapshot.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Clock, Limiter, MemoryStore, Quota, SystemClock};
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let limiter = Limiter::builder().quotas(Quota::per_hour(5)?).store(store.clone()).build()?;
+/// assert!(limiter.check("ann").is_allowed());
+/// let mut file = Vec::new();
+/// store.save(&mut file)?;
+/// let (_store, restored) = MemoryStore::builder().restore(&file[..], SystemClock::new().now())?;
+/// assert_eq!((restored.states, restored.torn), (1, false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// States that are in the store again.

@@ -16,6 +16,16 @@ use crate::time::Micros;
 pub const CHECKS_MAX: usize = 16;
 
 /// One question: may `key` take `cost` units under `policy`?
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Check, Policy, Quota};
+///
+/// let policy = Arc::new(Policy::new("per-user", Quota::per_minute(5)?)?);
+/// let check = Check { policy: &policy, key: b"ann", cost: 1 };
+/// assert_eq!(check.policy.name(), "per-user");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Check<'a> {
     /// The policy.
@@ -27,6 +37,18 @@ pub struct Check<'a> {
 }
 
 /// The checks of one request: decided at one instant, all charged or none.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Check, Checks, Policy, Quota};
+///
+/// let policy = Arc::new(Policy::new("per-user", Quota::per_minute(5)?)?);
+/// let mut checks = Checks::new();
+/// assert!(checks.push(Check { policy: &policy, key: b"ann", cost: 1 }).is_ok());
+/// assert!(checks.push(Check { policy: &policy, key: &[0; 2_000], cost: 1 }).is_err(), "the key is too long");
+/// assert_eq!(checks.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Checks<'a>(SmallVec<[Check<'a>; 2]>);
 
@@ -66,6 +88,17 @@ impl<'a> std::ops::Deref for Checks<'a> {
 }
 
 /// An answer that is ready, or a round trip away. It is itself a future.
+///
+/// ```
+/// use tollgate::{Answer, Limiter, Quota};
+///
+/// let limiter = Limiter::new(Quota::per_minute(5)?)?;
+/// match limiter.decide("ann", 1) {
+///     Answer::Ready(decision) => assert!(decision.is_allowed(), "memory answers at once"),
+///     Answer::Pending(_round_trip) => { /* await it */ }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub enum Answer<T> {
     /// At hand.
     Ready(T),
@@ -108,6 +141,13 @@ impl<T: Unpin + Send + 'static> Future for Answer<T> {
 }
 
 /// A store could not do what it was asked. Decisions never fail this way: they say `degraded`, or are refused.
+///
+/// ```
+/// use tollgate::StoreError;
+///
+/// let error = StoreError::KeysApart;
+/// assert_eq!(error.to_string(), "the keys of one request are in several parts of the store");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -128,6 +168,22 @@ pub enum StoreError {
 /// A place for states that decides all checks of a request at one instant: every policy is charged, or none is.
 ///
 /// Implementations take every number from [`decide`](crate::decide) and run the conformance suite.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Check, Checks, Decision, MemoryStore, Micros, Policy, Quota, Store};
+///
+/// async fn ask(store: &dyn Store, checks: &Checks<'_>, now: Micros) -> Decision {
+///     store.decide(checks, now).await
+/// }
+///
+/// let policy = Arc::new(Policy::new("per-user", Quota::per_minute(5)?)?);
+/// let mut checks = Checks::new();
+/// let _ = checks.push(Check { policy: &policy, key: b"ann", cost: 1 });
+/// let store = MemoryStore::new();
+/// let _asked = ask(&store, &checks, Micros::from_secs(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Store: Send + Sync {
     /// Decides and charges.
     fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome;

@@ -23,6 +23,7 @@ mod parallel;
 mod penalty;
 mod per_api_key;
 mod plans;
+mod plans_listed;
 mod proxy;
 mod random_number;
 mod resp;

@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod matching;
 mod presets;
+mod reference;
 mod service;
 mod shown;
 mod strict;

@@ -13,6 +13,16 @@ use crate::time::Micros;
 /// At most `limit` units in one unit of the calendar. Over an edge, up to 2N; around a 23-hour day, 3N in 24 hours.
 ///
 /// The state is (end of the window, units used in it), so that only a new window asks the calendar.
+///
+/// ```
+/// use tollgate::{Limiter, Micros, Quota};
+///
+/// let limiter = Limiter::new("1 per day calendar UTC".parse::<Quota>()?)?;
+/// let allowed = |at| limiter.check_at("ann", Micros::from_secs(at)).is_allowed();
+/// assert!(allowed(86_399) && allowed(86_400), "midnight is between them");
+/// assert!(!allowed(100_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CalendarWindow {
     limit: u64,

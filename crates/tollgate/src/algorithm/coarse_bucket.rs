@@ -9,6 +9,15 @@ use crate::time::Micros;
 /// A [`TokenBucket`] whose ticks are longer than a microsecond. The rate stays exact; instants are floored to a tick.
 ///
 /// The state is the bucket's, in ticks.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// // 104,251 a day is a rate that does not come out even in microseconds.
+/// let limiter = Limiter::new("104251 per day token-bucket".parse::<Quota>()?)?;
+/// assert_eq!(limiter.check("ann").remaining(), 104_250);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoarseBucket {
     /// Microseconds.

@@ -11,6 +11,18 @@ pub(crate) const HOLDERS_MAX: u64 = 16_384;
 /// after `lease`.
 ///
 /// The state is the log of leases, each with the instant at which it ends.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new("2 concurrent for 30 seconds".parse::<Quota>()?)?;
+/// let first = limiter.acquire("reports");
+/// let second = limiter.acquire("reports");
+/// assert!(first.is_ok() && second.is_ok() && limiter.acquire("reports").is_err());
+/// drop(first);
+/// assert!(limiter.acquire("reports").is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concurrency {
     limit: u64,

@@ -7,6 +7,16 @@ use crate::time::Micros;
 /// At most `limit` units in a window of `period` that begins with its first unit. Over an edge, up to 2N.
 ///
 /// The state is (start of the window, units used in it).
+///
+/// ```
+/// use tollgate::{Limiter, Micros, Quota};
+///
+/// let limiter = Limiter::new("2 per 10 seconds fixed-window".parse::<Quota>()?)?;
+/// let allowed = |at| limiter.check_at("ann", Micros::from_secs(at)).is_allowed();
+/// assert!(allowed(0) && allowed(9) && !allowed(9));
+/// assert!(allowed(10) && allowed(10) && !allowed(10), "the window ends as a whole");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FixedWindow {
     limit: u64,

@@ -41,6 +41,13 @@ pub type Pair = (u64, u64);
 pub type Log = SmallVec<[Entry; 6]>;
 
 /// Units with a time.
+///
+/// ```
+/// use tollgate::algorithm::{Entry, Log, State};
+///
+/// let state = State::Log(Log::from_slice(&[Entry { at: 1_000_000, units: 2 }]));
+/// assert_eq!(state.mark().0, 1_000_000, "how a refund finds the charge");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// When, in microseconds since the Unix epoch.
@@ -50,6 +57,14 @@ pub struct Entry {
 }
 
 /// What a store keeps for one key under one policy. What the numbers mean is the algorithm's business.
+///
+/// ```
+/// use tollgate::State;
+///
+/// // Of a fixed window: when it began, and what was used in it.
+/// let state = State::Pair(1_000_000, 3);
+/// assert_eq!(state.mark(), (1_000_000, 3));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Two integers.
@@ -69,6 +84,21 @@ impl State {
 }
 
 /// What a state says about one cost at one instant. Everything that is reported is computed from these.
+///
+/// ```
+/// use tollgate::Micros;
+/// use tollgate::algorithm::Facts;
+///
+/// let full = Facts {
+///     used: 5,
+///     remaining: 0,
+///     fits_at: Some(Micros::from_secs(60)),
+///     grows_at: Some(Micros::from_secs(60)),
+///     void_at: Micros::from_secs(60),
+/// };
+/// let now = Micros::from_secs(24);
+/// assert!(full.fits_at > Some(now), "denied, until then");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Units in use.
@@ -84,6 +114,15 @@ pub struct Facts {
 }
 
 /// The cost does not fit.
+///
+/// ```
+/// use tollgate::Micros;
+/// use tollgate::algorithm::Denied;
+///
+/// let for_now = Denied { fits_at: Some(Micros::from_secs(60)) };
+/// let for_ever = Denied { fits_at: None };
+/// assert_ne!(for_now, for_ever);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denied {
     /// The first instant at which it does; `None` when it never can.
@@ -91,6 +130,15 @@ pub struct Denied {
 }
 
 /// A charge that was made, as a refund needs to know it.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new(Quota::per_minute(5)?)?;
+/// let receipt = limiter.check_cost("ann", 3).receipt().ok_or("denied")?;
+/// assert_eq!(receipt.charges()[0].cost, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
     /// Units charged.
@@ -112,6 +160,56 @@ impl Charge {
 ///
 /// Every method treats a state whose time has passed, and one more than two full refills ahead of `now`, as absent.
 /// A reading earlier than the state is decided no more generously than at the state's own instant.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::algorithm::{Algorithm, Denied, Facts, State};
+/// use tollgate::{Limiter, Micros, Policy};
+///
+/// /// So many in all, and then nothing until a century is over.
+/// #[derive(Debug)]
+/// struct Once(u64);
+///
+/// impl Algorithm for Once {
+///     fn name(&self) -> &'static str {
+///         "once"
+///     }
+///     fn capacity(&self) -> u64 {
+///         self.0
+///     }
+///     fn full_refill_micros(&self) -> u64 {
+///         100 * 365 * 86_400 * 1_000_000
+///     }
+///     fn step(&self, state: Option<State>, now: Micros, cost: u64) -> Result<State, Denied> {
+///         let facts = self.facts(state.as_ref(), now, cost);
+///         if facts.fits_at <= Some(now) && facts.fits_at.is_some() {
+///             Ok(State::Pair(facts.void_at.0, facts.used + cost))
+///         } else {
+///             Err(Denied { fits_at: facts.fits_at })
+///         }
+///     }
+///     fn facts(&self, state: Option<&State>, now: Micros, cost: u64) -> Facts {
+///         let fresh = (now.0 + self.full_refill_micros(), 0);
+///         let (end, used) = match state {
+///             Some(State::Pair(end, used)) if *end > now.0 => (*end, *used),
+///             _ => fresh,
+///         };
+///         let end = Micros(end);
+///         let fits_at = match cost {
+///             _ if used + cost <= self.0 => Some(now),
+///             _ if cost <= self.0 => Some(end),
+///             _ => None,
+///         };
+///         let grows_at = (used > 0).then_some(end);
+///         Facts { used, remaining: self.0 - used, fits_at, grows_at, void_at: end }
+///     }
+/// }
+///
+/// let limiter = Limiter::builder().policy(Policy::custom("once", Arc::new(Once(2)))?).build()?;
+/// let passed = (0..5).filter(|_| limiter.check("ann").is_allowed()).count();
+/// assert_eq!(passed, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Algorithm: fmt::Debug + Send + Sync {
     /// The algorithm's name as the notation writes it.
     fn name(&self) -> &'static str;

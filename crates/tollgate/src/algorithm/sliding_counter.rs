@@ -15,6 +15,16 @@ const COUNT_BITS: u32 = 32;
 ///
 /// The state is (index of the window since 1970; units of the window before it, and its own). The weight falls in up
 /// to 1024 equal steps and is rounded up, so that every product is small and exact.
+///
+/// ```
+/// use tollgate::{Limiter, Micros, Quota};
+///
+/// let limiter = Limiter::new("100 per minute sliding-counter".parse::<Quota>()?)?;
+/// let at = |seconds| Micros::from_secs(seconds);
+/// assert!(limiter.check_cost_at("ann", 100, at(59)).is_allowed());
+/// assert!(limiter.peek_at("ann", at(90)).remaining() <= 50, "half of the window before still counts");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingCounter {
     limit: u64,

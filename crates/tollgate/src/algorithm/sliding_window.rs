@@ -14,6 +14,16 @@ const ENTRIES_MAX: usize = 128;
 /// The state is the log of admitted units. When a log would hold more than 128 entries, those in one cell of
 /// ceil(T / 127) become one with the latest of their times: the window denies early by less than a cell, never late,
 /// and never at all when N is at most 128.
+///
+/// ```
+/// use tollgate::{Limiter, Micros, Quota};
+///
+/// let limiter = Limiter::new("2 per 10 seconds".parse::<Quota>()?)?;
+/// let allowed = |at| limiter.check_at("ann", Micros::from_secs(at)).is_allowed();
+/// assert!(allowed(0) && allowed(9) && !allowed(9));
+/// assert!(allowed(10) && !allowed(10), "the unit of second 0 is free, that of second 9 is not");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingWindow {
     limit: u64,

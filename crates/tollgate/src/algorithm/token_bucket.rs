@@ -10,6 +10,16 @@ use crate::time::Micros;
 /// Credits make the arithmetic exact: a tick, which is a microsecond, brings `refill` of them, a unit costs `price`, and
 /// `refill / price` is the rate in lowest terms. The state is (full_at: the first tick at which the bucket is full; rem: the credits by
 /// which the refill then overshoots, less than `refill`).
+///
+/// ```
+/// use tollgate::{Limiter, Micros, Quota};
+///
+/// let limiter = Limiter::new("1 per second burst 3".parse::<Quota>()?)?;
+/// let allowed = |at| limiter.check_at("ann", Micros::from_secs(at)).is_allowed();
+/// assert!(allowed(0) && allowed(0) && allowed(0) && !allowed(0), "a burst");
+/// assert!(allowed(1) && !allowed(1), "and then the rate");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenBucket {
     burst: u64,

@@ -9,6 +9,25 @@ use std::time::Duration;
 use crate::time::{Micros, micros};
 
 /// A source of instants.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Clock, Limiter, Micros, Quota};
+///
+/// /// The time of a recording.
+/// struct Recorded(Micros);
+///
+/// impl Clock for Recorded {
+///     fn now(&self) -> Micros {
+///         self.0
+///     }
+/// }
+///
+/// let clock = Arc::new(Recorded(Micros::from_secs(1_000)));
+/// let limiter = Limiter::builder().quotas(Quota::per_minute(5)?).clock(clock).build()?;
+/// assert_eq!(limiter.check("ann").at(), Micros::from_secs(1_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Clock: Send + Sync {
     /// The current instant.
     fn now(&self) -> Micros;
@@ -18,6 +37,14 @@ pub trait Clock: Send + Sync {
 ///
 /// A step of the wall clock while the process runs is therefore not seen, and a saved state can be compared with
 /// an instant of the next process.
+///
+/// ```
+/// use tollgate::{Clock, SystemClock};
+///
+/// let clock = SystemClock::new();
+/// let (first, second) = (clock.now(), clock.now());
+/// assert!(second >= first);
+/// ```
 #[derive(Debug)]
 pub struct SystemClock {
     /// What to add to the boot clock to get the time since 1970.

@@ -389,6 +389,17 @@ impl<S> std::fmt::Debug for Limiter<S> {
 }
 
 /// What a [`Limiter`] is made of.
+///
+/// ```
+/// use tollgate::{Limiter, Mode, Policy, Quota};
+///
+/// let limiter = Limiter::builder()
+///     .named("burst", Quota::per_second(10)?)
+///     .policy(Policy::new("day", Quota::per_day(1_000)?)?.with_mode(Mode::Shadow))
+///     .build()?;
+/// assert_eq!(limiter.check("ann").standings().len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct LimiterBuilder<S = MemoryStore> {
     policies: Vec<Policy>,
     store: Arc<S>,

@@ -5,6 +5,17 @@ use crate::decision::Decision;
 use crate::store::{Check, Checks};
 
 /// A slot that is given back when this is dropped. If its holder never drops it, it ends with its lease.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new(Quota::parse_list("100 per minute; 2 concurrent")?)?;
+/// let permit = limiter.acquire("ann").unwrap();
+/// assert_eq!(permit.decision().standings()[1].remaining(), 1);
+/// drop(permit);
+/// assert_eq!(limiter.peek("ann").standings()[1].remaining(), 2, "the slot is back, the unit of the minute is not");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the permit gives the slot back"]
 pub struct Permit {

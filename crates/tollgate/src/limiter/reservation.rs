@@ -5,6 +5,17 @@ use crate::decision::Decision;
 
 /// A charge of an estimate. Dropped without a word it stays as it is, or is given back if
 /// [`cancelled_on_drop`](Reservation::cancelled_on_drop) says so.
+///
+/// ```
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new(Quota::per_minute(1_000)?)?;
+/// let reservation = limiter.reserve("ann", 400).unwrap().cancelled_on_drop();
+/// assert_eq!(limiter.peek("ann").remaining(), 600);
+/// drop(reservation);
+/// assert_eq!(limiter.peek("ann").remaining(), 1_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "settle it with the actual cost"]
 pub struct Reservation {

@@ -9,6 +9,19 @@ use crate::time::Micros;
 
 /// A turn that comes after [`wait`](Turn::wait). Dropped without [`take`](Turn::take), it is given back, and nobody
 /// else's turn moves.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Limiter, Quota};
+///
+/// let limiter = Limiter::new("10 per second burst 1".parse::<Quota>()?)?;
+/// let now = limiter.turn("ann", Duration::ZERO).unwrap();
+/// assert_eq!(now.wait(), Duration::ZERO);
+/// now.take();
+/// let next = limiter.turn("ann", Duration::from_secs(1)).unwrap();
+/// assert!(next.wait() <= Duration::from_millis(100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the turn gives it back"]
 pub struct Turn {

@@ -25,6 +25,13 @@ const SHARED_BITS: u32 = POSITION_BITS + TAG_BITS - BITS;
 pub(super) const HOMES_PER_WINDOW_MIN: usize = 1 << (POSITION_BITS - SHARED_BITS);
 
 /// How keys become fingerprints.
+///
+/// ```
+/// use tollgate::{KeyHash, MemoryStore};
+///
+/// // Where strangers choose keys and the price of a decision matters less.
+/// let store = MemoryStore::builder().key_hash(KeyHash::Strong).build();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyHash {
     /// foldhash: about 2 ns for a short key. Keyed by a secret, but not made to withstand an attacker who can measure

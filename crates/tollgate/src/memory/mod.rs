@@ -33,6 +33,12 @@ use crate::store::{Answer, Check, Checks, Outcome, Store, StoreError};
 use crate::time::Micros;
 
 /// What happens to a key that finds no room.
+///
+/// ```
+/// use tollgate::{MemoryStore, OnFull};
+///
+/// let store = MemoryStore::builder().on_full(OnFull::Closed).build();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFull {
     /// It passes uncounted.
@@ -46,6 +52,17 @@ pub enum OnFull {
 ///
 /// Its memory is bounded and taken as keys come. When a new key finds all 32 of its places in use, the key with the
 /// fewest units in use gives way, if they are fewer than the newcomer's.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Limiter, MemoryStore, OnFull, Quota};
+///
+/// let store = Arc::new(MemoryStore::builder().max_memory(64 << 20).on_full(OnFull::Closed).build());
+/// let per_user = Limiter::builder().named("per-user", Quota::per_minute(5)?).store(store.clone()).build()?;
+/// let per_team = Limiter::builder().named("per-team", Quota::per_minute(50)?).store(store).build()?;
+/// assert!(per_user.check("ann").is_allowed() && per_team.check("red").is_allowed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct MemoryStore {
     hasher: KeyHasher,
     registry: Registry,
@@ -62,6 +79,18 @@ pub struct MemoryStore {
 }
 
 /// What the store counts about itself.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tollgate::{Clock, Limiter, MemoryStore, Quota, SystemClock};
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let limiter = Limiter::builder().quotas(Quota::per_minute(5)?).store(store.clone()).build()?;
+/// assert!(limiter.check("ann").is_allowed());
+/// let stats = store.stats(SystemClock::new().now());
+/// assert_eq!((stats.live_evictions, stats.newcomers_without_room), (0, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStats {

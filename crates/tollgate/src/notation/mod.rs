@@ -61,6 +61,14 @@ const ABBREVIATIONS: [(&str, &str); 16] = [
 ];
 
 /// A quota that cannot be read: where, what was expected, and what was probably meant.
+///
+/// ```
+/// use tollgate::Quota;
+///
+/// let error = "5 per minut".parse::<Quota>().unwrap_err();
+/// assert_eq!(error.span(), 6..11);
+/// assert_eq!(error.suggestion(), Some("did you mean `minute`?"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", .help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default())]
 pub struct NotationError {
