@@ -18,6 +18,7 @@ mod csrf;
 pub mod durations;
 pub mod ending;
 mod finish;
+mod forward_auth;
 pub mod gateway;
 pub mod heavy;
 pub mod in_force;

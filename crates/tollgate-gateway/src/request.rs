@@ -13,8 +13,8 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tollgate::Micros;
 use tollgate::store::Answer;
+use tollgate::{Micros, Policy};
 use tollgate_accounts::Identity;
 use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject, path};
 
@@ -24,6 +24,7 @@ use crate::body::Body;
 use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
 use crate::caller::credential;
 use crate::checks::{Charge, Decided};
+use crate::forward_auth::{self, Asked};
 use crate::gateway::Gateway;
 use crate::metered::BytesIn;
 use crate::page::{Site, Window};
@@ -97,6 +98,8 @@ pub(crate) struct Trace<'g> {
     pub(crate) refused_prefetch: bool,
     /// What of its body has gone on, if it has one that goes on.
     pub(crate) bytes_in: Option<BytesIn>,
+    /// A proxy asks about a request of its own client.
+    pub(crate) asked: Option<Asked>,
 }
 
 impl Trace<'_> {
@@ -136,6 +139,7 @@ pub(crate) async fn answer(
         decided: None,
         refused_prefetch: false,
         bytes_in: None,
+        asked: None,
     };
     let answered = route(worker, &mut trace, origin, peer, parts, body).await;
     trace.finish(gateway, answered)
@@ -172,15 +176,15 @@ async fn route<'g>(
         Found::Options { allow } => return Ok(cors::options(origins, &parts.headers, &allow)),
         Found::NotFound => return Err(Refusal::not_found()),
     };
+    if matches!(route.action, Action::Elsewhere) {
+        return Err(Refusal::not_found());
+    }
     trace.route = Some(route);
-    if route.refuse_prefetch && is_prefetch(&parts) {
-        trace.refused_prefetch = true;
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        return Ok(response);
+    if matches!(route.action, Action::ForwardAuth) {
+        return asked(gateway, trace, origin, parts).await;
+    }
+    if let Some(refused) = prefetch_refused(trace, route, &parts) {
+        return Ok(refused);
     }
     let local_head = parts.method == Method::HEAD && route.head == Head::Local;
     let charge = if local_head { Charge::No } else { Charge::Yes };
@@ -248,7 +252,75 @@ async fn route<'g>(
             ))
             .await
         }
+        // Both have been answered above.
+        Action::ForwardAuth | Action::Elsewhere => Err(Refusal::not_found()),
     }
+}
+
+/// Answers a proxy that asks about a request of its own client: as if it had come here, up to where it would go on.
+async fn asked<'g>(
+    gateway: &'g Gateway,
+    trace: &mut Trace<'g>,
+    origin: Origin,
+    parts: Parts,
+) -> Result<Response<Body>, Refusal> {
+    trace.asked = Some(Asked::of(&parts.uri, origin.trusted_peer));
+    if !origin.trusted_peer {
+        let why = "Only proxies that are listed in `trusted_proxies` may ask here.";
+        return Err(Refusal::forbidden(why));
+    }
+    let parts = forward_auth::meant(parts)?;
+    well_formed(&parts)?;
+    trace.method = parts.method.clone();
+    let normal = path::normalise(parts.uri.path())
+        .map_err(|why| Refusal::bad_request(sentence(&why.to_string())))?;
+    trace.path.clear();
+    trace.path.push_str(&normal);
+    trace.route = None;
+    let route = match gateway.rules.routes.find(&parts.method, normal) {
+        Found::Route { route, .. } if matches!(route.action, Action::ForwardAuth) => {
+            return Err(Refusal::not_found());
+        }
+        Found::Route { route, .. } => route,
+        Found::Options { .. } if forward_auth::is_preflight(&parts) => {
+            return Ok(forward_auth::yes(None));
+        }
+        Found::MethodNotAllowed { allow } | Found::Options { allow } => {
+            return Err(Refusal::method_not_allowed(allow));
+        }
+        Found::NotFound => return Err(Refusal::not_found()),
+    };
+    trace.route = Some(route);
+    if let Some(refused) = prefetch_refused(trace, route, &parts) {
+        return Ok(refused);
+    }
+    // Nobody says when a request has ended that is only asked about: what it would hold could not be given back.
+    let no_slots = || Refusal::forbidden("A limit of this route counts requests under way.");
+    if route.policies().any(Policy::holds_slots) {
+        return Err(no_slots());
+    }
+    admit(gateway, trace, route, &parts, Charge::Yes).await?;
+    // An administrator's quotas may have brought slots.
+    if trace.decided.as_mut().is_some_and(|decided| decided.slots.take().is_some()) {
+        return Err(no_slots());
+    }
+    Ok(forward_auth::yes(trace.identity.as_deref()))
+}
+
+/// The empty answer to a browser that fetches ahead of its user, where that is not wanted.
+fn prefetch_refused(
+    trace: &mut Trace<'_>,
+    route: &Route,
+    parts: &Parts,
+) -> Option<Response<Body>> {
+    trace.refused_prefetch = route.refuse_prefetch && is_prefetch(parts);
+    trace.refused_prefetch.then(|| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response
+    })
 }
 
 /// Who asks, and whether they may.

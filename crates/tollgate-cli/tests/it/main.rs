@@ -12,6 +12,8 @@ mod databases;
 mod envoy;
 mod fastapi;
 mod faults;
+mod forward_auth;
+mod fronts;
 mod hello_by_ip;
 mod hourly_module;
 mod http_service;
