@@ -9,6 +9,7 @@ mod commands;
 mod console;
 mod crash;
 mod databases;
+mod encrypted;
 mod envoy;
 mod fastapi;
 mod faults;
