@@ -218,8 +218,8 @@ class Asked(Fronts):
         self.assertEqual((method, path, fields["x-user-name"]), ("GET", "/call?token=in-the-query", "ann"))
         self.assertTrue(all(fields[name] not in ("", "root") for name in IDENTITY), fields)
         # A body goes to the server, and no part of it to the gateway.
-        self.assertEqual(self.ask("POST", "/call", "x" * 200_000, key).status, 200)
-        self.assertEqual(len(self.server.seen.pop()[3]), 200_000)
+        self.assertEqual(self.ask("POST", "/call", "x" * 10_000, key).status, 200)
+        self.assertEqual(len(self.server.seen.pop()[3]), 10_000)
         for _ in range(3):
             self.assertEqual(self.ask("GET", "/call", headers=key).status, 200)
         denied = self.ask("GET", "/call", headers=key)

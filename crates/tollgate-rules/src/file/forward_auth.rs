@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::Method;
+use ipnet::IpNet;
 
 use super::pattern::pattern;
 use crate::limit::Limit;
@@ -24,16 +25,21 @@ pub(super) fn builtins() -> Vec<(&'static str, Option<Builtin>)> {
 /// Which routes end here and which elsewhere.
 #[derive(Default)]
 pub(super) struct Ends {
-    /// Whether proxies can ask.
-    pub(super) asked_here: bool,
+    /// Where the first of those stands at which proxies ask.
+    pub(super) asked_here: Option<Range<usize>>,
     /// The routes that say nothing of where they end.
     pub(super) elsewhere: Vec<Range<usize>>,
 }
 
 impl Ends {
     /// A route may end elsewhere only where somebody can ask about it: else it was forgotten to say where it ends.
-    pub(super) fn check(&self, source: &Source<'_>) {
-        for span in self.elsewhere.iter().filter(|_| !self.asked_here) {
+    pub(super) fn check(&self, source: &Source<'_>, trusted_proxies: &[IpNet]) {
+        if let Some(span) = self.asked_here.clone().filter(|_| trusted_proxies.is_empty()) {
+            let message = format!("nobody may ask `{NAME}`: no proxy is believed");
+            let help = "list those that ask in [server]: `trusted_proxies = [\"127.0.0.1/32\"]`";
+            source.complain_with(span, message, Some(help.to_owned()));
+        }
+        for span in self.elsewhere.iter().filter(|_| self.asked_here.is_none()) {
             let help = format!(
                 "it may have none of them where another route has `builtin = \"{NAME}\"` and a proxy asks there"
             );

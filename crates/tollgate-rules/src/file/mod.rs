@@ -101,7 +101,7 @@ pub(crate) fn parse(
             for table in tables.take_while(|_| !source.is_hopeless()) {
                 reader.route(table, &mut routes);
             }
-            reader.ends.check(&source);
+            reader.ends.check(&source, &server.trusted_proxies);
             routes.imply_parents();
         }
         None => {}

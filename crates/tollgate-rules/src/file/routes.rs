@@ -58,7 +58,7 @@ pub(super) struct Reader<'r> {
 impl Reader<'_> {
     pub(super) fn route(&mut self, mut table: Table<'_, '_>, routes: &mut RouteTable) {
         if table.says("builtin", forward_auth::NAME) {
-            self.ends.asked_here = true;
+            self.ends.asked_here.get_or_insert_with(|| table.span());
             return forward_auth::route(table, routes);
         }
         let source = table.source();

@@ -7,7 +7,7 @@ use tollgate_rules::{Action, Found};
 
 use crate::{complaint, complaints, printed, rules};
 
-const ASKED: &str = "[[routes]]\nmatch = \"/v1/auth\"\nbuiltin = \"forward-auth\"\n";
+const ASKED: &str = "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[routes]]\nmatch = \"/v1/auth\"\nbuiltin = \"forward-auth\"\n";
 
 fn route(lines: &str) -> String {
     format!("{ASKED}[[routes]]\nmatch = \"GET /call\"\n{lines}\n")
@@ -52,7 +52,11 @@ fn where_proxies_ask_there_is_a_path_and_nothing_else() {
         let (message, _) = complaint(&format!("{ASKED}{key} = {value}\n"));
         assert_eq!(message, format!("unknown key `{key}` in `routes`"));
     }
-    let (message, _) = complaint("[[routes]]\nbuiltin = \"forward-auth\"\n");
+    let nobody = ASKED.replace("\"10.0.0.0/8\"", "");
+    let (message, help) = complaint(&nobody);
+    assert_eq!(message, "nobody may ask `forward-auth`: no proxy is believed");
+    assert!(help.contains("trusted_proxies"), "{help}");
+    let (message, _) = complaint("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[routes]]\nbuiltin = \"forward-auth\"\n");
     assert!(message.contains("needs a `match`"), "{message}");
     let (message, _) = complaint(&ASKED.replace("/v1/auth", "/v1/{*rest}"));
     assert!(message.contains("without parameters"), "{message}");

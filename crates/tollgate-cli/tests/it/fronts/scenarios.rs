@@ -163,9 +163,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         words: &["ann"],
         steps: &[
             (0.0, Charge(10), "allowed, 0 left"),
-            (30.0, Charge(1), "denied, 0 left, 36036 ms"),
-            (90.0, Charge(1), "allowed, 4 left"),
-            (90.0, Charge(5), "denied, 4 left, 6036 ms"),
+            (30.0, Charge(1), "denied, 0 left, 36035 ms"),
+            (90.0, Charge(1), "allowed, 3 left"),
+            (90.0, Charge(5), "denied, 3 left, 6036 ms"),
         ],
     },
     Scenario {
