@@ -160,7 +160,9 @@ mod tests {
     use super::*;
 
     fn asked(fields: &[(&str, &str)]) -> Result<Parts, Refusal> {
-        let mut request = Request::builder().uri("/v1/auth").header("host", "tollgate");
+        let mut request = Request::builder()
+            .uri("/v1/auth")
+            .header("host", "tollgate");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
@@ -190,7 +192,10 @@ mod tests {
             assert_eq!(parts.headers[header::HOST], host);
         }
         let both = [&nginx[..], &traefik[1..]].concat();
-        assert!(asked(&both).is_ok(), "two that say the same are no contradiction");
+        assert!(
+            asked(&both).is_ok(),
+            "two that say the same are no contradiction"
+        );
     }
 
     #[test]
@@ -217,7 +222,11 @@ mod tests {
             assert!(asked(&fields).is_err(), "{twice:?}");
         }
         for target in ["", "a", "*", "http://site/a", "/a#b", "/a b", "/\u{e4}"] {
-            let fields = [FOR, ("x-original-method", "GET"), ("x-original-uri", target)];
+            let fields = [
+                FOR,
+                ("x-original-method", "GET"),
+                ("x-original-uri", target),
+            ];
             assert!(asked(&fields).is_err(), "{target}");
         }
         for method in ["", "G ET", "GET,POST"] {

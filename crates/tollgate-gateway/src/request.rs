@@ -301,24 +301,26 @@ async fn asked<'g>(
     }
     admit(gateway, trace, route, &parts, Charge::Yes).await?;
     // An administrator's quotas may have brought slots.
-    if trace.decided.as_mut().is_some_and(|decided| decided.slots.take().is_some()) {
+    if trace
+        .decided
+        .as_mut()
+        .is_some_and(|decided| decided.slots.take().is_some())
+    {
         return Err(no_slots());
     }
     Ok(forward_auth::yes(trace.identity.as_deref()))
 }
 
 /// The empty answer to a browser that fetches ahead of its user, where that is not wanted.
-fn prefetch_refused(
-    trace: &mut Trace<'_>,
-    route: &Route,
-    parts: &Parts,
-) -> Option<Response<Body>> {
+fn prefetch_refused(trace: &mut Trace<'_>, route: &Route, parts: &Parts) -> Option<Response<Body>> {
     trace.refused_prefetch = route.refuse_prefetch && is_prefetch(parts);
     trace.refused_prefetch.then(|| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, no_store);
         response
     })
 }

@@ -61,7 +61,8 @@ where
         std::thread::Builder::new()
             .name(format!("{}-{index}", protocol.name()))
             .spawn(move || {
-                LocalSet::new().block_on(&runtime, accept(thread(), greeting, socket, bounds, stop));
+                LocalSet::new()
+                    .block_on(&runtime, accept(thread(), greeting, socket, bounds, stop));
             })
     };
     let sockets = listeners.into_sockets().into_iter().enumerate();

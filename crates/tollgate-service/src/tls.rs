@@ -107,11 +107,13 @@ fn configs(files: &Tls) -> Result<Configs, String> {
     };
     let config = builder.with_single_cert(chain, key);
     let config = config.map_err(|error| unreadable(&files.cert, &error))?;
-    Ok([Protocol::Resp, Protocol::Http, Protocol::Grpc].map(|protocol| {
-        let mut config = config.clone();
-        config.alpn_protocols = spoken(protocol).map(<[u8]>::to_vec).into_iter().collect();
-        Arc::new(config)
-    }))
+    Ok(
+        [Protocol::Resp, Protocol::Http, Protocol::Grpc].map(|protocol| {
+            let mut config = config.clone();
+            config.alpn_protocols = spoken(protocol).map(<[u8]>::to_vec).into_iter().collect();
+            Arc::new(config)
+        }),
+    )
 }
 
 /// What is spoken within TLS, where clients name it in their greeting.

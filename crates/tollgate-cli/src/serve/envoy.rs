@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 use tollgate_rules::RuleSet;
-use tollgate_service::{Service, TlsFiles};
 use tollgate_service::grpc::{self, Domains, Grpc, GrpcMetrics};
 use tollgate_service::listen::Bounds;
+use tollgate_service::{Service, TlsFiles};
 
 use crate::args::ServiceArgs;
 use crate::failure::Failure;

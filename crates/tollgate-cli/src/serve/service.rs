@@ -53,7 +53,11 @@ impl Sockets {
     pub(super) fn greet(&self) {
         if let Some(resp) = &self.resp {
             let (host, port) = (resp.address().ip(), resp.address().port());
-            let tls = if self.files(|tls| tls.resp).is_some() { " --tls" } else { "" };
+            let tls = if self.files(|tls| tls.resp).is_some() {
+                " --tls"
+            } else {
+                ""
+            };
             println!("Decisions over RESP on {host}:{port}. Type:");
             println!("  redis-cli{tls} -h {host} -p {port} CL.THROTTLE ann 15 30 60");
         }
@@ -62,7 +66,11 @@ impl Sockets {
         }
         if let Some(http) = &self.http {
             let address = http.address();
-            let scheme = if self.files(|tls| tls.http).is_some() { "https" } else { "http" };
+            let scheme = if self.files(|tls| tls.http).is_some() {
+                "https"
+            } else {
+                "http"
+            };
             println!("Decisions over HTTP on {scheme}://{address}. Type:");
             println!("  curl {scheme}://{address}/v1/limits");
         }

@@ -121,17 +121,33 @@ fn where_clients_must_show_a_certificate_nobody_is_answered_without_one() {
     let ping = |certified| service.redis_cli(certified, &["PING"]).stdout;
     assert_eq!(ping(true), "PONG\n");
     assert!(!ping(false).contains("PONG"));
-    assert!(service.curl(true, "/v1/limits", None).stdout.contains("per-user"));
+    assert!(
+        service
+            .curl(true, "/v1/limits", None)
+            .stdout
+            .contains("per-user")
+    );
     let without = service.curl(false, "/v1/check", Some(&check("ann")));
-    assert!(without.code != 0 && without.stdout.is_empty(), "{without:?}");
+    assert!(
+        without.code != 0 && without.stdout.is_empty(),
+        "{without:?}"
+    );
     let with = service.curl(true, "/v1/check", Some(&check("ann")));
-    assert!(with.stdout.contains("\"remaining\":4"), "nothing was charged: {with:?}");
+    assert!(
+        with.stdout.contains("\"remaining\":4"),
+        "nothing was charged: {with:?}"
+    );
     // Other files: whoever trusts the new root is answered, without a restart.
     certificates(service.files.path());
     eventually("the new certificates to be used", || {
         (ping(true) == "PONG\n").then_some(())
     });
-    assert!(service.curl(true, "/v1/limits", None).stdout.contains("per-user"));
+    assert!(
+        service
+            .curl(true, "/v1/limits", None)
+            .stdout
+            .contains("per-user")
+    );
 }
 
 #[test]
@@ -140,10 +156,14 @@ fn what_is_not_listed_stays_plain_and_files_that_are_wrong_end_the_start() {
     assert_eq!(service.redis_cli(false, &["PING"]).stdout, "PONG\n");
     let limits = Call::get("/v1/limits").send(service.http);
     assert_eq!(limits.status, 200);
-    let missing = "[service]\nresp = \"127.0.0.1:1\"\ntls = { cert = \"none.pem\", key = \"none.key\" }\n";
+    let missing =
+        "[service]\nresp = \"127.0.0.1:1\"\ntls = { cert = \"none.pem\", key = \"none.key\" }\n";
     let done = launch().rules(missing).refused();
     assert_eq!(done.code, 2, "{done:?}");
-    assert!(done.stderr.contains("`tls` in [service]: none.pem"), "{done:?}");
+    assert!(
+        done.stderr.contains("`tls` in [service]: none.pem"),
+        "{done:?}"
+    );
 }
 
 #[test]
@@ -151,7 +171,9 @@ fn the_first_lines_say_how_to_ask() {
     let mut service = Service::start("");
     let line = |start: &'static str| {
         let port = service.resp.port().to_string();
-        move |line: &str| line.trim_start().starts_with(start) && (start != "redis-cli" || line.contains(&port))
+        move |line: &str| {
+            line.trim_start().starts_with(start) && (start != "redis-cli" || line.contains(&port))
+        }
     };
     let (redis, curl) = (line("redis-cli --tls"), line("curl https://"));
     let process = service.gateway.process();

@@ -85,7 +85,10 @@ fn yes_comes_with_who_it_is_and_where_the_limits_stand_and_counts_as_at_the_gate
     let yes = gateway.call(&with(traefik("GET", "/call?a=b"), &key));
     assert_eq!((yes.status, yes.body.len()), (204, 0));
     assert_eq!(rate_limit(&yes)["per-user.minute"].0, 4);
-    assert_eq!(yes.expect("ratelimit-policy"), "\"per-user.minute\";q=5;w=60");
+    assert_eq!(
+        yes.expect("ratelimit-policy"),
+        "\"per-user.minute\";q=5;w=60"
+    );
     assert_eq!(yes.expect("x-user-name"), "ann");
     assert_eq!(yes.expect("x-api-key-id"), key.id);
     assert_eq!(yes.expect("cache-control"), "no-store");
@@ -96,17 +99,30 @@ fn yes_comes_with_who_it_is_and_where_the_limits_stand_and_counts_as_at_the_gate
     for name in ["x-user-id", "x-user-name", "x-api-key-id"] {
         assert_eq!(received.field(name), yes.field(name));
     }
-    assert_eq!(gateway.call(&with(nginx("POST", "/call"), &key)).status, 204);
-    assert_eq!(gateway.call(&with(nginx("GET", "/proxied"), &key)).status, 204);
+    assert_eq!(
+        gateway.call(&with(nginx("POST", "/call"), &key)).status,
+        204
+    );
+    assert_eq!(
+        gateway.call(&with(nginx("GET", "/proxied"), &key)).status,
+        204
+    );
     assert_eq!(gateway.call(&key.get("/proxied")).status, 200);
     let denied = gateway.call(&with(traefik("GET", "/call"), &key));
     assert_eq!(statuses(&denied), (429, Some("429")));
     assert_eq!(denied.retry_after(), Some(60));
     assert_eq!(denied.expect("content-type"), "application/problem+json");
     assert_eq!(denied.json()["type"], QUOTA_EXCEEDED);
-    assert_eq!(denied.json()["instance"], "/call", "not where the proxy asked");
+    assert_eq!(
+        denied.json()["instance"],
+        "/call",
+        "not where the proxy asked"
+    );
     let there = gateway.call(&key.get("/proxied"));
-    assert_eq!((there.status, there.json()["type"].clone()), (429, QUOTA_EXCEEDED.into()));
+    assert_eq!(
+        (there.status, there.json()["type"].clone()),
+        (429, QUOTA_EXCEEDED.into())
+    );
     let to_nginx = gateway.call(&with(nginx("GET", "/call"), &key));
     assert_eq!(statuses(&to_nginx), (403, Some("429")));
     assert_eq!(to_nginx.retry_after(), Some(60));
@@ -129,7 +145,11 @@ fn without_good_credentials_it_is_401_for_every_proxy_and_neither_they_nor_the_t
         assert_eq!(statuses(&none), (401, Some("401")));
         assert_eq!(none.json()["type"], NO_CREDENTIALS);
         assert!(none.expect("www-authenticate").starts_with("Bearer "));
-        let bad = gateway.call(&ask("GET", "/call").bearer(secret).field("cookie", "session=c00kie"));
+        let bad = gateway.call(
+            &ask("GET", "/call")
+                .bearer(secret)
+                .field("cookie", "session=c00kie"),
+        );
         assert_eq!(statuses(&bad), (401, Some("401")));
         assert_eq!(bad.json()["type"], BAD_CREDENTIALS);
         assert_eq!(gateway.call(&with(ask("GET", "/call"), &key)).status, 204);
@@ -153,20 +173,37 @@ fn a_stranger_who_speaks_as_a_proxy_is_refused_and_counted_and_spends_nobodys_un
         let call = with(ask("GET", "/call"), &key).from([127, 0, 0, 2].into());
         let refused = gateway.call(&call);
         assert_eq!(statuses(&refused), (403, Some("403")));
-        assert!(refused.json()["detail"].as_str().unwrap().contains("trusted_proxies"));
+        assert!(
+            refused.json()["detail"]
+                .as_str()
+                .unwrap()
+                .contains("trusted_proxies")
+        );
         assert!(refused.field("x-user-id").is_none() && refused.field("ratelimit").is_none());
     }
     let line = "tollgate_forward_auth_questions_total{outcome=\"stranger\"} 2";
     assert!(counted(&gateway, line));
     let yes = gateway.call(&with(traefik("GET", "/call"), &key));
-    assert_eq!(rate_limit(&yes)["per-user.minute"].0, 4, "nothing was charged");
+    assert_eq!(
+        rate_limit(&yes)["per-user.minute"].0,
+        4,
+        "nothing was charged"
+    );
     // Of a client behind the proxy the last address that the proxy wrote counts, whatever stands left of it.
     let from = |chain: &str| {
         let call = Call::get("/v1/auth").field("x-forwarded-for", chain);
         let call = call.field("x-original-method", "GET");
         gateway.call(&call.field("x-original-uri", "/open")).status
     };
-    assert_eq!(["6.6.6.6, 192.0.2.8", "7.7.7.7, 192.0.2.8", "8.8.8.8, 192.0.2.8"].map(from), [204, 204, 429]);
+    assert_eq!(
+        [
+            "6.6.6.6, 192.0.2.8",
+            "7.7.7.7, 192.0.2.8",
+            "8.8.8.8, 192.0.2.8"
+        ]
+        .map(from),
+        [204, 204, 429]
+    );
     assert_eq!(from("192.0.2.9"), 204);
 }
 
@@ -196,16 +233,36 @@ fn what_is_said_twice_or_contradicts_itself_is_refused_and_charges_nothing() {
         assert_eq!(statuses(&to_nginx), expected, "{name}: {value}");
     }
     // Of a path that servers read differently nothing is said.
-    for target in ["/call%2f..", "/call;a", "/call#/open", "/..", "call", "http://site/call", ""] {
-        assert_eq!(gateway.call(&with(traefik("GET", target), &key)).status, 400, "{target}");
+    for target in [
+        "/call%2f..",
+        "/call;a",
+        "/call#/open",
+        "/..",
+        "call",
+        "http://site/call",
+        "",
+    ] {
+        assert_eq!(
+            gateway.call(&with(traefik("GET", target), &key)).status,
+            400,
+            "{target}"
+        );
     }
     // Every spelling of the path has its limit.
     for target in ["//call", "/x/../CALL", "/%63all/"] {
-        assert_eq!(gateway.call(&with(traefik("GET", target), &key)).status, 204, "{target}");
+        assert_eq!(
+            gateway.call(&with(traefik("GET", target), &key)).status,
+            204,
+            "{target}"
+        );
     }
     let last = gateway.call(&sound());
     let left = rate_limit(&last)["per-user.minute"].0;
-    assert_eq!((last.status, left), (204, 0), "those four passed, and nothing else was charged");
+    assert_eq!(
+        (last.status, left),
+        (204, 0),
+        "those four passed, and nothing else was charged"
+    );
 }
 
 #[test]
@@ -221,7 +278,11 @@ fn what_no_route_takes_does_not_pass_and_nothing_is_there_for_those_who_come_the
         let to_traefik = gateway.call(&with(traefik(method, target), &key));
         assert_eq!(to_traefik.status.to_string(), status, "{method} {target}");
         let to_nginx = gateway.call(&with(nginx(method, target), &key));
-        assert_eq!(statuses(&to_nginx), (403, Some(status)), "{method} {target}");
+        assert_eq!(
+            statuses(&to_nginx),
+            (403, Some(status)),
+            "{method} {target}"
+        );
     }
     assert_eq!(gateway.call(&key.get("/call")).status, 404);
     assert_eq!(gateway.get("/open").status, 404);
@@ -232,7 +293,8 @@ fn what_no_route_takes_does_not_pass_and_nothing_is_there_for_those_who_come_the
 }
 
 #[test]
-fn a_preflight_passes_and_no_other_options_and_a_proxy_that_keeps_the_method_is_not_told_yes_by_it() {
+fn a_preflight_passes_and_no_other_options_and_a_proxy_that_keeps_the_method_is_not_told_yes_by_it()
+{
     let gateway = asked("");
     let key = ann(&gateway);
     let preflight = |call: Call| {
@@ -240,9 +302,15 @@ fn a_preflight_passes_and_no_other_options_and_a_proxy_that_keeps_the_method_is_
             .field("access-control-request-method", "POST")
     };
     for ask in [traefik, nginx] {
-        assert_eq!(gateway.call(&preflight(ask("OPTIONS", "/call"))).status, 204);
+        assert_eq!(
+            gateway.call(&preflight(ask("OPTIONS", "/call"))).status,
+            204
+        );
         assert_ne!(gateway.call(&ask("OPTIONS", "/call")).status, 204);
-        assert_ne!(gateway.call(&preflight(ask("OPTIONS", "/nowhere"))).status, 204);
+        assert_ne!(
+            gateway.call(&preflight(ask("OPTIONS", "/nowhere"))).status,
+            204
+        );
     }
     for method in ["OPTIONS", "HEAD", "POST", "DELETE"] {
         let bare = gateway.call(&Call::new(method, "/v1/auth"));
@@ -261,7 +329,11 @@ fn a_preflight_passes_and_no_other_options_and_a_proxy_that_keeps_the_method_is_
 fn head_costs_what_get_costs_because_it_goes_on_and_queries_are_those_of_the_client() {
     let gateway = asked("");
     let heads = [(); 3].map(|()| gateway.call(&traefik("HEAD", "/open")).status);
-    assert_eq!(heads, [204, 204, 429], "also where the gateway itself would answer it");
+    assert_eq!(
+        heads,
+        [204, 204, 429],
+        "also where the gateway itself would answer it"
+    );
     let tenant = |name: &str| {
         let target = format!("/tenants/x?a=b&tenant={name}");
         gateway.call(&nginx("GET", &target)).status
@@ -280,12 +352,19 @@ fn another_site_changes_nothing_by_the_cookie_of_its_visitor() {
     let gateway = asked("");
     let ann = join(&gateway, "ann");
     let post = |origin: &str| {
-        let call = ann.with_cookie(traefik("POST", "/call")).field("origin", origin);
+        let call = ann
+            .with_cookie(traefik("POST", "/call"))
+            .field("origin", origin);
         gateway.call(&call).status
     };
     assert_eq!(post("https://api.example.com"), 204);
     assert_eq!(post("https://evil.example"), 403);
-    assert_eq!(gateway.call(&ann.with_cookie(traefik("GET", "/call"))).status, 204);
+    assert_eq!(
+        gateway
+            .call(&ann.with_cookie(traefik("GET", "/call")))
+            .status,
+        204
+    );
 }
 
 #[test]
@@ -311,7 +390,12 @@ fn a_limit_of_slots_is_refused_where_nobody_says_when_a_request_ends() {
     assert_eq!(gateway.get("/slots").status, 200);
     let refused = gateway.call(&traefik("GET", "/slots"));
     assert_eq!(statuses(&refused), (403, Some("403")));
-    assert!(refused.json()["detail"].as_str().unwrap().contains("under way"));
+    assert!(
+        refused.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("under way")
+    );
     // Also where an administrator brings slots later.
     let done = gateway.command(&["limit", "set", "per-address", "5 concurrent"], "");
     assert_eq!(done.code, 0, "{done:?}");

@@ -34,7 +34,11 @@ pub(super) struct Ends {
 impl Ends {
     /// A route may end elsewhere only where somebody can ask about it: else it was forgotten to say where it ends.
     pub(super) fn check(&self, source: &Source<'_>, trusted_proxies: &[IpNet]) {
-        if let Some(span) = self.asked_here.clone().filter(|_| trusted_proxies.is_empty()) {
+        if let Some(span) = self
+            .asked_here
+            .clone()
+            .filter(|_| trusted_proxies.is_empty())
+        {
             let message = format!("nobody may ask `{NAME}`: no proxy is believed");
             let help = "list those that ask in [server]: `trusted_proxies = [\"127.0.0.1/32\"]`";
             source.complain_with(span, message, Some(help.to_owned()));

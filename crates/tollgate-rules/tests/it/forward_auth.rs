@@ -16,11 +16,19 @@ fn route(lines: &str) -> String {
 #[test]
 fn a_route_may_end_elsewhere_where_proxies_can_ask_about_it() {
     let known = rules(&route("limits = [\"5 per minute\"]"));
-    let ends: Vec<_> = known.routes.routes().iter().map(|route| &route.action).collect();
+    let ends: Vec<_> = known
+        .routes
+        .routes()
+        .iter()
+        .map(|route| &route.action)
+        .collect();
     assert!(matches!(ends[..], [Action::ForwardAuth, Action::Elsewhere]));
     let alone = "[[routes]]\nmatch = \"GET /call\"\nlimits = [\"5 per minute\"]\n";
     let (message, help) = complaint(alone);
-    assert!(message.starts_with("a route has exactly one of"), "{message}");
+    assert!(
+        message.starts_with("a route has exactly one of"),
+        "{message}"
+    );
     assert!(help.contains("builtin = \"forward-auth\""), "{help}");
     // The order of the file says nothing.
     assert_eq!(rules(&format!("{alone}{ASKED}")).routes.routes().len(), 2);
@@ -54,20 +62,29 @@ fn where_proxies_ask_there_is_a_path_and_nothing_else() {
     }
     let nobody = ASKED.replace("\"10.0.0.0/8\"", "");
     let (message, help) = complaint(&nobody);
-    assert_eq!(message, "nobody may ask `forward-auth`: no proxy is believed");
+    assert_eq!(
+        message,
+        "nobody may ask `forward-auth`: no proxy is believed"
+    );
     assert!(help.contains("trusted_proxies"), "{help}");
-    let (message, _) = complaint("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[routes]]\nbuiltin = \"forward-auth\"\n");
+    let (message, _) = complaint(
+        "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[routes]]\nbuiltin = \"forward-auth\"\n",
+    );
     assert!(message.contains("needs a `match`"), "{message}");
     let (message, _) = complaint(&ASKED.replace("/v1/auth", "/v1/{*rest}"));
     assert!(message.contains("without parameters"), "{message}");
-    let taken = format!("[[routes]]\nmatch = \"OPTIONS /v1/auth\"\nrespond = {{ text = \"x\" }}\n{ASKED}");
+    let taken =
+        format!("[[routes]]\nmatch = \"OPTIONS /v1/auth\"\nrespond = {{ text = \"x\" }}\n{ASKED}");
     assert!(printed(&complaints(&taken)).contains("`/v1/auth` cannot be a route"));
 }
 
 #[test]
 fn what_is_only_asked_about_holds_no_slot() {
     let (message, help) = complaint(&route("limits = [\"2 concurrent by client-ip\"]"));
-    assert!(message.contains("counts requests that are under way"), "{message}");
+    assert!(
+        message.contains("counts requests that are under way"),
+        "{message}"
+    );
     assert!(help.contains("`upstream`"), "{help}");
     let with_upstream = "limits = [\"2 concurrent by client-ip\"]\nupstream = \"demo:random\"";
     rules(&route(with_upstream));

@@ -100,7 +100,10 @@ fn certificates_of_clients_stand_in_the_place_of_a_token_for_what_they_encrypt()
     let text = |tls: &str| service(&format!("{all}\ntls = {{ {files}{tls} }}"));
     let known = rules(&text(", client_ca = \"ca.pem\"")).service;
     let tls = known.tls.as_ref().unwrap();
-    assert!(tls.resp && tls.http && tls.grpc, "all of them, if nothing is said");
+    assert!(
+        tls.resp && tls.http && tls.grpc,
+        "all of them, if nothing is said"
+    );
     assert!(complaints(&text("")).contains("nobody needs a token there"));
     let but_http = text(", client_ca = \"ca.pem\", protocols = [\"resp\", \"grpc\"]");
     let complaint = complaints(&but_http);

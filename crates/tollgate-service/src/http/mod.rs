@@ -24,11 +24,11 @@ use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tollgate_gateway::Listeners;
 
-use crate::{Service, TlsFiles};
 use crate::grpc::Grpc;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 use crate::stream::Stream;
+use crate::{Service, TlsFiles};
 
 pub use answer::BODY_BYTES_MAX;
 pub use question::REQUESTS_MAX;

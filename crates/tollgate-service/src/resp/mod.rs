@@ -20,9 +20,9 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 
-use crate::{Service, TlsFiles};
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
+use crate::{Service, TlsFiles};
 use connection::Worker;
 
 /// Serves RESP until `stop` turns true, encrypted if there is `tls`.

@@ -42,10 +42,19 @@ impl Library {
             let name = format!("{}.{}", limit.name, quota.window_name());
             Arc::new((limit.made)(Policy::new(&name, quota).unwrap()))
         };
-        let policies = |limit: &Limit| limit.quotas.iter().map(|text| policy(limit, text)).collect();
+        let policies = |limit: &Limit| {
+            limit
+                .quotas
+                .iter()
+                .map(|text| policy(limit, text))
+                .collect()
+        };
         Library {
             store,
-            limits: limits.iter().map(|limit| (limit.name, policies(limit))).collect(),
+            limits: limits
+                .iter()
+                .map(|limit| (limit.name, policies(limit)))
+                .collect(),
             receipt: None,
             runtime,
         }
@@ -54,7 +63,10 @@ impl Library {
     pub(super) fn ask(&mut self, asked: Asked<'_>, act: Act, now: u64) -> Told {
         let now = Micros(now);
         let mut key = CompositeKey::new();
-        asked.words.iter().for_each(|word| key.push(word.as_bytes()));
+        asked
+            .words
+            .iter()
+            .for_each(|word| key.push(word.as_bytes()));
         let known = self.limits.iter().find(|(name, _)| *name == asked.limit);
         let policies = &known.unwrap().1;
         let cost = match act {
@@ -129,15 +141,33 @@ fn told(policies: &[Arc<Policy>], decision: &Decision) -> Told {
     [
         ("allowed", json!(decision.is_allowed())),
         ("reason", json!(reason(decision))),
-        ("policy", json!(tightest.map_or("", |(policy, _)| policy.name()))),
-        ("limit", json!(limited.map(|(_, standing)| standing.limit()))),
-        ("remaining", json!(limited.map(|(_, standing)| standing.remaining()))),
+        (
+            "policy",
+            json!(tightest.map_or("", |(policy, _)| policy.name())),
+        ),
+        (
+            "limit",
+            json!(limited.map(|(_, standing)| standing.limit())),
+        ),
+        (
+            "remaining",
+            json!(limited.map(|(_, standing)| standing.remaining())),
+        ),
         ("retry_after_ms", json!(retry_after.map(milliseconds))),
         ("retry_after_s", json!(decision.retry_after_secs())),
         ("reset_after_ms", json!(milliseconds(decision.full_after()))),
         ("degraded", json!(decision.is_degraded())),
         ("windows", pairs().map(window).collect()),
-        ("left", Value::Object(pairs().filter(counts).filter(has_numbers).map(left).collect())),
+        (
+            "left",
+            Value::Object(
+                pairs()
+                    .filter(counts)
+                    .filter(has_numbers)
+                    .map(left)
+                    .collect(),
+            ),
+        ),
     ]
     .into()
 }

@@ -1,7 +1,7 @@
 //! The table: limits, and what is asked of them at which second, with what the law says of it.
 
-use tollgate::{Mode, Penalty, Policy};
 use std::time::Duration;
+use tollgate::{Mode, Penalty, Policy};
 
 use super::Act::{self, Charge, Look, Refund, Reserve, Reset, Settle};
 
@@ -31,14 +31,24 @@ const fn plain(name: &'static str, quotas: &'static [&'static str]) -> Limit {
 
 pub(super) const LIMITS: &[Limit] = &[
     plain("sliding", &["3 per 10 seconds"]),
-    plain("windows", &["5 per minute fixed-window", "8 per hour fixed-window"]),
+    plain(
+        "windows",
+        &["5 per minute fixed-window", "8 per hour fixed-window"],
+    ),
     plain("bucket", &["10 per second token-bucket"]),
     plain("thirds", &["3 per second burst 1"]),
     plain("coarse", &["104251 per day token-bucket"]),
     plain("counter", &["10 per minute sliding-counter"]),
     plain("day", &["5 per day calendar Europe/Berlin"]),
     plain("hundred", &["100 per hour fixed-window"]),
-    plain("mixed", &["2 per second", "10 per minute token-bucket", "20 per day calendar"]),
+    plain(
+        "mixed",
+        &[
+            "2 per second",
+            "10 per minute token-bucket",
+            "20 per day calendar",
+        ],
+    ),
     plain("slots", &["2 concurrent for 30 seconds"]),
     plain("nothing", &["deny"]),
     Limit {
@@ -164,8 +174,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[
             (0.0, Charge(10), "allowed, 0 left"),
             (30.0, Charge(1), "denied, 0 left, 36035 ms"),
-            (90.0, Charge(1), "allowed, 3 left"),
-            (90.0, Charge(5), "denied, 3 left, 6036 ms"),
+            (90.0, Charge(1), "allowed, 4 left"),
+            (90.0, Charge(5), "denied, 4 left, 6036 ms"),
         ],
     },
     Scenario {
@@ -267,10 +277,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         promise: "a shadow denies nobody",
         limit: "shadow",
         words: &["ann"],
-        steps: &[
-            (0.0, Charge(1), "allowed"),
-            (0.0, Charge(1), "allowed"),
-        ],
+        steps: &[(0.0, Charge(1), "allowed"), (0.0, Charge(1), "allowed")],
     },
     Scenario {
         promise: "whoever is denied is blocked for longer than the window",
