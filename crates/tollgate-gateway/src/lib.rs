@@ -33,6 +33,7 @@ pub mod refusal;
 mod request;
 mod slots;
 mod upstream;
+mod well_formed;
 
 pub use caller::held_sessions;
 pub use counters::Counters;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tollgate::store::Answer;
 use tollgate::{Micros, Policy};
 use tollgate_accounts::Identity;
-use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject, path};
+use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject};
 
 use crate::accepts::Accepts;
 use crate::address::Origin;
@@ -30,6 +30,7 @@ use crate::metered::BytesIn;
 use crate::page::{Site, Window};
 use crate::refusal::Refusal;
 use crate::upstream::{Forwarded, Identify, Pool, forward};
+use crate::well_formed::{normal_path, well_formed};
 use crate::{cors, csrf, number_page};
 
 /// One thread of the data plane.
@@ -163,8 +164,7 @@ async fn route<'g>(
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         ));
     }
-    let normal = path::normalise(parts.uri.path())
-        .map_err(|why| Refusal::bad_request(sentence(&why.to_string())))?;
+    let normal = normal_path(&parts.uri)?;
     trace.path.push_str(&normal);
     let (route, path, literal_bytes) = match gateway.rules.routes.find(&parts.method, normal) {
         Found::Route {
@@ -181,7 +181,7 @@ async fn route<'g>(
     }
     trace.route = Some(route);
     if matches!(route.action, Action::ForwardAuth) {
-        return asked(gateway, trace, origin, parts).await;
+        return Box::pin(asked(gateway, trace, origin, parts)).await;
     }
     if let Some(refused) = prefetch_refused(trace, route, &parts) {
         return Ok(refused);
@@ -272,8 +272,7 @@ async fn asked<'g>(
     let parts = forward_auth::meant(parts)?;
     well_formed(&parts)?;
     trace.method = parts.method.clone();
-    let normal = path::normalise(parts.uri.path())
-        .map_err(|why| Refusal::bad_request(sentence(&why.to_string())))?;
+    let normal = normal_path(&parts.uri)?;
     trace.path.clear();
     trace.path.push_str(&normal);
     trace.route = None;
@@ -454,45 +453,6 @@ async fn call_builtin(
     Ok(answered.map(Body::from))
 }
 
-/// What no server agrees on is not passed on: one host, one framing, a path of one form.
-fn well_formed(parts: &Parts) -> Result<(), Refusal> {
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host),
-        (None, None) if parts.version == http::Version::HTTP_10 => None,
-        _ => return Err(Refusal::bad_request("A request has one `Host`.")),
-    };
-    let is_host = |host: &[u8]| {
-        !host.is_empty()
-            && !host
-                .iter()
-                .any(|byte| matches!(byte, b'/' | b'@' | b'?' | b'#' | b'\\' | b' ' | b','))
-    };
-    if host.is_some_and(|host| !is_host(host.as_bytes())) {
-        return Err(Refusal::bad_request("The `Host` is no host."));
-    }
-    if let (Some(authority), Some(host)) = (parts.uri.authority(), host)
-        && !authority
-            .as_str()
-            .as_bytes()
-            .eq_ignore_ascii_case(host.as_bytes())
-    {
-        return Err(Refusal::bad_request(
-            "The request line and `Host` name different hosts.",
-        ));
-    }
-    // A body that was encoded once more would be forwarded as if it were not. (Where a length stands beside the
-    // encoding, the HTTP library drops the length, reads by the encoding and closes the connection.)
-    let mut encodings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if !encodings.next().is_none_or(chunked) || encodings.next().is_some() {
-        return Err(Refusal::bad_request(
-            "A body is framed by its length, or `chunked`.",
-        ));
-    }
-    Ok(())
-}
-
 /// A browser fetches ahead of its user (`Sec-Purpose: prefetch`, and what came before it).
 fn is_prefetch(parts: &Parts) -> bool {
     let fields = ["sec-purpose", "purpose", "x-moz", "x-purpose"].into_iter();
@@ -503,12 +463,4 @@ fn is_prefetch(parts: &Parts) -> bool {
             let purpose = purpose.to_ascii_lowercase();
             purpose.contains("prefetch") || purpose.contains("preview")
         })
-}
-
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
-        .unwrap_or_default()
 }

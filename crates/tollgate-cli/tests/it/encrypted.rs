@@ -1,8 +1,11 @@
 //! The decision service over TLS, by Redis's protocol and by HTTP; Envoy's gRPC is in `envoy::secured`.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tollgate_testkit::client::{Call, Connection};
@@ -113,6 +116,45 @@ fn a_pipeline_is_answered_whole_over_tls_whatever_its_length() {
     let counted = metrics.lines().filter(|known| known.starts_with(line));
     let counted = counted.map(|known| known.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
     assert!(counted.sum::<u64>() >= 20_000, "{metrics}");
+}
+
+/// A client that reads slower than it is answered: what waits to be sent when the last reply is written is sent as well.
+#[test]
+fn the_last_replies_arrive_at_a_client_that_was_slow_to_read() {
+    const REPLIES: usize = 4_000;
+    let service = Service::start("");
+    let word = "x".repeat(1_000);
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-quiet", "-connect", &service.resp.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut questions, mut answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let asking = std::thread::spawn(move || {
+        let line = format!("ECHO {word}\r\n");
+        (0..REPLIES).for_each(|_| questions.write_all(line.as_bytes()).unwrap());
+        questions
+    });
+    let (tell, told) = channel();
+    let reading = std::thread::spawn(move || {
+        let (mut part, mut bytes) = ([0; 512], 0);
+        // `$1000`, the word, and the ends of both lines.
+        while bytes < REPLIES * (7 + 1_002) {
+            match answers.read(&mut part).unwrap() {
+                0 => break,
+                read => bytes += read,
+            }
+        }
+        let _ = tell.send(bytes);
+    });
+    let bytes = told.recv_timeout(Duration::from_secs(20));
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!(bytes, Ok(REPLIES * 1_009));
+    drop(asking.join().unwrap());
+    reading.join().unwrap();
 }
 
 #[test]

@@ -312,6 +312,14 @@ fn a_preflight_passes_and_no_other_options_and_a_proxy_that_keeps_the_method_is_
             204
         );
     }
+    // One of the two fields makes no preflight.
+    for (name, value) in [
+        ("origin", "https://app.example"),
+        ("access-control-request-method", "POST"),
+    ] {
+        let half = gateway.call(&traefik("OPTIONS", "/call").field(name, value));
+        assert_eq!(half.status, 405, "{name}");
+    }
     for method in ["OPTIONS", "HEAD", "POST", "DELETE"] {
         let bare = gateway.call(&Call::new(method, "/v1/auth"));
         assert_eq!(bare.status, 400, "{method}");
@@ -383,11 +391,10 @@ fn a_limit_of_slots_is_refused_where_nobody_says_when_a_request_ends() {
     let upstream = Upstream::recording();
     let slots = format!(
         "[limits.slots]\nkey = \"client-ip\"\nquotas = [\"2 concurrent\"]\n\
-         [[routes]]\nmatch = \"GET /slots\"\nlimits = [\"slots\"]\nupstream = \"{}\"\n",
+         [[routes]]\nmatch = \"GET /slots\"\nlimits = [\"slots\", \"1 per minute by global\"]\nupstream = \"{}\"\n",
         upstream.url()
     );
     let gateway = asked(&slots);
-    assert_eq!(gateway.get("/slots").status, 200);
     let refused = gateway.call(&traefik("GET", "/slots"));
     assert_eq!(statuses(&refused), (403, Some("403")));
     assert!(
@@ -396,6 +403,7 @@ fn a_limit_of_slots_is_refused_where_nobody_says_when_a_request_ends() {
             .unwrap()
             .contains("under way")
     );
+    assert_eq!(gateway.get("/slots").status, 200, "nothing was charged");
     // Also where an administrator brings slots later.
     let done = gateway.command(&["limit", "set", "per-address", "5 concurrent"], "");
     assert_eq!(done.code, 0, "{done:?}");

@@ -91,3 +91,17 @@ fn what_is_only_asked_about_holds_no_slot() {
     let defaults = format!("[defaults]\nlimits = [\"2 concurrent\"]\n{}", route(""));
     complaint(&defaults);
 }
+
+#[test]
+fn the_rules_of_the_page_and_of_the_recipe_are_right() {
+    let page = include_str!("../../../../docs/service.md");
+    let section = page.split("## Forward authentication").nth(1).unwrap();
+    let block = section.split("```toml\n").nth(1).unwrap();
+    rules(block.split("```").next().unwrap());
+    let recipe = include_str!("../../../../deploy/nginx/forward-auth.conf");
+    let lines = recipe
+        .lines()
+        .filter_map(|line| line.strip_prefix("#     "));
+    let known = rules(&lines.collect::<Vec<_>>().join("\n"));
+    assert_eq!(known.routes.routes().len(), 2);
+}
