@@ -1,12 +1,14 @@
-"""nginx and Caddy in front, as deploy/ has them: TLS ends there, and the gateway still knows who asks."""
+"""nginx and Caddy in front, as deploy/ has them: TLS ends there, and the gateway still knows who asks; or they ask it."""
 
 import contextlib
 import http.client
+import http.server
 import pathlib
 import shutil
 import ssl
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from engine import DIST, ROOT, free_port, must_be_there, until
@@ -25,11 +27,38 @@ match = "GET /once"
 limits = ["1 per minute by client-ip"]
 respond = { text = "once" }
 """
+# Behind proxies that ask: the routes of a server that is not ours.
+ASKED = """[server]
+trusted_proxies = ["127.0.0.1/32"]
+access_log = true
+[limits.per-key]
+key = "api-key"
+quotas = ["5 per minute"]
+[limits.per-tenant]
+key = "query:tenant"
+quotas = ["1 per minute"]
+[[routes]]
+match = "/v1/auth"
+builtin = "forward-auth"
+[[routes]]
+match = ["GET /call", "POST /call"]
+auth = ["api-key"]
+limits = ["per-key"]
+[[routes]]
+match = "GET /tenants"
+limits = ["per-tenant"]
+[[routes]]
+match = "GET /once"
+limits = ["1 per minute by client-ip"]
+"""
+IDENTITY = ["x-user-id", "x-user-name", "x-api-key-id", "x-request-id"]
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 ACCOUNT = "username=ann&password=correct-horse"
 
 
 class Fronts(unittest.TestCase):
+    rules = RULES
+
     def setUp(self):
         must_be_there("nginx", "caddy", "openssl")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tollgate-fronts-"))
@@ -41,12 +70,13 @@ class Fronts(unittest.TestCase):
              "-subj", "/CN=api.example.com", "-addext", "subjectAltName=DNS:api.example.com,IP:127.0.0.1",
              "-keyout", "privkey.pem", "-out", "fullchain.pem"], cwd=self.folder, check=True, capture_output=True)
         self.behind, self.port = free_port(), free_port()
-        (self.folder / "tollgate.toml").write_text(RULES)
-        gateway = next(DIST.glob("tollgate-*/tollgate"))
-        self.start([gateway, "serve", "--listen", f"127.0.0.1:{self.behind}"])
+        (self.folder / "tollgate.toml").write_text(self.rules)
+        self.gateway = next(DIST.glob("tollgate-*/tollgate"))
+        self.start([self.gateway, "serve", "--listen", f"127.0.0.1:{self.behind}"])
 
     def start(self, command):
-        process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log = self.ended.enter_context(open(self.folder / "log", "ab"))
+        process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
         self.ended.callback(process.wait)
         self.ended.callback(process.terminate)
 
@@ -77,12 +107,15 @@ class Fronts(unittest.TestCase):
         self.assertEqual(self.ask("GET", "/once", source="127.0.0.2", headers=forged).status, 429, "nobody is believed")
         self.assertEqual(self.ask("GET", "/once", source="127.0.0.3").status, 200, "another client")
 
-    def test_behind_nginx_clients_are_told_apart_and_cannot_say_who_they_are(self):
-        site = (ROOT / "deploy" / "nginx" / "tollgate.conf").read_text()
-        for ours, here in [("127.0.0.1:8000;", f"127.0.0.1:{self.behind};"), ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
-                           ("/etc/ssl/tollgate", str(self.folder))]:
-            self.assertIn(ours, site)
-            site = site.replace(ours, here)
+    def site(self, path, changes):
+        """A file of deploy/ as it is, but for names and addresses."""
+        site = (ROOT / "deploy" / path).read_text()
+        for there, here in changes:
+            self.assertIn(there, site)
+            site = site.replace(there, here)
+        return site
+
+    def start_nginx(self, site):
         temporary = "".join(f"{kind}_temp_path {self.folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         (self.folder / "nginx.conf").write_text(
             f"daemon off; pid {self.folder}/pid; error_log {self.folder}/error.log;\nevents {{}}\n"
@@ -92,21 +125,139 @@ class Fronts(unittest.TestCase):
         self.assertEqual(tested.returncode, 0, tested.stderr)
         self.assertNotIn("warn", tested.stderr)
         self.start(nginx)
+
+    def start_caddy(self, file, changes):
+        ours = ROOT / "deploy" / "caddy" / file
+        validated = subprocess.run(["caddy", "validate", "--adapter=caddyfile", "--config", ours], capture_output=True, text=True)
+        self.assertEqual(validated.returncode, 0, validated.stderr)
+        tls = f"tls {self.folder}/fullchain.pem {self.folder}/privkey.pem"
+        site = self.site(f"caddy/{file}", [
+            ("api.example.com {", f"https://127.0.0.1:{self.port} {{\n{tls}"), ("127.0.0.1:8000", f"127.0.0.1:{self.behind}"), *changes])
+        (self.folder / "Caddyfile").write_text("{\nadmin off\nauto_https disable_redirects\n}\n" + site)
+        self.start(["caddy", "run", "--adapter=caddyfile", "--config", self.folder / "Caddyfile"])
+
+
+class InFront(Fronts):
+    """The gateway sends requests on; a proxy stands before it."""
+
+    def test_behind_nginx_clients_are_told_apart_and_cannot_say_who_they_are(self):
+        self.start_nginx(self.site("nginx/tollgate.conf", [
+            ("127.0.0.1:8000;", f"127.0.0.1:{self.behind};"), ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
+            ("/etc/ssl/tollgate", str(self.folder))]))
         self.assert_the_gateway_knows_who_asks()
 
     def test_behind_caddy_clients_are_told_apart_and_cannot_say_who_they_are(self):
-        ours = ROOT / "deploy" / "caddy" / "Caddyfile"
-        validated = subprocess.run(["caddy", "validate", "--adapter=caddyfile", "--config", ours], capture_output=True, text=True)
-        self.assertEqual(validated.returncode, 0, validated.stderr)
-        site = ours.read_text()
-        tls = f"tls {self.folder}/fullchain.pem {self.folder}/privkey.pem"
-        for there, here in [("api.example.com {", f"https://127.0.0.1:{self.port} {{\n{tls}"),
-                            ("reverse_proxy 127.0.0.1:8000", f"reverse_proxy 127.0.0.1:{self.behind}")]:
-            self.assertIn(there, site)
-            site = site.replace(there, here)
-        (self.folder / "Caddyfile").write_text("{\nadmin off\nauto_https disable_redirects\n}\n" + site)
-        self.start(["caddy", "run", "--adapter=caddyfile", "--config", self.folder / "Caddyfile"])
+        self.start_caddy("Caddyfile", [])
         self.assert_the_gateway_knows_who_asks()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """What stands behind a proxy that asks: it notes every request."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.seen = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.server.seen.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+        status = 403 if self.path == "/once?own" else 200
+        self.send_response(status)
+        self.send_header("content-length", "6")
+        self.end_headers()
+        self.wfile.write(b"behind")
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+class Asked(Fronts):
+    """The proxy asks the gateway, and sends requests on by itself."""
+
+    rules = ASKED
+
+    def setUp(self):
+        super().setUp()
+        self.server = Server()
+        self.ended.callback(self.server.server_close)
+        self.ended.callback(self.server.shutdown)
+        self.api = f"127.0.0.1:{self.server.server_port}"
+
+    def is_up(self):
+        # A question that no route takes: nothing is charged.
+        try:
+            return self.ask("GET", "/nowhere").status == 404
+        except OSError:
+            return False
+
+    def key(self):
+        """An API key of somebody new."""
+        command = [self.gateway, "user", "create", "ann", "--data", "tollgate-data"]
+        subprocess.run(command, cwd=self.folder, input="correct-horse", text=True, check=True, capture_output=True)
+        command = [self.gateway, "key", "create", "ann", "--data", "tollgate-data"]
+        return subprocess.run(command, cwd=self.folder, text=True, check=True, capture_output=True).stdout.strip()
+
+    def assert_the_gateway_decides(self):
+        until(self.is_up, "it answers")
+        secret = self.key()
+        key = {"x-api-key": secret}
+        lies = {**dict.fromkeys(IDENTITY, "root"), "x-forwarded-for": "192.0.2.7", **key}
+        self.assertEqual(self.ask("GET", "/call").status, 401)
+        self.assertIn("Bearer", self.ask("GET", "/call").getheader("www-authenticate"))
+        self.assertEqual(self.server.seen, [], "nobody came through")
+        allowed = self.ask("GET", "/call?token=in-the-query", headers=lies)
+        self.assertEqual((allowed.status, allowed.text), (200, "behind"))
+        method, path, fields, _ = self.server.seen.pop()
+        self.assertEqual((method, path, fields["x-user-name"]), ("GET", "/call?token=in-the-query", "ann"))
+        self.assertTrue(all(fields[name] not in ("", "root") for name in IDENTITY), fields)
+        # A body goes to the server, and no part of it to the gateway.
+        self.assertEqual(self.ask("POST", "/call", "x" * 10_000, key).status, 200)
+        self.assertEqual(len(self.server.seen.pop()[3]), 10_000)
+        for _ in range(3):
+            self.assertEqual(self.ask("GET", "/call", headers=key).status, 200)
+        denied = self.ask("GET", "/call", headers=key)
+        self.assertEqual((denied.status, denied.getheader("content-type")), (429, "application/problem+json"))
+        self.assertIn(int(denied.getheader("retry-after")), range(1, 61))
+        self.assertIn('"per-key.minute";r=0', denied.getheader("ratelimit"))
+        self.assertEqual(len(self.server.seen), 3, "who is denied gets no further")
+        # The client's own query and address, whatever it says of itself.
+        statuses = [self.ask("GET", f"/tenants?tenant={name}").status for name in ("a", "a", "b")]
+        self.assertEqual(statuses, [200, 429, 200])
+        self.assertEqual(self.ask("GET", "/once?own", source="127.0.0.2").status, 403, "the server's own answer")
+        forged = {"x-forwarded-for": "192.0.2.8", "x-real-ip": "192.0.2.8", "forwarded": "for=192.0.2.8"}
+        self.assertEqual(self.ask("GET", "/once", headers=forged, source="127.0.0.2").status, 429)
+        self.assertEqual(self.ask("GET", "/once", source="127.0.0.3").status, 200)
+        # A client that speaks as a proxy is asked about as what it is, or not at all.
+        count = len(self.server.seen)
+        for name, value in [("x-original-uri", "/once"), ("x-forwarded-uri", "/once"), ("x-original-method", "POST"),
+                            ("x-forwarded-method", "POST")]:
+            spoken = self.ask("GET", "/call", headers={name: value}, source="127.0.0.4")
+            self.assertIn(spoken.status, (400, 401), name)
+        self.assertEqual(len(self.server.seen), count)
+        self.assertEqual(self.ask("GET", "/nowhere", headers=key).status, 404)
+        self.assertEqual(self.ask("GET", "/v1/auth", headers=key).status, 404, "not through the proxy")
+        log = (self.folder / "log").read_text(errors="replace")
+        self.assertIn("GET /call", log)
+        for unseen in (secret, "in-the-query"):
+            self.assertNotIn(unseen, "".join(line for line in log.splitlines() if "request_id" in line))
+
+    def test_nginx_asks_and_tells_its_clients_the_true_status(self):
+        self.start_nginx(self.site("nginx/forward-auth.conf", [
+            ("127.0.0.1:8000;", f"127.0.0.1:{self.behind};"), ("127.0.0.1:9000;", f"{self.api};"),
+            ("listen 80;", f"listen 127.0.0.1:{self.port} ssl;\nssl_certificate {self.folder}/fullchain.pem;\n"
+             f"ssl_certificate_key {self.folder}/privkey.pem;")]))
+        self.assert_the_gateway_decides()
+
+    def test_caddy_asks_and_hands_on_what_is_refused(self):
+        self.start_caddy("forward-auth.Caddyfile", [("127.0.0.1:9000", self.api)])
+        self.assert_the_gateway_decides()
 
 
 class Migrating(unittest.TestCase):

@@ -122,6 +122,7 @@ SHOWN = {
 FOREIGN = {
     ("docs/migrating.md", "limit_req_zone $binary_remote_addr zone=perip:10m rate=10r/s;"): "tests/deploy/test_fronts.py has nginx read it",
     ("docs/migrating.md", "plugins:"): "Kong",
+    ("docs/service.md", "forwardAuth:"): "Traefik",
     ("docs/migrating.md", 'limiter = Limiter(get_remote_address, app=app, default_limits=["200 per day", "50 per hour"], strategy="moving-window")'):
         "flask-limiter",
     ("docs/migrating.md", "let limiter = RateLimiter::keyed(Quota::per_second(nonzero!(10u32)).allow_burst(nonzero!(20u32)));"): "governor",

@@ -55,6 +55,10 @@ impl Trace<'_> {
         let metered = self.record_usage(gateway, &response, refusal.as_ref(), ending, took);
         self.log(gateway, &response, refusal.as_ref(), ending, took);
         response.headers_mut().insert(REQUEST_ID, self.request_id);
+        if let Some(asked) = self.asked {
+            gateway.metrics.asked(asked.by_stranger, ending);
+            asked.tell(&mut response);
+        }
         match (self.decided.and_then(|decided| decided.slots), metered) {
             (None, None) => response,
             (slots, metered) => response.map(|body| body.holding(slots).metered(metered)),

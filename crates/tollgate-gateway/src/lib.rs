@@ -18,6 +18,7 @@ mod csrf;
 pub mod durations;
 pub mod ending;
 mod finish;
+mod forward_auth;
 pub mod gateway;
 pub mod heavy;
 pub mod in_force;
@@ -32,6 +33,7 @@ pub mod refusal;
 mod request;
 mod slots;
 mod upstream;
+mod well_formed;
 
 pub use caller::held_sessions;
 pub use counters::Counters;

@@ -30,6 +30,11 @@ struct DegradedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AskedLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: String,
     outcome: &'static str,
@@ -61,6 +66,10 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     /// One for each of [`DEGRADED`].
     degraded: [Counter; DEGRADED.len()],
+    /// Questions of proxies: one for each of [`ENDINGS`].
+    asked: [Counter; ENDINGS.len()],
+    /// Questions of others than trusted proxies.
+    asked_by_strangers: Counter,
     /// Connections that are open.
     pub connections: Gauge,
     store: OfStore,
@@ -105,6 +114,8 @@ impl Metrics {
         let durations = Family::<RouteLabels, Durations>::default();
         let decisions = Family::<DecisionLabels, Counter>::default();
         let degraded = Family::<DegradedLabels, Counter>::default();
+        let asked = Family::<AskedLabels, Counter>::default();
+        let of_asked = |outcome| asked.get_or_create_owned(&AskedLabels { outcome });
         let of = |route: &Arc<str>, policies: Vec<&str>| OfRoute {
             name: Arc::clone(route),
             endings: ENDINGS.map(|ending| {
@@ -150,6 +161,8 @@ impl Metrics {
             decisions: decisions.clone(),
             degraded: DEGRADED
                 .map(|outcome| degraded.get_or_create_owned(&DegradedLabels { outcome })),
+            asked: ENDINGS.map(|ending| of_asked(ending.name())),
+            asked_by_strangers: of_asked("stranger"),
             connections: Gauge::default(),
             usage_dropped: Gauge::default(),
             accounts_up: Gauge::default(),
@@ -168,6 +181,11 @@ impl Metrics {
             "decisions_degraded",
             "Decisions that were made without the shared store, by how they were",
             degraded,
+        );
+        registry.register(
+            "forward_auth_questions",
+            "Questions of proxies about requests of their clients, by how they were answered",
+            asked,
         );
         registry.register(
             "connections",
@@ -238,6 +256,14 @@ impl Metrics {
                 counters[outcome].inc();
             }
         }
+    }
+
+    /// Counts a question of a proxy, or of somebody who is none.
+    pub(crate) fn asked(&self, by_stranger: bool, ending: Ending) {
+        match by_stranger {
+            true => self.asked_by_strangers.inc(),
+            false => self.asked[ending as usize].inc(),
+        };
     }
 
     /// Counts a decision that was made without the shared store.

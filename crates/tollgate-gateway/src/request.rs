@@ -13,10 +13,10 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tollgate::Micros;
 use tollgate::store::Answer;
+use tollgate::{Micros, Policy};
 use tollgate_accounts::Identity;
-use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject, path};
+use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject};
 
 use crate::accepts::Accepts;
 use crate::address::Origin;
@@ -24,11 +24,13 @@ use crate::body::Body;
 use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
 use crate::caller::credential;
 use crate::checks::{Charge, Decided};
+use crate::forward_auth::{self, Asked};
 use crate::gateway::Gateway;
 use crate::metered::BytesIn;
 use crate::page::{Site, Window};
 use crate::refusal::Refusal;
 use crate::upstream::{Forwarded, Identify, Pool, forward};
+use crate::well_formed::{normal_path, well_formed};
 use crate::{cors, csrf, number_page};
 
 /// One thread of the data plane.
@@ -97,6 +99,8 @@ pub(crate) struct Trace<'g> {
     pub(crate) refused_prefetch: bool,
     /// What of its body has gone on, if it has one that goes on.
     pub(crate) bytes_in: Option<BytesIn>,
+    /// A proxy asks about a request of its own client.
+    pub(crate) asked: Option<Asked>,
 }
 
 impl Trace<'_> {
@@ -136,6 +140,7 @@ pub(crate) async fn answer(
         decided: None,
         refused_prefetch: false,
         bytes_in: None,
+        asked: None,
     };
     let answered = route(worker, &mut trace, origin, peer, parts, body).await;
     trace.finish(gateway, answered)
@@ -159,8 +164,7 @@ async fn route<'g>(
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         ));
     }
-    let normal = path::normalise(parts.uri.path())
-        .map_err(|why| Refusal::bad_request(sentence(&why.to_string())))?;
+    let normal = normal_path(&parts.uri)?;
     trace.path.push_str(&normal);
     let (route, path, literal_bytes) = match gateway.rules.routes.find(&parts.method, normal) {
         Found::Route {
@@ -172,15 +176,15 @@ async fn route<'g>(
         Found::Options { allow } => return Ok(cors::options(origins, &parts.headers, &allow)),
         Found::NotFound => return Err(Refusal::not_found()),
     };
+    if matches!(route.action, Action::Elsewhere) {
+        return Err(Refusal::not_found());
+    }
     trace.route = Some(route);
-    if route.refuse_prefetch && is_prefetch(&parts) {
-        trace.refused_prefetch = true;
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        return Ok(response);
+    if matches!(route.action, Action::ForwardAuth) {
+        return Box::pin(asked(gateway, trace, origin, parts)).await;
+    }
+    if let Some(refused) = prefetch_refused(trace, route, &parts) {
+        return Ok(refused);
     }
     let local_head = parts.method == Method::HEAD && route.head == Head::Local;
     let charge = if local_head { Charge::No } else { Charge::Yes };
@@ -248,7 +252,76 @@ async fn route<'g>(
             ))
             .await
         }
+        // Both have been answered above.
+        Action::ForwardAuth | Action::Elsewhere => Err(Refusal::not_found()),
     }
+}
+
+/// Answers a proxy that asks about a request of its own client: as if it had come here, up to where it would go on.
+async fn asked<'g>(
+    gateway: &'g Gateway,
+    trace: &mut Trace<'g>,
+    origin: Origin,
+    parts: Parts,
+) -> Result<Response<Body>, Refusal> {
+    trace.asked = Some(Asked::of(&parts.uri, origin.trusted_peer));
+    if !origin.trusted_peer {
+        let why = "Only proxies that are listed in `trusted_proxies` may ask here.";
+        return Err(Refusal::forbidden(why));
+    }
+    let parts = forward_auth::meant(parts)?;
+    well_formed(&parts)?;
+    trace.method = parts.method.clone();
+    let normal = normal_path(&parts.uri)?;
+    trace.path.clear();
+    trace.path.push_str(&normal);
+    trace.route = None;
+    let route = match gateway.rules.routes.find(&parts.method, normal) {
+        Found::Route { route, .. } if matches!(route.action, Action::ForwardAuth) => {
+            return Err(Refusal::not_found());
+        }
+        Found::Route { route, .. } => route,
+        Found::Options { .. } if forward_auth::is_preflight(&parts) => {
+            return Ok(forward_auth::yes(None));
+        }
+        Found::MethodNotAllowed { allow } | Found::Options { allow } => {
+            return Err(Refusal::method_not_allowed(allow));
+        }
+        Found::NotFound => return Err(Refusal::not_found()),
+    };
+    trace.route = Some(route);
+    if let Some(refused) = prefetch_refused(trace, route, &parts) {
+        return Ok(refused);
+    }
+    // Nobody says when a request has ended that is only asked about: what it would hold could not be given back.
+    let no_slots = || Refusal::forbidden("A limit of this route counts requests under way.");
+    if route.policies().any(Policy::holds_slots) {
+        return Err(no_slots());
+    }
+    admit(gateway, trace, route, &parts, Charge::Yes).await?;
+    // An administrator's quotas may have brought slots.
+    if trace
+        .decided
+        .as_mut()
+        .is_some_and(|decided| decided.slots.take().is_some())
+    {
+        return Err(no_slots());
+    }
+    Ok(forward_auth::yes(trace.identity.as_deref()))
+}
+
+/// The empty answer to a browser that fetches ahead of its user, where that is not wanted.
+fn prefetch_refused(trace: &mut Trace<'_>, route: &Route, parts: &Parts) -> Option<Response<Body>> {
+    trace.refused_prefetch = route.refuse_prefetch && is_prefetch(parts);
+    trace.refused_prefetch.then(|| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        let no_store = HeaderValue::from_static("no-store");
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, no_store);
+        response
+    })
 }
 
 /// Who asks, and whether they may.
@@ -380,45 +453,6 @@ async fn call_builtin(
     Ok(answered.map(Body::from))
 }
 
-/// What no server agrees on is not passed on: one host, one framing, a path of one form.
-fn well_formed(parts: &Parts) -> Result<(), Refusal> {
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host),
-        (None, None) if parts.version == http::Version::HTTP_10 => None,
-        _ => return Err(Refusal::bad_request("A request has one `Host`.")),
-    };
-    let is_host = |host: &[u8]| {
-        !host.is_empty()
-            && !host
-                .iter()
-                .any(|byte| matches!(byte, b'/' | b'@' | b'?' | b'#' | b'\\' | b' ' | b','))
-    };
-    if host.is_some_and(|host| !is_host(host.as_bytes())) {
-        return Err(Refusal::bad_request("The `Host` is no host."));
-    }
-    if let (Some(authority), Some(host)) = (parts.uri.authority(), host)
-        && !authority
-            .as_str()
-            .as_bytes()
-            .eq_ignore_ascii_case(host.as_bytes())
-    {
-        return Err(Refusal::bad_request(
-            "The request line and `Host` name different hosts.",
-        ));
-    }
-    // A body that was encoded once more would be forwarded as if it were not. (Where a length stands beside the
-    // encoding, the HTTP library drops the length, reads by the encoding and closes the connection.)
-    let mut encodings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if !encodings.next().is_none_or(chunked) || encodings.next().is_some() {
-        return Err(Refusal::bad_request(
-            "A body is framed by its length, or `chunked`.",
-        ));
-    }
-    Ok(())
-}
-
 /// A browser fetches ahead of its user (`Sec-Purpose: prefetch`, and what came before it).
 fn is_prefetch(parts: &Parts) -> bool {
     let fields = ["sec-purpose", "purpose", "x-moz", "x-purpose"].into_iter();
@@ -429,12 +463,4 @@ fn is_prefetch(parts: &Parts) -> bool {
             let purpose = purpose.to_ascii_lowercase();
             purpose.contains("prefetch") || purpose.contains("preview")
         })
-}
-
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
-        .unwrap_or_default()
 }

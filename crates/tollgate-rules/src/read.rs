@@ -126,6 +126,12 @@ impl<'s, 't> Table<'s, 't> {
         })
     }
 
+    /// Whether `key` has just this text. It does not become a known one.
+    pub(crate) fn says(&self, key: &str, text: &str) -> bool {
+        let value = self.table.get(key);
+        value.is_some_and(|value| value.get_ref().as_str() == Some(text))
+    }
+
     /// The table under `key`, empty if there is none.
     pub(crate) fn table(&mut self, key: &'static str) -> Option<Table<'s, 't>> {
         self.value(key)?.table()

@@ -74,6 +74,10 @@ pub enum Action {
         /// The limits that `remaining` and `monitor` show.
         of: Vec<Arc<Limit>>,
     },
+    /// Proxies ask here whether requests of their own clients may pass.
+    ForwardAuth,
+    /// Somebody else answers, behind a proxy that asks here before: nothing is there for those who come themselves.
+    Elsewhere,
 }
 
 /// A fixed answer.

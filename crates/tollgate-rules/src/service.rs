@@ -13,7 +13,7 @@ pub struct Service {
     pub http: Option<SocketAddr>,
     /// Where it speaks Envoy's rate-limit service over gRPC.
     pub grpc: Option<SocketAddr>,
-    /// How gRPC is encrypted; without it, it is not.
+    /// How it is encrypted; without it, it is not.
     pub tls: Option<Tls>,
     /// Whether answers over gRPC carry fields for the response to the client: `RateLimit` and its kin.
     pub no_fields: bool,
@@ -45,9 +45,15 @@ impl Service {
     pub fn unguarded(&self) -> Option<SocketAddr> {
         let guarded = self.open || !self.tokens.is_empty();
         // Who shows no certificate of a client gets no further than the greeting.
-        let by_certificate = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-        let grpc = self.grpc.filter(|_| !by_certificate);
-        let mut reached = [self.resp, self.http, grpc].into_iter().flatten();
+        let certified = self.tls.as_ref().filter(|tls| tls.client_ca.is_some());
+        let listed = [
+            (self.resp, certified.is_some_and(|tls| tls.resp)),
+            (self.http, certified.is_some_and(|tls| tls.http)),
+            (self.grpc, certified.is_some_and(|tls| tls.grpc)),
+        ];
+        let mut reached = listed
+            .into_iter()
+            .filter_map(|(address, certified)| address.filter(|_| !certified));
         reached.find(|address| !guarded && !address.ip().is_loopback())
     }
 
@@ -77,6 +83,12 @@ pub struct Tls {
     pub key: PathBuf,
     /// Roots of the certificates that clients must show; `None` if they need none.
     pub client_ca: Option<PathBuf>,
+    /// Whether Redis's protocol is encrypted.
+    pub resp: bool,
+    /// Whether HTTP is encrypted.
+    pub http: bool,
+    /// Whether gRPC is encrypted.
+    pub grpc: bool,
 }
 
 /// Without the tokens.

@@ -14,28 +14,28 @@ mod domains;
 mod health;
 mod json;
 mod key;
+mod meanwhile;
 mod messages;
 mod metrics;
 mod overrides;
-mod tls;
-mod watched;
 
 use std::sync::Arc;
 
 pub use asked::DESCRIPTORS_MAX;
-pub use connection::{MESSAGE_BYTES_MAX, STREAMS_MAX, serve};
+pub use call::MESSAGE_BYTES_MAX;
+pub use connection::{STREAMS_MAX, serve};
 pub use deadline::WAIT_MAX;
 pub use domains::{Domains, FILES_MAX, LOOKED_AT_EVERY};
 pub use json::JsonAnswer;
 pub use metrics::{GrpcMetrics, VALUES_MAX};
 pub use overrides::OVERRIDES_MAX;
-pub use tls::TlsFiles;
 
 use crate::service::Service;
 use answer::Fields;
 use asked::Asked;
-use deadline::{Deadline, Meanwhile};
+use deadline::Deadline;
 use health::Health;
+use meanwhile::Meanwhile;
 use messages::{RateLimitRequest, RateLimitResponse};
 
 /// The rate-limit service, shared by the threads that serve it.

@@ -13,6 +13,10 @@ use tokio::task::{JoinSet, LocalSet};
 use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::{Admission, Place};
 
+use crate::metrics::Protocol;
+use crate::stream::Stream;
+use crate::tls::TlsFiles;
+
 /// How long a thread rests that cannot accept: it is out of file descriptors, say, and others give theirs back.
 const REST: Duration = Duration::from_millis(50);
 
@@ -32,40 +36,53 @@ pub struct Bounds {
 ///
 /// # Errors
 /// A thread or its runtime that cannot be started.
-pub fn serve<T, C, F>(
+pub(crate) fn serve<T, C, F>(
     listeners: Listeners,
-    protocol: &'static str,
+    protocol: Protocol,
+    tls: Option<Arc<TlsFiles>>,
     bounds: &Bounds,
     stop: &watch::Receiver<bool>,
     thread: T,
 ) -> std::io::Result<Vec<JoinHandle<()>>>
 where
     T: Fn() -> C + Clone + Send + 'static,
-    C: Fn(TcpStream, watch::Receiver<bool>) -> F + 'static,
+    C: Fn(Stream, watch::Receiver<bool>) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
     let start = |(index, socket): (usize, TcpListener)| {
         let (thread, bounds, stop) = (thread.clone(), bounds.clone(), stop.clone());
+        let greeting = Greeting {
+            protocol,
+            tls: tls.clone(),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         std::thread::Builder::new()
-            .name(format!("{protocol}-{index}"))
+            .name(format!("{}-{index}", protocol.name()))
             .spawn(move || {
-                LocalSet::new().block_on(&runtime, accept(thread(), socket, bounds, stop));
+                LocalSet::new()
+                    .block_on(&runtime, accept(thread(), greeting, socket, bounds, stop));
             })
     };
     let sockets = listeners.into_sockets().into_iter().enumerate();
     sockets.map(start).collect()
 }
 
+/// How connections begin.
+struct Greeting {
+    protocol: Protocol,
+    tls: Option<Arc<TlsFiles>>,
+}
+
 async fn accept<C, F>(
     connection: C,
+    greeting: Greeting,
     socket: TcpListener,
     bounds: Bounds,
     stop: watch::Receiver<bool>,
 ) where
-    C: Fn(TcpStream, watch::Receiver<bool>) -> F + 'static,
+    C: Fn(Stream, watch::Receiver<bool>) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
     let listener = match tokio::net::TcpListener::from_std(socket) {
@@ -87,9 +104,12 @@ async fn accept<C, F>(
                     accepting.set(accept_one(&bounds.admission, &listener));
                     let Some((stream, place)) = accepted else { continue };
                     let _ = stream.set_nodelay(true);
-                    let served = connection(stream, stop.clone());
+                    let (connection, stop) = (Rc::clone(&connection), stop.clone());
+                    let (tls, protocol) = (greeting.tls.clone(), greeting.protocol);
                     connections.spawn_local(async move {
-                        served.await;
+                        if let Some(stream) = Stream::greet(stream, tls.as_deref(), protocol).await {
+                            connection(stream, stop).await;
+                        }
                         drop(place);
                     });
                     // Those who are here already have their turn between many that come at once.

@@ -18,6 +18,13 @@ pub enum Protocol {
     Grpc,
 }
 
+impl Protocol {
+    /// As metrics and threads are named after it.
+    pub(crate) fn name(self) -> &'static str {
+        PROTOCOLS[self as usize]
+    }
+}
+
 const PROTOCOLS: [&str; 3] = ["resp", "http", "grpc"];
 
 /// How a decision was.

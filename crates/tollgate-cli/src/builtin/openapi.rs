@@ -88,6 +88,9 @@ fn operation(parts: &Value, rules: &RuleSet, method: &str, route: &Route) -> Opt
             Some(Upstream::Demo { .. }) => part("number")?,
             _ => part("upstream")?,
         },
+        // Clients meet it where the proxy is that asks here.
+        Action::Elsewhere => part("upstream")?,
+        Action::ForwardAuth => return None,
     };
     operation["security"] = route
         .auth

@@ -1,4 +1,4 @@
-//! Envoy's rate-limit service: its domains, its certificates, and its sockets.
+//! Envoy's rate-limit service: its domains and its sockets.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 use tollgate_rules::RuleSet;
-use tollgate_service::Service;
-use tollgate_service::grpc::{self, Domains, Grpc, GrpcMetrics, LOOKED_AT_EVERY, TlsFiles};
+use tollgate_service::grpc::{self, Domains, Grpc, GrpcMetrics};
 use tollgate_service::listen::Bounds;
+use tollgate_service::{Service, TlsFiles};
 
 use crate::args::ServiceArgs;
 use crate::failure::Failure;
@@ -19,7 +19,6 @@ pub(super) struct Envoy {
     listeners: Option<Listeners>,
     domains: Arc<Domains>,
     metrics: Arc<GrpcMetrics>,
-    tls: Option<Arc<TlsFiles>>,
 }
 
 impl Envoy {
@@ -50,25 +49,18 @@ impl Envoy {
         let metrics = Arc::new(GrpcMetrics::new());
         let on_error = rules.counters.sharing.on_error;
         let domains = Domains::open(native, &args.envoy_config, on_error, Arc::clone(&metrics));
-        let tls = rules.service.tls.clone().map(TlsFiles::open).transpose();
-        let tls = tls.map_err(|why| Failure::Usage(format!("`tls` in [service]: {why}")))?;
         let bind = |address| Listeners::bind(address, rules.server.workers);
         let listeners = rules.service.grpc.map(bind).transpose();
         Ok(Some(Envoy {
             domains: domains.map_err(Failure::Usage)?,
-            tls: tls.map(Arc::new),
             listeners: listeners.map_err(|error| Failure::Failed(error.to_string()))?,
             metrics,
         }))
     }
 
     /// Says to people where it is.
-    pub(super) fn greet(&self) {
-        let encrypted = if self.tls.is_some() {
-            ", encrypted"
-        } else {
-            ""
-        };
+    pub(super) fn greet(&self, is_encrypted: bool) {
+        let encrypted = if is_encrypted { ", encrypted" } else { "" };
         if let Some(listeners) = &self.listeners {
             println!(
                 "Decisions for Envoy over gRPC on {}{encrypted}: envoy.service.ratelimit.v3.RateLimitService",
@@ -89,27 +81,16 @@ impl Envoy {
     pub(super) fn serve(
         self,
         service: &Arc<Service>,
+        tls: Option<Arc<TlsFiles>>,
         bounds: &Bounds,
         stop: &watch::Receiver<bool>,
     ) -> std::io::Result<(Arc<Grpc>, Vec<JoinHandle<()>>)> {
         tokio::spawn(Arc::clone(&self.domains).follow());
-        if let Some(tls) = &self.tls {
-            tokio::spawn(follow(Arc::clone(tls)));
-        }
         let grpc = Grpc::new(Arc::clone(service), self.domains, self.metrics);
         let threads = match self.listeners {
-            Some(listeners) => grpc::serve(&grpc, listeners, self.tls, bounds, stop)?,
+            Some(listeners) => grpc::serve(&grpc, listeners, tls, bounds, stop)?,
             None => Vec::new(),
         };
         Ok((grpc, threads))
-    }
-}
-
-async fn follow(tls: Arc<TlsFiles>) {
-    let mut every = tokio::time::interval(LOOKED_AT_EVERY);
-    loop {
-        every.tick().await;
-        let tls = Arc::clone(&tls);
-        let _ = tokio::task::spawn_blocking(move || tls.read_changed()).await;
     }
 }

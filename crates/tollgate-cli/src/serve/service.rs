@@ -1,4 +1,4 @@
-//! The decision service beside the gateway, or alone.
+//! The decision service beside the gateway, or alone: its sockets and its certificates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::Admission;
-use tollgate_rules::RuleSet;
-use tollgate_service::grpc::GrpcMetrics;
+use tollgate_rules::{RuleSet, Tls};
+use tollgate_service::grpc::{GrpcMetrics, LOOKED_AT_EVERY};
 use tollgate_service::listen::Bounds;
-use tollgate_service::{Service, http, resp};
+use tollgate_service::{Service, TlsFiles, http, resp};
 
 use super::envoy::Envoy;
 use crate::args::ServiceArgs;
@@ -21,6 +21,13 @@ pub(super) struct Sockets {
     resp: Option<Listeners>,
     envoy: Option<Envoy>,
     http: Option<Listeners>,
+    tls: Option<Encryption>,
+}
+
+/// What is encrypted, and by which certificates.
+struct Encryption {
+    files: Arc<TlsFiles>,
+    of: Tls,
 }
 
 impl Sockets {
@@ -38,6 +45,7 @@ impl Sockets {
             resp: bind(rules.service.resp)?,
             envoy: Envoy::open(rules, args)?,
             http: bind(rules.service.http)?,
+            tls: encryption(rules)?,
         })
     }
 
@@ -45,17 +53,33 @@ impl Sockets {
     pub(super) fn greet(&self) {
         if let Some(resp) = &self.resp {
             let (host, port) = (resp.address().ip(), resp.address().port());
+            let tls = if self.files(|tls| tls.resp).is_some() {
+                " --tls"
+            } else {
+                ""
+            };
             println!("Decisions over RESP on {host}:{port}. Type:");
-            println!("  redis-cli -h {host} -p {port} CL.THROTTLE ann 15 30 60");
+            println!("  redis-cli{tls} -h {host} -p {port} CL.THROTTLE ann 15 30 60");
         }
         if let Some(envoy) = &self.envoy {
-            envoy.greet();
+            envoy.greet(self.files(|tls| tls.grpc).is_some());
         }
         if let Some(http) = &self.http {
             let address = http.address();
-            println!("Decisions over HTTP on http://{address}. Type:");
-            println!("  curl http://{address}/v1/limits");
+            let scheme = if self.files(|tls| tls.http).is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            println!("Decisions over HTTP on {scheme}://{address}. Type:");
+            println!("  curl {scheme}://{address}/v1/limits");
         }
+    }
+
+    /// The certificates, where they are for this protocol.
+    fn files(&self, is_for: impl Fn(&Tls) -> bool) -> Option<Arc<TlsFiles>> {
+        let tls = self.tls.as_ref().filter(|tls| is_for(&tls.of));
+        tls.map(|tls| Arc::clone(&tls.files))
     }
 
     /// What is measured of domains.
@@ -80,25 +104,55 @@ impl Sockets {
             ),
             drain_timeout: rules.server.drain_timeout,
         };
+        if let Some(tls) = &self.tls {
+            tokio::spawn(follow(Arc::clone(&tls.files)));
+        }
         let mut threads = Vec::new();
+        let [of_resp, of_http, of_grpc] = [
+            self.files(|tls| tls.resp),
+            self.files(|tls| tls.http),
+            self.files(|tls| tls.grpc),
+        ];
         if let Some(listeners) = self.resp {
-            threads.extend(resp::serve(service, listeners, &bounds, stop)?);
+            threads.extend(resp::serve(service, listeners, of_resp, &bounds, stop)?);
         }
         let mut envoy = None;
         if let Some(of_envoy) = self.envoy {
-            let (grpc, of_grpc) = of_envoy.serve(service, &bounds, stop)?;
+            let (grpc, its_threads) = of_envoy.serve(service, of_grpc, &bounds, stop)?;
             envoy = Some(grpc);
-            threads.extend(of_grpc);
+            threads.extend(its_threads);
         }
         if let Some(listeners) = self.http {
             threads.extend(http::serve(
                 service,
                 envoy.as_ref(),
                 listeners,
+                of_http,
                 &bounds,
                 stop,
             )?);
         }
         Ok(threads)
+    }
+}
+
+fn encryption(rules: &RuleSet) -> Result<Option<Encryption>, Failure> {
+    let Some(of) = rules.service.tls.clone().filter(|_| rules.service.is_on()) else {
+        return Ok(None);
+    };
+    let files = TlsFiles::open(of.clone());
+    let files = files.map_err(|why| Failure::Usage(format!("`tls` in [service]: {why}")))?;
+    Ok(Some(Encryption {
+        files: Arc::new(files),
+        of,
+    }))
+}
+
+async fn follow(tls: Arc<TlsFiles>) {
+    let mut every = tokio::time::interval(LOOKED_AT_EVERY);
+    loop {
+        every.tick().await;
+        let tls = Arc::clone(&tls);
+        let _ = tokio::task::spawn_blocking(move || tls.read_changed()).await;
     }
 }

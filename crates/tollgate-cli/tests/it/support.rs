@@ -1,11 +1,13 @@
 //! People, keys and fields, as tests speak of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tollgate_testkit::client::{Answer, Call};
 use tollgate_testkit::gateway::{Gateway, Launch};
+use tollgate_testkit::process::run;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const QUOTA_EXCEEDED: &str =
@@ -165,4 +167,64 @@ pub(crate) fn system_now() -> u64 {
     )]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.unwrap().as_secs()
+}
+
+/// A root, a certificate of the service and one of a client, in a directory.
+pub(crate) fn certificates(directory: &Path) {
+    let openssl = |args: &[&str]| {
+        let mut command = Command::new("openssl");
+        command.current_dir(directory).args(args);
+        let done = run(command, "");
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    };
+    let key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ];
+    let root = [
+        "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=root",
+    ];
+    openssl(&[&root[..], &key].concat());
+    for name in ["service", "client"] {
+        let (request, cert, private) = (
+            format!("{name}.csr"),
+            format!("{name}.pem"),
+            format!("{name}.key"),
+        );
+        let subject = format!("/CN={name}");
+        let ask = [
+            "req",
+            "-keyout",
+            &private,
+            "-out",
+            &request,
+            "-subj",
+            &subject,
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ];
+        openssl(&[&ask[..], &key[..5]].concat());
+        openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-copy_extensions",
+            "copy",
+            "-out",
+            &cert,
+        ]);
+    }
 }

@@ -3,9 +3,11 @@
 mod cluster;
 mod counters;
 mod domains;
+mod forward_auth;
 mod issuers;
 mod known_limits;
 mod limits;
+mod pattern;
 mod penalty;
 mod routes;
 mod server;
@@ -93,11 +95,13 @@ pub(crate) fn parse(
                 upstreams: &mut upstreams,
                 overrides,
                 is_cluster: counters.is_cluster(),
+                ends: forward_auth::Ends::default(),
             };
             let tables = tables.iter().filter_map(|value| value.table());
             for table in tables.take_while(|_| !source.is_hopeless()) {
                 reader.route(table, &mut routes);
             }
+            reader.ends.check(&source, &server.trusted_proxies);
             routes.imply_parents();
         }
         None => {}

@@ -2,29 +2,20 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::cluster;
+use super::forward_auth::{self, Ends};
 use super::known_limits::KnownLimits;
+use super::pattern::pattern;
 use crate::file::Overrides;
 use crate::key::KeyPart;
 use crate::limit::{Limit, MissingKey};
-use crate::path;
 use crate::read::{At, Source, Table, Value};
 use crate::route::{
     Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream,
 };
 use crate::route_table::RouteTable;
-
-const METHODS: [Method; 7] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-];
 
 /// A limit and where it is asked for.
 type Placed = (Arc<Limit>, At<String>);
@@ -60,10 +51,16 @@ pub(super) struct Reader<'r> {
     pub(super) overrides: &'r Overrides,
     /// Whether the counters are in a cluster.
     pub(super) is_cluster: bool,
+    /// Which routes end here and which elsewhere.
+    pub(super) ends: Ends,
 }
 
 impl Reader<'_> {
     pub(super) fn route(&mut self, mut table: Table<'_, '_>, routes: &mut RouteTable) {
+        if table.says("builtin", forward_auth::NAME) {
+            self.ends.asked_here.get_or_insert_with(|| table.span());
+            return forward_auth::route(table, routes);
+        }
         let source = table.source();
         let matches = match table.value("match") {
             Some(value) => value.strings(),
@@ -106,6 +103,9 @@ impl Reader<'_> {
         table.finish();
         let Some(action) = action else { return };
         keys_need_auth(source, &span, &limits, &auth);
+        if matches!(action, Action::Elsewhere) {
+            forward_auth::holds_no_slots(source, &span, &limits);
+        }
         if self.is_cluster {
             cluster::keys_are_together(source, &span, &limits, &auth);
         }
@@ -206,7 +206,7 @@ impl Reader<'_> {
             (Some(value), None, None) => self.upstream(&value),
             (None, Some(value), None) => respond_of(value.table()?),
             (None, None, Some(value)) => {
-                let builtin = value.choice(&Builtin::NAMES)?;
+                let builtin = value.choice(&forward_auth::builtins())??;
                 let of = limits_of(source, of, "of", self.limits);
                 let of: Vec<Arc<Limit>> = of.into_iter().map(|(limit, _)| limit).collect();
                 if builtin == Builtin::Remaining && of.is_empty() {
@@ -214,11 +214,12 @@ impl Reader<'_> {
                 }
                 Some(Action::Builtin { builtin, of })
             }
+            (None, None, None) => {
+                self.ends.elsewhere.push(table.span());
+                Some(Action::Elsewhere)
+            }
             _ => {
-                source.complain(
-                    table.span(),
-                    "a route has exactly one of `upstream`, `respond` and `builtin`",
-                );
+                source.complain(table.span(), forward_auth::ONE_END);
                 None
             }
         };
@@ -363,77 +364,6 @@ fn keys_need_auth(
             );
         }
     }
-}
-
-/// `"GET /path"`, `"/path"` for every method.
-fn pattern(source: &Source<'_>, text: &At<String>) -> Option<(Option<Method>, String)> {
-    let mut words = text.value.split_ascii_whitespace();
-    let (method, path) = match (words.next(), words.next(), words.next()) {
-        (Some(path), None, _) => (None, path),
-        (Some(method), Some(path), None) => (Some(method), path),
-        _ => {
-            source.complain(
-                text.span.clone(),
-                "a match is a method and a path, like \"GET /call_api\", or a path alone",
-            );
-            return None;
-        }
-    };
-    let method = match method.map(|name| {
-        METHODS
-            .into_iter()
-            .find(|method| method.as_str() == name)
-            .ok_or(name)
-    }) {
-        None => None,
-        Some(Ok(method)) => Some(method),
-        Some(Err(name)) => {
-            let near = METHODS
-                .iter()
-                .find(|method| method.as_str().eq_ignore_ascii_case(name));
-            let help = near.map_or(
-                "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            );
-            source.complain_with(
-                text.span.clone(),
-                format!("`{name}` is no method"),
-                Some(help),
-            );
-            return None;
-        }
-    };
-    // A parameter stands as a segment of plain characters.
-    let plain = path.replace('{', "(~").replace('}', "~)");
-    let reason = match path::normalise(&plain) {
-        _ if !path.starts_with('/') => "a path begins with `/`".to_owned(),
-        _ if path
-            .split('/')
-            .any(|segment| !is_literal_or_parameter(segment)) =>
-        {
-            "write `{name}` for one segment, and `{*rest}` at the end for all that follow"
-                .to_owned()
-        }
-        Ok(normal) if normal == plain => return Some((method, path.to_owned())),
-        Ok(normal) => format!(
-            "it is never matched: requests are matched as `{}`",
-            normal.replace("(~", "{").replace("~)", "}")
-        ),
-        Err(why) => why.to_string(),
-    };
-    source.complain(
-        text.span.clone(),
-        format!("`{path}` cannot be matched: {reason}"),
-    );
-    None
-}
-
-fn is_literal_or_parameter(segment: &str) -> bool {
-    let parameter = segment
-        .strip_prefix('{')
-        .and_then(|segment| segment.strip_suffix('}'));
-    let name = parameter.unwrap_or(segment);
-    !name.contains(['{', '}']) && parameter.is_none_or(|name| !name.is_empty())
 }
 
 fn status_map(table: Option<Table<'_, '_>>, mut map: StatusMap) -> StatusMap {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::domains;
 use super::server::{MaybeTable, Settings};
 use crate::domain::Domain;
-use crate::read::{At, Source, Value};
+use crate::read::{At, Source, Value, choose};
 use crate::terms::Sharing;
 use crate::{Service, Tls};
 
@@ -73,11 +73,17 @@ pub(super) fn service(
     (service, domains)
 }
 
-/// `{ cert = "FILE", key = "FILE", client_ca = "FILE" }`, of which the last may be absent.
+const PROTOCOLS: [(&str, &str); 3] = [("resp", "resp"), ("http", "http"), ("grpc", "grpc")];
+
+/// `{ cert = "FILE", key = "FILE", client_ca = "FILE", protocols = ["grpc"] }`, of which the last two may be absent.
 fn tls(value: &Value<'_, '_>) -> Option<Tls> {
     let mut table = value.table()?;
     let mut file = |key| table.value(key).and_then(|value| value.string());
     let [cert, key, client_ca] = ["cert", "key", "client_ca"].map(&mut file);
+    let protocols = match table.value("protocols") {
+        Some(value) => protocols(&value)?,
+        None => PROTOCOLS.map(|(name, _)| name).to_vec(),
+    };
     table.finish();
     let (Some(cert), Some(key)) = (cert, key) else {
         let message = "`tls` needs a `cert` and a `key`: files in PEM";
@@ -88,7 +94,23 @@ fn tls(value: &Value<'_, '_>) -> Option<Tls> {
         cert: cert.value.into(),
         key: key.value.into(),
         client_ca: client_ca.map(|file| file.value.into()),
+        resp: protocols.contains(&"resp"),
+        http: protocols.contains(&"http"),
+        grpc: protocols.contains(&"grpc"),
     })
+}
+
+/// Which protocols are encrypted, at least one.
+fn protocols(value: &Value<'_, '_>) -> Option<Vec<&'static str>> {
+    let words = value.strings()?;
+    if words.is_empty() {
+        let message = "`protocols` must not be empty: leave out `tls` to encrypt nothing";
+        value.source().complain(value.span(), message);
+    }
+    let chosen = words
+        .iter()
+        .map(|word| choose(value.source(), word, "protocols", &PROTOCOLS));
+    chosen.collect()
 }
 
 fn parse(value: &Value<'_, '_>) -> Option<At<SocketAddr>> {

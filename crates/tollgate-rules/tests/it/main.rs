@@ -3,6 +3,7 @@
 
 mod accounts;
 mod counters;
+mod forward_auth;
 mod hostile;
 mod limits;
 mod matching;

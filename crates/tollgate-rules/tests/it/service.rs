@@ -92,3 +92,29 @@ fn an_address_a_token_or_a_key_that_is_none_is_said() {
     )));
     assert!(found.contains("more than 16 tokens"), "{found}");
 }
+
+#[test]
+fn certificates_of_clients_stand_in_the_place_of_a_token_for_what_they_encrypt() {
+    let files = "cert = \"c.pem\", key = \"k.pem\"";
+    let all = "resp = \"0.0.0.0:1\"\nhttp = \"0.0.0.0:2\"\ngrpc = \"0.0.0.0:3\"";
+    let text = |tls: &str| service(&format!("{all}\ntls = {{ {files}{tls} }}"));
+    let known = rules(&text(", client_ca = \"ca.pem\"")).service;
+    let tls = known.tls.as_ref().unwrap();
+    assert!(
+        tls.resp && tls.http && tls.grpc,
+        "all of them, if nothing is said"
+    );
+    assert!(complaints(&text("")).contains("nobody needs a token there"));
+    let but_http = text(", client_ca = \"ca.pem\", protocols = [\"resp\", \"grpc\"]");
+    let complaint = complaints(&but_http);
+    assert!(complaint.contains("0.0.0.0:2"), "{complaint}");
+    let some = service(&format!(
+        "http = \"127.0.0.1:2\"\ntls = {{ {files}, protocols = [\"http\"] }}"
+    ));
+    let known = rules(&some).service.tls.unwrap();
+    assert!(known.http && !known.resp && !known.grpc);
+    let none = text(", client_ca = \"ca.pem\", protocols = []");
+    assert!(complaints(&none).contains("`protocols` must not be empty"));
+    let wrong = text(", client_ca = \"ca.pem\", protocols = [\"htp\"]");
+    assert!(complaints(&wrong).contains("did you mean `http`?"));
+}

@@ -269,7 +269,7 @@ fn a_word_that_is_none_of_the_choices_is_refused_with_the_nearest_or_with_all_of
     assert_eq!(message, "`builtin` cannot be `teapot`");
     assert_eq!(
         help,
-        "one of: signup, login, logout, password, token, jwks, remaining, home, keys, assets, docs, monitor, console"
+        "one of: signup, login, logout, password, token, jwks, remaining, home, keys, assets, docs, monitor, console, forward-auth"
     );
     let (message, help) = complaint(&route("respond = { text = \"x\" }\nauth = [\"sesion\"]"));
     assert_eq!(message, "`auth` cannot be `sesion`");

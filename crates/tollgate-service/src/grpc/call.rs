@@ -11,12 +11,14 @@ use tonic::server::{Grpc as Codec, UnaryService};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
-use super::connection::MESSAGE_BYTES_MAX;
 use super::deadline::Deadline;
 use super::messages::{RateLimitRequest, RateLimitResponse};
 use super::{Grpc, Refused};
 use crate::metrics::Protocol;
 
+/// The longest message. Envoy's clients choose the values of header fields, of 60 KiB together, and a request may carry
+/// each of them more than once: what is too long for its service Envoy lets pass.
+pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
 const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 /// How long a request may take to arrive, and its answer to be made.
 const CALL_MAX: Duration = Duration::from_secs(20);

@@ -11,27 +11,20 @@ use std::time::Duration;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tollgate_gateway::Listeners;
 
 use super::Grpc;
 use super::call::Methods;
-use super::tls::TlsFiles;
+use crate::TlsFiles;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
+use crate::stream::Stream;
 
-/// The longest message. Envoy's clients choose the values of header fields, of 60 KiB together, and a request may carry
-/// each of them more than once: what is too long for its service Envoy lets pass.
-pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
 /// Requests of one connection at one time.
 pub const STREAMS_MAX: u32 = 1_024;
 /// The head of a request.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
-/// The greeting of TLS.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// A peer that does not answer for so long after so long is gone.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_MAX: Duration = Duration::from_secs(10);
@@ -51,38 +44,17 @@ pub fn serve(
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let grpc = Arc::clone(grpc);
-    listen::serve(listeners, "grpc", bounds, stop, move || {
+    listen::serve(listeners, Protocol::Grpc, tls, bounds, stop, move || {
         let methods = Rc::new(Methods::new(Arc::clone(&grpc)));
-        let tls = tls.clone();
         move |stream, stop| {
-            let (methods, tls) = (Rc::clone(&methods), tls.clone());
-            async move { greet(&methods, tls, stream, stop).await }
+            let methods = Rc::clone(&methods);
+            async move { talk(&methods, stream, stop).await }
         }
     })
 }
 
-async fn greet(
-    methods: &Rc<Methods>,
-    tls: Option<Arc<TlsFiles>>,
-    stream: TcpStream,
-    stop: watch::Receiver<bool>,
-) {
+async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<bool>) {
     let _open = methods.grpc.service.metrics.open(Protocol::Grpc);
-    let Some(tls) = tls else {
-        return talk(methods, stream, stop).await;
-    };
-    let greeting = TlsAcceptor::from(tls.config()).accept(stream);
-    match tokio::time::timeout(HANDSHAKE_MAX, greeting).await {
-        Ok(Ok(stream)) => talk(methods, stream, stop).await,
-        Ok(Err(error)) => tracing::debug!(%error, "a caller was not greeted"),
-        Err(_) => tracing::debug!("a caller took too long to greet"),
-    }
-}
-
-async fn talk<S>(methods: &Rc<Methods>, stream: S, mut stop: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
     let mut builder = http2::Builder::new(OnThisThread);
     builder
         .timer(TokioTimer::new())

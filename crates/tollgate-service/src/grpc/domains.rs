@@ -12,7 +12,7 @@ use tollgate_rules::{LONGEST_FILE_BYTES, envoy};
 
 use super::metrics::{GrpcMetrics, OfDescriptor};
 use super::overrides::Overrides;
-use super::watched::Watched;
+use crate::watched::Watched;
 
 /// How often files are looked at.
 pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);

@@ -20,20 +20,20 @@ use std::thread::JoinHandle;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tollgate_gateway::Listeners;
 
-use crate::Service;
 use crate::grpc::Grpc;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
+use crate::stream::Stream;
+use crate::{Service, TlsFiles};
 
 pub use answer::BODY_BYTES_MAX;
 pub use question::REQUESTS_MAX;
 
-/// Serves HTTP until `stop` turns true. `envoy` answers `POST /json`, where there are domains.
+/// Serves HTTP until `stop` turns true. `envoy` answers `POST /json`, where there are domains. All is encrypted if there is `tls`.
 ///
 /// # Errors
 /// A thread or its runtime that cannot be started.
@@ -41,11 +41,12 @@ pub fn serve(
     service: &Arc<Service>,
     envoy: Option<&Arc<Grpc>>,
     listeners: Listeners,
+    tls: Option<Arc<TlsFiles>>,
     bounds: &Bounds,
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let asked = (Arc::clone(service), envoy.cloned());
-    listen::serve(listeners, "http", bounds, stop, move || {
+    listen::serve(listeners, Protocol::Http, tls, bounds, stop, move || {
         let (service, envoy) = asked.clone();
         move |stream, stop| connection(Arc::clone(&service), envoy.clone(), stream, stop)
     })
@@ -54,7 +55,7 @@ pub fn serve(
 async fn connection(
     service: Arc<Service>,
     envoy: Option<Arc<Grpc>>,
-    stream: TcpStream,
+    stream: Stream,
     stop: watch::Receiver<bool>,
 ) {
     let _open = service.metrics.open(Protocol::Http);

@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -24,6 +23,7 @@ use super::reply::Replies;
 use super::session::Session;
 use crate::Service;
 use crate::metrics::Protocol;
+use crate::stream::Stream;
 
 /// Bytes that are read at once, unless a command is larger.
 const READ_BYTES: usize = 16 << 10;
@@ -80,7 +80,7 @@ impl Worker {
 }
 
 /// Serves a connection until its client goes, or the service stops.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, stop: watch::Receiver<bool>) {
+pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, stop: watch::Receiver<bool>) {
     let service = Arc::clone(&worker.service);
     let _open = service.metrics.open(Protocol::Resp);
     let id = CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1;
@@ -100,7 +100,7 @@ struct Connection<'s> {
     worker: &'s Worker,
     service: &'s Service,
     session: Session<'s>,
-    stream: TcpStream,
+    stream: Stream,
     /// Until when a stranger must have said who it is, or a command must be whole.
     deadline: Option<Instant>,
 }
@@ -230,7 +230,12 @@ impl Connection<'_> {
         if out.is_empty() {
             return Ok(());
         }
-        let written = timeout(self.service.write_timeout(), self.stream.write_all(out)).await;
+        let stream = &mut self.stream;
+        let all = async {
+            stream.write_all(out).await?;
+            stream.flush().await
+        };
+        let written = timeout(self.service.write_timeout(), all).await;
         written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         out.clear();
         if out.capacity() > 2 * WRITE_BYTES {
@@ -265,7 +270,7 @@ impl Connection<'_> {
 /// Reads into the buffer that is held, or into one of the thread's.
 fn poll_read(
     worker: &Worker,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     held: &mut Option<Buffer>,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<Buffer>> {

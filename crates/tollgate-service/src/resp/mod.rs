@@ -20,22 +20,24 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 
-use crate::Service;
 use crate::listen::{self, Bounds};
+use crate::metrics::Protocol;
+use crate::{Service, TlsFiles};
 use connection::Worker;
 
-/// Serves RESP until `stop` turns true.
+/// Serves RESP until `stop` turns true, encrypted if there is `tls`.
 ///
 /// # Errors
 /// A thread or its runtime that cannot be started.
 pub fn serve(
     service: &Arc<Service>,
     listeners: Listeners,
+    tls: Option<Arc<TlsFiles>>,
     bounds: &Bounds,
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let service = Arc::clone(service);
-    listen::serve(listeners, "resp", bounds, stop, move || {
+    listen::serve(listeners, Protocol::Resp, tls, bounds, stop, move || {
         let worker = Rc::new(Worker::new(Arc::clone(&service)));
         move |stream, stop| connection::serve(Rc::clone(&worker), stream, stop)
     })

@@ -1,15 +1,15 @@
 //! Who may ask: tokens, TLS, and certificates of clients.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::json;
 use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::DataDir;
-use tollgate_testkit::process::{eventually, run};
+use tollgate_testkit::process::eventually;
 use tollgate_testkit::upstream::Upstream;
 
 use super::{Asker, Proxy, about_to_serve, question, serving};
+use crate::support::certificates;
 
 const LIMIT: &str = "
 [[service.domains.edge.descriptors]]
@@ -35,66 +35,6 @@ fn where_a_token_is_needed_nobody_is_answered_without_one() {
     asked["token"] = "a-token-of-the-service".into();
     assert_eq!(asker.ask(&asked)["overallCode"], "OK");
     assert_eq!(asker.ask(&json!({ "health": "" }))["status"], "SERVING");
-}
-
-/// A root, a certificate of the service and one of a client, in a directory.
-fn certificates(directory: &Path) {
-    let openssl = |args: &[&str]| {
-        let mut command = Command::new("openssl");
-        command.current_dir(directory).args(args);
-        let done = run(command, "");
-        assert_eq!(done.code, 0, "{}", done.stderr);
-    };
-    let key = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ];
-    let root = [
-        "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=root",
-    ];
-    openssl(&[&root[..], &key].concat());
-    for name in ["service", "client"] {
-        let (request, cert, private) = (
-            format!("{name}.csr"),
-            format!("{name}.pem"),
-            format!("{name}.key"),
-        );
-        let subject = format!("/CN={name}");
-        let ask = [
-            "req",
-            "-keyout",
-            &private,
-            "-out",
-            &request,
-            "-subj",
-            &subject,
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        ];
-        openssl(&[&ask[..], &key[..5]].concat());
-        openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            &request,
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-copy_extensions",
-            "copy",
-            "-out",
-            &cert,
-        ]);
-    }
 }
 
 fn tls(directory: &Path) -> String {

@@ -1,4 +1,4 @@
-//! Encryption of gRPC: the service's certificate, and roots of its clients', read again when they change.
+//! Encryption of the service: its certificate, and roots of its clients', read again when they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -9,15 +9,16 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use tollgate_rules::Tls;
 
-use super::watched::Watched;
+use crate::metrics::Protocol;
+use crate::watched::Watched;
 
-/// What gRPC speaks within TLS.
-const HTTP_2: &[u8] = b"h2";
+type Configs = [Arc<ServerConfig>; 3];
 
 /// Keys and certificates in files.
 pub struct TlsFiles {
     files: Tls,
-    config: RwLock<Arc<ServerConfig>>,
+    /// One for each [`Protocol`].
+    configs: RwLock<Configs>,
     watched: Mutex<Vec<(PathBuf, Watched)>>,
 }
 
@@ -39,13 +40,14 @@ impl TlsFiles {
         let watched: Result<_, String> = paths.into_iter().flatten().map(look).collect();
         Ok(TlsFiles {
             watched: Mutex::new(watched?),
-            config: RwLock::new(config(&files)?),
+            configs: RwLock::new(configs(&files)?),
             files,
         })
     }
 
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn config(&self, protocol: Protocol) -> Arc<ServerConfig> {
+        let configs = self.configs.read();
+        Arc::clone(&configs.unwrap_or_else(PoisonError::into_inner)[protocol as usize])
     }
 
     /// Reads the files again if one has changed. What cannot be used is kept out: connections go on with those from
@@ -59,10 +61,10 @@ impl TlsFiles {
         if !changed.fold(false, |any, one| any | one) {
             return;
         }
-        match config(&self.files) {
-            Ok(config) => {
-                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                tracing::info!("the certificates of gRPC were read again");
+        match configs(&self.files) {
+            Ok(configs) => {
+                *self.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
+                tracing::info!("the certificates of the service were read again");
             }
             Err(why) => tracing::error!("certificates have changed and are not used: {why}"),
         }
@@ -82,7 +84,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn config(files: &Tls) -> Result<Arc<ServerConfig>, String> {
+fn configs(files: &Tls) -> Result<Configs, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = certificates(&files.cert)?;
     let key =
@@ -104,7 +106,21 @@ fn config(files: &Tls) -> Result<Arc<ServerConfig>, String> {
         }
     };
     let config = builder.with_single_cert(chain, key);
-    let mut config = config.map_err(|error| unreadable(&files.cert, &error))?;
-    config.alpn_protocols = vec![HTTP_2.to_vec()];
-    Ok(Arc::new(config))
+    let config = config.map_err(|error| unreadable(&files.cert, &error))?;
+    Ok(
+        [Protocol::Resp, Protocol::Http, Protocol::Grpc].map(|protocol| {
+            let mut config = config.clone();
+            config.alpn_protocols = spoken(protocol).map(<[u8]>::to_vec).into_iter().collect();
+            Arc::new(config)
+        }),
+    )
+}
+
+/// What is spoken within TLS, where clients name it in their greeting.
+fn spoken(protocol: Protocol) -> Option<&'static [u8]> {
+    match protocol {
+        Protocol::Resp => None,
+        Protocol::Http => Some(b"http/1.1"),
+        Protocol::Grpc => Some(b"h2"),
+    }
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 /// What tells one state of a file from another: also where a link is put in the place of another, as volumes of
 /// Kubernetes are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     modified: Option<SystemTime>,
     bytes: u64,
     inode: u64,
@@ -19,7 +19,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// The file as it is now.
-    pub(super) fn look(path: &Path) -> io::Result<(Self, Metadata)> {
+    pub(crate) fn look(path: &Path) -> io::Result<(Self, Metadata)> {
         let metadata = std::fs::metadata(path)?;
         #[cfg(unix)]
         let inode = metadata.ino();
@@ -35,7 +35,7 @@ impl Watched {
 
     /// Whether it has changed since. Each state is told once, also one that cannot be read or is wrong. A file that is
     /// not there has not changed: somebody may be about to put another one in its place.
-    pub(super) fn has_changed(&mut self, path: &Path) -> bool {
+    pub(crate) fn has_changed(&mut self, path: &Path) -> bool {
         match Watched::look(path) {
             Ok((now, _)) if now != *self => {
                 *self = now;
