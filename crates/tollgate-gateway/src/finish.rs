@@ -17,6 +17,7 @@ use crate::ending::Ending;
 use crate::gateway::Gateway;
 use crate::heavy::Share;
 use crate::metered::{BytesIn, Metered};
+use crate::metrics::Ended;
 use crate::refusal::{Refusal, RefusalContext, refuse};
 use crate::request::Trace;
 
@@ -50,7 +51,13 @@ impl Trace<'_> {
         };
         self.write_fields(gateway, response.headers_mut(), refusal.as_ref());
         let took = self.started.elapsed();
-        gateway.metrics.request(self.route, ending, took);
+        let ended = Ended {
+            method: &self.method,
+            status: response.status(),
+            ending,
+            took,
+        };
+        gateway.metrics.request(self.route, &ended);
         self.count_caller(gateway, ending);
         let metered = self.record_usage(gateway, &response, refusal.as_ref(), ending, took);
         self.log(gateway, &response, refusal.as_ref(), ending, took);

@@ -15,7 +15,7 @@ use crate::admission::Admission;
 use crate::builtin::Calls;
 use crate::counters::Counters;
 use crate::heavy::Heavy;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Reading};
 use crate::page::Links;
 
 /// The data plane, shared by its threads.
@@ -114,6 +114,16 @@ impl Gateway {
     /// What is measured.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// All that is measured, as text.
+    pub fn encode_metrics(&self) -> String {
+        self.metrics.encode(&Reading {
+            store: &self.counters.state(self.clock.now()),
+            accounts: self.accounts.as_ref(),
+            connections_refused: self.admission.refused(),
+            calls_waiting: self.calls.max_capacity() - self.calls.capacity(),
+        })
     }
 
     /// Who asks most, and who is refused most. For administrators alone.

@@ -26,11 +26,14 @@ pub mod live;
 mod metered;
 pub mod metrics;
 mod number_page;
+mod of_accounts;
 mod of_store;
 pub mod page;
 pub mod refusal;
 mod request;
+mod request_durations;
 mod slots;
+mod total;
 mod upstream;
 
 pub use caller::held_sessions;
