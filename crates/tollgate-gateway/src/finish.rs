@@ -60,6 +60,7 @@ impl Trace<'_> {
         gateway.metrics.request(self.route, &ended);
         self.count_caller(gateway, ending);
         let metered = self.record_usage(gateway, &response, refusal.as_ref(), ending, took);
+        self.end_span(gateway, &response, refusal.as_ref(), ending);
         self.log(gateway, &response, refusal.as_ref(), ending, took);
         response.headers_mut().insert(REQUEST_ID, self.request_id);
         match (self.decided.and_then(|decided| decided.slots), metered) {
@@ -166,6 +167,7 @@ impl Trace<'_> {
         }
         tracing::info!(
             request_id = self.request_id.to_str().unwrap_or_default(),
+            trace_id = self.span.as_ref().filter(|open| open.is_sampled()).map(|open| open.trace_text()),
             method = %self.method,
             route = self.route.map_or("", |route| &route.name),
             status = response.status().as_u16(),

@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::heavy::Heavy;
 use crate::metrics::{Metrics, Reading};
 use crate::page::Links;
+use crate::spans::Tracer;
 
 /// The data plane, shared by its threads.
 pub struct Gateway {
@@ -35,6 +36,7 @@ pub struct Gateway {
     /// `RateLimit-Policy` of each route, which depends on no request.
     pub(crate) policy_values: Vec<Option<HeaderValue>>,
     pub(crate) guessing: Guessing,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 /// A server to forward to.
@@ -59,7 +61,7 @@ pub struct Upstreams {
 }
 
 impl Gateway {
-    /// The data plane of a rule set.
+    /// The data plane of a rule set. Its requests are traced where there is a `tracer`.
     ///
     /// # Errors
     /// A quota of the protection that cannot be counted exactly, or an upstream that has no place to connect to.
@@ -70,6 +72,7 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         calls: Calls,
         upstreams: &Upstreams,
+        tracer: Option<Tracer>,
     ) -> Result<Arc<Self>, Box<dyn std::error::Error + Send + Sync>> {
         let policy_values = rules
             .routes
@@ -108,6 +111,7 @@ impl Gateway {
             counters,
             clock,
             calls,
+            tracer,
         }))
     }
 

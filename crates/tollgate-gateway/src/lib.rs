@@ -33,6 +33,7 @@ pub mod refusal;
 mod request;
 mod request_durations;
 mod slots;
+pub mod spans;
 mod total;
 mod upstream;
 

@@ -270,7 +270,10 @@ fn hermetic(command: &mut Command) -> &mut Command {
         .map(|(name, _)| name.to_owned())
         .collect();
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TOLLGATE_") && !set.contains(&name) {
+        let is_read = ["TOLLGATE_", "OTEL_"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix));
+        if is_read && !set.contains(&name) {
             command.env_remove(name);
         }
     }

@@ -15,6 +15,7 @@ mod saved;
 mod service;
 mod shared_store;
 pub(crate) mod signals;
+pub(crate) mod traces;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use admin::Admin;
 use counters::Kept;
 use data_dir::DataDir;
 use signals::Signals;
+use traces::Traces;
 
 /// Threads of the control side, which hashes passwords elsewhere and mostly waits.
 const CONTROL_THREADS: usize = 2;
@@ -62,6 +64,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let listeners = gateway_sockets(&rules)?;
     let sockets = service::Sockets::bind(&rules, &args.service)?;
     let demos = demos::start(&rules).await?;
+    let (traces, tracer) = Traces::start()?;
     let (calls, waiting) = builtin::calls();
     let gateway = Gateway::new(
         Arc::clone(&rules),
@@ -70,6 +73,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         Arc::clone(&clock),
         calls,
         &demos.upstreams,
+        tracer,
     );
     let gateway = gateway.map_err(|error| Failure::because("cannot start", error.as_ref()))?;
     let service = rules.service.is_on().then(|| {
@@ -105,6 +109,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
             .as_ref()
             .map(|service| Arc::clone(service.metrics())),
         envoy: sockets.envoy_metrics(),
+        traces: traces.metrics(),
         monitor,
         stopping: stopping.clone(),
     });
@@ -143,6 +148,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         () = joined(threads) => {}
         () = signals.next() => tracing::warn!("stopped at once"),
     }
+    traces.close().await;
     if let Some(accounts) = &accounts {
         if let Err(error) = accounts.usage().flush().await {
             tracing::error!(%error, "the last usage could not be saved");

@@ -17,6 +17,7 @@ mod hourly_module;
 mod http_service;
 mod issuers;
 mod life;
+mod metrics;
 mod monitor;
 mod pages;
 mod parallel;

@@ -57,8 +57,12 @@ pub(crate) async fn forward(
     let head = head(parts, body.as_ref(), server, &to)?;
     let mut request = OutgoingRequest::new(head, body, parts.method.is_safe());
 
+    let (leg, method) = (to.who.leg, &parts.method);
     let failed = |fault: Fault| {
         gateway.metrics.fault(to.upstream, fault);
+        if let Some(leg) = leg {
+            leg.failed(server, method, fault);
+        }
         fault.refusal()
     };
     let leased = pool.lease(to.upstream, &server.authority).await;
@@ -75,7 +79,12 @@ pub(crate) async fn forward(
         answered = exchange(&mut lease.connection, &mut request, &parts.method).await;
     }
     let head = answered.map_err(|error| match error {
-        ExchangeError::Client(error) => refusal(error, body_bytes_max),
+        ExchangeError::Client(error) => {
+            if let Some(leg) = leg {
+                leg.given_up(server, method);
+            }
+            refusal(error, body_bytes_max)
+        }
         ExchangeError::Upstream(error) => {
             tracing::debug!(%error, "an upstream broke off");
             failed(Fault::from(&error))
@@ -84,6 +93,9 @@ pub(crate) async fn forward(
     // Nobody asked to switch protocols.
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(failed(Fault::Malformed));
+    }
+    if let Some(leg) = leg {
+        leg.answered(server, method, head.status);
     }
     if !request.is_sent()
         && let Some(writer) = lease.connection.writer.take()

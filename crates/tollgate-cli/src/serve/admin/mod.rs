@@ -31,6 +31,7 @@ use tollgate_gateway::{Counters, Gateway};
 use tollgate_rules::RuleSet;
 
 use super::MaybeBuiltins;
+use super::traces::MetricsText;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
 
@@ -52,6 +53,8 @@ pub(crate) struct Admin {
     pub(super) service: Option<Arc<tollgate_service::Metrics>>,
     /// What it measures of domains, where Envoy asks.
     pub(super) envoy: Option<Arc<tollgate_service::grpc::GrpcMetrics>>,
+    /// What became of spans, where requests are traced.
+    pub(super) traces: MetricsText,
     pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -147,7 +150,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let of_process = process::metrics(admin.started);
     let of_gateway = admin.gateway.encode_metrics();
     // The gateway's come last: they end with the mark of the end.
-    let text = [Some(of_process), of_service, of_envoy]
+    let text = [Some(of_process), of_service, of_envoy, Some((admin.traces)())]
         .into_iter()
         .flatten()
         .collect::<String>()
