@@ -35,7 +35,7 @@ fn rules(server: &str, upstream: &Upstream) -> String {
     )
 }
 
-const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1\"]";
+const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1/32\"]";
 
 /// A request within a trace that its caller records, with much that is nobody's business.
 fn traced() -> Call {
