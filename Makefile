@@ -74,6 +74,8 @@ test: tools-test ## everything that is promised, at a size that ends in minutes
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	$(CARGO) test --locked --workspace --doc
 	$(CARGO) nextest run --locked --workspace
+	$(CARGO) clippy --locked --package tollgate-cli --all-targets --features otlp -- -D warnings
+	$(CARGO) nextest run --locked --package tollgate-cli --features otlp --test otlp
 	$(MODELS) -- --quiet models
 	cd bench && $(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets -- -D warnings && $(CARGO) test --locked --quiet
 	node --test tests/browser/pages.test.mjs tests/browser/console.test.mjs
@@ -98,6 +100,7 @@ models: tools-test ## every order in which threads can meet in a cell; and that 
 lint: ## formatting and clippy alone
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package tollgate-cli --all-targets --features otlp -- -D warnings
 
 bench: build ## beside nginx and a Redis server, in one run each (Debian's nginx, wrk and redis)
 	scripts/install-tools nginx wrk redis
@@ -114,7 +117,7 @@ tools-test: $(VENV)/installed tests/browser/node_modules tests/clients/node_modu
 	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
 tools-deploy: $(VENV)/deploy
-	@scripts/install-tools podman nginx caddy openssl systemd shellcheck curl mariadb
+	@scripts/install-tools podman nginx caddy openssl systemd shellcheck curl mariadb redis prometheus
 
 $(VENV)/deploy: tests/deploy/requirements.txt $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --requirement $<

@@ -110,7 +110,6 @@ impl fmt::Debug for Durations {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -239,8 +239,7 @@ impl Metrics {
     pub(crate) fn request(&self, route: Option<&Route>, ended: &Ended<'_>) {
         let of = route.map_or(&self.unrouted, |route| &self.routes[route.index]);
         of.endings[ended.ending as usize].inc();
-        of.durations
-            .observe(ended.method, ended.status, ended.took);
+        of.durations.observe(ended.method, ended.status, ended.took);
     }
 
     /// Counts a request that an upstream did not answer.

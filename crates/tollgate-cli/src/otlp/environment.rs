@@ -73,8 +73,9 @@ impl Environment {
         let headers = match of_traces("HEADERS") {
             None => HeaderMap::new(),
             // What it says may be a secret, and is not repeated.
-            Some((name, list)) => headers(&list)
-                .ok_or_else(|| format!("{name}: header fields are written `name=value,name=value`"))?,
+            Some((name, list)) => headers(&list).ok_or_else(|| {
+                format!("{name}: header fields are written `name=value,name=value`")
+            })?,
         };
         let timeout = of_traces("TIMEOUT").map_or(Ok(10_000), |(name, text)| number(&name, &text));
         let count = |name: &str, default: u64| {
@@ -154,7 +155,10 @@ fn headers(list: &str) -> Option<HeaderMap> {
 
 /// `name=value,name=value`, with `%XX` in values.
 fn pairs(list: &str) -> Option<Vec<(String, String)>> {
-    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let items = list
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty());
     let pair = |item: &str| {
         let (name, value) = item.split_once('=')?;
         Some((name.trim().to_owned(), decoded(value.trim())?))
@@ -238,7 +242,10 @@ mod tests {
         assert_eq!((own.queue_max, own.batch_max), (100, 100));
         let find = |key: &str| own.resource.iter().filter(|(k, _)| k == key).count();
         assert_eq!(find("service.name"), 1);
-        assert!(own.resource.contains(&("service.name".into(), "edge".into())));
+        assert!(
+            own.resource
+                .contains(&("service.name".into(), "edge".into()))
+        );
         assert!(own.resource.contains(&("zone".into(), "a,b".into())));
     }
 
@@ -246,7 +253,10 @@ mod tests {
     fn what_means_nothing_is_said_by_its_variable_and_no_secret_with_it() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://user:password@c"),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                "http://user:password@c",
+            ),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "secret"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=secret%0d"),

@@ -27,10 +27,17 @@ mod without {
 
     pub(in crate::serve) struct Traces;
 
-    #[expect(clippy::unnecessary_wraps, clippy::unused_async, reason = "as with traces")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_async,
+        reason = "as with traces"
+    )]
     impl Traces {
         pub(in crate::serve) fn start() -> Result<(Self, Option<Tracer>), Failure> {
-            if ENDPOINTS.iter().any(|name| std::env::var_os(name).is_some()) {
+            if ENDPOINTS
+                .iter()
+                .any(|name| std::env::var_os(name).is_some())
+            {
                 tracing::warn!(
                     "this build sends no traces: the environment names a collector, and the feature `otlp` is not built in"
                 );

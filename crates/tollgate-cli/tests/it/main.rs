@@ -32,5 +32,6 @@ mod sessions;
 mod shared;
 mod support;
 mod top;
+mod traces;
 mod upstream_leg;
 mod who_asks;

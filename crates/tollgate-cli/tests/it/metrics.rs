@@ -56,7 +56,9 @@ fn documented() -> BTreeMap<String, Family> {
         let name = cells.next()?.strip_suffix('`')?.to_owned();
         let kind = cells.next()?.to_owned();
         let labels = cells.next()?.split(", ").filter(|label| !label.is_empty());
-        let labels = labels.map(|label| label.trim_matches('`').to_owned()).collect();
+        let labels = labels
+            .map(|label| label.trim_matches('`').to_owned())
+            .collect();
         Some((name, Family { kind, labels }))
     };
     section.lines().filter_map(row).collect()
@@ -81,10 +83,7 @@ fn rules(upstream: &Upstream) -> String {
 
 #[test]
 fn what_is_exported_is_what_is_documented_and_a_strict_reader_takes_it() {
-    let (redis, upstream) = (
-        RedisServer::new(RedisEngine::Redis),
-        Upstream::recording(),
-    );
+    let (redis, upstream) = (RedisServer::new(RedisEngine::Redis), Upstream::recording());
     let over_memory = launch().rules(&rules(&upstream)).start();
     let shared = launch()
         .rules(&rules(&upstream))
@@ -102,7 +101,10 @@ fn what_is_exported_is_what_is_documented_and_a_strict_reader_takes_it() {
     assert!(documented.len() > 30, "{documented:?}");
     for (name, family) in &exported {
         assert_eq!(documented.get(name), Some(family), "{name}");
-        if !["http_", "process_"].iter().any(|other| name.starts_with(other)) {
+        if !["http_", "process_"]
+            .iter()
+            .any(|other| name.starts_with(other))
+        {
             assert!(name.starts_with("tollgate_"), "{name}");
         }
         assert_eq!(name.ends_with("_total"), family.kind == "counter", "{name}");
@@ -114,13 +116,23 @@ fn what_is_exported_is_what_is_documented_and_a_strict_reader_takes_it() {
 #[test]
 fn durations_are_told_apart_by_method_template_and_status_and_never_by_what_a_client_makes_up() {
     let upstream = Upstream::recording();
-    let gateway = launch().upstream(&upstream.url()).limit("2 per hour by client-ip").start();
+    let gateway = launch()
+        .upstream(&upstream.url())
+        .limit("2 per hour by client-ip")
+        .start();
     for method in ["GET", "PROPFIND"] {
-        assert_eq!(gateway.call(&Call::new(method, "/a/private?query=1")).status, 200);
+        assert_eq!(
+            gateway
+                .call(&Call::new(method, "/a/private?query=1"))
+                .status,
+            200
+        );
     }
     assert_eq!(gateway.get("/b").status, 429);
     let metrics = gateway.admin(&Call::get("/metrics")).text();
-    let counts = metrics.lines().filter(|line| line.starts_with("http_server_request_duration_seconds_count"));
+    let counts = metrics
+        .lines()
+        .filter(|line| line.starts_with("http_server_request_duration_seconds_count"));
     let mut counts: Vec<&str> = counts.map(|line| line.split_once('{').unwrap().1).collect();
     counts.sort_unstable();
     let expected = [
@@ -138,11 +150,25 @@ fn faults_of_an_upstream_are_counted_by_what_they_are_and_all_are_there_from_the
     let gateway = launch().upstream(&upstream.url()).start();
     let errors = |kind: &str| {
         let metrics = gateway.admin(&Call::get("/metrics")).text();
-        let name = format!("tollgate_upstream_errors_total{{upstream=\"{}\",kind=\"{kind}\"}} ", upstream.address());
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name.as_str()));
-        line.unwrap_or_else(|| panic!("no {kind}:\n{metrics}")).parse::<u64>().unwrap()
+        let name = format!(
+            "tollgate_upstream_errors_total{{upstream=\"{}\",kind=\"{kind}\"}} ",
+            upstream.address()
+        );
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name.as_str()));
+        line.unwrap_or_else(|| panic!("no {kind}:\n{metrics}"))
+            .parse::<u64>()
+            .unwrap()
     };
-    let kinds = ["unreachable", "connect_timeout", "closed", "broken_off", "malformed", "timeout"];
+    let kinds = [
+        "unreachable",
+        "connect_timeout",
+        "closed",
+        "broken_off",
+        "malformed",
+        "timeout",
+    ];
     assert_eq!(kinds.map(errors), [0; 6]);
     assert_eq!(gateway.get("/").status, 502);
     assert_eq!(kinds.map(errors), [0, 0, 1, 0, 0, 0]);
@@ -162,6 +188,11 @@ fn every_way_in_which_the_shared_store_can_fail_is_there_at_0_from_the_start() {
         .collect();
     assert!(errors.len() >= 18, "{metrics}");
     assert!(errors.iter().all(|line| line.ends_with(" 0")), "{errors:?}");
-    let connections = metrics.lines().find_map(|line| line.strip_prefix("tollgate_store_connections "));
-    assert!(connections.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
+    let connections = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("tollgate_store_connections "));
+    assert!(
+        connections.unwrap().parse::<u64>().unwrap() > 0,
+        "{metrics}"
+    );
 }

@@ -54,7 +54,10 @@ fn spans(collector: &Upstream) -> Vec<Value> {
             (request.method.as_str(), request.target.as_str()),
             ("POST", "/v1/traces")
         );
-        assert_eq!(request.field("content-type"), Some("application/x-protobuf"));
+        assert_eq!(
+            request.field("content-type"),
+            Some("application/x-protobuf")
+        );
         let text = String::from_utf8_lossy(&request.body);
         assert!(!text.contains("private"), "{text}");
     }
@@ -68,7 +71,9 @@ fn spans(collector: &Upstream) -> Vec<Value> {
     let decoded = run(python, &lines.join("\n"));
     assert_eq!(decoded.code, 0, "{}", decoded.stderr);
     let lines = decoded.stdout.lines();
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// So many spans, by name; of several that have one name the first.
@@ -87,8 +92,13 @@ fn named<'s>(spans: &'s [Value], name: &str) -> &'s Value {
 fn metric(gateway: &Gateway, name: &str) -> u64 {
     let metrics = gateway.admin(&Call::get("/metrics")).text();
     let lines = metrics.lines();
-    let value = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).next();
-    value.unwrap_or_else(|| panic!("no {name}:\n{metrics}")).parse().unwrap()
+    let value = lines
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .next();
+    value
+        .unwrap_or_else(|| panic!("no {name}:\n{metrics}"))
+        .parse()
+        .unwrap()
 }
 
 #[test]
@@ -108,7 +118,10 @@ fn a_caller_s_trace_goes_through_gateway_and_store_to_the_upstream() {
     let [store, leg] = ["decide", "GET"].map(|name| named(&spans, name));
     for span in &spans {
         assert_eq!(span["trace"], TRACE);
-        assert_eq!((&span["state"], &span["flags"]), (&json!("vendor=1"), &json!(1)));
+        assert_eq!(
+            (&span["state"], &span["flags"]),
+            (&json!("vendor=1"), &json!(1))
+        );
         assert_eq!(span["resource"]["service.name"], "edge");
         assert_eq!(span["failed"], false);
         let (from, to) = (&span["started_ns"], &span["ended_ns"]);
@@ -116,7 +129,10 @@ fn a_caller_s_trace_goes_through_gateway_and_store_to_the_upstream() {
         assert!(to.as_u64() <= whole["ended_ns"].as_u64(), "{span}");
         assert!(from.as_u64() < to.as_u64(), "{span}");
     }
-    assert_eq!((&whole["parent"], &whole["kind"]), (&json!(CALLER), &json!("SPAN_KIND_SERVER")));
+    assert_eq!(
+        (&whole["parent"], &whole["kind"]),
+        (&json!(CALLER), &json!("SPAN_KIND_SERVER"))
+    );
     for part in [store, leg] {
         assert_eq!(part["parent"], whole["id"]);
         assert_eq!(part["kind"], "SPAN_KIND_CLIENT");
@@ -145,23 +161,42 @@ fn a_caller_s_trace_goes_through_gateway_and_store_to_the_upstream() {
 #[test]
 fn a_denial_says_which_limit_it_was_and_a_fault_of_the_upstream_what_it_was() {
     let (collector, upstream) = (collector(), Upstream::resetting());
-    let gateway = launch(&collector.url()).rules(&rules("", &upstream)).start();
+    let gateway = launch(&collector.url())
+        .rules(&rules("", &upstream))
+        .start();
     let statuses = [(); 3].map(|()| gateway.get("/things/1").status);
     assert_eq!(statuses, [502, 502, 429]);
     let spans = eventually_spans(&collector, 5);
-    let all = |name: &str| -> Vec<&Value> {
-        spans.iter().filter(|span| span["name"] == name).collect()
-    };
+    let all =
+        |name: &str| -> Vec<&Value> { spans.iter().filter(|span| span["name"] == name).collect() };
     let whole = all("GET /things/{id}");
     let told: Vec<_> = whole.iter().map(|span| &span["attributes"]).collect();
-    assert_eq!((&told[0]["tollgate.decision"], &told[0]["error.type"]), (&json!("failed"), &json!("502")));
-    assert_eq!((&told[2]["tollgate.decision"], &told[2]["tollgate.denied_by"]), (&json!("denied"), &json!(["thing.hour"])));
-    assert_eq!((&whole[0]["failed"], &whole[2]["failed"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&told[0]["tollgate.decision"], &told[0]["error.type"]),
+        (&json!("failed"), &json!("502"))
+    );
+    assert_eq!(
+        (
+            &told[2]["tollgate.decision"],
+            &told[2]["tollgate.denied_by"]
+        ),
+        (&json!("denied"), &json!(["thing.hour"]))
+    );
+    assert_eq!(
+        (&whole[0]["failed"], &whole[2]["failed"]),
+        (&json!(true), &json!(false))
+    );
     let legs = all("GET");
     assert_eq!(legs.len(), 2, "who is denied goes nowhere");
-    assert_eq!((&legs[0]["attributes"]["error.type"], &legs[0]["failed"]), (&json!("closed"), &json!(true)));
+    assert_eq!(
+        (&legs[0]["attributes"]["error.type"], &legs[0]["failed"]),
+        (&json!("closed"), &json!(true))
+    );
     // Without a caller's, each request begins a trace of its own.
-    assert_eq!((&whole[0]["parent"], &whole[0]["state"]), (&json!(""), &json!("")));
+    assert_eq!(
+        (&whole[0]["parent"], &whole[0]["state"]),
+        (&json!(""), &json!(""))
+    );
     assert_ne!(whole[0]["trace"], whole[1]["trace"]);
 }
 
@@ -175,8 +210,16 @@ fn who_is_no_trusted_proxy_does_not_say_what_is_recorded_here_or_behind() {
     assert_eq!(gateway.call(&traced()).status, 200);
     let received = upstream.last();
     let told = received.field("traceparent").unwrap();
-    assert!(told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-00"), "{told}");
-    assert_eq!(gateway.call(&Call::get("/things/2").field("tracestate", "vendor=1")).status, 200);
+    assert!(
+        told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-00"),
+        "{told}"
+    );
+    assert_eq!(
+        gateway
+            .call(&Call::get("/things/2").field("tracestate", "vendor=1"))
+            .status,
+        200
+    );
     assert_eq!(upstream.last().field("tracestate"), None, "of no trace");
     gateway.stop();
     assert_eq!(spans(&collector), Vec::<Value>::new());
@@ -223,5 +266,8 @@ fn what_cannot_be_meant_is_said_at_the_start() {
         .rules(&rules("", &upstream))
         .refused();
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("OTEL_EXPORTER_OTLP_PROTOCOL"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("OTEL_EXPORTER_OTLP_PROTOCOL"),
+        "{refused:?}"
+    );
 }

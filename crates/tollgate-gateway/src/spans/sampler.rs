@@ -113,7 +113,10 @@ mod tests {
             [true, true, false]
         );
         assert_eq!(
-            [tenth.takes(Some(true), ALL - 1), tenth.takes(Some(false), 0)],
+            [
+                tenth.takes(Some(true), ALL - 1),
+                tenth.takes(Some(false), 0)
+            ],
             [true, false]
         );
         let deaf = of("traceidratio", Some("0.1"));

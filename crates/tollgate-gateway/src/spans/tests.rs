@@ -38,7 +38,10 @@ async fn a_caller_s_trace_goes_on_and_its_parts_hang_together() {
     assert_ne!(part.id, whole.id);
     let expected = format!("00-{}-{}-01", &CALLER[3..35], context::hex(&part.id));
     assert_eq!(told, expected);
-    assert_eq!((whole.kind, part.kind), (SpanKind::Server, SpanKind::Client));
+    assert_eq!(
+        (whole.kind, part.kind),
+        (SpanKind::Server, SpanKind::Client)
+    );
 }
 
 #[tokio::test]
@@ -49,11 +52,18 @@ async fn who_is_not_trusted_chooses_neither_by_a_flag_nor_by_an_id_what_is_recor
     assert!(!asked(&off, false).is_sampled());
     let told = asked(&off, false);
     let field = told.parent_field(off.child(&told));
-    assert!(field.ends_with("-00") && field.contains(&CALLER[3..35]), "{field}");
+    assert!(
+        field.ends_with("-00") && field.contains(&CALLER[3..35]),
+        "{field}"
+    );
 
     // The id of this trace is in the upper half: never recorded where ids decide.
     let (half, _) = tracer("traceidratio");
-    let sampled = |trusted| (0..64).filter(|_| asked(&half, trusted).is_sampled()).count();
+    let sampled = |trusted| {
+        (0..64)
+            .filter(|_| asked(&half, trusted).is_sampled())
+            .count()
+    };
     let by_id = sampled(true);
     assert!(by_id == 0 || by_id == 64, "one id, one decision: {by_id}");
     let by_dice = sampled(false);

@@ -150,10 +150,15 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let of_process = process::metrics(admin.started);
     let of_gateway = admin.gateway.encode_metrics();
     // The gateway's come last: they end with the mark of the end.
-    let text = [Some(of_process), of_service, of_envoy, Some((admin.traces)())]
-        .into_iter()
-        .flatten()
-        .collect::<String>()
+    let text = [
+        Some(of_process),
+        of_service,
+        of_envoy,
+        Some((admin.traces)()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<String>()
         + &of_gateway;
     (
         [(

@@ -62,7 +62,9 @@ fn cpu_s() -> Option<f64> {
 
 fn resident_bytes() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some((kib * 1024) as f64)
 }
@@ -84,9 +86,13 @@ mod tests {
         assert!(open_fds().unwrap() >= 3.0);
         assert!(cpu_s().unwrap() >= 0.0);
         let text = metrics(Micros::from_secs(7));
-        let expected = "# UNIT process_start_time_seconds seconds\nprocess_start_time_seconds 7.0\n";
+        let expected =
+            "# UNIT process_start_time_seconds seconds\nprocess_start_time_seconds 7.0\n";
         assert!(text.contains(expected), "{text}");
-        assert!(text.contains("# TYPE process_cpu_seconds counter\n"), "{text}");
+        assert!(
+            text.contains("# TYPE process_cpu_seconds counter\n"),
+            "{text}"
+        );
         assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
     }
 }
