@@ -36,7 +36,7 @@ pub struct Gateway {
     /// `RateLimit-Policy` of each route, which depends on no request.
     pub(crate) policy_values: Vec<Option<HeaderValue>>,
     pub(crate) guessing: Guessing,
-    pub(crate) tracer: Option<Tracer>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// A server to forward to.
@@ -72,7 +72,7 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         calls: Calls,
         upstreams: &Upstreams,
-        tracer: Option<Tracer>,
+        tracer: Option<Arc<Tracer>>,
     ) -> Result<Arc<Self>, Box<dyn std::error::Error + Send + Sync>> {
         let policy_values = rules
             .routes

@@ -72,7 +72,7 @@ impl RouteDurations {
 }
 
 /// A method as labels and spans have it: those of RFC 9110 and RFC 5789; a stranger may make up any other.
-pub(crate) fn known_method(method: &Method) -> &'static str {
+pub fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

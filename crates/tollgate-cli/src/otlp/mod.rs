@@ -40,7 +40,7 @@ impl Traces {
     ///
     /// # Errors
     /// A variable that means nothing.
-    pub(crate) fn start() -> Result<(Self, Option<Tracer>), Failure> {
+    pub(crate) fn start() -> Result<(Self, Option<Arc<Tracer>>), Failure> {
         let read = Environment::read(&|name| std::env::var(name).ok());
         let Some(settings) = read.map_err(Failure::Usage)? else {
             return Ok((Traces(None), None));
@@ -67,7 +67,7 @@ impl Traces {
             stop,
             exporter,
         };
-        Ok((Traces(Some(running)), Some(tracer)))
+        Ok((Traces(Some(running)), Some(Arc::new(tracer))))
     }
 
     /// What is measured of it.

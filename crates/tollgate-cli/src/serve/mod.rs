@@ -73,12 +73,13 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         Arc::clone(&clock),
         calls,
         &demos.upstreams,
-        tracer,
+        tracer.clone(),
     );
     let gateway = gateway.map_err(|error| Failure::because("cannot start", error.as_ref()))?;
     let service = rules.service.is_on().then(|| {
         let (accounts, counters) = (accounts.clone(), counters.clone());
-        Service::new(Arc::clone(&rules), accounts, counters, Arc::clone(&clock))
+        let (rules, clock) = (Arc::clone(&rules), Arc::clone(&clock));
+        Service::new(rules, accounts, counters, clock, tracer.clone())
     });
 
     let (stop, stopping) = watch::channel(false);

@@ -33,7 +33,7 @@ mod without {
         reason = "as with traces"
     )]
     impl Traces {
-        pub(in crate::serve) fn start() -> Result<(Self, Option<Tracer>), Failure> {
+        pub(in crate::serve) fn start() -> Result<(Self, Option<Arc<Tracer>>), Failure> {
             if ENDPOINTS
                 .iter()
                 .any(|name| std::env::var_os(name).is_some())

@@ -46,6 +46,17 @@ fn traced() -> Call {
         .field("cookie", "a=private-cookie")
 }
 
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Python with OpenTelemetry's messages and grpcio.
+fn python() -> PathBuf {
+    let venv = std::env::var_os("TOLLGATE_VENV");
+    let venv = venv.map_or_else(|| root().join("../../target/venv"), PathBuf::from);
+    venv.join("bin/python")
+}
+
 /// What came to the collector, a span each.
 fn spans(collector: &Upstream) -> Vec<Value> {
     let received = collector.received();
@@ -63,11 +74,8 @@ fn spans(collector: &Upstream) -> Vec<Value> {
     }
     let hex = |body: &[u8]| -> String { body.iter().map(|byte| format!("{byte:02x}")).collect() };
     let lines: Vec<String> = received.iter().map(|request| hex(&request.body)).collect();
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let venv = std::env::var_os("TOLLGATE_VENV");
-    let venv = venv.map_or_else(|| root.join("../../target/venv"), PathBuf::from);
-    let mut python = Command::new(venv.join("bin/python"));
-    python.arg(root.join("tests/otlp/decode.py"));
+    let mut python = Command::new(python());
+    python.arg(root().join("tests/otlp/decode.py"));
     let decoded = run(python, &lines.join("\n"));
     assert_eq!(decoded.code, 0, "{}", decoded.stderr);
     let lines = decoded.stdout.lines();
@@ -223,6 +231,77 @@ fn who_is_no_trusted_proxy_does_not_say_what_is_recorded_here_or_behind() {
     assert_eq!(upstream.last().field("tracestate"), None, "of no trace");
     gateway.stop();
     assert_eq!(spans(&collector), Vec::<Value>::new());
+}
+
+#[test]
+fn a_question_to_the_service_has_a_span_in_the_trace_of_whoever_asks() {
+    let (collector, address) = (collector(), free_address());
+    let rules = "[limits.one]\nkey = \"user\"\nquotas = [\"1 per hour\"]\n";
+    let gateway = launch(&collector.url())
+        .rules(&format!("[service]\nhttp = \"{address}\"\n{rules}"))
+        .start();
+    let body = json!({ "limit": "one", "key": { "user": "private-user" } });
+    let asked = Call::post("/v1/check")
+        .json(&body)
+        .field("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
+    assert_eq!([(); 2].map(|()| asked.send(address).status), [200, 429]);
+    assert_eq!(Call::get("/private").send(address).status, 404);
+    let spans = eventually_spans(&collector, 3);
+    let of_check: Vec<_> = spans
+        .iter()
+        .filter(|span| span["name"] == "POST /v1/check")
+        .collect();
+    for (span, status) in of_check.iter().zip([200, 429]) {
+        assert_eq!(
+            (&span["trace"], &span["parent"]),
+            (&json!(TRACE), &json!(CALLER))
+        );
+        let expected = json!({
+            "http.request.method": "POST", "http.route": "/v1/check", "http.response.status_code": status,
+        });
+        assert_eq!(span["attributes"], expected);
+    }
+    assert_eq!(of_check.len(), 2);
+    named(&spans, "GET");
+    drop(gateway);
+}
+
+/// One call of Envoy's about the key `ann`, within a trace.
+const CALL: &str = r#"
+import sys, grpc
+ask = grpc.insecure_channel(sys.argv[1]).unary_unary("/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit")
+ask(b"\n\x04edge\x12\x0c\n\x0a\n\x03key\x12\x03ann", metadata=[("traceparent", sys.argv[2])], timeout=20)
+"#;
+
+#[test]
+fn a_question_of_envoy_has_a_span_in_envoy_s_trace() {
+    let (collector, address) = (collector(), free_address());
+    let descriptors =
+        "[[service.domains.edge.descriptors]]\nentries = [\"key\"]\nquotas = [\"1 per hour\"]\n";
+    let gateway = launch(&collector.url())
+        .rules(&format!("[service]\ngrpc = \"{address}\"\n{descriptors}"))
+        .start();
+    for _ in 0..2 {
+        let mut python = Command::new(python());
+        let caller = format!("00-{TRACE}-{CALLER}-01");
+        python.args(["-c", CALL, &address.to_string(), &caller]);
+        let asked = run(python, "");
+        assert_eq!(asked.code, 0, "{}", asked.stderr);
+    }
+    let spans = eventually_spans(&collector, 2);
+    for (span, decision) in spans.iter().zip(["allowed", "denied"]) {
+        let name = "envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+        assert_eq!(
+            (&span["name"], &span["trace"]),
+            (&json!(name), &json!(TRACE))
+        );
+        let expected = json!({ "rpc.system": "grpc", "rpc.grpc.status_code": 0, "tollgate.decision": decision });
+        assert_eq!(
+            (&span["parent"], &span["attributes"]),
+            (&json!(CALLER), &expected)
+        );
+    }
+    drop(gateway);
 }
 
 #[test]

@@ -21,6 +21,8 @@ use context::Context;
 pub(crate) use of_request::Leg;
 pub use sampler::{Sampler, SamplerError};
 
+pub use crate::request_durations::known_method;
+
 /// What a trace is known by.
 pub type TraceId = [u8; 16];
 /// What a span is known by within its trace.

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use http::{Method, Response, StatusCode};
 use tollgate::Decision;
 
-use super::{About, Child, OpenSpan, Tracer, Value};
+use super::{About, Child, OpenSpan, Tracer, Value, known_method};
 use crate::body::Body;
 use crate::ending::Ending;
 use crate::gateway::{Gateway, Server};
 use crate::metrics::template;
 use crate::refusal::Refusal;
 use crate::request::Trace;
-use crate::request_durations::known_method;
 use crate::upstream::Fault;
 
 impl Trace<'_> {
