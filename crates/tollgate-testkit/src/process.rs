@@ -103,7 +103,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. Of the environment it sees no `TOLLGATE_` variable that `command` did not set.
+    /// Starts it. Of the environment it sees no variable that a gateway reads, and that `command` did not set.
     pub fn spawn(mut command: Command) -> Self {
         let name = format!("{command:?}");
         let mut child = hermetic(&mut command)

@@ -9,6 +9,7 @@ use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::{Gateway, Launch};
 use tollgate_testkit::process::{eventually, free_address, run};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
+use tollgate_testkit::relay::Relay;
 use tollgate_testkit::upstream::Upstream;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -335,6 +336,30 @@ fn a_collector_that_is_away_or_silent_is_said_once_and_holds_nobody_up() {
         let said = said.iter().filter(|line| line.contains("takes no spans"));
         assert_eq!(said.count(), 1);
     }
+}
+
+#[test]
+fn a_collector_that_is_back_gets_spans_again_without_a_restart() {
+    let (collector, upstream) = (collector(), Upstream::recording());
+    let relay = Relay::new(collector.address());
+    relay.cut();
+    let mut gateway = launch(&format!("http://{}", relay.address()))
+        .rules(&rules("", &upstream))
+        .start();
+    eventually("spans to be dropped", || {
+        gateway.get("/things/1");
+        (metric(&gateway, "tollgate_spans_dropped_total") > 0).then_some(())
+    });
+    relay.heal();
+    eventually("spans to be taken", || {
+        gateway.get("/things/1");
+        (metric(&gateway, "tollgate_spans_exported_total") > 0).then_some(())
+    });
+    let said = gateway.process().stderr();
+    let said = said
+        .iter()
+        .filter(|line| line.contains("takes spans again"));
+    assert_eq!(said.count(), 1);
 }
 
 #[test]
