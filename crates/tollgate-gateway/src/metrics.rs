@@ -1,4 +1,5 @@
-//! What is measured, in the Prometheus text format. Labels come from the rules file alone: never a key, a user or a path.
+//! What is measured, in the Prometheus text format. Labels come from the rules file and from sets that are
+//! fixed or bounded: never a key, a user or a path.
 
 use std::sync::Arc;
 use std::time::Duration;
