@@ -75,6 +75,7 @@ test: tools-test tools-lint ## everything that is promised, at a size that ends 
 	CARGO="$(CARGO)" scripts/api check
 	$(CARGO) nextest run --locked --workspace
 	$(VENV)/bin/python -m unittest discover --start-directory tests/docs
+	$(CARGO) nextest run --locked --package tollgate-cli --features otlp --test otlp
 	$(MODELS) -- --quiet models
 	cd bench && $(CARGO) fmt --check && $(CARGO) clippy --locked --all-targets -- -D warnings && $(CARGO) test --locked --quiet
 	node --test tests/browser/pages.test.mjs tests/browser/console.test.mjs
@@ -99,6 +100,7 @@ models: tools-test ## every order in which threads can meet in a cell; and that 
 lint: tools-lint ## formatting, clippy, spelling, scripts, Containerfiles, YAML, licences and sources of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package tollgate-cli --all-targets --features otlp -- -D warnings
 	scripts/lint
 
 book: tools-lint ## the pages of docs/ as a book, in target/book
@@ -112,7 +114,6 @@ msrv: tools-run ## compile with the oldest Rust that is promised, where rustup h
 
 api: tools-run ## renew api/, the listing of what the published crates offer
 	CARGO="$(CARGO)" scripts/api write
-
 
 bench: build ## beside nginx and a Redis server, in one run each (Debian's nginx, wrk and redis)
 	scripts/install-tools nginx wrk redis
@@ -129,7 +130,7 @@ tools-test: $(VENV)/installed tests/browser/node_modules tests/clients/node_modu
 	@scripts/install-tools cc curl chromium postgres mariadb redis openssl nextest
 
 tools-deploy: $(VENV)/deploy
-	@scripts/install-tools podman nginx caddy openssl systemd curl mariadb
+	@scripts/install-tools podman nginx caddy openssl systemd curl mariadb redis prometheus
 
 tools-lint: $(VENV)/lint
 	@scripts/install-tools cc shellcheck

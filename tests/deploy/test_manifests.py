@@ -80,6 +80,17 @@ class Kubernetes(unittest.TestCase):
         with self.assertRaises(kubernetes_validate.ValidationError):
             kubernetes_validate.validate(wrong, KUBERNETES[0], strict=True)
 
+    def test_a_service_monitor_is_there_if_it_is_wanted_and_selects_the_port_of_metrics(self):
+        self.assertFalse([one for one in rendered(FULL) if one["kind"] == "ServiceMonitor"])
+        found = rendered({"metrics": {"serviceMonitor": True, "labels": {"release": "prometheus"}}})
+        monitor = of_kind(found, "ServiceMonitor")
+        self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
+        selected = [one for one in found if one["kind"] == "Service"
+                    and monitor["spec"]["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()]
+        ports = {port["name"] for one in selected for port in one["spec"]["ports"]}
+        self.assertIn(monitor["spec"]["endpoints"][0]["port"], ports)
+        self.assertEqual(selected[0]["metadata"]["labels"][monitor["spec"]["jobLabel"]], "tollgate", "as alerts call the job")
+
     def test_the_chart_has_no_mistake(self):
         self.assertEqual(chart.lint(CHART)["errors"], [])
 

@@ -119,6 +119,16 @@ impl Accounts {
         self.0.reach.unread_for(self.0.clock.now())
     }
 
+    /// Passwords that are being hashed, or wait for it.
+    pub fn hashes_waiting(&self) -> usize {
+        self.0.passwords.hashing().waiting()
+    }
+
+    /// Passwords that were not hashed because too many waited: each was a 503.
+    pub fn hashes_refused(&self) -> u64 {
+        self.0.passwords.hashing().refused()
+    }
+
     /// Closes the database; every later call that needs it fails. Flush [`usage`](Self::usage) first.
     pub async fn close(&self) {
         self.0.db.close().await;

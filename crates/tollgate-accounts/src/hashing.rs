@@ -3,6 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -23,6 +24,8 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Hashing {
     jobs: SyncSender<Job>,
     places: Arc<Semaphore>,
+    places_max: usize,
+    refused: AtomicU64,
 }
 
 impl Hashing {
@@ -40,6 +43,8 @@ impl Hashing {
         Ok(Self {
             jobs,
             places: Arc::new(Semaphore::new(places)),
+            places_max: places,
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -49,7 +54,10 @@ impl Hashing {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| Busy)?;
+        let place = place.map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Busy
+        })?;
         let (reply, done) = oneshot::channel();
         let job: Job = Box::new(move || {
             let result = work();
@@ -59,6 +67,16 @@ impl Hashing {
         });
         self.jobs.try_send(job).map_err(|_| Busy)?;
         done.await.map_err(|_| Busy)
+    }
+
+    /// How much is being worked on or waits.
+    pub(crate) fn waiting(&self) -> usize {
+        self.places_max - self.places.available_permits()
+    }
+
+    /// How often there was no place.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     #[cfg(test)]

@@ -49,6 +49,11 @@ impl Passwords {
         })
     }
 
+    /// The threads that hash.
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.hashing
+    }
+
     /// Whether somebody may choose this password.
     pub(crate) fn check(&self, password: &str) -> Result<(), Invalid> {
         let refused = |reason: String| Err(Invalid::new("password", reason));
@@ -218,6 +223,8 @@ mod tests {
             .await
             .unwrap();
         assert!(passwords.hash("password").await.is_err());
+        let hashing = passwords.hashing();
+        assert_eq!((hashing.waiting(), hashing.refused()), (1 + WAITING_MAX, 1));
         drop(places);
         assert!(passwords.hash("password").await.is_ok());
     }

@@ -12,6 +12,8 @@ mod demo_api;
 mod failure;
 mod logging;
 mod monitor;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod presets;
 mod serve;
 mod time;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,6 +13,7 @@ pub struct Admission {
     places: Arc<Semaphore>,
     per_address_max: usize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
+    refused: AtomicU64,
 }
 
 /// A connection's place, free again when it is dropped.
@@ -33,6 +35,7 @@ impl Admission {
             places: Arc::new(Semaphore::new(connections_max)),
             per_address_max,
             by_address: Mutex::default(),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -44,6 +47,7 @@ impl Admission {
             let mut counts = self.counts();
             let count = counts.entry(address).or_default();
             if *count >= self.per_address_max {
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
             *count += 1;
@@ -60,6 +64,11 @@ impl Admission {
             }),
             Err(_) => None,
         }
+    }
+
+    /// How many connections found that their address had its share.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -99,6 +108,7 @@ mod tests {
                 .await
                 .is_none()
         );
+        assert_eq!(admission.refused(), 2);
         assert!(admission.place(other, false).await.is_some());
         assert!(
             admission.place(one, true).await.is_some(),

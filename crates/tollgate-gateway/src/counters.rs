@@ -55,7 +55,9 @@ pub struct SharedState {
     pub round_trip_time: Duration,
     /// Calls on their way.
     pub in_flight: u64,
-    /// Calls that failed, by a fixed set of kinds.
+    /// Connections to it that are up.
+    pub connections: u64,
+    /// Calls that failed, by a fixed set of kinds, all of which are there.
     pub errors: Vec<(&'static str, u64)>,
     /// Connections that were made in the place of others.
     pub reconnects: u64,

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 
 /// Upper bounds of the buckets, in microseconds; one more bucket is for what takes longer.
 const BOUNDS_US: [u64; 17] = [
@@ -69,6 +68,14 @@ impl DurationCounts {
         }
     }
 
+    pub(crate) fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let seconds = |us: u64| us as f64 / 1e6;
+        let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound));
+        let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(self.buckets).collect();
+        let (sum, count) = (seconds(self.sum_us), self.count());
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
     /// How many durations there are.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
@@ -100,29 +107,6 @@ impl DurationCounts {
 impl fmt::Debug for Durations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.counts().fmt(f)
-    }
-}
-
-impl TypedMetric for Durations {
-    const TYPE: MetricType = MetricType::Histogram;
-}
-
-impl EncodeMetric for Durations {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let counts = self.counts();
-        let seconds = |us: u64| us as f64 / 1e6;
-        let bounds = BOUNDS_US.iter().map(|bound| seconds(*bound));
-        let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(counts.buckets).collect();
-        encoder.encode_histogram::<NoLabelSet>(
-            seconds(counts.sum_us),
-            counts.count(),
-            &buckets,
-            None,
-        )
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
     }
 }
 

@@ -17,6 +17,7 @@ use crate::ending::Ending;
 use crate::gateway::Gateway;
 use crate::heavy::Share;
 use crate::metered::{BytesIn, Metered};
+use crate::metrics::Ended;
 use crate::refusal::{Refusal, RefusalContext, refuse};
 use crate::request::Trace;
 
@@ -50,9 +51,16 @@ impl Trace<'_> {
         };
         self.write_fields(gateway, response.headers_mut(), refusal.as_ref());
         let took = self.started.elapsed();
-        gateway.metrics.request(self.route, ending, took);
+        let ended = Ended {
+            method: &self.method,
+            status: response.status(),
+            ending,
+            took,
+        };
+        gateway.metrics.request(self.route, &ended);
         self.count_caller(gateway, ending);
         let metered = self.record_usage(gateway, &response, refusal.as_ref(), ending, took);
+        self.end_span(gateway, &response, refusal.as_ref(), ending);
         self.log(gateway, &response, refusal.as_ref(), ending, took);
         response.headers_mut().insert(REQUEST_ID, self.request_id);
         if let Some(asked) = self.asked {
@@ -163,6 +171,7 @@ impl Trace<'_> {
         }
         tracing::info!(
             request_id = self.request_id.to_str().unwrap_or_default(),
+            trace_id = self.span.as_ref().filter(|open| open.is_sampled()).map(|open| open.trace_text()),
             method = %self.method,
             route = self.route.map_or("", |route| &route.name),
             status = response.status().as_u16(),

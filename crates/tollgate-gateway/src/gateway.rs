@@ -15,8 +15,9 @@ use crate::admission::Admission;
 use crate::builtin::Calls;
 use crate::counters::Counters;
 use crate::heavy::Heavy;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Reading};
 use crate::page::Links;
+use crate::spans::Tracer;
 
 /// The data plane, shared by its threads.
 pub struct Gateway {
@@ -35,6 +36,7 @@ pub struct Gateway {
     /// `RateLimit-Policy` of each route, which depends on no request.
     pub(crate) policy_values: Vec<Option<HeaderValue>>,
     pub(crate) guessing: Guessing,
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// A server to forward to.
@@ -59,7 +61,7 @@ pub struct Upstreams {
 }
 
 impl Gateway {
-    /// The data plane of a rule set.
+    /// The data plane of a rule set. Its requests are traced where there is a `tracer`.
     ///
     /// # Errors
     /// A quota of the protection that cannot be counted exactly, or an upstream that has no place to connect to.
@@ -70,6 +72,7 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         calls: Calls,
         upstreams: &Upstreams,
+        tracer: Option<Arc<Tracer>>,
     ) -> Result<Arc<Self>, Box<dyn std::error::Error + Send + Sync>> {
         let policy_values = rules
             .routes
@@ -108,12 +111,23 @@ impl Gateway {
             counters,
             clock,
             calls,
+            tracer,
         }))
     }
 
     /// What is measured.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// All that is measured, as text.
+    pub fn encode_metrics(&self) -> String {
+        self.metrics.encode(&Reading {
+            store: &self.counters.state(self.clock.now()),
+            accounts: self.accounts.as_ref(),
+            connections_refused: self.admission.refused(),
+            calls_waiting: self.calls.max_capacity() - self.calls.capacity(),
+        })
     }
 
     /// Who asks most, and who is refused most. For administrators alone.

@@ -27,11 +27,15 @@ pub mod live;
 mod metered;
 pub mod metrics;
 mod number_page;
+mod of_accounts;
 mod of_store;
 pub mod page;
 pub mod refusal;
 mod request;
+mod request_durations;
 mod slots;
+pub mod spans;
+mod total;
 mod upstream;
 mod well_formed;
 

@@ -1,22 +1,28 @@
-//! What is measured, in the Prometheus text format. Labels come from the rules file alone: never a key, a user or a path.
+//! What is measured, in the Prometheus text format. Labels come from the rules file and from sets that are
+//! fixed or bounded: never a key, a user or a path.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use http::{Method, StatusCode};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tollgate::{Decision, Policy, Standing, Verdict};
-use tollgate_rules::{Route, RuleSet};
+use tollgate_accounts::Accounts;
+use tollgate_rules::{Route, RuleSet, Upstream};
 
 use crate::counters::StoreState;
-use crate::durations::Durations;
 use crate::ending::{ENDINGS, Ending};
 use crate::live::{RouteTraffic, Traffic};
+use crate::of_accounts::OfAccounts;
 use crate::of_store::OfStore;
+use crate::request_durations::{RequestDurations, RouteDurations};
+use crate::total::Total;
+use crate::upstream::{FAULTS, Fault};
 
 /// How a decision was under one policy.
 const OUTCOMES: [&str; 3] = ["allowed", "denied", "shadow_denied"];
@@ -41,8 +47,9 @@ struct RequestLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    route: String,
+struct FaultLabels {
+    upstream: String,
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,7 +61,7 @@ struct DecisionLabels {
 impl OfRoute {
     fn traffic(&self) -> Traffic {
         let endings = std::array::from_fn(|ending| self.endings[ending].get());
-        Traffic::new(endings, self.duration.counts())
+        Traffic::new(endings, self.durations.counts())
     }
 }
 
@@ -72,50 +79,50 @@ pub struct Metrics {
     asked_by_strangers: Counter,
     /// Connections that are open.
     pub connections: Gauge,
+    connections_refused: Total,
+    calls_waiting: Gauge,
+    /// One for each of [`FAULTS`], for each upstream.
+    faults: Vec<[Counter; FAULTS.len()]>,
     store: OfStore,
-    usage_dropped: Gauge<u64, AtomicU64>,
-    accounts_up: Gauge<u64, AtomicU64>,
-    accounts_changes_unread: Gauge<f64, AtomicU64>,
+    accounts: OfAccounts,
 }
 
-/// What the accounts have to say about themselves. The default is that of a gateway without accounts: nothing is amiss.
-#[derive(Debug, Clone, Copy)]
-pub struct OfAccounts {
-    /// Requests whose usage found no room.
-    pub usage_dropped: u64,
-    /// Whether the database answers.
-    pub is_up: bool,
-    /// How long ago changes made by others were last read.
-    pub changes_unread_for: Duration,
+/// How a request ended.
+pub(crate) struct Ended<'e> {
+    pub(crate) method: &'e Method,
+    pub(crate) status: StatusCode,
+    pub(crate) ending: Ending,
+    /// From its header to its answer's.
+    pub(crate) took: Duration,
 }
 
-impl Default for OfAccounts {
-    fn default() -> Self {
-        OfAccounts {
-            usage_dropped: 0,
-            is_up: true,
-            changes_unread_for: Duration::ZERO,
-        }
-    }
+/// What others know when metrics are read.
+pub(crate) struct Reading<'r> {
+    pub(crate) store: &'r StoreState,
+    pub(crate) accounts: Option<&'r Accounts>,
+    /// Connections that were closed since their address had its share.
+    pub(crate) connections_refused: u64,
+    /// Calls that wait for the control side.
+    pub(crate) calls_waiting: usize,
 }
 
 struct OfRoute {
     name: Arc<str>,
     endings: [Counter; ENDINGS.len()],
-    duration: Durations,
+    durations: Arc<RouteDurations>,
     /// One for each of [`OUTCOMES`], for each policy of the route.
     policies: Vec<[Counter; 3]>,
 }
 
 impl Metrics {
-    /// Metrics for the routes and policies of a rule set.
+    /// Metrics for the routes, policies and upstreams of a rule set.
     pub fn new(rules: &RuleSet) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
-        let durations = Family::<RouteLabels, Durations>::default();
         let decisions = Family::<DecisionLabels, Counter>::default();
         let degraded = Family::<DegradedLabels, Counter>::default();
         let asked = Family::<AskedLabels, Counter>::default();
         let of_asked = |outcome| asked.get_or_create_owned(&AskedLabels { outcome });
+        let faults = Family::<FaultLabels, Counter>::default();
         let of = |route: &Arc<str>, policies: Vec<&str>| OfRoute {
             name: Arc::clone(route),
             endings: ENDINGS.map(|ending| {
@@ -124,9 +131,7 @@ impl Metrics {
                     outcome: ending.name(),
                 })
             }),
-            duration: durations.get_or_create_owned(&RouteLabels {
-                route: route.to_string(),
-            }),
+            durations: RouteDurations::new(template(route)),
             policies: policies
                 .iter()
                 .map(|policy| {
@@ -139,23 +144,34 @@ impl Metrics {
                 })
                 .collect(),
         };
-        let routes = rules
-            .routes
-            .routes()
-            .iter()
-            .map(|route| {
-                of(
-                    &route.name,
-                    route.policies().map(|policy| policy.name()).collect(),
-                )
-            })
-            .collect();
+        let routes = rules.routes.routes().iter();
+        let routes = routes.map(|route| {
+            let policies = route.policies().map(|policy| policy.name());
+            of(&route.name, policies.collect())
+        });
+        let routes: Vec<OfRoute> = routes.collect();
         let unrouted = of(&Arc::from(""), Vec::new());
-        let mut registry = Registry::with_prefix("tollgate");
-        let store = OfStore::new(rules.counters.is_shared(), &mut registry);
-        let mut metrics = Metrics {
-            registry,
-            store,
+        let of_upstream = |upstream: &Upstream| {
+            FAULTS.map(|fault| {
+                faults.get_or_create_owned(&FaultLabels {
+                    upstream: upstream.label().to_owned(),
+                    kind: fault.name(),
+                })
+            })
+        };
+        let mut registry = Registry::default();
+        let durations = routes.iter().chain([&unrouted]);
+        let durations = durations.map(|route| Arc::clone(&route.durations));
+        registry.register_with_unit(
+            "http_server_request_duration",
+            "Time from a request's header to its answer's",
+            Unit::Seconds,
+            RequestDurations(durations.collect()),
+        );
+        let own = registry.sub_registry_with_prefix("tollgate");
+        let metrics = Metrics {
+            store: OfStore::new(rules.counters.is_shared(), own),
+            accounts: OfAccounts::new(own),
             routes,
             unrouted,
             decisions: decisions.clone(),
@@ -164,60 +180,57 @@ impl Metrics {
             asked: ENDINGS.map(|ending| of_asked(ending.name())),
             asked_by_strangers: of_asked("stranger"),
             connections: Gauge::default(),
-            usage_dropped: Gauge::default(),
-            accounts_up: Gauge::default(),
-            accounts_changes_unread: Gauge::default(),
+            connections_refused: Total::default(),
+            calls_waiting: Gauge::default(),
+            faults: rules.upstreams.iter().map(of_upstream).collect(),
+            registry: Registry::default(),
         };
-        let registry = &mut metrics.registry;
-        registry.register("requests", "Requests by route and how they ended", requests);
-        registry.register_with_unit(
-            "request_duration",
-            "Time from a request's header to its answer's",
-            Unit::Seconds,
-            durations,
-        );
-        registry.register("decisions", "Decisions by policy", decisions);
-        registry.register(
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        own.register("build", "What is running", Info::new(version));
+        own.register("requests", "Requests by route and how they ended", requests);
+        own.register("decisions", "Decisions by policy", decisions);
+        own.register(
             "decisions_degraded",
             "Decisions that were made without the shared store, by how they were",
             degraded,
         );
-        registry.register(
+        own.register(
             "forward_auth_questions",
             "Questions of proxies about requests of their clients, by how they were answered",
             asked,
         );
-        registry.register(
+        own.register(
+            "upstream_errors",
+            "Requests that an upstream did not answer, by upstream and why",
+            faults,
+        );
+        own.register(
             "connections",
             "Open connections",
             metrics.connections.clone(),
         );
-        registry.register(
-            "usage_dropped",
-            "Requests whose usage found no room",
-            metrics.usage_dropped.clone(),
+        own.register(
+            "connections_refused",
+            "Connections that were closed at once, since their address had its share",
+            metrics.connections_refused.clone(),
         );
-        registry.register(
-            "accounts_up",
-            "Whether the accounts database answers, 1 or 0; 1 where there are no accounts",
-            metrics.accounts_up.clone(),
+        own.register(
+            "control_calls_waiting",
+            "Requests that wait for the control side: built-ins, and credentials that are looked up",
+            metrics.calls_waiting.clone(),
         );
-        registry.register_with_unit(
-            "accounts_changes_unread",
-            "How long ago changes of accounts that others make were last read",
-            Unit::Seconds,
-            metrics.accounts_changes_unread.clone(),
-        );
-        metrics
+        Metrics {
+            registry,
+            ..metrics
+        }
     }
 
     /// All metrics as text.
-    pub fn encode(&self, store: &StoreState, accounts: &OfAccounts) -> String {
-        self.store.set(store);
-        self.usage_dropped.set(accounts.usage_dropped);
-        self.accounts_up.set(u64::from(accounts.is_up));
-        let unread_for = accounts.changes_unread_for.as_secs_f64();
-        self.accounts_changes_unread.set(unread_for);
+    pub(crate) fn encode(&self, reading: &Reading<'_>) -> String {
+        self.store.set(reading.store);
+        self.accounts.set(reading.accounts);
+        self.connections_refused.set(reading.connections_refused);
+        self.calls_waiting.set(reading.calls_waiting as i64);
         let mut encoded = String::new();
         // Writing into a string does not fail.
         let _ = text::encode(&mut encoded, &self.registry);
@@ -242,10 +255,15 @@ impl Metrics {
         })
     }
 
-    pub(crate) fn request(&self, route: Option<&Route>, ending: Ending, took: Duration) {
+    pub(crate) fn request(&self, route: Option<&Route>, ended: &Ended<'_>) {
         let of = route.map_or(&self.unrouted, |route| &self.routes[route.index]);
-        of.endings[ending as usize].inc();
-        of.duration.observe(took);
+        of.endings[ended.ending as usize].inc();
+        of.durations.observe(ended.method, ended.status, ended.took);
+    }
+
+    /// Counts a request that an upstream did not answer.
+    pub(crate) fn fault(&self, upstream: usize, fault: Fault) {
+        self.faults[upstream][fault as usize].inc();
     }
 
     /// Counts a decision on just the policies of the route.
@@ -303,6 +321,11 @@ impl Metrics {
             }
         }
     }
+}
+
+/// The path of a pattern like `GET /things/{id}`, whose method may be missing.
+pub(crate) fn template(pattern: &str) -> &str {
+    pattern.rsplit_once(' ').map_or(pattern, |(_, path)| path)
 }
 
 /// The place in [`OUTCOMES`] of what a decision was under one of its policies; `None` where only another one denied.

@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tollgate::MemoryStats;
 
 use crate::counters::{SharedState, StoreState};
+use crate::total::Total;
 
 type Number = Gauge<u64, AtomicU64>;
 type Seconds = Gauge<f64, AtomicU64>;
@@ -27,8 +28,8 @@ pub(crate) enum OfStore {
 pub(crate) struct OfMemory {
     keys: Number,
     bytes: Number,
-    live_evictions: Number,
-    newcomers_without_room: Number,
+    live_evictions: Total,
+    newcomers_without_room: Total,
 }
 
 #[derive(Default)]
@@ -38,15 +39,16 @@ pub(crate) struct OfShared {
     servers_away: Number,
     round_trips: RoundTrips,
     in_flight: Number,
-    errors: Family<ErrorLabels, Number>,
-    reconnects: Number,
-    scripts_sent: Number,
-    redirects: Number,
-    keys_reset: Number,
-    paid: Number,
-    remembered: Number,
-    leased: Number,
-    returned: Number,
+    connections: Number,
+    errors: Family<ErrorLabels, Total>,
+    reconnects: Total,
+    scripts_sent: Total,
+    redirects: Total,
+    keys_reset: Total,
+    paid: Total,
+    remembered: Total,
+    leased: Total,
+    returned: Total,
 }
 
 /// A histogram that was counted elsewhere.
@@ -190,6 +192,11 @@ impl OfShared {
             of.in_flight.clone(),
         );
         registry.register(
+            "connections",
+            "Connections to the shared store that are up",
+            of.connections.clone(),
+        );
+        registry.register(
             "errors",
             "Calls of the shared store that failed, by how",
             of.errors.clone(),
@@ -240,6 +247,7 @@ impl OfShared {
         self.servers_away.set(state.servers_away);
         self.round_trips.set(state);
         self.in_flight.set(state.in_flight);
+        self.connections.set(state.connections);
         for (kind, count) in &state.errors {
             let labels = ErrorLabels { kind };
             self.errors.get_or_create(&labels).set(*count);

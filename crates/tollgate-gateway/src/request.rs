@@ -29,6 +29,7 @@ use crate::gateway::Gateway;
 use crate::metered::BytesIn;
 use crate::page::{Site, Window};
 use crate::refusal::Refusal;
+use crate::spans::{Leg, OpenSpan};
 use crate::upstream::{Forwarded, Identify, Pool, forward};
 use crate::well_formed::{normal_path, well_formed};
 use crate::{cors, csrf, number_page};
@@ -101,6 +102,8 @@ pub(crate) struct Trace<'g> {
     pub(crate) bytes_in: Option<BytesIn>,
     /// A proxy asks about a request of its own client.
     pub(crate) asked: Option<Asked>,
+    /// Its part in a trace, where requests are traced.
+    pub(crate) span: Option<Box<OpenSpan>>,
 }
 
 impl Trace<'_> {
@@ -126,10 +129,16 @@ pub(crate) async fn answer(
     let gateway = &*worker.gateway;
     let (parts, body) = request.into_parts();
     let origin = gateway.proxies.origin(peer.address, &parts.headers);
+    let now = gateway.clock.now();
+    let span = gateway.tracer.as_ref().map(|tracer| {
+        let open = tracer.begin(&parts.headers, origin.trusted_peer, now);
+        Box::new(open)
+    });
     let mut trace = Trace {
         request_id: worker.request_id(),
         started: Instant::now(),
-        now: gateway.clock.now(),
+        now,
+        span,
         accepts: Accepts::of(&parts.headers),
         method: parts.method.clone(),
         path: String::new(),
@@ -195,8 +204,10 @@ async fn route<'g>(
     match &route.action {
         Action::Upstream { upstream } => {
             trace.bytes_in = (!body.is_end_stream()).then(BytesIn::default);
+            let leg = Leg::begin(gateway, trace.span.as_deref());
             let who = Identify {
                 origin,
+                leg: leg.as_ref(),
                 peer: &peer.text,
                 identity: trace.identity.as_deref(),
                 request_id: &trace.request_id,
@@ -382,7 +393,12 @@ async fn admit(
     let decided = match gateway.decide(route, &subject, identity, charge, trace.now)? {
         None => return Ok(()),
         Some(Answer::Ready(decided)) => decided,
-        Some(Answer::Pending(deciding)) => deciding.await,
+        Some(Answer::Pending(deciding)) => {
+            let call = trace.begin_store_call(gateway);
+            let decided = deciding.await;
+            trace.end_store_call(gateway, call, &decided.decision);
+            decided
+        }
     };
     if decided.decision.is_degraded() {
         gateway.metrics.degraded(&decided.decision);

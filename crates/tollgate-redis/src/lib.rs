@@ -34,7 +34,7 @@ mod settings;
 mod store;
 mod value;
 
-pub use link::{LinkError, ROUND_TRIP_BOUNDS, Stats};
+pub use link::{ERROR_KINDS, LinkError, ROUND_TRIP_BOUNDS, Stats};
 pub use location::{Location, UrlError};
 pub use near::NearStats;
 pub use settings::{Settings, Time};

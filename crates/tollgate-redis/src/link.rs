@@ -33,7 +33,7 @@ use node::{Common, Node};
 use routes::Routes;
 use slots::slot;
 
-pub use error::LinkError;
+pub use error::{ERROR_KINDS, LinkError};
 pub use stats::{ROUND_TRIP_BOUNDS, Stats};
 
 /// How often one call is sent on by nodes of a cluster.

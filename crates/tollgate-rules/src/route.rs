@@ -190,6 +190,14 @@ impl Upstream {
     /// The path that the number API answers.
     pub const DEMO_PATH: &'static str = "/random";
 
+    /// What metrics and traces call it: host and port, or `demo`.
+    pub fn label(&self) -> &str {
+        match self {
+            Upstream::Server { authority, .. } => authority,
+            Upstream::Demo { .. } => "demo",
+        }
+    }
+
     /// Reads `http://host[:port][/path]`, `demo:random` or `demo:random@ADDRESS`.
     ///
     /// # Errors

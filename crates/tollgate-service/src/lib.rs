@@ -13,6 +13,7 @@ mod quotas;
 mod receipts;
 pub mod resp;
 mod service;
+mod spans;
 mod stream;
 mod summary;
 mod tls;

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Clock, Micros, Policy, Reason};
 use tollgate_accounts::Accounts;
+use tollgate_gateway::spans::Tracer;
 use tollgate_gateway::{Counters, InForce};
 use tollgate_rules::{KeyPart, Limit, RuleSet};
 use tollgate_tower::fields;
@@ -33,6 +34,7 @@ pub struct Service {
     pub(crate) key_hash: foldhash::quality::RandomState,
     /// `RateLimit-Policy` of each limit of the rules, by name.
     policy_values: HashMap<String, Option<HeaderValue>>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// A limit of the rules that a client names, and whose units it means.
@@ -63,12 +65,13 @@ pub(crate) enum NamedError {
 }
 
 impl Service {
-    /// The service of a rule set, on the counters that the gateway uses.
+    /// The service of a rule set, on the counters that the gateway uses. Questions are traced where there is a `tracer`.
     pub fn new(
         rules: Arc<RuleSet>,
         accounts: Option<Accounts>,
         counters: Counters,
         clock: Arc<dyn Clock>,
+        tracer: Option<Arc<Tracer>>,
     ) -> Arc<Self> {
         Arc::new(Service {
             tokens: Tokens::new(rules.service.tokens.clone()),
@@ -82,6 +85,7 @@ impl Service {
             accounts,
             counters,
             clock,
+            tracer,
         })
     }
 

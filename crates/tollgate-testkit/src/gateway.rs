@@ -46,6 +46,7 @@ pub struct Launch {
     data: DataDir,
     clock: Option<u64>,
     listen: Option<SocketAddr>,
+    variables: Vec<(String, OsString)>,
 }
 
 impl Launch {
@@ -57,7 +58,15 @@ impl Launch {
             data: DataDir::new(),
             clock: Some(START),
             listen: None,
+            variables: Vec::new(),
         }
+    }
+
+    /// With a variable of the environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
     }
 
     /// With one more option and its value.
@@ -152,6 +161,7 @@ impl Launch {
         let mut command = Command::new(&self.binary);
         command
             .current_dir(self.data.path())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .arg("serve")
             .args(&self.args)
             .args(["--listen", &address.to_string(), "--data"])

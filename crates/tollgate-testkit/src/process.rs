@@ -103,7 +103,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. Of the environment it sees no `TOLLGATE_` variable that `command` did not set.
+    /// Starts it. Of the environment it sees no variable that a gateway reads, and that `command` did not set.
     pub fn spawn(mut command: Command) -> Self {
         let name = format!("{command:?}");
         let mut child = hermetic(&mut command)
@@ -270,7 +270,10 @@ fn hermetic(command: &mut Command) -> &mut Command {
         .map(|(name, _)| name.to_owned())
         .collect();
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TOLLGATE_") && !set.contains(&name) {
+        let is_read = ["TOLLGATE_", "OTEL_"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix));
+        if is_read && !set.contains(&name) {
             command.env_remove(name);
         }
     }

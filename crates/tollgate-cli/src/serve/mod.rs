@@ -15,6 +15,7 @@ mod saved;
 mod service;
 mod shared_store;
 pub(crate) mod signals;
+pub(crate) mod traces;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use admin::Admin;
 use counters::Kept;
 use data_dir::DataDir;
 use signals::Signals;
+use traces::Traces;
 
 /// Threads of the control side, which hashes passwords elsewhere and mostly waits.
 const CONTROL_THREADS: usize = 2;
@@ -64,6 +66,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let listeners = gateway_sockets(&rules)?;
     let sockets = service::Sockets::bind(&rules, &args.service)?;
     let demos = demos::start(&rules).await?;
+    let (traces, tracer) = Traces::start()?;
     let (calls, waiting) = builtin::calls();
     let gateway = Gateway::new(
         Arc::clone(&rules),
@@ -72,11 +75,13 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         Arc::clone(&clock),
         calls,
         &demos.upstreams,
+        tracer.clone(),
     );
     let gateway = gateway.map_err(|error| Failure::because("cannot start", error.as_ref()))?;
     let service = rules.service.is_on().then(|| {
         let (accounts, counters) = (accounts.clone(), counters.clone());
-        Service::new(Arc::clone(&rules), accounts, counters, Arc::clone(&clock))
+        let (rules, clock) = (Arc::clone(&rules), Arc::clone(&clock));
+        Service::new(rules, accounts, counters, clock, tracer.clone())
     });
 
     let (stop, stopping) = watch::channel(false);
@@ -107,6 +112,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
             .as_ref()
             .map(|service| Arc::clone(service.metrics())),
         envoy: sockets.envoy_metrics(),
+        traces: traces.metrics(),
         monitor,
         stopping: stopping.clone(),
     });
@@ -147,6 +153,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         () = joined(threads) => {}
         () = signals.next() => tracing::warn!("stopped at once"),
     }
+    traces.close().await;
     if let Some(accounts) = &accounts {
         if let Err(error) = accounts.usage().flush().await {
             tracing::error!(%error, "the last usage could not be saved");

@@ -10,7 +10,7 @@ use tollgate::{
     SystemClock,
 };
 use tollgate_gateway::counters::{Shared, SharedState};
-use tollgate_redis::{Location, ROUND_TRIP_BOUNDS, RedisStore, Settings, Time};
+use tollgate_redis::{ERROR_KINDS, Location, ROUND_TRIP_BOUNDS, RedisStore, Settings, Time};
 use tollgate_rules::Counters;
 
 use crate::builtin::protect;
@@ -55,13 +55,16 @@ fn state(store: &RedisStore, now: Micros) -> SharedState {
     let since = stats.degraded_since();
     let bounds = ROUND_TRIP_BOUNDS.into_iter().chain([u64::MAX]);
     let bounds = bounds.map(Duration::from_micros);
+    let failed = stats.errors();
+    let errors = ERROR_KINDS.map(|kind| (kind, failed.get(kind).copied().unwrap_or(0)));
     SharedState {
         away_for: since.map(|since| Duration::from_micros(now.0.saturating_sub(since.0))),
         servers_away: stats.servers_away(),
         round_trips: bounds.zip(stats.round_trips()).collect(),
         round_trip_time: Duration::from_micros(stats.round_trip_micros()),
         in_flight: stats.in_flight(),
-        errors: stats.errors().into_iter().collect(),
+        connections: stats.connections(),
+        errors: errors.to_vec(),
         reconnects: stats.reconnects(),
         scripts_sent: stats.scripts_sent(),
         redirects: stats.redirects(),

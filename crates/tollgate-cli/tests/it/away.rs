@@ -228,7 +228,7 @@ fn known_keys_go_on_for_the_stated_time_while_the_network_is_cut(engine: Engine)
     eventually("the usage to be written", || {
         (remote.database.ask(&counted) == made.to_string()).then_some(())
     });
-    assert_eq!(metric(&gateway, "tollgate_usage_dropped"), 0.0);
+    assert_eq!(metric(&gateway, "tollgate_usage_dropped_total"), 0.0);
 }
 
 fn nobody_who_is_known_notices_a_network_that_swallows_everything(engine: Engine) {

@@ -6,6 +6,7 @@ use tollgate_accounts::Identity;
 
 use crate::address::Origin;
 use crate::caller::is_session_cookie;
+use crate::spans::Leg;
 
 /// Fields that say who somebody is. A client's own are removed, however they are spelled.
 const IDENTITY: [&str; 10] = [
@@ -30,6 +31,8 @@ pub(crate) struct Identify<'a> {
     pub(crate) request_id: &'a HeaderValue,
     /// Whether the route asked for credentials, which then end here.
     pub(crate) authenticated: bool,
+    /// Its part in a trace, where requests are traced.
+    pub(crate) leg: Option<&'a Leg<'a>>,
 }
 
 /// Writes a client's fields as the upstream sees them, all but those of the framing.
@@ -48,6 +51,7 @@ pub(crate) fn write_fields(
         let ends_here = is_hop_by_hop(name)
             || matches!(name, "host" | "content-length" | "expect")
             || is_identity(name)
+            || who.leg.is_some_and(|leg| is_told_anew(leg, name))
             || who.authenticated && matches!(name, "authorization" | "x-api-key" | "cookie")
             || is_named(name);
         if !ends_here {
@@ -64,6 +68,9 @@ pub(crate) fn write_fields(
         write(out, "x-forwarded-host", host);
     }
     write(out, "x-request-id", who.request_id);
+    if let Some(leg) = who.leg {
+        write(out, "traceparent", &leg.traceparent);
+    }
     if let Some(identity) = who.identity {
         write_text(out, "x-user-id", identity.user.as_str());
         if let Some(name) = identity.name.as_deref() {
@@ -129,6 +136,11 @@ fn write_forwarded_for(out: &mut Vec<u8>, headers: &HeaderMap, who: &Identify<'_
     out.extend_from_slice(b"\r\n");
 }
 
+/// The fields of a trace, of which this is a part.
+fn is_told_anew(leg: &Leg<'_>, name: &str) -> bool {
+    name == "traceparent" || name == "tracestate" && !leg.keeps_state
+}
+
 /// Servers behind CGI-like interfaces read `-`, `_` and often every other sign alike.
 fn is_identity(name: &str) -> bool {
     name.starts_with(['x', 'f'])
@@ -180,6 +192,7 @@ mod tests {
             identity: None,
             request_id: &HeaderValue::from_static("id"),
             authenticated: true,
+            leg: None,
         };
         let (mut out, host) = (Vec::new(), HeaderValue::from_static("upstream:1"));
         write_fields(&mut out, &headers, &host, &who);

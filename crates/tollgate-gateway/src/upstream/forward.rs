@@ -13,6 +13,7 @@ use super::answer_head::AnswerHead;
 use super::client_body::ClientBody;
 use super::error::{AnswerError, ClientError};
 use super::exchange::{ExchangeError, exchange};
+use super::fault::Fault;
 use super::fields::{Identify, write_fields};
 use super::pool::{Lease, Pool};
 use super::request::OutgoingRequest;
@@ -56,7 +57,16 @@ pub(crate) async fn forward(
     let head = head(parts, body.as_ref(), server, &to)?;
     let mut request = OutgoingRequest::new(head, body, parts.method.is_safe());
 
-    let mut lease = pool.lease(to.upstream, &server.authority).await?;
+    let (leg, method) = (to.who.leg, &parts.method);
+    let failed = |fault: Fault| {
+        gateway.metrics.fault(to.upstream, fault);
+        if let Some(leg) = leg {
+            leg.failed(server, method, fault);
+        }
+        fault.refusal()
+    };
+    let leased = pool.lease(to.upstream, &server.authority).await;
+    let mut lease = leased.map_err(failed)?;
     let mut answered = exchange(&mut lease.connection, &mut request, &parts.method).await;
     // A kept connection may have been closed at the other end just now, without anything having been read of this.
     let closed = matches!(
@@ -64,13 +74,28 @@ pub(crate) async fn forward(
         Err(ExchangeError::Upstream(AnswerError::Closed(_)))
     );
     if closed && lease.reused && request.begin_anew() {
-        lease = Box::pin(pool.connect(to.upstream, &server.authority)).await?;
+        let connected = Box::pin(pool.connect(to.upstream, &server.authority)).await;
+        lease = connected.map_err(failed)?;
         answered = exchange(&mut lease.connection, &mut request, &parts.method).await;
     }
-    let head = answered.map_err(|error| refusal(error, body_bytes_max))?;
+    let head = answered.map_err(|error| match error {
+        ExchangeError::Client(error) => {
+            if let Some(leg) = leg {
+                leg.given_up(server, method);
+            }
+            refusal(error, body_bytes_max)
+        }
+        ExchangeError::Upstream(error) => {
+            tracing::debug!(%error, "an upstream broke off");
+            failed(Fault::from(&error))
+        }
+    })?;
     // Nobody asked to switch protocols.
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Refusal::bad_gateway());
+        return Err(failed(Fault::Malformed));
+    }
+    if let Some(leg) = leg {
+        leg.answered(server, method, head.status);
     }
     if !request.is_sent()
         && let Some(writer) = lease.connection.writer.take()
@@ -169,17 +194,10 @@ fn response(head: AnswerHead, mut lease: Lease) -> Response<Body> {
     response
 }
 
-fn refusal(error: ExchangeError, body_bytes_max: u64) -> Refusal {
+fn refusal(error: ClientError, body_bytes_max: u64) -> Refusal {
     match error {
-        ExchangeError::Client(ClientError::TooLarge) => Refusal::too_large(body_bytes_max),
-        ExchangeError::Client(ClientError::Broken) => {
-            Refusal::bad_request("The body is framed wrongly, or broke off.")
-        }
-        ExchangeError::Client(ClientError::Silent) => Refusal::request_timeout(),
-        ExchangeError::Upstream(AnswerError::Silent) => Refusal::gateway_timeout(),
-        ExchangeError::Upstream(error) => {
-            tracing::debug!(%error, "an upstream broke off");
-            Refusal::bad_gateway()
-        }
+        ClientError::TooLarge => Refusal::too_large(body_bytes_max),
+        ClientError::Broken => Refusal::bad_request("The body is framed wrongly, or broke off."),
+        ClientError::Silent => Refusal::request_timeout(),
     }
 }

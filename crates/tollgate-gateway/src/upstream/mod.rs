@@ -9,6 +9,7 @@ mod client_body;
 mod connection;
 mod error;
 mod exchange;
+mod fault;
 mod fields;
 mod forward;
 mod framing;
@@ -18,6 +19,7 @@ mod silence;
 
 pub(crate) use answer_body::AnswerBody;
 pub(crate) use error::AnswerError;
+pub(crate) use fault::{FAULTS, Fault};
 pub(crate) use fields::Identify;
 pub(crate) use forward::{Forwarded, forward};
 pub(crate) use pool::Pool;

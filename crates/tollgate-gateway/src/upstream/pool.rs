@@ -8,7 +8,7 @@ use http::uri::Authority;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
-use crate::refusal::Refusal;
+use super::fault::Fault;
 
 /// Connections to one upstream that are kept while idle, for each thread.
 const IDLE_MAX: usize = 256;
@@ -69,7 +69,7 @@ impl Pool {
         &self,
         upstream: usize,
         authority: &Authority,
-    ) -> Result<Lease, Refusal> {
+    ) -> Result<Lease, Fault> {
         let home = &self.idle[upstream];
         loop {
             // The one used last is the least likely to have been closed.
@@ -94,17 +94,17 @@ impl Pool {
         &self,
         upstream: usize,
         authority: &Authority,
-    ) -> Result<Lease, Refusal> {
+    ) -> Result<Lease, Fault> {
         let address = (
             authority.host().trim_matches(['[', ']']),
             authority.port_u16().unwrap_or(80),
         );
         let stream =
             match tokio::time::timeout(self.connect_timeout, TcpStream::connect(address)).await {
-                Err(_) => return Err(Refusal::gateway_timeout()),
+                Err(_) => return Err(Fault::ConnectTimeout),
                 Ok(Err(error)) => {
                     tracing::debug!(%authority, %error, "an upstream cannot be reached");
-                    return Err(Refusal::bad_gateway());
+                    return Err(Fault::Unreachable);
                 }
                 Ok(Ok(stream)) => stream,
             };

@@ -97,6 +97,28 @@ pub enum LinkError {
     Script(String),
 }
 
+/// The words of [`Stats::errors`](super::Stats::errors): every one that there is.
+pub const ERROR_KINDS: [&str; 18] = [
+    "timeout",
+    "unreachable",
+    "broken",
+    "away",
+    "saturated",
+    "garbage",
+    "busy",
+    "out_of_memory",
+    "read_only",
+    "loading",
+    "master_down",
+    "cluster_down",
+    "unwritable",
+    "redirected",
+    "denied",
+    "tls",
+    "unsuitable",
+    "script",
+];
+
 /// What a server answered instead of a result.
 #[derive(Debug)]
 pub(super) enum Refusal {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tollgate::Micros;
 
-use super::error::LinkError;
+use super::error::{ERROR_KINDS, LinkError};
 
 /// Upper bounds of the histogram of round trips, in microseconds; what took longer than the last is in one more place.
 pub const ROUND_TRIP_BOUNDS: [u64; 12] = [
@@ -45,7 +45,7 @@ impl Stats {
         self.round_trip_micros.load(Relaxed)
     }
 
-    /// How many calls failed, by a word for each reason.
+    /// How many calls failed, by a word for each reason, of [`ERROR_KINDS`](crate::ERROR_KINDS); only those that happened.
     pub fn errors(&self) -> BTreeMap<&'static str, u64> {
         self.errors
             .lock()
@@ -127,6 +127,7 @@ impl Stats {
             .errors
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
+        debug_assert!(ERROR_KINDS.contains(&error.word()), "{}", error.word());
         *errors.entry(error.word()).or_default() += 1;
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
+use tollgate_gateway::spans::OpenSpan;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::{Grpc as Codec, UnaryService};
@@ -12,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
 use super::deadline::Deadline;
-use super::messages::{RateLimitRequest, RateLimitResponse};
+use super::messages::{self, RateLimitRequest, RateLimitResponse};
 use super::{Grpc, Refused};
 use crate::metrics::Protocol;
 
@@ -79,11 +80,19 @@ impl Methods {
             return Status::unauthenticated("a token of the service is missing, or wrong")
                 .into_http();
         }
+        let span = self.grpc.service.begin_span(request.headers(), true);
         let deadline = Deadline::of(request.headers());
         let mut codec = Codec::new(ProstCodec::<RateLimitResponse, RateLimitRequest>::default())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let grpc = Arc::clone(&self.grpc);
-        let answer = codec.unary(ShouldRateLimit { grpc, deadline }, request);
+        let answer = codec.unary(
+            ShouldRateLimit {
+                grpc,
+                deadline,
+                span,
+            },
+            request,
+        );
         let response = match tokio::time::timeout(CALL_MAX, answer).await {
             Ok(response) => response,
             Err(_) => Status::deadline_exceeded("the request did not arrive in time").into_http(),
@@ -109,6 +118,8 @@ impl Methods {
 struct ShouldRateLimit {
     grpc: Arc<Grpc>,
     deadline: Deadline,
+    /// A call whose message never comes whole leaves none.
+    span: Option<OpenSpan>,
 }
 
 impl UnaryService<RateLimitRequest> for ShouldRateLimit {
@@ -116,11 +127,24 @@ impl UnaryService<RateLimitRequest> for ShouldRateLimit {
     type Future = BoxFuture<tonic::Response<RateLimitResponse>, Status>;
 
     fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
-        let (grpc, deadline) = (Arc::clone(&self.grpc), self.deadline);
+        let (grpc, deadline, span) = (Arc::clone(&self.grpc), self.deadline, self.span.take());
         Box::pin(async move {
             let answer = grpc.should_rate_limit(request.get_ref(), deadline).await;
+            if let Some(open) = span {
+                let ended = answer.as_ref().map(decision);
+                let ended = ended.map_err(|_| tonic::Code::InvalidArgument as i32);
+                grpc.service.end_grpc(&open, ended);
+            }
             answer.map(tonic::Response::new).map_err(Status::from)
         })
+    }
+}
+
+/// How it was decided, in the words of the gateway's spans.
+fn decision(answer: &RateLimitResponse) -> &'static str {
+    match answer.overall_code == messages::Code::OverLimit as i32 {
+        true => "denied",
+        false => "allowed",
     }
 }
 

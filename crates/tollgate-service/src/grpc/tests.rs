@@ -59,7 +59,7 @@ impl Fixture {
         let native = rules.domains.clone();
         let domains = Domains::open(native, &files, OnError::Open, Arc::clone(&metrics)).unwrap();
         let clock = Arc::new(ManualClock::new(START));
-        let service = Service::new(Arc::new(rules), None, counters, clock.clone());
+        let service = Service::new(Arc::new(rules), None, counters, clock.clone(), None);
         let grpc = Grpc::new(service, Arc::clone(&domains), Arc::clone(&metrics));
         Fixture {
             grpc,

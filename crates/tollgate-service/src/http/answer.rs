@@ -30,19 +30,21 @@ enum Route {
     Envoy,
 }
 
-fn route(path: &str) -> Option<Route> {
-    Some(match path {
-        "/v1/check" => Route::Decide(Act::Check),
-        "/v1/peek" => Route::Decide(Act::Peek),
-        "/v1/reserve" => Route::Decide(Act::Reserve),
-        "/v1/settle" => Route::Settle,
-        "/v1/refund" => Route::Refund,
-        "/v1/reset" => Route::Reset,
-        "/v1/limits" => Route::Limits,
-        "/v1/openapi.json" => Route::OpenApi,
-        "/json" => Route::Envoy,
-        _ => return None,
-    })
+/// The paths that there are.
+const ROUTES: [(&str, Route); 9] = [
+    ("/v1/check", Route::Decide(Act::Check)),
+    ("/v1/peek", Route::Decide(Act::Peek)),
+    ("/v1/reserve", Route::Decide(Act::Reserve)),
+    ("/v1/settle", Route::Settle),
+    ("/v1/refund", Route::Refund),
+    ("/v1/reset", Route::Reset),
+    ("/v1/limits", Route::Limits),
+    ("/v1/openapi.json", Route::OpenApi),
+    ("/json", Route::Envoy),
+];
+
+fn route(path: &str) -> Option<(&'static str, Route)> {
+    ROUTES.into_iter().find(|(known, _)| *known == path)
 }
 
 pub(super) async fn answer(
@@ -51,17 +53,26 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
-    answered(service, envoy, request)
-        .await
-        .unwrap_or_else(|failure| {
-            service.metrics.error(Protocol::Http);
-            failure.into_response(&path)
-        })
+    let span = service.tracer.as_ref().and_then(|_| {
+        let (method, headers) = (request.method().clone(), request.headers());
+        let open = service.begin_span(headers, is_admitted(service, headers))?;
+        Some((open, method))
+    });
+    let answered = answered(service, envoy, request).await;
+    let answer = answered.unwrap_or_else(|failure| {
+        service.metrics.error(Protocol::Http);
+        failure.into_response(&path)
+    });
+    if let Some((open, method)) = span {
+        let known = route(&path).map(|(known, _)| known);
+        service.end_http(&open, &method, known, answer.status());
+    }
+    answer
 }
 
 async fn answered(service: &Service, envoy: Option<&Grpc>, request: Request<Incoming>) -> Answered {
     let (head, body) = request.into_parts();
-    let found = route(head.uri.path());
+    let found = route(head.uri.path()).map(|(_, route)| route);
     let Some(route) = found.filter(|found| *found != Route::Envoy || envoy.is_some()) else {
         return Err(Failure::new(
             StatusCode::NOT_FOUND,

@@ -34,7 +34,7 @@ fn a_lease_takes_what_is_wanted_but_at_most_a_quarter_of_what_remains() {
     for (wanted, taken) in [(0, 0), (1, 1), (24, 24), (25, 24), (100, 24)] {
         let policy = Arc::new(policy("100 per second token-bucket").with_lease(Lease::Units(100)));
         let mut slots = [None];
-        allowed(&policy, &mut slots);
+        let _ = allowed(&policy, &mut slots);
         let charges = decide::lease(&[check(&policy)], &mut slots, NOW, &[wanted]);
         assert_eq!(
             charges.iter().map(|charge| charge.cost).collect::<Vec<_>>(),
@@ -50,7 +50,7 @@ fn a_lease_takes_what_is_wanted_but_at_most_a_quarter_of_what_remains() {
 fn without_terms_nothing_is_leased() {
     let policy = Arc::new(policy("100 per second token-bucket"));
     let mut slots = [None];
-    allowed(&policy, &mut slots);
+    let _ = allowed(&policy, &mut slots);
     let before = decide::peek(&[check(&policy)], &slots, NOW).remaining();
     let charges = decide::lease(&[check(&policy)], &mut slots, NOW, &[10]);
     assert_eq!(charges[0].cost, 0);
@@ -64,7 +64,7 @@ fn without_terms_nothing_is_leased() {
 fn a_denial_that_is_told_again_later_waits_so_much_shorter() {
     let policy = Arc::new(policy("1 per 10 seconds token-bucket"));
     let mut slots = [None];
-    allowed(&policy, &mut slots);
+    let _ = allowed(&policy, &mut slots);
     let denied = decide::decide(&[check(&policy)], &mut slots, NOW);
     let later = denied.remembered(Duration::from_secs(3));
     let retry_after = Duration::from_secs(7);

@@ -8,6 +8,7 @@ mod counters;
 mod health;
 mod monitor;
 mod plans;
+mod process;
 mod quotas;
 mod strangers;
 mod users;
@@ -27,10 +28,10 @@ use serde_json::json;
 use tokio::sync::watch;
 use tollgate::{Clock, ManualClock, Micros};
 use tollgate_accounts::{Accounts, Actor};
-use tollgate_gateway::metrics::OfAccounts;
 use tollgate_gateway::{Counters, Gateway};
 use tollgate_rules::RuleSet;
 
+use super::traces::MetricsText;
 use crate::builtin::Builtins;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
@@ -54,6 +55,8 @@ pub(crate) struct Admin {
     pub(super) service: Option<Arc<tollgate_service::Metrics>>,
     /// What it measures of domains, where Envoy asks.
     pub(super) envoy: Option<Arc<tollgate_service::grpc::GrpcMetrics>>,
+    /// What became of spans, where requests are traced.
+    pub(super) traces: MetricsText,
     pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -143,23 +146,20 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let accounts = admin.accounts.as_ref();
-    let of_accounts = accounts.map(|accounts| OfAccounts {
-        usage_dropped: accounts.usage().dropped(),
-        is_up: accounts.away_for().is_none(),
-        changes_unread_for: accounts.unread_for(),
-    });
     let of_service = admin.service.as_ref().map(|service| service.encode());
     let of_envoy = admin.envoy.as_ref().map(|envoy| envoy.encode());
-    let of_gateway = admin.gateway.metrics().encode(
-        &admin.counters.state(admin.clock.now()),
-        &of_accounts.unwrap_or_default(),
-    );
+    let of_process = process::metrics(admin.started);
+    let of_gateway = admin.gateway.encode_metrics();
     // The gateway's come last: they end with the mark of the end.
-    let text = [of_service, of_envoy]
-        .into_iter()
-        .flatten()
-        .collect::<String>()
+    let text = [
+        Some(of_process),
+        of_service,
+        of_envoy,
+        Some((admin.traces)()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<String>()
         + &of_gateway;
     (
         [(

@@ -186,7 +186,7 @@ fn a_store_that_is_silent_holds_nobody_up_for_longer_than_the_deadline() {
     );
     assert!(readiness(&gateway).starts_with("degraded"));
     // By now it is not asked any more.
-    let errors = metric(&gateway, "tollgate_store_errors{kind=\"timeout\"}");
+    let errors = metric(&gateway, "tollgate_store_errors_total{kind=\"timeout\"}");
     assert!((1.0..20.0).contains(&errors), "{errors}");
     shared.redis.resume();
     eventually_ready(&gateway);

@@ -45,7 +45,7 @@ fn a_hot_key_is_paid_from_units_taken_in_advance() {
     let shared = Shared::new();
     let gateway = gateway(&shared);
     let mut calls = 0;
-    while metric(&gateway, "tollgate_store_decisions_paid ") < 100 {
+    while metric(&gateway, "tollgate_store_decisions_paid_total ") < 100 {
         assert!(calls < 10_000, "nothing is paid in advance");
         for _ in 0..100 {
             let status = gateway.call(&Call::get("/fast")).status;
@@ -53,7 +53,7 @@ fn a_hot_key_is_paid_from_units_taken_in_advance() {
             calls += 1;
         }
     }
-    assert!(metric(&gateway, "tollgate_store_units_leased ") >= 100);
+    assert!(metric(&gateway, "tollgate_store_units_leased_total ") >= 100);
     assert!(metric(&gateway, "tollgate_store_round_trip_seconds_count ") < calls);
 }
 
@@ -65,7 +65,7 @@ fn a_denial_is_told_again_without_asking_and_ended_by_a_reset() {
     let mut statuses = (0..50).map(|_| gateway.call(&call).status);
     assert_eq!((statuses.next(), statuses.next()), (Some(200), Some(200)));
     assert!(statuses.all(|status| status == 429));
-    assert!(metric(&gateway, "tollgate_store_denials_remembered ") >= 10);
+    assert!(metric(&gateway, "tollgate_store_denials_remembered_total ") >= 10);
     let reset = gateway.command(&["limit", "reset", "rare", "127.0.0.1"], "");
     assert_eq!(reset.stdout.trim(), "reset", "{reset:?}");
     assert_eq!(gateway.call(&call).status, 200);
