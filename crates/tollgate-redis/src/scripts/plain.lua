@@ -22,8 +22,8 @@ for i = 1, #KEYS do
   end
   answer[2 + i] = seen or found
   if state then
-    -- The digits of a whole number, rounded up or one more.
-    local ms = format('%d', (void_at - now) / 1000 + 1 + keep_ms)
+    -- Rounded up: of a number, `%d` writes the whole part.
+    local ms = format('%d', (void_at - now + 999) / 1000 + keep_ms)
     writes = writes or { false, false, false }
     writes[3 * i - 2], writes[3 * i - 1], writes[3 * i] = key, ms, state
   else
