@@ -84,7 +84,9 @@ pub enum LinkError {
     #[error("the store is version {0}, and 6.2 is the oldest that will do")]
     TooOld(String),
     /// The server is a program of 32 bits.
-    #[error("the store is a program of 32 bits, whose scripts cannot write instants: run one of 64")]
+    #[error(
+        "the store is a program of 32 bits, whose scripts cannot write instants: run one of 64"
+    )]
     IsNarrow,
     /// A URL of one server, and the server is part of a cluster.
     #[error("the store is part of a cluster: write redis+cluster://host:port,host:port")]
