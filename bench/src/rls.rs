@@ -53,7 +53,10 @@ pub fn question(client: usize) -> Question {
         key: key.to_owned(),
         value,
     };
-    let of_address = vec![entry("remote_address", format!("10.0.{}.{}", client / 250, client % 250))];
+    let of_address = vec![entry(
+        "remote_address",
+        format!("10.0.{}.{}", client / 250, client % 250),
+    )];
     let of_user = vec![
         entry("plan", "gold".to_owned()),
         entry("user", format!("user-{client}")),
