@@ -115,10 +115,15 @@ msrv: tools-run ## compile with the oldest Rust that is promised, where rustup h
 api: tools-run ## renew api/, the listing of what the published crates offer
 	CARGO="$(CARGO)" scripts/api write
 
-bench: build ## beside nginx and a Redis server, in one run each (Debian's nginx, wrk and redis)
+bench: build bench/target/peers ## beside nginx, Redis, throttlecrab and tonic, in one run each (Debian's nginx, wrk and redis)
 	scripts/install-tools nginx wrk redis
+	cd bench && $(CARGO) build --locked --release --bin grpc-load --bin grpc-ok
 	python3 bench/gateway.py
 	python3 bench/service.py
+
+# Its gRPC is built with protoc; without one it says so and has none.
+bench/target/peers:
+	cd bench && $(CARGO) install throttlecrab-server --version 0.4.40 --locked --root target/peers
 
 bench-engine: tools-run ## decisions in memory beside governor, throttlecrab and others (QUICK=1: within five minutes)
 	cd bench && $(CARGO) build --locked --release && $(CARGO) run --locked --release --quiet

@@ -2,7 +2,7 @@
 //!
 //! From the ground up: [`keys`] and [`workload`] say what is asked, [`ours`] and [`peers`] who answers, [`measure`],
 //! [`windows`], [`resident`] and [`instructions`] what it cost; [`grid`], [`algorithms`], [`pause`], [`flood`] and
-//! [`allocations`] are the runs; [`figures`] holds the bars, and [`report`] prints and keeps what came out.
+//! [`allocations`] are the runs; [`figures`] holds the bars, and [`report`] prints and keeps what came out. [`rls`] is what `grpc-load` and `grpc-ok` speak.
 
 pub mod algorithms;
 pub mod allocations;
@@ -18,6 +18,7 @@ pub mod peer;
 pub mod peers;
 pub mod report;
 pub mod resident;
+pub mod rls;
 pub mod scale;
 pub mod spread;
 pub mod subprocess;

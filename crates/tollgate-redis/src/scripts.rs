@@ -83,15 +83,23 @@ fn text(operation: Operation, kinds: Kinds) -> String {
     const ASK: &str = include_str!("scripts/ask.lua");
     const DECIDE: &str = include_str!("scripts/decide.lua");
     const DECIDED: &str = include_str!("scripts/decided.lua");
+    const DIVIDE: &str = include_str!("scripts/divide.lua");
     const GIVE_BACK: &str = include_str!("scripts/give_back.lua");
-    let mut parts = vec![include_str!("scripts/prelude.lua")];
+    let (prelude, more) = halves(include_str!("scripts/prelude.lua"));
+    let (mut short, mut long) = (prelude.to_owned(), more.to_owned());
+    let mut parts = Vec::new();
     if kinds.0 & LOGS.0 != 0 {
+        short.push_str(DIVIDE);
         parts.push(include_str!("scripts/log.lua"));
+    } else {
+        long.push_str(DIVIDE);
     }
     let wanted = ALGORITHMS.iter().enumerate();
     parts.extend(wanted.filter_map(|(place, (_, text))| kinds.has(place).then_some(*text)));
-    let halves = parts.into_iter().map(|part| part.split_once(MORE));
-    let (mut short, mut long): (String, String) = halves.flatten().unzip();
+    for (needed, more) in parts.into_iter().map(halves) {
+        short.push_str(needed);
+        long.push_str(more);
+    }
     let rest: &[&str] = match operation {
         Operation::Decide => &[CELLS, ASK, DECIDE, DECIDED],
         Operation::Lease => &[
@@ -113,6 +121,11 @@ fn text(operation: Operation, kinds: Kinds) -> String {
     short + &long
 }
 
+/// What the short way needs of a file, and what only the long way does.
+fn halves(file: &str) -> (&str, &str) {
+    file.split_once(MORE).unwrap_or((file, ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +135,7 @@ mod tests {
         for (letter, text) in ALGORITHMS {
             let (short, long) = text.split_once(MORE).expect("a line `-- more`");
             assert!(!short.contains("algorithms."), "{letter}");
-            assert!(!long.contains("takes."), "{letter}");
+            assert!(!long.contains("take_"), "{letter}");
         }
         for operation in [Operation::Decide, Operation::Reserve] {
             assert!(!text(operation, Kinds::ALL).contains(MORE));

@@ -1,10 +1,12 @@
 //! What every protocol asks: limits by name, quotas of clients, and decisions on them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use smallvec::SmallVec;
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Clock, Micros, Policy, Reason};
 use tollgate_accounts::Accounts;
@@ -32,10 +34,23 @@ pub struct Service {
     pub(crate) started: Micros,
     /// How keys are told apart in answers.
     pub(crate) key_hash: foldhash::quality::RandomState,
-    /// `RateLimit-Policy` of each limit of the rules, by name.
-    policy_values: HashMap<String, Option<HeaderValue>>,
+    /// What is written once of each limit of the rules, by name.
+    written: HashMap<String, Written, foldhash::fast::RandomState>,
     pub(crate) tracer: Option<Arc<Tracer>>,
 }
+
+/// A limit of the rules in the words of clients.
+struct Written {
+    /// `RateLimit-Policy`, where just its own quotas hold.
+    policy_value: Option<HeaderValue>,
+    /// The parts of a key that are not the same for everybody, in the order of the rules.
+    parts: Vec<String>,
+}
+
+/// Words of a key.
+pub(crate) type Words<'w> = SmallVec<[Cow<'w, str>; 2]>;
+/// Words of a key, each behind the name of its part.
+pub(crate) type NamedWords<'w> = SmallVec<[(Cow<'w, str>, Cow<'w, str>); 2]>;
 
 /// A limit of the rules that a client names, and whose units it means.
 #[derive(Debug)]
@@ -80,7 +95,7 @@ impl Service {
             metrics: Arc::new(Metrics::new()),
             started: clock.now(),
             key_hash: foldhash::quality::RandomState::default(),
-            policy_values: rules.limits.iter().map(policy_value).collect(),
+            written: rules.limits.iter().map(written).collect(),
             rules,
             accounts,
             counters,
@@ -123,7 +138,7 @@ impl Service {
     pub(crate) fn policy_value(&self, named: &Named<'_>) -> Option<&HeaderValue> {
         match named.in_force.is_overridden() {
             true => None,
-            false => self.policy_values.get(&named.limit.name)?.as_ref(),
+            false => self.written.get(&named.limit.name)?.policy_value.as_ref(),
         }
     }
 
@@ -133,25 +148,25 @@ impl Service {
     }
 
     /// The words of a key whose parts are named as the rules name them, in the order of the rules.
-    pub(crate) fn words(
+    pub(crate) fn words<'w>(
         &self,
         name: &str,
-        mut parts: Vec<(String, String)>,
-    ) -> Result<Vec<String>, NamedError> {
-        let limit = self.rules.limit(name);
-        let limit = limit.ok_or_else(|| NamedError::NoLimit(shortened(name)))?;
-        let wanted = limit.key.parts().iter();
-        let wanted = wanted.filter(|part| !matches!(part, KeyPart::Global));
-        let words = wanted.map(|part| {
-            let part = part.to_string();
-            let given = parts.iter().position(|(name, _)| *name == part);
+        mut parts: NamedWords<'w>,
+    ) -> Result<Words<'w>, NamedError> {
+        let no_limit = || NamedError::NoLimit(shortened(name));
+        let wanted = &self.written.get(name).ok_or_else(no_limit)?.parts;
+        let words = wanted.iter().map(|part| {
+            let given = parts.iter().position(|(name, _)| name == part);
             given.map(|place| parts.swap_remove(place).1)
         });
-        let words: Option<Vec<String>> = words.collect();
+        let words: Option<Words<'w>> = words.collect();
         let words = words.filter(|_| parts.is_empty());
-        words.ok_or_else(|| NamedError::Parts {
-            limit: limit.name.clone(),
-            key: limit.key.to_string(),
+        words.ok_or_else(|| match self.rules.limit(name) {
+            Some(limit) => NamedError::Parts {
+                limit: limit.name.clone(),
+                key: limit.key.to_string(),
+            },
+            None => no_limit(),
         })
     }
 
@@ -212,9 +227,15 @@ pub(crate) fn checks<'n>(named: &'n [Named<'_>]) -> Result<Checks<'n>, Reason> {
     Ok(checks)
 }
 
-fn policy_value(limit: &Arc<Limit>) -> (String, Option<HeaderValue>) {
+fn written(limit: &Arc<Limit>) -> (String, Written) {
     let policies = limit.policies.iter().map(|policy| &**policy);
-    (limit.name.clone(), fields::policy_value(policies))
+    let parts = limit.key.parts().iter();
+    let parts = parts.filter(|part| !matches!(part, KeyPart::Global));
+    let written = Written {
+        policy_value: fields::policy_value(policies),
+        parts: parts.map(ToString::to_string).collect(),
+    };
+    (limit.name.clone(), written)
 }
 
 fn words_of(limit: &Limit) -> usize {

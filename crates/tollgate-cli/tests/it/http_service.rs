@@ -1,5 +1,6 @@
 //! The decision service over plain HTTP, as its clients meet it.
 
+mod bodies;
 mod examples;
 mod openapi;
 

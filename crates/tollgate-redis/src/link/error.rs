@@ -83,6 +83,11 @@ pub enum LinkError {
     /// The server is older than 6.2.
     #[error("the store is version {0}, and 6.2 is the oldest that will do")]
     TooOld(String),
+    /// The server is a program of 32 bits.
+    #[error(
+        "the store is a program of 32 bits, whose scripts cannot write instants: run one of 64"
+    )]
+    IsNarrow,
     /// A URL of one server, and the server is part of a cluster.
     #[error("the store is part of a cluster: write redis+cluster://host:port,host:port")]
     IsCluster,
@@ -145,6 +150,7 @@ impl LinkError {
                 | Tls(_)
                 | Authorities(_)
                 | TooOld(_)
+                | IsNarrow
                 | IsCluster
                 | IsNoCluster
                 | NoDatabase(_)
@@ -195,6 +201,7 @@ impl LinkError {
             }
             LinkError::Tls(_) | LinkError::Authorities(_) => "tls",
             LinkError::TooOld(_)
+            | LinkError::IsNarrow
             | LinkError::IsCluster
             | LinkError::IsNoCluster
             | LinkError::NoDatabase(_) => "unsuitable",

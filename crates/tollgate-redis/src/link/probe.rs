@@ -8,8 +8,10 @@ use super::dial::ask;
 use super::error::LinkError;
 use super::slots::slot;
 
-/// KEYS[1]: a key that is used for nothing else. It is gone after a second.
-const SCRIPT: &str = "redis.call('SET', KEYS[1], 1, 'PX', 1000) return redis.call('TIME')";
+/// KEYS[1]: a key that is used for nothing else. It is gone after a second. Scripts write instants by `%d`, which is as
+/// wide as the server's `long`: where that is too narrow the answer is nil.
+const SCRIPT: &str = "if string.format('%d', 2^53) ~= '9007199254740992' then return end \
+    redis.call('SET', KEYS[1], 1, 'PX', 1000) return redis.call('TIME')";
 
 /// Asks a server to write `key`.
 pub(super) async fn probe(
@@ -20,6 +22,7 @@ pub(super) async fn probe(
     command.arg(SCRIPT).arg(1).arg(key);
     match ask(connection, &command).await? {
         Value::Array(_) => Ok(()),
+        Value::Nil => Err(LinkError::IsNarrow),
         other => Err(LinkError::Garbage(format!("{other:?} as the time"))),
     }
 }

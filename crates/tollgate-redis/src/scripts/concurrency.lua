@@ -1,5 +1,5 @@
 -- `concurrency`. Numbers: limit, lease. State: the log of leases, each with the instant at which it ends.
-function takes.n(found, from, head, cost, limit, lease)
+function take_n(found, from, head, cost, limit, lease)
   local c = {
     n1 = limit, n2 = lease, life = 0, refill = lease, found = found, a = nil, b = nil, used = 0, entries = 0, text = '',
     from = 1,

@@ -1,27 +1,28 @@
 -- `fixed-window`. Numbers: limit, period. State: a, the start of the window; b, the units used in it.
 
--- The window that is open at `at`: its start and the units used in it.
-local function open_window(start, used, period, at)
-  local ahead = start and start + period - at
-  if ahead and ahead > 0 and ahead <= 2 * period then return start, used end
-  return at, 0
-end
-
-function takes.f(found, from, head, cost, limit, period)
-  local start, used
+function take_f(found, from, head, cost, limit, period)
+  local start, used = now, 0
   if found then
     start, used = pair_of(found, from)
     if not start then return end
+    local ahead = start + period - now
+    if ahead <= 0 or ahead > 2 * period then start, used = now, 0 end
   end
-  start, used = open_window(start, used, period, now)
   if used + cost > limit then return false end
-  return format('%s%.0f %.0f', head, start, used + cost), start + period
+  return format('%s%d %d', head, start, used + cost), start + period
 end
 
 -- more
 
 local window = { parse = parse_pair, text = pair_text }
 algorithms.f = window
+
+-- The window that is open at `at`: its start and the units used in it.
+local function open_window(start, used, period, at)
+  local ahead = start and start + period - at
+  if ahead and ahead > 0 and ahead <= 2 * period then return start, used end
+  return at, 0
+end
 
 local function used_in_window(c, at)
   local _, used = open_window(c.a, c.b, c.n2, at)

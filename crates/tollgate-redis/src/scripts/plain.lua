@@ -1,28 +1,41 @@
 -- The short way of a decision, where every check is of a policy without flags and no state is of other numbers: each is
 -- taken or not by one function. For anything else the long way begins, below; nothing has been written by then.
-local function decide_plainly()
-  local answer, states, void_at = { now, 1, false }, { false }, { false }
-  for i = 1, #KEYS do
-    local key, head = KEYS[i], ARGV[2 * i]
-    local flags, cost, n1, n2, n3, n4 = numbers_of(NUMBERS, ARGV[2 * i + 1])
-    local take = takes[sub(head, 1, 1)]
-    if not take or cost == 0 or flags ~= 0 then return end
-    local found, from = redis.pcall('GET', key), #head + 1
-    if found and (type(found) == 'table' or sub(found, 1, from - 1) ~= head) then return end
-    local state, until_at, seen = take(found, from, head, cost, n1, n2, n3, n4)
-    if state == nil then return end
-    if not state then answer[2] = 0 end
-    states[i], void_at[i], answer[2 + i] = state, until_at, seen or found
+--
+-- `writes`, of each check that passes: its key, how long it is kept, in text, and its value.
+local answer, writes = { now, 1, false }, nil
+for i = 1, #KEYS do
+  local key, head = KEYS[i], ARGV[2 * i]
+  local kind = sub(head, 1, 1)
+  local take = kind == 't' and take_t or kind == 'f' and take_f or kind == 's' and take_s or kind == 'n' and take_n
+  local flags, cost, n1, n2, n3, n4 = numbers_of(NUMBERS, ARGV[2 * i + 1])
+  local found, from = false, #head + 1
+  if take then found = pcall('GET', key) end
+  -- Of a value that is no text there is an error.
+  if not take or cost == 0 or flags ~= 0 or found and (found.err or sub(found, 1, from - 1) ~= head) then
+    answer = nil
+    break
   end
+  local state, void_at, seen = take(found, from, head, cost, n1, n2, n3, n4)
+  if state == nil then
+    answer = nil
+    break
+  end
+  answer[2 + i] = seen or found
+  if state then
+    -- Rounded up: of a number, `%d` writes the whole part.
+    local ms = format('%d', (void_at - now + 999) / 1000 + keep_ms)
+    writes = writes or { false, false, false }
+    writes[3 * i - 2], writes[3 * i - 1], writes[3 * i] = key, ms, state
+  else
+    answer[2] = 0
+  end
+end
+if answer then
   if answer[2] == 1 then
-    for i, state in ipairs(states) do
-      local ms = math.ceil((void_at[i] - now) / 1000)
-      call('SET', KEYS[i], state, 'PX', (ms > 1 and ms or 1) + keep_ms)
+    for i = 1, 3 * #KEYS, 3 do
+      call('PSETEX', writes[i], writes[i + 1], writes[i + 2])
     end
   end
   return answer
 end
-
-local answer = decide_plainly()
-if answer then return answer end
 

@@ -1,4 +1,6 @@
--- The beginning of every script: the instant to decide at, and exact division.
+-- The beginning of every script: the instant to decide at.
+--
+-- Of what a decision costs the server, making functions and tables is much: above `-- more` stand as few as can be.
 --
 -- KEYS[i]: the cells: those of the checks in their order, then those of the checks' penalties.
 -- ARGV[1]: the instant in microseconds since 1970, or '' for the server's own clock.
@@ -6,7 +8,8 @@
 -- ARGV[2i+1]: six integers of seven bytes: flags (1 only watches, 2 counts what it denies, 4 has a penalty, 8 is the
 -- cell of one), what the cell is asked for in units, and its numbers as the head says them. Behind them, of a calendar,
 -- the ends of windows to choose from.
-local call, format, sub, match, fmod = redis.call, string.format, string.sub, string.match, math.fmod
+local call, pcall, fmod = redis.call, redis.pcall, math.fmod
+local format, sub, match = string.format, string.sub, string.match
 local numbers_of, NUMBERS = struct.unpack, '>I7I7I7I7I7I7'
 
 -- An instant that a test sets says nothing about how long the server shall keep a key: ten minutes more.
@@ -16,24 +19,11 @@ if not now then
   now, keep_ms = time[1] * 1000000 + time[2], 0
 end
 
--- By the letters of kinds: on the short way of a decision, `takes`; everywhere else, `algorithms`.
-local takes, algorithms = {}, {}
-
--- What the caller cannot decide without, and says when it asks again: an algorithm that is not in this script, and the
--- end of a calendar's window. Nothing has been written then.
-local lacks_kind, lacks_ends = false, false
-
--- Quotient and remainder of integers below 2^53. `math.floor(a / b)` would round up just below a whole number.
-local function divide(a, b)
-  local rest = fmod(a, b)
-  return (a - rest) / b, rest
-end
-
-local function divide_up(a, b)
-  local rest = fmod(a, b)
-  if rest > 0 then return (a - rest) / b + 1 end
-  return a / b
-end
+-- What takes a check on the short way of a decision, by the letters of kinds: made where a script has them. Each is given
+-- what was found, and where behind its head the state begins, the head, units and numbers. It answers the value to
+-- write, or false where it denies; the instant from which on that is void; and what is sent back, where that is not what
+-- was found. Where it answers nothing, the long way begins.
+local take_t, take_f, take_s, take_n
 
 -- A state of two numbers, "A B". Whatever is not that is not ours.
 local function pair_of(text, from)
@@ -43,6 +33,13 @@ local function pair_of(text, from)
 end
 
 -- more
+
+-- By the letters of kinds.
+local algorithms = {}
+
+-- What the caller cannot decide without, and says when it asks again: an algorithm that is not in this script, and the
+-- end of a calendar's window. Nothing has been written then.
+local lacks_kind, lacks_ends = false, false
 
 local function parse_pair(c, text, from)
   c.a, c.b = pair_of(text, from)

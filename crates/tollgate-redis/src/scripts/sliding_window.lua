@@ -8,7 +8,7 @@ local function is_full(c, entries, at)
   return entries == 128 and c.a < at and divide(c.a, cell_of(c)) ~= divide(at, cell_of(c))
 end
 
-function takes.s(found, from, head, cost, limit, period)
+function take_s(found, from, head, cost, limit, period)
   local c = {
     n1 = limit, n2 = period, life = period, refill = period, found = found, a = nil, b = nil, used = 0, entries = 0,
     text = '', from = 1,

@@ -5,11 +5,41 @@
 -- to and compared without a product that could pass 2^53.
 local function add_credits(ticks, over, refill, credits)
   if refill == 1 then return ticks + credits, 0 end
-  local more, rest = divide(credits, refill)
-  over = over - rest
-  if over < 0 then return ticks + more + 1, over + refill end
-  return ticks + more, over
+  local rest = fmod(credits, refill)
+  ticks, over = ticks + (credits - rest) / refill, over - rest
+  if over < 0 then return ticks + 1, over + refill end
+  return ticks, over
 end
+
+function take_t(found, from, head, cost, burst, refill, price, length)
+  if cost > burst then return false end
+  local tick = now
+  if length ~= 1 then tick = (now - fmod(now, length)) / length end
+  -- Most quotas are refilled by one credit a tick: then nothing ever overshoots.
+  local full_ticks, full_over, more, more_over = burst * price, 0, cost * price, 0
+  if refill ~= 1 then
+    full_ticks, full_over = add_credits(0, 0, refill, full_ticks)
+    more, more_over = add_credits(0, 0, refill, more)
+  end
+  local ticks, over = 0, 0
+  if found then
+    ticks, over = pair_of(found, from)
+    if not ticks then return end
+    ticks = ticks - tick
+    if ticks <= 0 or ticks > 2 * full_ticks then ticks, over = 0, 0 end
+  end
+  ticks, over = ticks + more, over + more_over
+  if over >= refill then ticks, over = ticks - 1, over - refill end
+  if ticks > full_ticks or ticks == full_ticks and over < full_over then return false end
+  local full_at = tick + ticks
+  if over == 0 then return format('%s%d 0', head, full_at), full_at * length end
+  return format('%s%d %d', head, full_at, over), full_at * length
+end
+
+-- more
+
+local bucket = { parse = parse_pair, text = pair_text }
+algorithms.t = bucket
 
 -- The deficit that a state is at `tick`.
 local function deficit(tick, full_at, over, full_ticks)
@@ -21,34 +51,6 @@ end
 local function is_within(ticks, over, full_ticks, full_over)
   return ticks < full_ticks or ticks == full_ticks and over >= full_over
 end
-
-function takes.t(found, from, head, cost, burst, refill, price, length)
-  if cost > burst then return false end
-  local full_at, over, tick = nil, 0, now
-  if found then
-    full_at, over = pair_of(found, from)
-    if not full_at then return end
-  end
-  if length ~= 1 then tick = divide(now, length) end
-  -- Most quotas are refilled by one credit a tick: then nothing ever overshoots.
-  local full_ticks, full_over, more, more_over = burst * price, 0, cost * price, 0
-  if refill ~= 1 then
-    full_ticks, full_over = add_credits(0, 0, refill, full_ticks)
-    more, more_over = add_credits(0, 0, refill, more)
-  end
-  local ticks
-  ticks, over = deficit(tick, full_at, over, full_ticks)
-  ticks, over = ticks + more, over + more_over
-  if over >= refill then ticks, over = ticks - 1, over - refill end
-  if not is_within(ticks, over, full_ticks, full_over) then return false end
-  full_at = tick + ticks
-  return format('%s%.0f %.0f', head, full_at, over), full_at * length
-end
-
--- more
-
-local bucket = { parse = parse_pair, text = pair_text }
-algorithms.t = bucket
 
 local function ticks_of(c, at)
   if c.n4 == 1 then return at end

@@ -1,9 +1,14 @@
 //! One request: who asks, what for, and the answer.
 
-use bytes::Bytes;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
@@ -52,26 +57,28 @@ pub(super) async fn answer(
     envoy: Option<&Grpc>,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let path = request.uri().path().to_owned();
-    let span = service.tracer.as_ref().and_then(|_| {
-        let (method, headers) = (request.method().clone(), request.headers());
-        let open = service.begin_span(headers, is_admitted(service, headers))?;
-        Some((open, method))
-    });
-    let answered = answered(service, envoy, request).await;
+    let (head, body) = request.into_parts();
+    let headers = &head.headers;
+    let span = service.tracer.as_ref();
+    let span = span.and_then(|_| service.begin_span(headers, is_admitted(service, headers)));
+    let answered = answered(service, envoy, &head, body).await;
     let answer = answered.unwrap_or_else(|failure| {
         service.metrics.error(Protocol::Http);
-        failure.into_response(&path)
+        failure.into_response(head.uri.path())
     });
-    if let Some((open, method)) = span {
-        let known = route(&path).map(|(known, _)| known);
-        service.end_http(&open, &method, known, answer.status());
+    if let Some(open) = span {
+        let known = route(head.uri.path()).map(|(known, _)| known);
+        service.end_http(&open, &head.method, known, answer.status());
     }
     answer
 }
 
-async fn answered(service: &Service, envoy: Option<&Grpc>, request: Request<Incoming>) -> Answered {
-    let (head, body) = request.into_parts();
+async fn answered(
+    service: &Service,
+    envoy: Option<&Grpc>,
+    head: &Parts,
+    body: Incoming,
+) -> Answered {
     let found = route(head.uri.path()).map(|(_, route)| route);
     let Some(route) = found.filter(|found| *found != Route::Envoy || envoy.is_some()) else {
         return Err(Failure::new(
@@ -140,17 +147,56 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read(service: &Service, body: Incoming) -> Result<Bytes, Failure> {
-    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
-    match timeout(service.question_timeout(), whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+    let mut whole = pin!(whole(body));
+    // Most bodies come with their heads, and are here without a timer.
+    if let Some(read) = soon(whole.as_mut()).await {
+        return read;
+    }
+    let read = timeout(service.question_timeout(), whole).await;
+    read.unwrap_or_else(|_| {
+        let why = "The body did not come in time.";
+        Err(Failure::new(StatusCode::REQUEST_TIMEOUT, why))
+    })
+}
+
+/// What a future comes to at once, or as soon as its task has had another turn.
+async fn soon<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut had_its_turn = false;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if had_its_turn => Poll::Ready(None),
+        Poll::Pending => {
+            had_its_turn = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// The whole body. What comes in one piece is not copied.
+async fn whole(mut body: Incoming) -> Result<Bytes, Failure> {
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Failure::new(StatusCode::BAD_REQUEST, "The body broke off.");
+        let Ok(piece) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        if first.len().max(all.len()) + piece.len() > BODY_BYTES_MAX {
             let why = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
-            Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, why))
+            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, why));
         }
-        Ok(Err(_)) => Err(Failure::new(StatusCode::BAD_REQUEST, "The body broke off.")),
-        Err(_) => {
-            let why = "The body did not come in time.";
-            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, why))
+        if first.is_empty() {
+            first = piece;
+            continue;
         }
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&piece);
+    }
+    match all.is_empty() {
+        true => Ok(first),
+        false => Ok(all.freeze()),
     }
 }

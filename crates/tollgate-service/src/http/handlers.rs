@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::json;
 use tollgate::store::Answer;
 use tollgate::{Decision, Micros, Outcome, Reason, Verdict};
@@ -24,6 +24,8 @@ use crate::service::{self, Named};
 
 /// Bytes of most answers.
 const USUAL_BYTES: usize = 768;
+/// Header fields of most answers.
+const USUAL_FIELDS: usize = 8;
 
 pub(super) type Answered = Result<Response<Full<Bytes>>, Failure>;
 
@@ -41,7 +43,7 @@ pub(super) enum Act {
 /// Decides. With `always_200` a denial is an answer like any other.
 pub(super) async fn decide(service: &Service, act: Act, body: &[u8], always_200: bool) -> Answered {
     let now = service.clock.now();
-    match read::<Body>(body)?.asked(service)? {
+    match read::<Body<'_>>(body)?.asked(service)? {
         Asked::Together(named) => {
             let decision = ask(service, act, &named, now).await;
             count(service, [&decision]);
@@ -237,7 +239,7 @@ fn take(service: &Service, receipt: &str, now: Micros) -> Result<Charged, Failur
 
 /// Forgets what a key has used.
 pub(super) async fn reset(service: &Service, body: &[u8]) -> Answered {
-    let named = read::<Body>(body)?.together(service)?;
+    let named = read::<Body<'_>>(body)?.together(service)?;
     let mut any = false;
     for named in &named {
         for policy in named.policies() {
@@ -267,7 +269,7 @@ pub(super) fn limits(service: &Service) -> Answered {
     json(StatusCode::OK, &json!({ "limits": limits }))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Failure> {
     // A list of an object's values would be read as the object.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Failure::unprocessable("an object is expected"));
@@ -288,6 +290,7 @@ pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Answere
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(USUAL_FIELDS);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),

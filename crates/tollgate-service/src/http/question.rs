@@ -1,11 +1,12 @@
 //! What clients ask, as JSON.
 
 use serde::Deserialize;
+use smallvec::SmallVec;
 
-use super::key::Key;
+use super::key::{Key, Text};
 use super::problem::Failure;
 use crate::Service;
-use crate::service::Named;
+use crate::service::{Named, Words};
 
 /// Questions of one request at most.
 pub const REQUESTS_MAX: usize = 100;
@@ -16,10 +17,11 @@ const COST_MAX: u64 = 1 << 53;
 /// A limit of the rules, whose units of it, and how many.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct One {
-    limit: String,
-    #[serde(default)]
-    key: Key,
+pub(super) struct One<'b> {
+    #[serde(borrow)]
+    limit: Text<'b>,
+    #[serde(borrow, default)]
+    key: Key<'b>,
     #[serde(default = "one")]
     cost: u64,
 }
@@ -32,12 +34,16 @@ fn one() -> u64 {
 /// do with each other.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Body {
-    limit: Option<String>,
-    key: Option<Key>,
+pub(super) struct Body<'b> {
+    #[serde(borrow)]
+    limit: Option<Text<'b>>,
+    #[serde(borrow)]
+    key: Option<Key<'b>>,
     cost: Option<u64>,
-    checks: Option<Vec<One>>,
-    requests: Option<Vec<Body>>,
+    #[serde(borrow)]
+    checks: Option<Vec<One<'b>>>,
+    #[serde(borrow)]
+    requests: Option<Vec<Body<'b>>>,
 }
 
 /// What a body asks.
@@ -49,7 +55,7 @@ pub(super) enum Asked<'s> {
     Each(Vec<Vec<Named<'s>>>),
 }
 
-impl Body {
+impl Body<'_> {
     /// The limits and keys that are meant; nothing is decided if one of them cannot be.
     pub(super) fn asked(self, service: &Service) -> Result<Asked<'_>, Failure> {
         let Some(requests) = self.requests else {
@@ -76,11 +82,14 @@ impl Body {
             return Err(Failure::unprocessable("`requests` cannot stand here"));
         }
         let all = match (self.limit, self.checks) {
-            (Some(limit), None) => vec![One {
-                limit,
-                key: self.key.unwrap_or_default(),
-                cost: self.cost.unwrap_or(1),
-            }],
+            (Some(limit), None) => {
+                let one = One {
+                    limit,
+                    key: self.key.unwrap_or_default(),
+                    cost: self.cost.unwrap_or(1),
+                };
+                return Ok(vec![one.named(service)?]);
+            }
             (None, Some(checks)) if self.key.is_none() && self.cost.is_none() => checks,
             _ => {
                 return Err(Failure::unprocessable(
@@ -99,21 +108,22 @@ impl Body {
     }
 }
 
-impl One {
+impl One<'_> {
     fn named(self, service: &Service) -> Result<Named<'_>, Failure> {
         if self.cost > COST_MAX {
             return Err(Failure::unprocessable("`cost` is at most 9007199254740992"));
         }
+        let Text(limit) = self.limit;
         let words = match self.key {
-            Key::None => Vec::new(),
+            Key::None => Words::new(),
             Key::Words(words) => words,
             Key::Parts(parts) => {
-                let words = service.words(&self.limit, parts);
+                let words = service.words(&limit, parts);
                 words.map_err(Failure::unprocessable)?
             }
         };
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let named = service.named(&self.limit, &words, self.cost);
+        let words: SmallVec<[&str; 2]> = words.iter().map(|word| &**word).collect();
+        let named = service.named(&limit, &words, self.cost);
         named.map_err(Failure::unprocessable)
     }
 }

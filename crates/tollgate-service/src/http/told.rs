@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
 use std::hash::BuildHasher;
 use tollgate::{Decision, Policy, Reason, Verdict};
 
@@ -36,7 +37,7 @@ struct Standing<'n> {
     policy: &'n str,
     rule: &'n str,
     /// A hash of the key: it tells keys apart while the service runs, and nothing more.
-    key: String,
+    key: KeyHash,
     limit: Option<u64>,
     remaining: Option<u64>,
     charged: u64,
@@ -47,18 +48,42 @@ struct Standing<'n> {
     blocked: bool,
 }
 
+/// 64 bits in hexadecimal digits.
+#[derive(Debug)]
+struct KeyHash([u8; 16]);
+
+impl KeyHash {
+    fn of(hash: u64) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |place: usize| DIGITS[(hash >> (60 - 4 * place)) as usize & 15];
+        KeyHash(std::array::from_fn(digit))
+    }
+}
+
+impl Serialize for KeyHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Digits are text.
+        serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+/// The policies of a decision's standings, in their order.
+pub(super) type Policies = SmallVec<[Arc<Policy>; 2]>;
+
 /// The policies of all questions that are decided together, in the order of the decision's standings.
-pub(super) fn policies(named: &[Named<'_>]) -> Vec<Arc<Policy>> {
-    let mut all: Vec<(Arc<Policy>, &[u8])> = Vec::new();
+pub(super) fn policies(named: &[Named<'_>]) -> Policies {
+    let mut all: SmallVec<[(&Arc<Policy>, &[u8]); 2]> = SmallVec::new();
     for (policy, _, key) in each(named) {
         // The same policy and key twice is one check.
         let same =
-            |(known, its): &(Arc<Policy>, &[u8])| *its == key && known.name() == policy.name();
+            |(known, its): &(&Arc<Policy>, &[u8])| *its == key && known.name() == policy.name();
         if !all.iter().any(same) {
-            all.push((Arc::clone(policy), key));
+            all.push((policy, key));
         }
     }
-    all.into_iter().map(|(policy, _)| policy).collect()
+    all.into_iter()
+        .map(|(policy, _)| Arc::clone(policy))
+        .collect()
 }
 
 fn each<'n>(named: &'n [Named<'_>]) -> impl Iterator<Item = (&'n Arc<Policy>, &'n str, &'n [u8])> {
@@ -83,7 +108,7 @@ impl<'n> Told<'n> {
             retry_after_ms,
             reset_after_ms,
         } = Summary::of(policies, decision);
-        let mut seen: Vec<(&str, &[u8])> = Vec::new();
+        let mut seen: SmallVec<[(&str, &[u8]); 2]> = SmallVec::new();
         let mut standings = decision.standings().iter();
         let mut told = Vec::with_capacity(policies.len());
         for (policy, rule, key) in each(named) {
@@ -98,7 +123,7 @@ impl<'n> Told<'n> {
             told.push(Standing {
                 policy: policy.name(),
                 rule,
-                key: format!("{:016x}", service.key_hash.hash_one(key)),
+                key: KeyHash::of(service.key_hash.hash_one(key)),
                 limit: limited.then(|| standing.limit()),
                 remaining: limited.then(|| standing.remaining()),
                 charged: standing.charged(),
@@ -137,5 +162,18 @@ fn reason(decision: &Decision) -> &'static str {
             Reason::StoreClosed => "store-away",
             _ => "refused",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_key_is_sixteen_digits() {
+        for hash in [0, 1, 0xabc, u64::MAX, 0x0123_4567_89ab_cdef] {
+            let told = serde_json::to_string(&KeyHash::of(hash)).unwrap();
+            assert_eq!(told, format!("\"{hash:016x}\""));
+        }
     }
 }

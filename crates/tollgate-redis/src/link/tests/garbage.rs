@@ -110,8 +110,8 @@ async fn what_servers_of_old_say_of_commands_within_scripts_is_understood() {
     assert_eq!(link.add("a").await, Err(LinkError::ReadOnly));
 }
 
-#[tokio::test]
-async fn a_server_that_is_too_old_is_named_at_the_start() {
+/// Says that it is of this version, and answers probes with `probed`.
+async fn starting(version: &'static str, probed: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -119,14 +119,29 @@ async fn a_server_that_is_too_old_is_named_at_the_start() {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
                 let mut bytes = vec![0; 64 << 10];
-                while let Ok(1..) = stream.read(&mut bytes).await {
-                    let text = "redis_version:6.0.16\r\n";
-                    let reply = format!("${}\r\n{text}\r\n", text.len());
+                while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                    let heard = String::from_utf8_lossy(&bytes[..count]).into_owned();
+                    let text = format!("redis_version:{version}\r\n");
+                    let reply = match heard.contains("EVAL") {
+                        true => probed.to_owned(),
+                        false => format!("${}\r\n{text}\r\n", text.len()),
+                    };
                     stream.write_all(reply.as_bytes()).await.unwrap();
                 }
             });
         }
     });
-    let error = refused(&url).await;
+    url
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_named_at_the_start() {
+    let error = refused(&starting("6.0.16", "$-1\r\n").await).await;
     assert_eq!(error, LinkError::TooOld("6.0.16".to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_whose_scripts_cannot_write_instants_is_named_at_the_start() {
+    let error = refused(&starting("7.0.0", "$-1\r\n").await).await;
+    assert_eq!(error, LinkError::IsNarrow);
 }
