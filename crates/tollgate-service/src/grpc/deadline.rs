@@ -6,6 +6,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tollgate::store::Answer;
 use tollgate::{Check, Checks, Decision, MemoryStore, Micros, OnError, Reason};
+use tollgate_gateway::Counters;
 
 use super::Grpc;
 use super::decide::Call;
@@ -46,9 +47,14 @@ impl Deadline {
         }
     }
 
-    /// The answer, if it comes in time. One that is at hand always does.
-    pub(super) async fn within<T: Unpin + Send + 'static>(self, answer: Answer<T>) -> Option<T> {
-        match answer {
+    /// The answer, if it comes in time. One that is at hand always does. One that comes too late is awaited all the same,
+    /// by nobody: else a store that takes longer than its callers wait would never be found to be away.
+    pub(super) async fn within<T: Unpin + Send + 'static>(
+        self,
+        answer: Answer<T>,
+        counters: &Counters,
+    ) -> Option<T> {
+        match counters.see_through(answer) {
             Answer::Ready(answer) => Some(answer),
             Answer::Pending(answer) => {
                 let until = self.began + self.left;

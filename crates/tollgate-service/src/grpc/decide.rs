@@ -128,8 +128,9 @@ impl Grpc {
                     cost: hits,
                 };
                 checks.push(check).map_err(|_| Refused::TOO_MANY)?;
-                let given_back = self.service.counters.release(&checks, now);
-                match deadline.within(given_back).await {
+                let counters = &self.service.counters;
+                let given_back = counters.release(&checks, now);
+                match deadline.within(given_back, counters).await {
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => self.metrics.refund_lost(hits),
                 }
@@ -171,11 +172,12 @@ impl Grpc {
         if checks.is_empty() {
             return Ok(parts.iter().map(|_| Decided::plain(false)).collect());
         }
+        let counters = &self.service.counters;
         let answer = match call {
-            Call::Decide => self.service.counters.decide(&checks, now),
-            Call::Peek => self.service.counters.peek(&checks, now),
+            Call::Decide => counters.decide(&checks, now),
+            Call::Peek => counters.peek(&checks, now),
         };
-        let decision = match deadline.within(answer).await {
+        let decision = match deadline.within(answer, counters).await {
             Some(decision) => decision,
             None => self.without_store(&checks, call, now),
         };

@@ -79,11 +79,16 @@ pub(super) fn envoy(answer: Result<JsonAnswer, String>) -> Answered {
     Ok(response)
 }
 
+/// The answer is seen through also when the client goes: clients that wait for less than the store takes are then heard
+/// of there.
 fn ask(service: &Service, act: Act, named: &[Named<'_>], now: Micros) -> Outcome {
+    let counters = &service.counters;
     match (service::checks(named), act) {
         (Err(reason), _) => Answer::Ready(Decision::refused(reason, now)),
-        (Ok(checks), Act::Peek) => service.counters.peek(&checks, now),
-        (Ok(checks), Act::Check | Act::Reserve) => service.counters.decide(&checks, now),
+        (Ok(checks), Act::Peek) => counters.see_through(counters.peek(&checks, now)),
+        (Ok(checks), Act::Check | Act::Reserve) => {
+            counters.see_through(counters.decide(&checks, now))
+        }
     }
 }
 

@@ -5,8 +5,12 @@ use std::time::Duration;
 use tollgate::store::{Answer, Outcome};
 use tollgate::{Checks, Decision, Policy, Receipt, Store, StoreError};
 use tollgate_gateway::counters::{Shared, SharedState};
+use tollgate_redis::{RedisStore, Settings};
+use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
 use super::*;
+
+const A_DAY: &str = "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"open\"";
 
 /// A store that never answers.
 struct Silent;
@@ -50,30 +54,37 @@ impl Store for Silent {
     }
 }
 
-/// The codes of so many requests by a caller who waits 20 ms, in virtual time; and how long they took together.
-async fn asked(on_error: &str, times: usize) -> (Vec<bool>, Duration) {
+/// A store with these descriptors, of which this gateway is one of two.
+fn fixture(store: Arc<dyn Store>, descriptors: &str) -> Fixture {
     let shared = Shared::new(
-        Arc::new(Silent),
+        store,
         Arc::new(SharedState::default),
         tokio::runtime::Handle::current(),
     );
-    let fixture = Fixture::new(
-        &format!(
-            "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"{on_error}\"\n[counters]\nnodes = 2\n"
-        ),
-        None,
-        shared.into(),
-    );
+    let rules = format!("{descriptors}\n[counters]\nnodes = 2\n");
+    Fixture::new(&rules, None, shared.into())
+}
+
+/// A caller who waits so long.
+fn waits(timeout: &'static str) -> Deadline {
     let mut head = HeaderMap::new();
-    head.insert("grpc-timeout", "20m".parse().unwrap());
+    head.insert("grpc-timeout", timeout.parse().unwrap());
+    Deadline::of(&head)
+}
+
+/// The codes of so many requests by a caller who waits 20 ms, in virtual time; and how long they took together.
+async fn asked(on_error: &str, times: usize) -> (Vec<bool>, Duration) {
+    let fixture = fixture(
+        Arc::new(Silent),
+        &format!(
+            "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"{on_error}\""
+        ),
+    );
     let began = tokio::time::Instant::now();
     let mut codes = Vec::new();
     for _ in 0..times {
         let asked = request("d", &[descriptor(&[("a", "x")])]);
-        let answer = fixture
-            .grpc
-            .should_rate_limit(&asked, Deadline::of(&head))
-            .await;
+        let answer = fixture.grpc.should_rate_limit(&asked, waits("20m")).await;
         codes.push(is_ok(&answer.unwrap()));
     }
     assert!(
@@ -99,4 +110,25 @@ async fn a_caller_who_waits_for_less_than_the_store_takes_is_answered_in_time_by
         [true, true, true, false, false],
         "this one of two has half"
     );
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_for_longer_than_its_callers_wait_is_found_to_be_away() {
+    let mut redis = RedisServer::new(RedisEngine::Redis);
+    let store = RedisStore::connect(redis.url().parse().unwrap(), Settings::default());
+    let store = store.await.unwrap();
+    let fixture = fixture(Arc::new(store.clone()), A_DAY);
+    let asked = request("d", &[descriptor(&[("a", "x")])]);
+    let patient = fixture.grpc.should_rate_limit(&asked, waits("20S")).await;
+    assert!(is_ok(&patient.unwrap()));
+    redis.suspend();
+    let all = async {
+        while store.stats().degraded_since().is_none() {
+            let late = fixture.grpc.should_rate_limit(&asked, waits("20m"));
+            assert!(is_ok(&late.await.unwrap()), "`open` lets pass");
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(20), all).await;
+    assert!(found.is_ok(), "nobody told the link that no answer comes");
+    assert!(store.stats().errors()["timeout"] > 0);
 }
