@@ -46,6 +46,8 @@ struct Files {
     native: Vec<Arc<Domain>>,
     on_error: OnError,
     read: Vec<ReadFile>,
+    /// Whether what was read of them last is in use.
+    is_in_use: bool,
 }
 
 struct ReadFile {
@@ -81,6 +83,7 @@ impl Domains {
             native,
             on_error,
             read: Vec::new(),
+            is_in_use: true,
         };
         for path in files {
             let (watched, domain) = read(path, on_error, None)?;
@@ -125,18 +128,22 @@ impl Domains {
                 }
             }
         }
-        let is_current = files.read.iter().all(|file| !file.is_kept_out);
         if any {
             match files.known(&self.metrics) {
                 Ok(known) => {
                     let known = Arc::new(known);
                     *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+                    files.is_in_use = true;
                     self.metrics.loaded();
                     tracing::info!("the domains were read again; counters stay");
                 }
-                Err(why) => return self.keep_out(Path::new("a domain's file"), &why),
+                Err(why) => {
+                    self.keep_out(Path::new("a domain's file"), &why);
+                    files.is_in_use = false;
+                }
             }
         }
+        let is_current = files.is_in_use && files.read.iter().all(|file| !file.is_kept_out);
         self.metrics.is_current(is_current);
     }
 

@@ -62,7 +62,7 @@ fn fixture(store: Arc<dyn Store>, descriptors: &str) -> Fixture {
         tokio::runtime::Handle::current(),
     );
     let rules = format!("{descriptors}\n[counters]\nnodes = 2\n");
-    Fixture::new(&rules, None, shared.into())
+    Fixture::new(&rules, &[], shared.into())
 }
 
 /// A caller who waits so long.
