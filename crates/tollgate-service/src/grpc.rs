@@ -14,6 +14,7 @@ mod domains;
 mod health;
 mod json;
 mod key;
+mod meanwhile;
 mod messages;
 mod metrics;
 mod overrides;
@@ -34,8 +35,9 @@ pub use tls::TlsFiles;
 use crate::service::Service;
 use answer::Fields;
 use asked::Asked;
-use deadline::{Deadline, Meanwhile};
+use deadline::Deadline;
 use health::Health;
+use meanwhile::Meanwhile;
 use messages::{RateLimitRequest, RateLimitResponse};
 
 /// The rate-limit service, shared by the threads that serve it.
@@ -68,7 +70,7 @@ impl Grpc {
     ) -> Arc<Self> {
         let rules = &service.rules;
         let meanwhile =
-            (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes.into()));
+            (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes));
         Arc::new(Grpc {
             domains,
             metrics,
