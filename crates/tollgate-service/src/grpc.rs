@@ -91,8 +91,8 @@ impl Grpc {
         deadline: Deadline,
     ) -> Result<RateLimitResponse, Refused> {
         let known = self.domains.known();
-        let asked = Asked::of(request, &known)?;
         let now = self.service.clock.now();
+        let asked = Asked::of(request, &known, now)?;
         let decided = self.decide(&asked, deadline, now).await?;
         self.count(request, &asked, &decided);
         Ok(answer::of(&asked, &decided, self.fields))

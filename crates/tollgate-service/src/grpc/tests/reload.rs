@@ -99,3 +99,46 @@ fn files_that_cannot_stand_beside_each_other_are_measured_until_one_is_changed()
     replace_file(&fixture, 1, &other);
     assert!(is_current(1));
 }
+
+#[test]
+fn what_was_counted_of_a_descriptor_that_is_gone_is_told_no_longer() {
+    let with = |name: &str, keys: &[&str]| {
+        let each = keys.iter().map(|key| {
+            format!("  - key: {key}\n    value_to_metric: true\n    rate_limit: {{unit: day, requests_per_unit: 5}}\n")
+        });
+        format!("domain: {name}\ndescriptors:\n{}", each.collect::<String>())
+    };
+    let fixture = Fixture::yaml(&with("d", &["a", "b"]));
+    fixture.ask(&[descriptor(&[("a", "x")])]);
+    fixture.ask(&[descriptor(&[("b", "y")])]);
+    let series = |labels: &str| fixture.metrics.encode().contains(labels);
+    let (a, b) = (
+        "domain=\"d\",descriptor=\"a=x\"",
+        "domain=\"d\",descriptor=\"b=y\"",
+    );
+    assert!(series(a) && series(b));
+    replace(&fixture, &with("d", &["a", "c"]));
+    assert!(series(a), "{}", fixture.metrics.encode());
+    assert!(!series(b) && !series("descriptor=\"b\""));
+    assert!(series("descriptor=\"c\""));
+    replace(&fixture, &with("e", &["a"]));
+    assert!(!series("domain=\"d\"") && series("domain=\"e\""));
+}
+
+#[test]
+fn limits_that_requests_brought_are_no_newcomers_to_a_domain_that_is_read_again() {
+    let fixture = Fixture::yaml(&limits(5));
+    let brought = RateLimitDescriptor {
+        limit: Some(super::super::messages::RateLimitOverride {
+            requests_per_unit: 3,
+            unit: super::super::messages::Unit::Hour as i32,
+            unit_multiplier: None,
+        }),
+        ..descriptor(&[("a", "x")])
+    };
+    assert_eq!(fixture.pass(&brought, 2), [true; 2]);
+    replace(&fixture, &limits(6));
+    let known = fixture.domains.known();
+    assert_eq!(known.domain("d").unwrap().overrides.len(), 1);
+    assert_eq!(fixture.pass(&brought, 2), [true, false]);
+}
