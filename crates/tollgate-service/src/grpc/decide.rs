@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use smallvec::SmallVec;
 use tollgate::{Check, Checks, Micros, Policy, Standing};
 use tollgate_rules::domain::Decide;
@@ -62,12 +63,12 @@ impl Grpc {
             .map_or(Decide::Apart, |known| known.domain.decide);
         match how {
             Decide::Together => self.together(&asked.descriptors, deadline, now).await,
+            // Asked at the same time: a store that is a round trip away is waited for once.
             Decide::Apart => {
-                let mut decided = SmallVec::new();
-                for group in asked.descriptors.chunks(1) {
-                    decided.extend(self.together(group, deadline, now).await?);
-                }
-                Ok(decided)
+                let each = asked.descriptors.chunks(1);
+                let each = each.map(|one| self.together(one, deadline, now));
+                let decided = try_join_all(each).await?;
+                Ok(decided.into_iter().flatten().collect())
             }
         }
     }

@@ -8,24 +8,37 @@ use tollgate_gateway::counters::{Shared, SharedState};
 use tollgate_redis::{RedisStore, Settings};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
+use super::super::DESCRIPTORS_MAX;
 use super::*;
 
 const A_DAY: &str = "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"open\"";
 
-/// A store that never answers.
-struct Silent;
+/// A store that lets everything pass after its time, or never answers.
+struct Distant(Option<Duration>);
+
+impl Distant {
+    fn outcome(&self, now: Micros) -> Outcome {
+        let Some(time) = self.0 else {
+            return never();
+        };
+        Answer::Pending(Box::pin(async move {
+            tokio::time::sleep(time).await;
+            tollgate::decide::decide(&Checks::new(), &mut [], now)
+        }))
+    }
+}
 
 fn never<T: 'static>() -> Answer<T> {
     Answer::Pending(Box::pin(std::future::pending()))
 }
 
-impl Store for Silent {
-    fn decide(&self, _: &Checks<'_>, _: Micros) -> Outcome {
-        never()
+impl Store for Distant {
+    fn decide(&self, _: &Checks<'_>, now: Micros) -> Outcome {
+        self.outcome(now)
     }
 
-    fn peek(&self, _: &Checks<'_>, _: Micros) -> Outcome {
-        never()
+    fn peek(&self, _: &Checks<'_>, now: Micros) -> Outcome {
+        self.outcome(now)
     }
 
     fn refund(&self, _: &Checks<'_>, _: &Receipt, _: Micros) -> Answer<Result<u64, StoreError>> {
@@ -75,7 +88,7 @@ fn waits(timeout: &'static str) -> Deadline {
 /// The codes of so many requests by a caller who waits 20 ms, in virtual time; and how long they took together.
 async fn asked(on_error: &str, times: usize) -> (Vec<bool>, Duration) {
     let fixture = fixture(
-        Arc::new(Silent),
+        Arc::new(Distant(None)),
         &format!(
             "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"{on_error}\""
         ),
@@ -131,4 +144,18 @@ async fn a_store_that_hangs_for_longer_than_its_callers_wait_is_found_to_be_away
     let found = tokio::time::timeout(Duration::from_secs(20), all).await;
     assert!(found.is_ok(), "nobody told the link that no answer comes");
     assert!(store.stats().errors()["timeout"] > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn descriptors_that_are_decided_apart_wait_for_the_store_at_the_same_time() {
+    let trip = Duration::from_millis(10);
+    let rules = format!("[service.domains.d]\ndecide = \"apart\"\n{A_DAY}");
+    let fixture = fixture(Arc::new(Distant(Some(trip))), &rules);
+    let values: Vec<String> = (0..DESCRIPTORS_MAX).map(|n| n.to_string()).collect();
+    let descriptors: Vec<_> = values.iter().map(|v| descriptor(&[("a", v)])).collect();
+    let began = tokio::time::Instant::now();
+    let asked = request("d", &descriptors);
+    let answer = fixture.grpc.should_rate_limit(&asked, waits("20S")).await;
+    assert_eq!(answer.unwrap().statuses.len(), DESCRIPTORS_MAX);
+    assert_eq!(began.elapsed(), trip);
 }
