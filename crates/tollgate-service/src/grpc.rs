@@ -18,6 +18,7 @@ mod meanwhile;
 mod messages;
 mod metrics;
 mod overrides;
+mod streams;
 mod tls;
 mod watched;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::{Grpc as Codec, UnaryService};
@@ -14,6 +15,7 @@ use tonic_prost::ProstCodec;
 use super::connection::MESSAGE_BYTES_MAX;
 use super::deadline::Deadline;
 use super::messages::{RateLimitRequest, RateLimitResponse};
+use super::streams::{self, Stopped, UntilStop};
 use super::{Grpc, Refused};
 use crate::metrics::Protocol;
 
@@ -27,7 +29,9 @@ pub(super) struct Methods {
     others: Others,
 }
 
-type Other = Box<dyn Fn(Request<Incoming>) -> BoxFuture<Response<Body>, std::convert::Infallible>>;
+type Other = Box<
+    dyn Fn(Request<UntilStop<Incoming>>) -> BoxFuture<Response<Body>, std::convert::Infallible>,
+>;
 
 /// Methods of other services than the one for which all this is here.
 struct Others {
@@ -48,13 +52,19 @@ impl Methods {
         Methods { grpc, others }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    /// `stop` turns true when the service stops.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        stop: &watch::Receiver<bool>,
+    ) -> Response<Body> {
         let path = request.uri().path();
         if path == SHOULD_RATE_LIMIT {
             return self.should_rate_limit(request).await;
         }
         let reflection = self.others.reflection.as_ref();
         let other = match path.trim_start_matches('/').split_once('/') {
+            // Whoever asks whether it is alive has no token.
             Some(("grpc.health.v1.Health", _)) => Some(&self.others.health),
             Some(("grpc.reflection.v1.ServerReflection", _)) => reflection.map(|(new, _)| new),
             Some(("grpc.reflection.v1alpha.ServerReflection", _)) => reflection.map(|(_, old)| old),
@@ -64,18 +74,38 @@ impl Methods {
             self.grpc.service.metrics.error(Protocol::Grpc);
             return Status::unimplemented("this service has no such method").into_http();
         };
-        match other(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        let is_health = path.starts_with("/grpc.health.");
+        if !is_health && !self.admits(request.headers()) {
+            return self.unauthenticated();
         }
+        let request = request.map(|body| streams::request(body, self.stopped(stop)));
+        let response = match tokio::time::timeout(CALL_MAX, other(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => return late(),
+        };
+        response.map(|body| Body::new(streams::response(body, self.stopped(stop))))
+    }
+
+    /// Comes when the service stops and health says so.
+    fn stopped(&self, stop: &watch::Receiver<bool>) -> Stopped {
+        let (mut stop, grpc) = (stop.clone(), Arc::clone(&self.grpc));
+        Box::pin(async move {
+            // An error says that nobody is left who could stop it.
+            let _ = stop.wait_for(|stop| *stop).await;
+            grpc.health.stop();
+        })
+    }
+
+    fn unauthenticated(&self) -> Response<Body> {
+        self.grpc.service.metrics.error(Protocol::Grpc);
+        Status::unauthenticated("a token of the service is missing, or wrong").into_http()
     }
 
     async fn should_rate_limit(&self, request: Request<Incoming>) -> Response<Body> {
         let metrics = &self.grpc.service.metrics;
         if !self.admits(request.headers()) {
-            metrics.error(Protocol::Grpc);
-            return Status::unauthenticated("a token of the service is missing, or wrong")
-                .into_http();
+            return self.unauthenticated();
         }
         let deadline = Deadline::of(request.headers());
         let mut codec = Codec::new(ProstCodec::<RateLimitResponse, RateLimitRequest>::default())
@@ -84,7 +114,7 @@ impl Methods {
         let answer = codec.unary(ShouldRateLimit { grpc, deadline }, request);
         let response = match tokio::time::timeout(CALL_MAX, answer).await {
             Ok(response) => response,
-            Err(_) => Status::deadline_exceeded("the request did not arrive in time").into_http(),
+            Err(_) => late(),
         };
         if response.headers().contains_key(Status::GRPC_STATUS) {
             metrics.error(Protocol::Grpc);
@@ -102,6 +132,10 @@ impl Methods {
         self.grpc.service.tokens.is_open()
             || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
     }
+}
+
+fn late() -> Response<Body> {
+    Status::deadline_exceeded("the request did not arrive in time").into_http()
 }
 
 struct ShouldRateLimit {
@@ -132,7 +166,7 @@ impl From<Refused> for Status {
 fn other<S>(service: S) -> Other
 where
     S: tower_service::Service<
-            Request<Incoming>,
+            Request<UntilStop<Incoming>>,
             Response = Response<Body>,
             Error = std::convert::Infallible,
         > + Clone

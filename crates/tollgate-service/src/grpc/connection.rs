@@ -92,9 +92,10 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_MAX);
+    let stops = stop.clone();
     let service = service_fn(|request| {
-        let methods = Rc::clone(methods);
-        async move { Ok::<_, Infallible>(methods.answer(request).await) }
+        let (methods, stop) = (Rc::clone(methods), stops.clone());
+        async move { Ok::<_, Infallible>(methods.answer(request, &stop).await) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
