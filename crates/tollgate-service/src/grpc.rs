@@ -24,13 +24,10 @@ mod watched;
 
 use std::sync::Arc;
 
-pub use asked::DESCRIPTORS_MAX;
-pub use connection::{MESSAGE_BYTES_MAX, STREAMS_MAX, serve};
-pub use deadline::WAIT_MAX;
-pub use domains::{Domains, FILES_MAX, LOOKED_AT_EVERY};
+pub use connection::serve;
+pub use domains::{Domains, LOOKED_AT_EVERY};
 pub use json::JsonAnswer;
-pub use metrics::{GrpcMetrics, VALUES_MAX};
-pub use overrides::OVERRIDES_MAX;
+pub use metrics::GrpcMetrics;
 pub use tls::TlsFiles;
 
 use crate::service::Service;

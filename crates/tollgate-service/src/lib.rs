@@ -17,6 +17,4 @@ mod summary;
 mod tokens;
 
 pub use metrics::Metrics;
-pub use quotas::QUOTAS_MAX;
 pub use service::Service;
-pub use tokens::Tokens;

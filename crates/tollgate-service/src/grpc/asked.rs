@@ -13,7 +13,7 @@ use super::key;
 use super::messages::{RateLimitDescriptor, RateLimitRequest};
 
 /// The most descriptors of one request. They come from Envoy's configuration, not from its clients.
-pub const DESCRIPTORS_MAX: usize = 64;
+pub(super) const DESCRIPTORS_MAX: usize = 64;
 
 /// A request, understood.
 pub(super) struct Asked<'k> {

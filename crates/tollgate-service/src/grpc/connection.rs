@@ -25,9 +25,9 @@ use crate::metrics::Protocol;
 
 /// The longest message. Envoy's clients choose the values of header fields, of 60 KiB together, and a request may carry
 /// each of them more than once: what is too long for its service Envoy lets pass.
-pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
+pub(super) const MESSAGE_BYTES_MAX: usize = 256 << 10;
 /// Requests of one connection at one time.
-pub const STREAMS_MAX: u32 = 1_024;
+const STREAMS_MAX: u32 = 1_024;
 /// The head of a request.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
 /// The greeting of TLS.

@@ -14,7 +14,7 @@ use super::decide::Call;
 /// What is left of the caller's time for the way back: Envoy lets everything pass that comes too late.
 const WAY_BACK: Duration = Duration::from_millis(3);
 /// The longest that anybody waits for a store.
-pub const WAIT_MAX: Duration = Duration::from_secs(10);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 const TIMEOUT: &str = "grpc-timeout";
 /// Envoy says it in milliseconds.
 const ENVOY_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";

@@ -17,7 +17,7 @@ use super::watched::Watched;
 /// How often files are looked at.
 pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// The most files of Envoy's own service.
-pub const FILES_MAX: usize = 64;
+const FILES_MAX: usize = 64;
 
 /// The domains that are known. What is asked while they change is decided by those from before.
 pub struct Domains {

@@ -14,7 +14,7 @@ use tollgate_rules::domain::{Descriptor, Domain};
 use super::messages::Entry;
 
 /// The most values that metrics tell apart, over all descriptors that are to tell them: requests choose them.
-pub const VALUES_MAX: usize = 1_000;
+pub(super) const VALUES_MAX: usize = 1_000;
 /// The longest label that is made of values.
 const LABEL_CHARS_MAX: usize = 200;
 

@@ -11,7 +11,7 @@ use super::Refused;
 use super::messages::{RateLimitOverride, Unit};
 
 /// Policies that are remembered for each domain, and new ones at once over all domains.
-pub const OVERRIDES_MAX: usize = 4_096;
+pub(super) const OVERRIDES_MAX: usize = 4_096;
 
 /// How often another new one may come, once so many have. So 8,192 come in a day at most: with those of `CL.THROTTLE`
 /// they leave some of the 65,535 numbers by which a store tells policies apart, for a day after their last use.

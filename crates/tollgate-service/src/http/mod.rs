@@ -30,9 +30,6 @@ use crate::grpc::Grpc;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 
-pub use answer::BODY_BYTES_MAX;
-pub use question::REQUESTS_MAX;
-
 /// Serves HTTP until `stop` turns true. `envoy` answers `POST /json`, where there are domains.
 ///
 /// # Errors

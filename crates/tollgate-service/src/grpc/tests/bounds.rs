@@ -1,7 +1,9 @@
 //! What a stranger can make grow, and cannot.
 
+use super::super::asked::DESCRIPTORS_MAX;
 use super::super::messages::{RateLimitOverride, Unit};
-use super::super::{DESCRIPTORS_MAX, OVERRIDES_MAX, VALUES_MAX};
+use super::super::metrics::VALUES_MAX;
+use super::super::overrides::OVERRIDES_MAX;
 use super::*;
 
 #[test]

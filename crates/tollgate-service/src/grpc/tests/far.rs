@@ -8,7 +8,7 @@ use tollgate_gateway::counters::{Shared, SharedState};
 use tollgate_redis::{RedisStore, Settings};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
-use super::super::DESCRIPTORS_MAX;
+use super::super::asked::DESCRIPTORS_MAX;
 use super::*;
 
 const A_DAY: &str = "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"open\"";
