@@ -7,17 +7,21 @@ A question is an object with one of these:
             answers the overall codes are told), `raw` (bytes in hexadecimal instead of a message)
   health    the name of a service
   services  anything: the services that reflection knows, and the fields of a message if it is the name of one
+  streams   anything: opens a watch of health and a reflection that go on, and tells the first status
+  ended     anything: waits until the two have ended, and tells the other statuses and the code of each
 """
 
 import argparse
 import concurrent.futures
 import json
+import queue
 import sys
 
 import grpc
 from google.protobuf import descriptor_pb2, json_format, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 parser = argparse.ArgumentParser()
@@ -83,12 +87,46 @@ def services_of(question):
     return told
 
 
+open_streams = {}
+
+
+def streams(_):
+    watch = health_pb2_grpc.HealthStub(shared).Watch(health_pb2.HealthCheckRequest(service=""), timeout=20)
+    asked = queue.SimpleQueue()
+    asked.put(reflection_pb2.ServerReflectionRequest(list_services=""))
+    reflect = reflection_pb2_grpc.ServerReflectionStub(shared).ServerReflectionInfo(iter(asked.get, None), timeout=20)
+    next(reflect)
+    first = next(watch)
+    open_streams.update(watch=watch, reflect=reflect)
+    return {"status": name_of(first)}
+
+
+def ended(_):
+    statuses = []
+    told = {"statuses": statuses}
+    for name, stream in open_streams.items():
+        try:
+            statuses.extend(name_of(status) for status in stream if name == "watch")
+        except grpc.RpcError:
+            pass
+        told[name] = stream.code().name
+    return told
+
+
+def name_of(told):
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(told.status)
+
+
 def answer(question):
     try:
+        if "streams" in question:
+            return streams(question)
+        if "ended" in question:
+            return ended(question)
         if "health" in question:
             request = health_pb2.HealthCheckRequest(service=question["health"])
             told = health_pb2_grpc.HealthStub(shared).Check(request, timeout=10)
-            return {"status": health_pb2.HealthCheckResponse.ServingStatus.Name(told.status)}
+            return {"status": name_of(told)}
         if "services" in question:
             return services_of(question)
         return ask(question)

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -224,11 +225,16 @@ impl Counters {
         }
     }
 
-    /// An answer that is seen through also when nobody waits for it any more, so that what it took can be given back.
-    pub(crate) fn see_through<T: Send + 'static>(&self, answer: Answer<T>) -> Answer<T> {
+    /// An answer that is seen through also when nobody waits for it any more: what it took can be given back, and the
+    /// store's way learns whether it came. How many there are and how long they take is bounded by the store, which
+    /// answers within its deadline.
+    pub fn see_through<T: Send + 'static>(&self, answer: Answer<T>) -> Answer<T> {
         match (self, answer) {
             (Counters::Shared(shared), Answer::Pending(answer)) => {
-                Answer::Pending(shared.see_through(answer))
+                Answer::Pending(Box::pin(SeenThrough {
+                    answer: Some(answer),
+                    runtime: shared.runtime.clone(),
+                }))
             }
             (_, answer) => answer,
         }
@@ -245,19 +251,36 @@ impl Counters {
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-impl Shared {
-    fn see_through<T: Send + 'static>(&self, answer: Pending<T>) -> Pending<T> {
-        let task = self.runtime.spawn(answer);
-        Box::pin(async move {
-            match task.await {
-                Ok(answer) => answer,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    // The runtime ends, and everything with it.
-                    Err(_) => std::future::pending().await,
-                },
-            }
-        })
+/// An answer that goes on by itself when it is dropped before it has come.
+struct SeenThrough<T: Send + 'static> {
+    /// `None` once it has come.
+    answer: Option<Pending<T>>,
+    runtime: Handle,
+}
+
+impl<T: Send + 'static> Future for SeenThrough<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let SeenThrough { answer, runtime } = &mut *self;
+        // Its timers are those of the runtime that it may go on with; that of a thread of the data plane can end before.
+        let _within = runtime.enter();
+        let Some(pending) = answer else {
+            return Poll::Pending;
+        };
+        let come = pending.as_mut().poll(context);
+        if come.is_ready() {
+            *answer = None;
+        }
+        come
+    }
+}
+
+impl<T: Send + 'static> Drop for SeenThrough<T> {
+    fn drop(&mut self) {
+        if let Some(answer) = self.answer.take() {
+            self.runtime.spawn(async move { drop(answer.await) });
+        }
     }
 }
 

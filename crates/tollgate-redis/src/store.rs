@@ -305,7 +305,13 @@ fn not_ours() -> LinkError {
 }
 
 fn failed(error: LinkError) -> StoreError {
-    StoreError::Unavailable(Box::new(error))
+    match error {
+        LinkError::Timeout(_)
+        | LinkError::Broken
+        | LinkError::Garbage(_)
+        | LinkError::Script(_) => StoreError::Unanswered(Box::new(error)),
+        error => StoreError::Unavailable(Box::new(error)),
+    }
 }
 
 /// Why a change of checks' states is not asked for.

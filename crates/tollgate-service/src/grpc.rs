@@ -18,17 +18,14 @@ mod meanwhile;
 mod messages;
 mod metrics;
 mod overrides;
+mod streams;
 
 use std::sync::Arc;
 
-pub use asked::DESCRIPTORS_MAX;
-pub use call::MESSAGE_BYTES_MAX;
-pub use connection::{STREAMS_MAX, serve};
-pub use deadline::WAIT_MAX;
-pub use domains::{Domains, FILES_MAX, LOOKED_AT_EVERY};
+pub use connection::serve;
+pub use domains::{Domains, LOOKED_AT_EVERY};
 pub use json::JsonAnswer;
-pub use metrics::{GrpcMetrics, VALUES_MAX};
-pub use overrides::OVERRIDES_MAX;
+pub use metrics::GrpcMetrics;
 
 use crate::service::Service;
 use answer::Fields;
@@ -68,7 +65,7 @@ impl Grpc {
     ) -> Arc<Self> {
         let rules = &service.rules;
         let meanwhile =
-            (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes.into()));
+            (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes));
         Arc::new(Grpc {
             domains,
             metrics,
@@ -89,8 +86,8 @@ impl Grpc {
         deadline: Deadline,
     ) -> Result<RateLimitResponse, Refused> {
         let known = self.domains.known();
-        let asked = Asked::of(request, &known)?;
         let now = self.service.clock.now();
+        let asked = Asked::of(request, &known, now)?;
         let decided = self.decide(&asked, deadline, now).await?;
         self.count(request, &asked, &decided);
         Ok(answer::of(&asked, &decided, self.fields))

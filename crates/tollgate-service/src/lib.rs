@@ -21,7 +21,5 @@ mod tokens;
 mod watched;
 
 pub use metrics::Metrics;
-pub use quotas::QUOTAS_MAX;
 pub use service::Service;
 pub use tls::TlsFiles;
-pub use tokens::Tokens;

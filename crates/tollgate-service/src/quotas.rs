@@ -9,7 +9,7 @@ use tollgate::{Micros, Policy, PolicyError, Quota, QuotaError};
 use tollgate_rules::Sharing;
 
 /// Quotas of clients that are known at one time. The memory store tells 65,535 policies apart, and the rules need some.
-pub const QUOTAS_MAX: usize = 4_096;
+pub(crate) const QUOTAS_MAX: usize = 4_096;
 
 /// The one name of their policies: what a key has used stays used when a client sends other numbers.
 const NAME: &str = "cl.throttle";
@@ -38,7 +38,6 @@ pub(crate) struct Numbers {
 
 /// Why numbers are no quota.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub(crate) enum NumbersError {
     /// They are no quota.
     #[error(transparent)]

@@ -12,7 +12,7 @@ use tollgate::{Check, Checks, Clock, Micros, Policy, Reason};
 use tollgate_accounts::Accounts;
 use tollgate_gateway::spans::Tracer;
 use tollgate_gateway::{Counters, InForce};
-use tollgate_rules::{KeyPart, Limit, RuleSet};
+use tollgate_rules::{KeyPart, Limit, MissingKey, RuleSet};
 use tollgate_tower::fields;
 
 use crate::metrics::Metrics;
@@ -77,6 +77,8 @@ pub(crate) enum NamedError {
     Parts { limit: String, key: String },
     #[error("`{limit}` counts by {key}: an address is wanted")]
     NoAddress { limit: String, key: String },
+    #[error("`{limit}` counts by {key}: an empty word is nobody")]
+    Empty { limit: String, key: String },
 }
 
 impl Service {
@@ -107,21 +109,6 @@ impl Service {
     /// What is measured.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
-    }
-
-    /// What clients show.
-    pub fn tokens(&self) -> &Tokens {
-        &self.tokens
-    }
-
-    /// Where counters are.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Where "now" comes from.
-    pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
     }
 
     /// How long a client may take to say who it is, or to send a question whole.
@@ -180,7 +167,18 @@ impl Service {
         let Some(limit) = self.rules.limit(name) else {
             return Err(NamedError::NoLimit(shortened(name)));
         };
-        let Some(key) = limit.key.key_from_words(words) else {
+        let key = match has_empty(limit, words) {
+            false => limit.key.key_from_words(words),
+            // As the gateway has it for requests that carry nothing.
+            true if limit.missing == MissingKey::Anonymous => Some(CompositeKey::new()),
+            true => {
+                return Err(NamedError::Empty {
+                    limit: limit.name.clone(),
+                    key: limit.key.to_string(),
+                });
+            }
+        };
+        let Some(key) = key else {
             let (limit_name, key) = (limit.name.clone(), limit.key.to_string());
             return Err(match (words_of(limit), words.len()) {
                 (expected, found) if expected != found => NamedError::Words {
@@ -245,11 +243,50 @@ fn words_of(limit: &Limit) -> usize {
         .count()
 }
 
+/// Whether a word is empty that identifies nobody then: the value of a field, a cookie or a parameter.
+fn has_empty(limit: &Limit, words: &[&str]) -> bool {
+    use KeyPart::{Cookie, Global, Header, Query};
+    let parts = limit.key.parts().iter();
+    let parts = parts.filter(|part| !matches!(part, Global));
+    let mut each = parts.zip(words);
+    words_of(limit) == words.len()
+        && each
+            .any(|(part, word)| word.is_empty() && matches!(part, Header(_) | Cookie(_) | Query(_)))
+}
+
 /// What a client wrote, short enough to repeat.
 pub(crate) fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 64;
     match text.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate::{ManualClock, MemoryStore};
+    use tollgate_rules::Overrides;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_word_of_a_field_is_nobody_or_everybody_who_has_none_as_the_limit_says() {
+        let rules = "[service]\nhttp = \"127.0.0.1:1\"\n[limits.strict]\nkey = [\"user\", \"header:x-tenant\"]\nquotas = [\"5 per minute\"]\n[limits.shared]\nkey = [\"user\", \"header:x-tenant\"]\nmissing = \"anonymous\"\nquotas = [\"5 per minute\"]\n";
+        let rules = RuleSet::parse("rules", rules, &Overrides::default());
+        let rules = rules.unwrap_or_else(|wrong| panic!("{}", wrong[0]));
+        let counters = Counters::from(Arc::new(MemoryStore::new()));
+        let clock = Arc::new(ManualClock::new(Micros::from_secs(1)));
+        let service = Service::new(Arc::new(rules), None, counters, clock, None);
+        let key = |name: &str, words: &[&str]| service.named(name, words, 1).map(|named| named.key);
+        assert!(key("strict", &["ann", "a"]).is_ok());
+        let empty = key("strict", &["ann", ""]).unwrap_err();
+        assert!(matches!(empty, NamedError::Empty { .. }), "{empty}");
+        let ann = key("shared", &["ann", ""]).unwrap();
+        assert_eq!(ann, key("shared", &["bob", ""]).unwrap());
+        assert_ne!(ann, key("shared", &["ann", "a"]).unwrap());
+        // Of words that are too few the number is told.
+        let few = key("strict", &[""]).unwrap_err();
+        assert!(matches!(few, NamedError::Words { .. }), "{few}");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::{Decision, Micros, Mode, Policy, Standing};
+use tollgate::{Decision, Micros, Mode, Policy, Reason, Standing};
 
 /// A decision in a few numbers. Waits are rounded up, so that a client that waits just so long does not come too early.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +36,24 @@ impl<'p> Summary<'p> {
             retry_after_ms: decision.retry_after().map(milliseconds),
             reset_after_ms: milliseconds(decision.full_after()),
         }
+    }
+}
+
+/// Why a decision came about without numbers, in words.
+pub(crate) fn refused(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Policy => "the limit refuses everything",
+        Reason::MissingKey => "a word of the key is empty",
+        Reason::TooManyChecks => "these are more quotas than one decision holds",
+        Reason::KeyTooLong => "the key is too long",
+        Reason::StoreFull => "the counters have no room for another key",
+        Reason::StoreClosed => "the store of the counters cannot be reached",
+        Reason::KeysApart => {
+            "the keys are in several parts of the store, which cannot decide on them at one instant"
+        }
+        Reason::Uncountable => "the store cannot count by the limit's algorithm",
+        // Of a library that is newer than this.
+        _ => "the library refuses this",
     }
 }
 

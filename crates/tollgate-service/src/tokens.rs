@@ -3,21 +3,21 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// The tokens of the service; with none of them everybody may ask.
-pub struct Tokens(Vec<String>);
+pub(crate) struct Tokens(Vec<String>);
 
 impl Tokens {
     /// These tokens.
-    pub fn new(tokens: Vec<String>) -> Self {
+    pub(crate) fn new(tokens: Vec<String>) -> Self {
         Tokens(tokens)
     }
 
     /// Whether nothing needs to be shown.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether this is one of them. It takes as long for a wrong one as for a right one of its length.
-    pub fn admit(&self, shown: &[u8]) -> bool {
+    pub(crate) fn admit(&self, shown: &[u8]) -> bool {
         let same = |token: &String| verify_slices_are_equal(token.as_bytes(), shown).is_ok();
         self.0.iter().fold(false, |any, token| same(token) | any)
     }

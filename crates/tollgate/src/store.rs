@@ -151,9 +151,12 @@ impl<T: Unpin + Send + 'static> Future for Answer<T> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The store cannot be reached; trying again later may help.
+    /// The store cannot be reached, and nothing was done; trying again later may help.
     #[error("the store cannot be reached")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store was asked and gave no answer: it may have done what it was asked, now or later.
+    #[error("the store did not answer, and may have done what it was asked")]
+    Unanswered(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store can do many things, but not this one.
     #[error("the store cannot do this")]
     Unsupported,

@@ -1,5 +1,7 @@
 //! A store that answers when it is told to, and what is held meanwhile.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use tokio::sync::watch;
 use tollgate::store::Outcome;
 use tollgate::{Check, Decision, ManualClock};
@@ -139,6 +141,26 @@ async fn a_client_that_goes_before_its_decision_is_there_leaves_no_slot_behind()
     drop(decide(&counters, &policy));
     way.send_replace(true);
     eventually_free(&counters, &policy).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_any_more_is_awaited_to_its_end() {
+    let (counters, way) = distant();
+    let (policy, come) = (policy("5 per minute"), Arc::new(AtomicBool::new(false)));
+    way.send_replace(false);
+    let heard = Arc::clone(&come);
+    let answer = counters.decide(&checks(&policy), NOW);
+    let answer = counters.see_through(answer.map(move |_| heard.store(true, Relaxed)));
+    let waited = tokio::time::timeout(Duration::from_millis(1), answer).await;
+    assert!(waited.is_err() && !come.load(Relaxed));
+    way.send_replace(true);
+    let all = async {
+        while !come.load(Relaxed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), all).await;
+    assert!(waited.is_ok(), "it was dropped");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tollgate::Policy;
 use tollgate::key::CompositeKey;
+use tollgate::{Micros, Policy};
 use tollgate_rules::domain::{Descriptor, DescriptorRate};
 
 use super::Refused;
@@ -13,7 +13,7 @@ use super::key;
 use super::messages::{RateLimitDescriptor, RateLimitRequest};
 
 /// The most descriptors of one request. They come from Envoy's configuration, not from its clients.
-pub const DESCRIPTORS_MAX: usize = 64;
+pub(super) const DESCRIPTORS_MAX: usize = 64;
 
 /// A request, understood.
 pub(super) struct Asked<'k> {
@@ -75,7 +75,11 @@ impl Hits {
 
 impl<'k> Asked<'k> {
     /// What a request asks of the domains that are known.
-    pub(super) fn of(request: &RateLimitRequest, known: &'k Known) -> Result<Self, Refused> {
+    pub(super) fn of(
+        request: &RateLimitRequest,
+        known: &'k Known,
+        now: Micros,
+    ) -> Result<Self, Refused> {
         if request.domain.is_empty() {
             return Err(Refused("the domain is empty"));
         }
@@ -87,7 +91,7 @@ impl<'k> Asked<'k> {
         }
         let domain = known.domain(&request.domain);
         let asked = |descriptor: &RateLimitDescriptor| {
-            asked_descriptor(descriptor, request.hits_addend, domain)
+            asked_descriptor(descriptor, request.hits_addend, domain, now)
         };
         let descriptors: Result<SmallVec<_>, Refused> =
             request.descriptors.iter().map(asked).collect();
@@ -104,6 +108,7 @@ fn asked_descriptor<'k>(
     descriptor: &RateLimitDescriptor,
     hits: u32,
     known: Option<&'k KnownDomain>,
+    now: Micros,
 ) -> Result<AskedDescriptor<'k>, Refused> {
     let hits = Hits::of(descriptor, hits);
     let Some(known) = known else {
@@ -116,7 +121,10 @@ fn asked_descriptor<'k>(
     };
     let domain = &known.domain;
     let (met, limit) = match &descriptor.limit {
-        Some(limit) => (None, Limit::Brought(known.overrides.policy(domain, limit)?)),
+        Some(limit) => {
+            let policy = known.overrides.policy(domain, limit, now)?;
+            (None, Limit::Brought(policy))
+        }
         None => {
             let entries = descriptor.entries.iter();
             let met = domain.find(entries.map(|entry| (&*entry.key, &*entry.value)));

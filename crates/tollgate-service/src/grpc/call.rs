@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tollgate_gateway::spans::OpenSpan;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
@@ -14,12 +15,13 @@ use tonic_prost::ProstCodec;
 
 use super::deadline::Deadline;
 use super::messages::{self, RateLimitRequest, RateLimitResponse};
+use super::streams::{self, Stopped, UntilStop};
 use super::{Grpc, Refused};
 use crate::metrics::Protocol;
 
 /// The longest message. Envoy's clients choose the values of header fields, of 60 KiB together, and a request may carry
 /// each of them more than once: what is too long for its service Envoy lets pass.
-pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
+pub(super) const MESSAGE_BYTES_MAX: usize = 256 << 10;
 const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 /// How long a request may take to arrive, and its answer to be made.
 const CALL_MAX: Duration = Duration::from_secs(20);
@@ -30,7 +32,9 @@ pub(super) struct Methods {
     others: Others,
 }
 
-type Other = Box<dyn Fn(Request<Incoming>) -> BoxFuture<Response<Body>, std::convert::Infallible>>;
+type Other = Box<
+    dyn Fn(Request<UntilStop<Incoming>>) -> BoxFuture<Response<Body>, std::convert::Infallible>,
+>;
 
 /// Methods of other services than the one for which all this is here.
 struct Others {
@@ -51,13 +55,19 @@ impl Methods {
         Methods { grpc, others }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    /// `stop` turns true when the service stops.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        stop: &watch::Receiver<bool>,
+    ) -> Response<Body> {
         let path = request.uri().path();
         if path == SHOULD_RATE_LIMIT {
             return self.should_rate_limit(request).await;
         }
         let reflection = self.others.reflection.as_ref();
         let other = match path.trim_start_matches('/').split_once('/') {
+            // Whoever asks whether it is alive has no token.
             Some(("grpc.health.v1.Health", _)) => Some(&self.others.health),
             Some(("grpc.reflection.v1.ServerReflection", _)) => reflection.map(|(new, _)| new),
             Some(("grpc.reflection.v1alpha.ServerReflection", _)) => reflection.map(|(_, old)| old),
@@ -67,18 +77,38 @@ impl Methods {
             self.grpc.service.metrics.error(Protocol::Grpc);
             return Status::unimplemented("this service has no such method").into_http();
         };
-        match other(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        let is_health = path.starts_with("/grpc.health.");
+        if !is_health && !self.admits(request.headers()) {
+            return self.unauthenticated();
         }
+        let request = request.map(|body| streams::request(body, self.stopped(stop)));
+        let response = match tokio::time::timeout(CALL_MAX, other(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => return late(),
+        };
+        response.map(|body| Body::new(streams::response(body, self.stopped(stop))))
+    }
+
+    /// Comes when the service stops and health says so.
+    fn stopped(&self, stop: &watch::Receiver<bool>) -> Stopped {
+        let (mut stop, grpc) = (stop.clone(), Arc::clone(&self.grpc));
+        Box::pin(async move {
+            // An error says that nobody is left who could stop it.
+            let _ = stop.wait_for(|stop| *stop).await;
+            grpc.health.stop();
+        })
+    }
+
+    fn unauthenticated(&self) -> Response<Body> {
+        self.grpc.service.metrics.error(Protocol::Grpc);
+        Status::unauthenticated("a token of the service is missing, or wrong").into_http()
     }
 
     async fn should_rate_limit(&self, request: Request<Incoming>) -> Response<Body> {
         let metrics = &self.grpc.service.metrics;
         if !self.admits(request.headers()) {
-            metrics.error(Protocol::Grpc);
-            return Status::unauthenticated("a token of the service is missing, or wrong")
-                .into_http();
+            return self.unauthenticated();
         }
         let span = self.grpc.service.begin_span(request.headers(), true);
         let deadline = Deadline::of(request.headers());
@@ -95,7 +125,7 @@ impl Methods {
         );
         let response = match tokio::time::timeout(CALL_MAX, answer).await {
             Ok(response) => response,
-            Err(_) => Status::deadline_exceeded("the request did not arrive in time").into_http(),
+            Err(_) => late(),
         };
         if response.headers().contains_key(Status::GRPC_STATUS) {
             metrics.error(Protocol::Grpc);
@@ -113,6 +143,10 @@ impl Methods {
         self.grpc.service.tokens.is_open()
             || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
     }
+}
+
+fn late() -> Response<Body> {
+    Status::deadline_exceeded("the request did not arrive in time").into_http()
 }
 
 struct ShouldRateLimit {
@@ -158,7 +192,7 @@ impl From<Refused> for Status {
 fn other<S>(service: S) -> Other
 where
     S: tower_service::Service<
-            Request<Incoming>,
+            Request<UntilStop<Incoming>>,
             Response = Response<Body>,
             Error = std::convert::Infallible,
         > + Clone

@@ -22,7 +22,7 @@ use crate::metrics::Protocol;
 use crate::stream::Stream;
 
 /// Requests of one connection at one time.
-pub const STREAMS_MAX: u32 = 1_024;
+const STREAMS_MAX: u32 = 1_024;
 /// The head of a request.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
 /// A peer that does not answer for so long after so long is gone.
@@ -64,9 +64,10 @@ async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<b
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_MAX);
+    let stops = stop.clone();
     let service = service_fn(|request| {
-        let methods = Rc::clone(methods);
-        async move { Ok::<_, Infallible>(methods.answer(request).await) }
+        let (methods, stop) = (Rc::clone(methods), stops.clone());
+        async move { Ok::<_, Infallible>(methods.answer(request, &stop).await) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut stopped = pin!(stop.wait_for(|stop| *stop));

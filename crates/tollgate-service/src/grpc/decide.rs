@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use smallvec::SmallVec;
 use tollgate::{Check, Checks, Micros, Policy, Standing};
 use tollgate_rules::domain::Decide;
@@ -62,12 +63,12 @@ impl Grpc {
             .map_or(Decide::Apart, |known| known.domain.decide);
         match how {
             Decide::Together => self.together(&asked.descriptors, deadline, now).await,
+            // Asked at the same time: a store that is a round trip away is waited for once.
             Decide::Apart => {
-                let mut decided = SmallVec::new();
-                for group in asked.descriptors.chunks(1) {
-                    decided.extend(self.together(group, deadline, now).await?);
-                }
-                Ok(decided)
+                let each = asked.descriptors.chunks(1);
+                let each = each.map(|one| self.together(one, deadline, now));
+                let decided = try_join_all(each).await?;
+                Ok(decided.into_iter().flatten().collect())
             }
         }
     }
@@ -128,8 +129,9 @@ impl Grpc {
                     cost: hits,
                 };
                 checks.push(check).map_err(|_| Refused::TOO_MANY)?;
-                let given_back = self.service.counters.release(&checks, now);
-                match deadline.within(given_back).await {
+                let counters = &self.service.counters;
+                let given_back = counters.release(&checks, now);
+                match deadline.within(given_back, counters).await {
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => self.metrics.refund_lost(hits),
                 }
@@ -171,11 +173,12 @@ impl Grpc {
         if checks.is_empty() {
             return Ok(parts.iter().map(|_| Decided::plain(false)).collect());
         }
+        let counters = &self.service.counters;
         let answer = match call {
-            Call::Decide => self.service.counters.decide(&checks, now),
-            Call::Peek => self.service.counters.peek(&checks, now),
+            Call::Decide => counters.decide(&checks, now),
+            Call::Peek => counters.peek(&checks, now),
         };
-        let decision = match deadline.within(answer).await {
+        let decision = match deadline.within(answer, counters).await {
             Some(decision) => decision,
             None => self.without_store(&checks, call, now),
         };

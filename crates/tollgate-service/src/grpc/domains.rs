@@ -11,13 +11,13 @@ use tollgate_rules::domain::Domain;
 use tollgate_rules::{LONGEST_FILE_BYTES, envoy};
 
 use super::metrics::{GrpcMetrics, OfDescriptor};
-use super::overrides::Overrides;
+use super::overrides::{Newcomers, Overrides};
 use crate::watched::Watched;
 
 /// How often files are looked at.
 pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// The most files of Envoy's own service.
-pub const FILES_MAX: usize = 64;
+const FILES_MAX: usize = 64;
 
 /// The domains that are known. What is asked while they change is decided by those from before.
 pub struct Domains {
@@ -46,6 +46,9 @@ struct Files {
     native: Vec<Arc<Domain>>,
     on_error: OnError,
     read: Vec<ReadFile>,
+    /// Whether what was read of them last is in use.
+    is_in_use: bool,
+    newcomers: Arc<Newcomers>,
 }
 
 struct ReadFile {
@@ -81,6 +84,8 @@ impl Domains {
             native,
             on_error,
             read: Vec::new(),
+            is_in_use: true,
+            newcomers: Arc::default(),
         };
         for path in files {
             let (watched, domain) = read(path, on_error, None)?;
@@ -91,7 +96,7 @@ impl Domains {
                 is_kept_out: false,
             });
         }
-        let known = all.known(&metrics)?;
+        let known = all.known(&Known::default(), &metrics)?;
         metrics.loaded();
         Ok(Arc::new(Domains {
             known: RwLock::new(Arc::new(known)),
@@ -125,18 +130,24 @@ impl Domains {
                 }
             }
         }
-        let is_current = files.read.iter().all(|file| !file.is_kept_out);
         if any {
-            match files.known(&self.metrics) {
+            match files.known(&self.known(), &self.metrics) {
                 Ok(known) => {
                     let known = Arc::new(known);
+                    self.metrics
+                        .keep(known.by_name.values().map(|of| &*of.domain));
                     *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+                    files.is_in_use = true;
                     self.metrics.loaded();
                     tracing::info!("the domains were read again; counters stay");
                 }
-                Err(why) => return self.keep_out(Path::new("a domain's file"), &why),
+                Err(why) => {
+                    self.keep_out(Path::new("a domain's file"), &why);
+                    files.is_in_use = false;
+                }
             }
         }
+        let is_current = files.is_in_use && files.read.iter().all(|file| !file.is_kept_out);
         self.metrics.is_current(is_current);
     }
 
@@ -167,20 +178,29 @@ impl Domains {
 }
 
 impl Files {
-    fn known(&self, metrics: &GrpcMetrics) -> Result<Known, String> {
-        let mut known = Known::default();
+    /// The domains as they now are, and were `before`.
+    fn known(&self, before: &Known, metrics: &GrpcMetrics) -> Result<Known, String> {
         let read = self.read.iter().map(|file| &file.domain);
+        let mut domains: HashMap<&str, &Arc<Domain>> = HashMap::new();
         for domain in self.native.iter().chain(read) {
-            let of = KnownDomain {
-                domain: Arc::clone(domain),
-                metrics: metrics.of_domain(domain),
-                overrides: Overrides::new(),
-            };
-            if known.by_name.insert(domain.name.clone(), of).is_some() {
+            if domains.insert(&domain.name, domain).is_some() {
                 return Err(format!("two files have the domain `{}`", domain.name));
             }
         }
-        Ok(known)
+        let known = domains.into_iter().map(|(name, domain)| {
+            let of = KnownDomain {
+                domain: Arc::clone(domain),
+                metrics: metrics.of_domain(domain),
+                overrides: match before.domain(name) {
+                    Some(before) => before.overrides.again(domain),
+                    None => Overrides::new(Arc::clone(&self.newcomers)),
+                },
+            };
+            (name.to_owned(), of)
+        });
+        Ok(Known {
+            by_name: known.collect(),
+        })
     }
 }
 

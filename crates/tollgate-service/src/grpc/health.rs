@@ -1,5 +1,7 @@
 //! Whether the service serves, as `grpc.health.v1` asks it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::FutureExt;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -11,6 +13,7 @@ const SERVICES: [&str; 2] = ["", "envoy.service.ratelimit.v3.RateLimitService"];
 /// Whether the service serves.
 pub(super) struct Health {
     reporter: HealthReporter,
+    has_stopped: AtomicBool,
 }
 
 impl Health {
@@ -18,6 +21,7 @@ impl Health {
     pub(super) fn new() -> Self {
         let health = Health {
             reporter: HealthReporter::new(),
+            has_stopped: AtomicBool::new(false),
         };
         health.say(ServingStatus::Serving);
         health
@@ -25,7 +29,10 @@ impl Health {
 
     /// From now on it takes no new requests.
     pub(super) fn stop(&self) {
-        self.say(ServingStatus::NotServing);
+        // Each time it is said whoever watches hears of it.
+        if !self.has_stopped.swap(true, Ordering::Relaxed) {
+            self.say(ServingStatus::NotServing);
+        }
     }
 
     fn say(&self, status: ServingStatus) {

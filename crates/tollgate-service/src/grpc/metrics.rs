@@ -1,8 +1,8 @@
 //! What is measured of descriptors and of the files that they come from.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -14,7 +14,7 @@ use tollgate_rules::domain::{Descriptor, Domain};
 use super::messages::Entry;
 
 /// The most values that metrics tell apart, over all descriptors that are to tell them: requests choose them.
-pub const VALUES_MAX: usize = 1_000;
+pub(super) const VALUES_MAX: usize = 1_000;
 /// The longest label that is made of values.
 const LABEL_CHARS_MAX: usize = 200;
 
@@ -29,6 +29,9 @@ pub(super) enum Outcome {
 
 const OUTCOMES: [&str; 3] = ["ok", "over_limit", "shadow_over_limit"];
 
+/// What descriptors that are told apart by values count as, beyond their bound.
+const OTHER: &str = "other";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     domain: String,
@@ -40,8 +43,7 @@ struct Labels {
 pub struct GrpcMetrics {
     registry: Registry,
     descriptors: Family<Labels, Counter>,
-    /// Labels that were made of values.
-    values: Mutex<std::collections::HashSet<String>>,
+    series: Mutex<Series>,
     loads: Counter,
     kept_out: Counter,
     current: Gauge<u64, AtomicU64>,
@@ -49,10 +51,22 @@ pub struct GrpcMetrics {
     late: Counter,
 }
 
+/// Of which domain, and under which label, descriptors are counted.
+type Counted = (String, String);
+
+/// What has been counted, so that it can be forgotten with its descriptor.
+#[derive(Default)]
+struct Series {
+    descriptors: HashSet<Counted>,
+    /// Labels that were made of values, and the label of the descriptor that they are of.
+    values: HashMap<Counted, String>,
+}
+
 /// The counters of one descriptor.
 pub(super) struct OfDescriptor {
     counters: [Counter; OUTCOMES.len()],
     domain: String,
+    label: String,
     /// Which entries are told apart by their value, if any is.
     measured: Option<Vec<bool>>,
 }
@@ -63,7 +77,7 @@ impl GrpcMetrics {
         let mut registry = Registry::with_prefix("tollgate_service");
         let metrics = GrpcMetrics {
             descriptors: Family::default(),
-            values: Mutex::default(),
+            series: Mutex::default(),
             loads: Counter::default(),
             kept_out: Counter::default(),
             current: Gauge::default(),
@@ -143,13 +157,56 @@ impl GrpcMetrics {
             OfDescriptor {
                 counters: self.counters(&domain.name, &descriptor.label),
                 domain: domain.name.clone(),
+                label: descriptor.label.clone(),
                 measured: any.then(|| descriptor.measured.clone()),
             }
         };
         domain.descriptors().iter().map(of).collect()
     }
 
+    /// Forgets what was counted of descriptors that none of these domains has.
+    pub(super) fn keep<'d>(&self, domains: impl Iterator<Item = &'d Domain>) {
+        let of = |domain: &'d Domain| {
+            let each = domain.descriptors().iter();
+            each.map(move |descriptor| (domain.name.clone(), descriptor.label.clone()))
+        };
+        let domains: Vec<&Domain> = domains.collect();
+        let other = domains
+            .iter()
+            .map(|domain| (domain.name.clone(), OTHER.to_owned()));
+        let known: HashSet<Counted> = domains.iter().copied().flat_map(of).chain(other).collect();
+        let mut series = self.lock();
+        let Series {
+            descriptors,
+            values,
+        } = &mut *series;
+        let gone = descriptors.extract_if(|counted| !known.contains(counted));
+        gone.for_each(|counted| self.forget(counted));
+        let of_gone = |(domain, _): &Counted, label: &mut String| {
+            !known.contains(&(domain.clone(), label.clone()))
+        };
+        let gone = values.extract_if(of_gone);
+        gone.for_each(|(counted, _)| self.forget(counted));
+    }
+
+    fn forget(&self, (domain, descriptor): Counted) {
+        for outcome in OUTCOMES {
+            let (domain, descriptor) = (domain.clone(), descriptor.clone());
+            self.descriptors.remove(&Labels {
+                domain,
+                descriptor,
+                outcome,
+            });
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Series> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn counters(&self, domain: &str, descriptor: &str) -> [Counter; OUTCOMES.len()] {
+        let counted = (domain.to_owned(), descriptor.to_owned());
+        self.lock().descriptors.insert(counted);
         OUTCOMES.map(|outcome| {
             self.descriptors.get_or_create_owned(&Labels {
                 domain: domain.to_owned(),
@@ -167,14 +224,14 @@ impl GrpcMetrics {
         };
         let labels = Labels {
             domain: of.domain.clone(),
-            descriptor: self.by_values(measured, entries),
+            descriptor: self.by_values(of, measured, entries),
             outcome: OUTCOMES[outcome as usize],
         };
         self.descriptors.get_or_create(&labels).inc();
     }
 
     /// A label with values in it, or `other` when there are too many of them.
-    fn by_values(&self, measured: &[bool], entries: &[Entry]) -> String {
+    fn by_values(&self, of: &OfDescriptor, measured: &[bool], entries: &[Entry]) -> String {
         let words = entries
             .iter()
             .zip(measured)
@@ -184,14 +241,18 @@ impl GrpcMetrics {
             });
         let label: String = words.collect::<Vec<_>>().join("/");
         let label: String = label.chars().take(LABEL_CHARS_MAX).collect();
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        if values.contains(&label) {
-            return label;
+        let counted = (of.domain.clone(), label);
+        let mut series = self.lock();
+        if series.values.contains_key(&counted) {
+            return counted.1;
         }
-        if values.len() >= VALUES_MAX {
-            return "other".to_owned();
+        if series.values.len() >= VALUES_MAX {
+            let other = (of.domain.clone(), OTHER.to_owned());
+            series.descriptors.insert(other);
+            return OTHER.to_owned();
         }
-        values.insert(label.clone());
+        let label = counted.1.clone();
+        series.values.insert(counted, of.label.clone());
         label
     }
 }

@@ -1,29 +1,71 @@
 //! Limits that requests bring with them, as policies: a bounded number is remembered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
-use tollgate::{AlgorithmKind, CalendarUnit, Policy, Quota, QuotaError};
+use tollgate::{AlgorithmKind, CalendarUnit, Micros, Policy, Quota, QuotaError};
 use tollgate_rules::domain::{Decide, Domain, policy_prefix};
 
 use super::Refused;
 use super::messages::{RateLimitOverride, Unit};
 
-/// Policies that are remembered. Beyond, the least used one is made anew when it is asked for again: its counters stay.
-pub const OVERRIDES_MAX: usize = 1_024;
+/// Policies that are remembered for each domain, and new ones at once over all domains.
+pub(super) const OVERRIDES_MAX: usize = 4_096;
 
-/// Policies of limits that requests brought with them.
-pub(super) struct Overrides(Cache<(String, RateLimitOverride), Arc<Policy>>);
+/// How often another new one may come, once so many have. So 8,192 come in a day at most: with those of `CL.THROTTLE`
+/// they leave some of the 65,535 numbers by which a store tells policies apart, for a day after their last use.
+const ANOTHER_EVERY: Duration = Duration::from_micros(86_400_000_000 / OVERRIDES_MAX as u64);
+
+/// How many new limits requests may still bring, to all domains.
+#[derive(Default)]
+pub(super) struct Newcomers {
+    /// When all that have come are made up for.
+    made_up: Mutex<Micros>,
+}
+
+impl Newcomers {
+    fn admit(&self, now: Micros) -> Result<(), Refused> {
+        let mut made_up = self.made_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*made_up).max(now) + ANOTHER_EVERY;
+        if next > now + ANOTHER_EVERY * OVERRIDES_MAX as u32 {
+            return Err(Refused(
+                "too many different limits came with requests; those that came before go on",
+            ));
+        }
+        *made_up = next;
+        Ok(())
+    }
+}
+
+/// Policies of limits that requests brought with them to one domain.
+pub(super) struct Overrides {
+    known: Cache<RateLimitOverride, Arc<Policy>>,
+    newcomers: Arc<Newcomers>,
+}
 
 impl Overrides {
-    pub(super) fn new() -> Self {
-        Overrides(Cache::new(OVERRIDES_MAX))
+    pub(super) fn new(newcomers: Arc<Newcomers>) -> Self {
+        Overrides {
+            known: Cache::new(OVERRIDES_MAX),
+            newcomers,
+        }
+    }
+
+    /// The same limits for a domain that has been read again.
+    pub(super) fn again(&self, domain: &Domain) -> Self {
+        let again = Overrides::new(Arc::clone(&self.newcomers));
+        for (limit, _) in self.known.iter() {
+            if let Ok(policy) = made(domain, &limit) {
+                again.known.insert(limit, policy);
+            }
+        }
+        again
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.known.len()
     }
 
     /// The policy of a limit. The units of a key stay when its limit changes, and are not those of its configured limit.
@@ -31,10 +73,13 @@ impl Overrides {
         &self,
         domain: &Domain,
         limit: &RateLimitOverride,
+        now: Micros,
     ) -> Result<Arc<Policy>, Refused> {
-        let known = (domain.name.as_str(), *limit);
-        let key = (known.0.to_owned(), known.1);
-        self.0.get_or_insert_with(&key, || made(domain, limit))
+        self.known.get_or_insert_with(limit, || {
+            let policy = made(domain, limit)?;
+            self.newcomers.admit(now)?;
+            Ok(policy)
+        })
     }
 }
 

@@ -29,33 +29,38 @@ struct Fixture {
     domains: Arc<Domains>,
     metrics: Arc<GrpcMetrics>,
     clock: Arc<ManualClock>,
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     _directory: tempfile::TempDir,
 }
 
 impl Fixture {
     /// By domains of the rules.
     fn native(domains: &str) -> Self {
-        Fixture::new(domains, None, memory())
+        Fixture::new(domains, &[], memory())
     }
 
     /// By a file of Envoy's own service.
     fn yaml(text: &str) -> Self {
-        Fixture::new("", Some(text), memory())
+        Fixture::files(&[text])
     }
 
-    fn new(domains: &str, yaml: Option<&str>, counters: Counters) -> Self {
+    /// By several of them.
+    fn files(texts: &[&str]) -> Self {
+        Fixture::new("", texts, memory())
+    }
+
+    fn new(domains: &str, yaml: &[&str], counters: Counters) -> Self {
         let text = format!("[service]\ngrpc = \"127.0.0.1:1\"\n{domains}");
         let rules = RuleSet::parse("rules", &text, &Overrides::default());
         let rules = rules.unwrap_or_else(|wrong| panic!("{}", wrong[0]));
         let directory = tempfile::tempdir().unwrap();
-        let file = yaml.map(|text| {
-            let path = directory.path().join("limits.yaml");
+        let write = |(place, text): (usize, &&str)| {
+            let path = directory.path().join(format!("limits-{place}.yaml"));
             std::fs::write(&path, text).unwrap();
             path
-        });
+        };
+        let files: Vec<PathBuf> = yaml.iter().enumerate().map(write).collect();
         let metrics = Arc::new(GrpcMetrics::new());
-        let files: Vec<PathBuf> = file.iter().cloned().collect();
         let native = rules.domains.clone();
         let domains = Domains::open(native, &files, OnError::Open, Arc::clone(&metrics)).unwrap();
         let clock = Arc::new(ManualClock::new(START));
@@ -66,7 +71,7 @@ impl Fixture {
             domains,
             metrics,
             clock,
-            file,
+            files,
             _directory: directory,
         }
     }

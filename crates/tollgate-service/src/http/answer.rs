@@ -20,36 +20,42 @@ use crate::grpc::Grpc;
 use crate::metrics::Protocol;
 
 /// The largest body of a request.
-pub const BODY_BYTES_MAX: usize = 64 << 10;
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// What a path is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Route {
+#[derive(Clone, Copy)]
+enum Route<'e> {
+    Limits,
+    OpenApi,
+    Post(Posted<'e>),
+}
+
+/// What is asked with a body.
+#[derive(Clone, Copy)]
+enum Posted<'e> {
     Decide(Act),
     Settle,
     Refund,
     Reset,
-    Limits,
-    OpenApi,
     /// As Envoy's own service has it.
-    Envoy,
+    Envoy(&'e Grpc),
 }
 
-/// The paths that there are.
-const ROUTES: [(&str, Route); 9] = [
-    ("/v1/check", Route::Decide(Act::Check)),
-    ("/v1/peek", Route::Decide(Act::Peek)),
-    ("/v1/reserve", Route::Decide(Act::Reserve)),
-    ("/v1/settle", Route::Settle),
-    ("/v1/refund", Route::Refund),
-    ("/v1/reset", Route::Reset),
-    ("/v1/limits", Route::Limits),
-    ("/v1/openapi.json", Route::OpenApi),
-    ("/json", Route::Envoy),
-];
-
-fn route(path: &str) -> Option<(&'static str, Route)> {
-    ROUTES.into_iter().find(|(known, _)| *known == path)
+/// What is asked at a path, and the path as it is written here.
+fn route<'e>(path: &str, envoy: Option<&'e Grpc>) -> Option<(&'static str, Route<'e>)> {
+    let posted = |known, posted| Some((known, Route::Post(posted)));
+    match path {
+        "/v1/limits" => Some(("/v1/limits", Route::Limits)),
+        "/v1/openapi.json" => Some(("/v1/openapi.json", Route::OpenApi)),
+        "/v1/check" => posted("/v1/check", Posted::Decide(Act::Check)),
+        "/v1/peek" => posted("/v1/peek", Posted::Decide(Act::Peek)),
+        "/v1/reserve" => posted("/v1/reserve", Posted::Decide(Act::Reserve)),
+        "/v1/settle" => posted("/v1/settle", Posted::Settle),
+        "/v1/refund" => posted("/v1/refund", Posted::Refund),
+        "/v1/reset" => posted("/v1/reset", Posted::Reset),
+        "/json" => posted("/json", Posted::Envoy(envoy?)),
+        _ => None,
+    }
 }
 
 pub(super) async fn answer(
@@ -67,7 +73,7 @@ pub(super) async fn answer(
         failure.into_response(head.uri.path())
     });
     if let Some(open) = span {
-        let known = route(head.uri.path()).map(|(known, _)| known);
+        let known = route(head.uri.path(), envoy).map(|(known, _)| known);
         service.end_http(&open, &head.method, known, answer.status());
     }
     answer
@@ -79,8 +85,7 @@ async fn answered(
     head: &Parts,
     body: Incoming,
 ) -> Answered {
-    let found = route(head.uri.path()).map(|(_, route)| route);
-    let Some(route) = found.filter(|found| *found != Route::Envoy || envoy.is_some()) else {
+    let Some((_, route)) = route(head.uri.path(), envoy) else {
         return Err(Failure::new(
             StatusCode::NOT_FOUND,
             "There is nothing here.",
@@ -88,13 +93,13 @@ async fn answered(
     };
     let method = match route {
         Route::Limits | Route::OpenApi => Method::GET,
-        _ => Method::POST,
+        Route::Post(_) => Method::POST,
     };
     if head.method != method {
         let allowed = if method == Method::GET { "GET" } else { "POST" };
         return Err(Failure::method(allowed));
     }
-    match route {
+    let posted = match route {
         Route::OpenApi => return openapi::answer(),
         _ if !is_admitted(service, &head.headers) => {
             let why = "Send `Authorization: Bearer` with a token of the service.";
@@ -102,27 +107,23 @@ async fn answered(
         }
         Route::Limits => return handlers::limits(service),
         // Browsers send nothing else across origins without asking first, and are not allowed to.
-        _ if !is_json(&head.headers) => {
+        Route::Post(_) if !is_json(&head.headers) => {
             let why = "Send `Content-Type: application/json`.";
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
-        _ => {}
-    }
+        Route::Post(posted) => posted,
+    };
     let body = read(service, body).await?;
-    match route {
-        Route::Settle => handlers::settle(service, &body).await,
-        Route::Refund => handlers::refund(service, &body).await,
-        Route::Reset => handlers::reset(service, &body).await,
-        Route::Decide(act) => {
+    match posted {
+        Posted::Settle => handlers::settle(service, &body).await,
+        Posted::Refund => handlers::refund(service, &body).await,
+        Posted::Reset => handlers::reset(service, &body).await,
+        Posted::Decide(act) => {
             let query = head.uri.query().unwrap_or_default();
             let always_200 = query.split('&').any(|pair| pair == "status=200");
             handlers::decide(service, act, &body, always_200).await
         }
-        Route::Envoy => match envoy {
-            Some(envoy) => handlers::envoy(envoy.json(&head.headers, &body).await),
-            None => handlers::limits(service),
-        },
-        Route::Limits | Route::OpenApi => handlers::limits(service),
+        Posted::Envoy(envoy) => handlers::envoy(envoy.json(&head.headers, &body).await),
     }
 }
 

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::json;
 use tollgate::store::Answer;
-use tollgate::{Decision, Micros, Outcome, Reason, Verdict};
+use tollgate::{Decision, Micros, Outcome, Reason, StoreError, Verdict};
 use tollgate_rules::LegacyFields;
 use tollgate_tower::Problem;
 use tollgate_tower::fields::{self, Legacy};
@@ -19,8 +19,9 @@ use super::told::{Told, policies};
 use crate::Service;
 use crate::grpc::JsonAnswer;
 use crate::metrics::{Protocol, Tally};
-use crate::receipts::Charged;
+use crate::receipts::{Charged, Taken};
 use crate::service::{self, Named};
+use crate::summary;
 
 /// Bytes of most answers.
 const USUAL_BYTES: usize = 768;
@@ -81,11 +82,16 @@ pub(super) fn envoy(answer: Result<JsonAnswer, String>) -> Answered {
     Ok(response)
 }
 
+/// The answer is seen through also when the client goes: clients that wait for less than the store takes are then heard
+/// of there.
 fn ask(service: &Service, act: Act, named: &[Named<'_>], now: Micros) -> Outcome {
+    let counters = &service.counters;
     match (service::checks(named), act) {
         (Err(reason), _) => Answer::Ready(Decision::refused(reason, now)),
-        (Ok(checks), Act::Peek) => service.counters.peek(&checks, now),
-        (Ok(checks), Act::Check | Act::Reserve) => service.counters.decide(&checks, now),
+        (Ok(checks), Act::Peek) => counters.see_through(counters.peek(&checks, now)),
+        (Ok(checks), Act::Check | Act::Reserve) => {
+            counters.see_through(counters.decide(&checks, now))
+        }
     }
 }
 
@@ -106,27 +112,14 @@ fn one(
     now: Micros,
     always_200: bool,
 ) -> Answered {
-    let status = match decision.verdict() {
-        Verdict::Allow => StatusCode::OK,
-        Verdict::Refused {
-            reason: Reason::StoreFull | Reason::StoreClosed,
-        } => {
-            return Err(Failure::store_away());
-        }
-        Verdict::Refused {
-            reason: Reason::KeyTooLong,
-        } => {
-            return Err(Failure::unprocessable("the key is too long"));
-        }
-        Verdict::Refused {
-            reason: Reason::TooManyChecks,
-        } => {
-            return Err(Failure::unprocessable(
-                "these are more quotas than one decision holds",
-            ));
-        }
-        _ if always_200 => StatusCode::OK,
-        _ => StatusCode::TOO_MANY_REQUESTS,
+    if let Verdict::Refused { reason } = decision.verdict()
+        && let Some(failure) = Failure::refused(reason)
+    {
+        return Err(failure);
+    }
+    let status = match decision.is_allowed() || always_200 {
+        true => StatusCode::OK,
+        false => StatusCode::TOO_MANY_REQUESTS,
     };
     let policies = policies(named);
     let mut told = Told::of(service, named, &policies, decision);
@@ -199,17 +192,17 @@ pub(super) async fn settle(service: &Service, body: &[u8]) -> Answered {
     // Whether the costs can be used is known before the receipt is used up.
     let questions = service.receipts.questions(&settle.receipt);
     let costs = questions.map(|count| settle.costs(count)).transpose()?;
-    let charged = take(service, &settle.receipt, now)?;
+    let taken = take(service, &settle.receipt, now)?;
     let costs = costs.unwrap_or_default();
     let cost = |question: usize| costs.get(question).copied().unwrap_or(0);
-    let checks = charged
-        .checks(cost)
-        .map_err(|_| Failure::unprocessable("too many checks"))?;
-    let settled = service
-        .counters
-        .settle(&checks, &charged.receipt, now)
-        .await;
-    settled.map_err(|_| Failure::store_away())?;
+    let settled = {
+        let checks = taken.charged.checks(cost).map_err(too_many)?;
+        let counters = &service.counters;
+        counters.see_through(counters.settle(&checks, &taken.charged.receipt, now))
+    };
+    if let Err(error) = settled.await {
+        return Err(not_done(service, taken, &error, now));
+    }
     json(StatusCode::OK, &json!({ "settled": true }))
 }
 
@@ -217,24 +210,47 @@ pub(super) async fn settle(service: &Service, body: &[u8]) -> Answered {
 pub(super) async fn refund(service: &Service, body: &[u8]) -> Answered {
     let refund: Refund = read(body)?;
     let now = service.clock.now();
-    let charged = take(service, &refund.receipt, now)?;
-    let checks = charged
-        .checks(|_| 1)
-        .map_err(|_| Failure::unprocessable("too many checks"))?;
-    let refunded = service
-        .counters
-        .refund(&checks, &charged.receipt, now)
-        .await;
-    let units = refunded.map_err(|_| Failure::store_away())?;
-    json(StatusCode::OK, &json!({ "refunded": units }))
+    let taken = take(service, &refund.receipt, now)?;
+    let refunded = {
+        let checks = taken.charged.checks(|_| 1).map_err(too_many)?;
+        let counters = &service.counters;
+        counters.see_through(counters.refund(&checks, &taken.charged.receipt, now))
+    };
+    match refunded.await {
+        Ok(units) => json(StatusCode::OK, &json!({ "refunded": units })),
+        Err(error) => Err(not_done(service, taken, &error, now)),
+    }
 }
 
-fn take(service: &Service, receipt: &str, now: Micros) -> Result<Charged, Failure> {
-    let charged = service.receipts.take(receipt, now);
-    charged.ok_or_else(|| {
-        let why = "The receipt is unknown, was used already, or is older than an hour.";
+/// What was charged in one decision fits into one again.
+fn too_many(reason: Reason) -> Failure {
+    Failure::unprocessable(summary::refused(reason))
+}
+
+fn take(service: &Service, receipt: &str, now: Micros) -> Result<Taken, Failure> {
+    let taken = service.receipts.take(receipt, now);
+    taken.ok_or_else(|| {
+        let why = "The receipt is unknown, was used already, is older than an hour, or had to make room for others.";
         Failure::new(StatusCode::GONE, why)
     })
+}
+
+/// A receipt that nothing was done with is good again. Where nobody knows whether it was used, it is spent: nobody gets
+/// back more than was charged.
+fn not_done(service: &Service, taken: Taken, error: &StoreError, now: Micros) -> Failure {
+    match error {
+        StoreError::Unavailable(_)
+        | StoreError::Unsupported
+        | StoreError::KeysApart
+        | StoreError::Uncountable(_) => {
+            service.receipts.put_back(taken, now);
+            Failure::store(error)
+        }
+        _ => Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The store of the counters did not answer. Whether the charge was changed is not known, and the receipt is spent.",
+        ),
+    }
 }
 
 /// Forgets what a key has used.
@@ -244,7 +260,7 @@ pub(super) async fn reset(service: &Service, body: &[u8]) -> Answered {
     for named in &named {
         for policy in named.policies() {
             let reset = service.counters.reset(policy, named.key.as_ref()).await;
-            any |= reset.map_err(|_| Failure::store_away())?;
+            any |= reset.map_err(|error| Failure::store(&error))?;
         }
     }
     json(StatusCode::OK, &json!({ "reset": any }))

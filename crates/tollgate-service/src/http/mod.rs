@@ -30,9 +30,6 @@ use crate::metrics::Protocol;
 use crate::stream::Stream;
 use crate::{Service, TlsFiles};
 
-pub use answer::BODY_BYTES_MAX;
-pub use question::REQUESTS_MAX;
-
 /// Serves HTTP until `stop` turns true. `envoy` answers `POST /json`, where there are domains. All is encrypted if there is `tls`.
 ///
 /// # Errors
@@ -90,3 +87,6 @@ async fn connection(
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests;

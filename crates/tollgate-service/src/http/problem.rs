@@ -4,7 +4,12 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use tollgate::{Reason, StoreError};
 use tollgate_tower::Problem;
+
+use crate::summary;
+
+const STORE_AWAY: &str = "The store of the counters cannot be reached.";
 
 /// A request that is not answered with what it asked for.
 #[derive(Debug)]
@@ -13,6 +18,8 @@ pub(super) struct Failure {
     detail: String,
     /// The methods that are allowed, of 405.
     allow: Option<&'static str>,
+    /// Whether the same question may be answered soon.
+    is_passing: bool,
 }
 
 impl Failure {
@@ -21,6 +28,7 @@ impl Failure {
             status,
             detail: detail.to_string(),
             allow: None,
+            is_passing: false,
         }
     }
 
@@ -40,10 +48,36 @@ impl Failure {
         }
     }
 
-    /// 503: the store of the counters cannot be reached.
-    pub(super) fn store_away() -> Self {
-        let why = "The store of the counters cannot be reached.";
-        Failure::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    /// 503, which passes.
+    fn passing(detail: &str) -> Self {
+        Failure {
+            is_passing: true,
+            ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+    }
+
+    /// What the store could not do, for questions that may be asked again.
+    pub(super) fn store(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Failure::passing(STORE_AWAY),
+            StoreError::Unanswered(_) => {
+                Failure::passing("The store of the counters did not answer.")
+            }
+            // What it cannot do it says itself.
+            error => Failure::unprocessable(error),
+        }
+    }
+
+    /// Why a decision came about without the quotas; `None` where one of these refuses.
+    pub(super) fn refused(reason: Reason) -> Option<Self> {
+        Some(match reason {
+            Reason::Policy => return None,
+            Reason::StoreClosed => Failure::passing(STORE_AWAY),
+            Reason::StoreFull => {
+                Failure::passing("The counters have no room for another key at the moment.")
+            }
+            reason => Failure::unprocessable(summary::refused(reason)),
+        })
     }
 
     pub(super) fn into_response(self, path: &str) -> Response<Full<Bytes>> {
@@ -73,7 +107,7 @@ impl Failure {
                 let bearer = HeaderValue::from_static("Bearer realm=\"tollgate\"");
                 headers.insert(header::WWW_AUTHENTICATE, bearer);
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE if self.is_passing => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
             }
             _ => {}

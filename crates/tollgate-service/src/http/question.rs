@@ -9,7 +9,7 @@ use crate::Service;
 use crate::service::{Named, Words};
 
 /// Questions of one request at most.
-pub const REQUESTS_MAX: usize = 100;
+const REQUESTS_MAX: usize = 100;
 
 /// The largest cost: 2^53, which JSON carries exactly everywhere.
 const COST_MAX: u64 = 1 << 53;

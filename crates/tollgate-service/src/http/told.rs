@@ -160,6 +160,10 @@ fn reason(decision: &Decision) -> &'static str {
             Reason::TooManyChecks => "too-many-checks",
             Reason::StoreFull => "store-full",
             Reason::StoreClosed => "store-away",
+            Reason::MissingKey => "missing-key",
+            Reason::KeysApart => "keys-apart",
+            Reason::Uncountable => "uncountable",
+            // Of a library that is newer than this.
             _ => "refused",
         },
     }

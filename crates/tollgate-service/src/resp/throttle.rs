@@ -4,11 +4,12 @@
 //! quantity that means nothing, and a denial never says 0 seconds, on which a client would ask again and again.
 
 use tollgate::key::CompositeKey;
-use tollgate::{Decision, Reason, Verdict};
+use tollgate::{Decision, Reason, StoreError, Verdict};
 
 use super::reply::Replies;
 use crate::Service;
 use crate::quotas::Numbers;
+use crate::summary;
 
 /// What redis-cell says to a wrong number of arguments.
 pub(super) const USAGE: &str =
@@ -94,7 +95,7 @@ pub(super) fn whole_number(word: &[u8]) -> Option<u64> {
 
 pub(super) fn reply(style: Style, decision: &Decision, replies: &mut Replies<'_>) {
     if let Verdict::Refused { reason } = decision.verdict() {
-        return replies.error(refused(reason));
+        return replies.error(&refused(reason));
     }
     let Some(standing) = decision.standings().first() else {
         return replies.error("ERR nothing was decided");
@@ -134,7 +135,7 @@ pub(super) async fn forget(service: &Service, keys: &[&[u8]], replies: &mut Repl
     for word in keys {
         match service.counters.reset(&policy, key(word).as_ref()).await {
             Ok(had) => forgotten += i64::from(had),
-            Err(_) => return replies.error(refused(Reason::StoreClosed)),
+            Err(error) => return replies.error(&failed(&error)),
         }
     }
     replies.integer(forgotten);
@@ -147,16 +148,25 @@ pub(super) fn key(word: &[u8]) -> CompositeKey {
     key
 }
 
-/// A refusal that no numbers had a part in.
-pub(super) fn refused(reason: Reason) -> &'static str {
-    match reason {
-        Reason::KeyTooLong => "ERR the key is too long",
-        Reason::TooManyChecks => "ERR these are more quotas than one decision holds",
-        Reason::Policy => "ERR the limit refuses everything",
-        Reason::StoreFull => "OOM the counters have no room for another key",
-        Reason::StoreClosed => "TRYAGAIN the store of the counters cannot be reached",
-        _ => "ERR refused",
-    }
+/// A refusal that no numbers had a part in. Its first word tells clients whether to ask again.
+pub(super) fn refused(reason: Reason) -> String {
+    let code = match reason {
+        Reason::StoreFull => "OOM",
+        Reason::StoreClosed => "TRYAGAIN",
+        Reason::KeysApart => "CROSSSLOT",
+        _ => "ERR",
+    };
+    format!("{code} {}", summary::refused(reason))
+}
+
+/// What the store could not do, which may be asked for again.
+pub(super) fn failed(error: &StoreError) -> String {
+    let code = match error {
+        StoreError::Unavailable(_) | StoreError::Unanswered(_) => "TRYAGAIN",
+        StoreError::KeysApart => "CROSSSLOT",
+        _ => "ERR",
+    };
+    format!("{code} {error}")
 }
 
 pub(super) fn integer(number: u64) -> i64 {
@@ -205,5 +215,20 @@ mod tests {
             let error = decoded(wrong).unwrap_err();
             assert!(error.starts_with("Cell error: "), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn a_refusal_says_by_its_first_word_whether_to_ask_again() {
+        for (reason, code) in [
+            (Reason::KeysApart, "CROSSSLOT the keys are in several parts"),
+            (Reason::Uncountable, "ERR the store cannot count"),
+            (Reason::StoreFull, "OOM the counters have no room"),
+            (Reason::StoreClosed, "TRYAGAIN the store"),
+            (Reason::KeyTooLong, "ERR the key is too long"),
+        ] {
+            assert!(refused(reason).starts_with(code), "{reason:?}");
+        }
+        assert!(failed(&StoreError::Unanswered("broken".into())).starts_with("TRYAGAIN "));
+        assert!(failed(&StoreError::Unsupported).starts_with("ERR "));
     }
 }

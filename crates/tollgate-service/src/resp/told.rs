@@ -5,7 +5,7 @@ use std::str;
 use tollgate::{Decision, Verdict};
 
 use super::reply::{Replies, repeated};
-use super::throttle::{integer, refused, whole_number};
+use super::throttle::{failed, integer, refused, whole_number};
 use crate::Service;
 use crate::service::Named;
 use crate::summary::Summary;
@@ -42,7 +42,7 @@ pub(super) async fn reset(service: &Service, named: &Named<'_>, replies: &mut Re
     for policy in named.policies() {
         match service.counters.reset(policy, named.key.as_ref()).await {
             Ok(had) => any |= had,
-            Err(_) => return replies.error(refused(tollgate::Reason::StoreClosed)),
+            Err(error) => return replies.error(&failed(&error)),
         }
     }
     replies.integer(any.into());
@@ -53,7 +53,7 @@ pub(super) fn reply(named: &Named<'_>, decision: &Decision, replies: &mut Replie
     if let Verdict::Refused { reason } = decision.verdict() {
         match reason {
             tollgate::Reason::Policy => {}
-            reason => return replies.error(refused(reason)),
+            reason => return replies.error(&refused(reason)),
         }
     }
     let summary = Summary::of(named.policies(), decision);

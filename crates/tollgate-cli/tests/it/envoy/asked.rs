@@ -163,6 +163,21 @@ fn the_same_is_asked_in_json_over_http_of_the_same_counters() {
 }
 
 #[test]
+fn streams_that_never_end_end_when_the_service_stops_and_hold_nothing_up() {
+    let (mut gateway, address) = serving(RULES);
+    let mut asker = Asker::new(address);
+    let first = asker.ask(&json!({ "streams": true }));
+    assert_eq!(first, json!({ "status": "SERVING" }));
+    gateway.process().terminate();
+    let ended = asker.ask(&json!({ "ended": true }));
+    assert_eq!(ended["statuses"], json!(["NOT_SERVING"]), "{ended}");
+    assert_eq!(ended["watch"], "UNAVAILABLE");
+    gateway.process().wait();
+    let log = gateway.process().log();
+    assert!(!log.contains("cut off"), "{log}");
+}
+
+#[test]
 fn what_reflection_tells_is_what_the_proto_files_say() {
     let directory = tempfile::tempdir().unwrap();
     let compiled = directory.path().join("rls.binpb");

@@ -35,6 +35,8 @@ fn where_a_token_is_needed_nobody_is_answered_without_one() {
     asked["token"] = "a-token-of-the-service".into();
     assert_eq!(asker.ask(&asked)["overallCode"], "OK");
     assert_eq!(asker.ask(&json!({ "health": "" }))["status"], "SERVING");
+    let reflection = asker.ask(&json!({ "services": true }));
+    assert_eq!(reflection["error"], "UNAUTHENTICATED");
 }
 
 fn tls(directory: &Path) -> String {

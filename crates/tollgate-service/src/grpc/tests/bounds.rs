@@ -1,7 +1,9 @@
 //! What a stranger can make grow, and cannot.
 
+use super::super::asked::DESCRIPTORS_MAX;
 use super::super::messages::{RateLimitOverride, Unit};
-use super::super::{DESCRIPTORS_MAX, OVERRIDES_MAX, VALUES_MAX};
+use super::super::metrics::VALUES_MAX;
+use super::super::overrides::OVERRIDES_MAX;
 use super::*;
 
 #[test]
@@ -47,21 +49,32 @@ fn descriptors_beyond_their_bound_and_more_limits_than_a_decision_can_have_are_e
 }
 
 #[test]
-fn limits_that_requests_bring_are_remembered_up_to_a_bound() {
+fn limits_that_requests_bring_are_bounded_over_all_domains_and_those_that_are_known_go_on() {
     let fixture = Fixture::native(
-        "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"2 per day\"]\n",
+        "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"2 per day\"]\n[[service.domains.e.descriptors]]\nentries = [\"a\"]\nquotas = [\"2 per day\"]\n",
     );
-    for requests in 1..=3 * OVERRIDES_MAX as u32 {
+    let bring = |domain: &str, requests: usize| {
+        let limit = RateLimitOverride {
+            requests_per_unit: requests as u32,
+            unit: Unit::Hour as i32,
+            unit_multiplier: None,
+        };
         let descriptor = RateLimitDescriptor {
-            limit: Some(RateLimitOverride {
-                requests_per_unit: requests,
-                unit: Unit::Hour as i32,
-                unit_multiplier: None,
-            }),
+            limit: Some(limit),
             ..descriptor(&[("a", "x")])
         };
-        fixture.ask(&[descriptor]);
-    }
+        fixture.try_ask(&request(domain, &[descriptor])).is_ok()
+    };
+    let half = OVERRIDES_MAX / 2;
+    assert!((1..=half).all(|requests| bring("d", requests)));
+    assert!((1..=half).all(|requests| bring("e", requests)));
+    assert!(!bring("d", half + 1) && !bring("e", half + 1));
+    assert!(bring("d", half) && bring("e", 1), "who is known goes on");
+    fixture
+        .clock
+        .advance(std::time::Duration::from_secs(86_400));
+    let in_a_day = (1..=2 * OVERRIDES_MAX).filter(|requests| bring("d", half + requests));
+    assert_eq!(in_a_day.count(), OVERRIDES_MAX);
     let known = fixture.domains.known();
     assert!(known.domain("d").unwrap().overrides.len() <= OVERRIDES_MAX);
 }

@@ -5,23 +5,40 @@ use std::time::Duration;
 use tollgate::store::{Answer, Outcome};
 use tollgate::{Checks, Decision, Policy, Receipt, Store, StoreError};
 use tollgate_gateway::counters::{Shared, SharedState};
+use tollgate_redis::{RedisStore, Settings};
+use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
+use super::super::asked::DESCRIPTORS_MAX;
 use super::*;
 
-/// A store that never answers.
-struct Silent;
+const A_DAY: &str = "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"open\"";
+
+/// A store that lets everything pass after its time, or never answers.
+struct Distant(Option<Duration>);
+
+impl Distant {
+    fn outcome(&self, now: Micros) -> Outcome {
+        let Some(time) = self.0 else {
+            return never();
+        };
+        Answer::Pending(Box::pin(async move {
+            tokio::time::sleep(time).await;
+            tollgate::decide::decide(&Checks::new(), &mut [], now)
+        }))
+    }
+}
 
 fn never<T: 'static>() -> Answer<T> {
     Answer::Pending(Box::pin(std::future::pending()))
 }
 
-impl Store for Silent {
-    fn decide(&self, _: &Checks<'_>, _: Micros) -> Outcome {
-        never()
+impl Store for Distant {
+    fn decide(&self, _: &Checks<'_>, now: Micros) -> Outcome {
+        self.outcome(now)
     }
 
-    fn peek(&self, _: &Checks<'_>, _: Micros) -> Outcome {
-        never()
+    fn peek(&self, _: &Checks<'_>, now: Micros) -> Outcome {
+        self.outcome(now)
     }
 
     fn refund(&self, _: &Checks<'_>, _: &Receipt, _: Micros) -> Answer<Result<u64, StoreError>> {
@@ -50,30 +67,37 @@ impl Store for Silent {
     }
 }
 
-/// The codes of so many requests by a caller who waits 20 ms, in virtual time; and how long they took together.
-async fn asked(on_error: &str, times: usize) -> (Vec<bool>, Duration) {
+/// A store with these descriptors, of which this gateway is one of two.
+fn fixture(store: Arc<dyn Store>, descriptors: &str) -> Fixture {
     let shared = Shared::new(
-        Arc::new(Silent),
+        store,
         Arc::new(SharedState::default),
         tokio::runtime::Handle::current(),
     );
-    let fixture = Fixture::new(
-        &format!(
-            "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"{on_error}\"\n[counters]\nnodes = 2\n"
-        ),
-        None,
-        shared.into(),
-    );
+    let rules = format!("{descriptors}\n[counters]\nnodes = 2\n");
+    Fixture::new(&rules, &[], shared.into())
+}
+
+/// A caller who waits so long.
+fn waits(timeout: &'static str) -> Deadline {
     let mut head = HeaderMap::new();
-    head.insert("grpc-timeout", "20m".parse().unwrap());
+    head.insert("grpc-timeout", timeout.parse().unwrap());
+    Deadline::of(&head)
+}
+
+/// The codes of so many requests by a caller who waits 20 ms, in virtual time; and how long they took together.
+async fn asked(on_error: &str, times: usize) -> (Vec<bool>, Duration) {
+    let fixture = fixture(
+        Arc::new(Distant(None)),
+        &format!(
+            "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"{on_error}\""
+        ),
+    );
     let began = tokio::time::Instant::now();
     let mut codes = Vec::new();
     for _ in 0..times {
         let asked = request("d", &[descriptor(&[("a", "x")])]);
-        let answer = fixture
-            .grpc
-            .should_rate_limit(&asked, Deadline::of(&head))
-            .await;
+        let answer = fixture.grpc.should_rate_limit(&asked, waits("20m")).await;
         codes.push(is_ok(&answer.unwrap()));
     }
     assert!(
@@ -99,4 +123,39 @@ async fn a_caller_who_waits_for_less_than_the_store_takes_is_answered_in_time_by
         [true, true, true, false, false],
         "this one of two has half"
     );
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_for_longer_than_its_callers_wait_is_found_to_be_away() {
+    let mut redis = RedisServer::new(RedisEngine::Redis);
+    let store = RedisStore::connect(redis.url().parse().unwrap(), Settings::default());
+    let store = store.await.unwrap();
+    let fixture = fixture(Arc::new(store.clone()), A_DAY);
+    let asked = request("d", &[descriptor(&[("a", "x")])]);
+    let patient = fixture.grpc.should_rate_limit(&asked, waits("20S")).await;
+    assert!(is_ok(&patient.unwrap()));
+    redis.suspend();
+    let all = async {
+        while store.stats().degraded_since().is_none() {
+            let late = fixture.grpc.should_rate_limit(&asked, waits("20m"));
+            assert!(is_ok(&late.await.unwrap()), "`open` lets pass");
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(20), all).await;
+    assert!(found.is_ok(), "nobody told the link that no answer comes");
+    assert!(store.stats().errors()["timeout"] > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn descriptors_that_are_decided_apart_wait_for_the_store_at_the_same_time() {
+    let trip = Duration::from_millis(10);
+    let rules = format!("[service.domains.d]\ndecide = \"apart\"\n{A_DAY}");
+    let fixture = fixture(Arc::new(Distant(Some(trip))), &rules);
+    let values: Vec<String> = (0..DESCRIPTORS_MAX).map(|n| n.to_string()).collect();
+    let descriptors: Vec<_> = values.iter().map(|v| descriptor(&[("a", v)])).collect();
+    let began = tokio::time::Instant::now();
+    let asked = request("d", &descriptors);
+    let answer = fixture.grpc.should_rate_limit(&asked, waits("20S")).await;
+    assert_eq!(answer.unwrap().statuses.len(), DESCRIPTORS_MAX);
+    assert_eq!(began.elapsed(), trip);
 }

@@ -10,7 +10,11 @@ fn limits(requests: u32) -> String {
 
 /// Puts another file in its place, as an editor does.
 fn replace(fixture: &Fixture, text: &str) {
-    let file = fixture.file.as_ref().unwrap();
+    replace_file(fixture, 0, text);
+}
+
+fn replace_file(fixture: &Fixture, place: usize, text: &str) {
+    let file = &fixture.files[place];
     let beside = file.with_extension("new");
     std::fs::write(&beside, text).unwrap();
     std::fs::rename(beside, file).unwrap();
@@ -55,7 +59,7 @@ fn a_file_that_is_wrong_is_kept_out_and_measured_until_it_is_right_again() {
     replace(&fixture, &limits(7));
     measured(1, 1);
     assert_eq!(fixture.left(&[("a", "x")]), 7);
-    std::fs::remove_file(fixture.file.as_ref().unwrap()).unwrap();
+    std::fs::remove_file(&fixture.files[0]).unwrap();
     fixture.domains.read_changed();
     measured(1, 1);
     assert_eq!(
@@ -76,4 +80,65 @@ fn a_file_with_the_same_limits_is_counted_under_the_same_policies() {
     let before = policy();
     replace(&fixture, &format!("# a comment\n{}", limits(5)));
     assert!(Arc::ptr_eq(&before, &policy()));
+}
+
+#[test]
+fn files_that_cannot_stand_beside_each_other_are_measured_until_one_is_changed() {
+    let other = limits(5).replace("domain: d", "domain: e");
+    let fixture = Fixture::files(&[&limits(5), &other]);
+    let is_current = |current: u32| {
+        let state = format!("tollgate_service_domains_current {current}\n");
+        fixture.metrics.encode().contains(&state)
+    };
+    assert!(is_current(1));
+    replace_file(&fixture, 1, &limits(9));
+    assert!(is_current(0));
+    fixture.domains.read_changed();
+    assert!(is_current(0), "a second later it is no better");
+    assert_eq!(fixture.left(&[("a", "x")]), 5, "what was read before stays");
+    replace_file(&fixture, 1, &other);
+    assert!(is_current(1));
+}
+
+#[test]
+fn what_was_counted_of_a_descriptor_that_is_gone_is_told_no_longer() {
+    let with = |name: &str, keys: &[&str]| {
+        let each = keys.iter().map(|key| {
+            format!("  - key: {key}\n    value_to_metric: true\n    rate_limit: {{unit: day, requests_per_unit: 5}}\n")
+        });
+        format!("domain: {name}\ndescriptors:\n{}", each.collect::<String>())
+    };
+    let fixture = Fixture::yaml(&with("d", &["a", "b"]));
+    fixture.ask(&[descriptor(&[("a", "x")])]);
+    fixture.ask(&[descriptor(&[("b", "y")])]);
+    let series = |labels: &str| fixture.metrics.encode().contains(labels);
+    let (a, b) = (
+        "domain=\"d\",descriptor=\"a=x\"",
+        "domain=\"d\",descriptor=\"b=y\"",
+    );
+    assert!(series(a) && series(b));
+    replace(&fixture, &with("d", &["a", "c"]));
+    assert!(series(a), "{}", fixture.metrics.encode());
+    assert!(!series(b) && !series("descriptor=\"b\""));
+    assert!(series("descriptor=\"c\""));
+    replace(&fixture, &with("e", &["a"]));
+    assert!(!series("domain=\"d\"") && series("domain=\"e\""));
+}
+
+#[test]
+fn limits_that_requests_brought_are_no_newcomers_to_a_domain_that_is_read_again() {
+    let fixture = Fixture::yaml(&limits(5));
+    let brought = RateLimitDescriptor {
+        limit: Some(super::super::messages::RateLimitOverride {
+            requests_per_unit: 3,
+            unit: super::super::messages::Unit::Hour as i32,
+            unit_multiplier: None,
+        }),
+        ..descriptor(&[("a", "x")])
+    };
+    assert_eq!(fixture.pass(&brought, 2), [true; 2]);
+    replace(&fixture, &limits(6));
+    let known = fixture.domains.known();
+    assert_eq!(known.domain("d").unwrap().overrides.len(), 1);
+    assert_eq!(fixture.pass(&brought, 2), [true, false]);
 }
