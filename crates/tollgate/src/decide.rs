@@ -11,7 +11,8 @@ use penalties::Beside;
 
 use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Outlook, State};
 use crate::decision::{Decision, Outcome, Receipt, Standing, Verdict};
-use crate::policy::{Mode, Policy, Rule};
+use crate::policy::{Mode, Policy};
+use crate::rule::Rule;
 use crate::store::Check;
 use crate::time::Micros;
 
