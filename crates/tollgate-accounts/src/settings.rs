@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::database::without_secrets;
 use crate::limits::Limits;
+use crate::terms_changed::OnTermsChanged;
 use crate::token::algorithm::TokenAlgorithm;
 use crate::token::issuer::Issuer;
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub limits: Option<Arc<dyn Limits>>,
     /// How long the log of changes by administrators and users is kept.
     pub audit_kept: Duration,
+    /// Is told when other quotas hold than before, by a change here or in another process; and at the start.
+    pub on_terms_changed: Option<OnTermsChanged>,
 }
 
 impl Settings {
@@ -68,6 +71,7 @@ impl Settings {
             cost: HashCost::default(),
             limits: None,
             audit_kept: Duration::from_secs(365 * 24 * 3600),
+            on_terms_changed: None,
         }
     }
 }

@@ -54,6 +54,11 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0006_chains.sql"),
             Self::MySql => include_str!("mysql/0006_chains.sql"),
         };
+        let terms = match self {
+            Self::Sqlite => include_str!("sqlite/0007_terms.sql"),
+            Self::Postgres => include_str!("postgres/0007_terms.sql"),
+            Self::MySql => include_str!("mysql/0007_terms.sql"),
+        };
         Migrator::with_migrations(vec![
             migration(1, "init", init),
             migration(2, "plans", plans),
@@ -61,6 +66,7 @@ impl Dialect {
             migration(4, "usage", usage),
             migration(5, "prune", prune),
             migration(6, "chains", chains),
+            migration(7, "terms", terms),
         ])
     }
 

@@ -1,19 +1,33 @@
 -- The short way of a decision, where every check is of a policy without flags and no state is of other numbers: each is
 -- taken or not by one function. For anything else the long way begins, below; nothing has been written by then.
 local function decide_plainly()
-  local answer, states, void_at = { now, 1, false }, { false }, { false }
+  local answer, states, void_at, is_older = { now, 1, false }, { false }, { false }, false
   for i = 1, #KEYS do
     local key, head = KEYS[i], ARGV[2 * i]
     local flags, cost, n1, n2, n3, n4 = numbers_of(NUMBERS, ARGV[2 * i + 1])
     local take = takes[sub(head, 1, 1)]
     if not take or cost == 0 or flags ~= 0 then return end
     local found, from = redis.pcall('GET', key), #head + 1
-    if found and (type(found) == 'table' or sub(found, 1, from - 1) ~= head) then return end
+    if type(found) == 'table' then return end
+    if found and sub(found, 1, from - 1) ~= head then
+      -- Of another version, and of the same numbers or not: the later version stays, as text like `is_later`.
+      local own, version = match(head, '^([^|]*)|v(%d+)|$')
+      local numbers, others, behind = match(found, '^(%a[^|]*)|v(%d+)|()')
+      if numbers ~= own then return end
+      if #others > #version or #others == #version and others > version then
+        head = sub(found, 1, behind - 1)
+      else
+        is_older = true
+      end
+      from = behind
+    end
     local state, until_at, seen = take(found, from, head, cost, n1, n2, n3, n4)
     if state == nil then return end
     if not state then answer[2] = 0 end
     states[i], void_at[i], answer[2 + i] = state, until_at, seen or found
   end
+  -- A denial writes nothing here; that of an older version is to say so all the same.
+  if answer[2] == 0 and is_older then return end
   if answer[2] == 1 then
     for i, state in ipairs(states) do
       local ms = math.ceil((void_at[i] - now) / 1000)
