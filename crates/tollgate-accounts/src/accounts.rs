@@ -159,7 +159,7 @@ impl Inner {
         let mut at = now;
         let mut turned = None;
         if changes.iter().any(Change::is_of_terms) {
-            let turn = terms_changed::turn(&mut transaction, now).await?;
+            let turn = terms_changed::turn(&mut transaction, now, self.settings.rules_at).await?;
             at = turn.at;
             turned = Some(turn);
         }

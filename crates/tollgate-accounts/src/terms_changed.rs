@@ -62,14 +62,19 @@ impl TermsChanged {
     }
 }
 
-/// Takes the next instant for a change: this process's, or a later one if another was there already.
-pub(crate) async fn turn(transaction: &mut Tx, now: Micros) -> sqlx::Result<Turn> {
+/// Takes the next instant for a change: this process's, or a later one if another was there already, or the rules are of
+/// the same.
+pub(crate) async fn turn(
+    transaction: &mut Tx,
+    now: Micros,
+    rules_at: Micros,
+) -> sqlx::Result<Turn> {
     let row = transaction
         .sql("SELECT at FROM terms_changed")
         .fetch_one(&mut **transaction)
         .await?;
     let before = row.instant("at")?;
-    let at = now.max(Micros(before.0.saturating_add(STEP)));
+    let at = now.max(Micros(before.max(rules_at).0.saturating_add(STEP)));
     transaction
         .sql("UPDATE terms_changed SET at = $1")
         .bind(stored(at))

@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use asked::DESCRIPTORS_MAX;
 pub use connection::{MESSAGE_BYTES_MAX, STREAMS_MAX, serve};
 pub use deadline::WAIT_MAX;
-pub use domains::{Domains, FILES_MAX, LOOKED_AT_EVERY};
+pub use domains::{Domains, FILES_MAX, LOOKED_AT_EVERY, OnLoaded};
 pub use json::JsonAnswer;
 pub use metrics::{GrpcMetrics, VALUES_MAX};
 pub use overrides::OVERRIDES_MAX;

@@ -33,7 +33,7 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
 fn of_envoy(file: &Path) -> Result<(), Failure> {
     let text = rules::text_of(file)?;
     let name = file.display().to_string();
-    let domain = envoy::parse(&name, &text, OnError::default(), 0, None);
+    let domain = envoy::parse(&name, &text, OnError::default(), None);
     let domain = domain.map_err(|mistakes| rules::mistaken(&mistakes))?;
     println!(
         "{name} is right. Domain: {}. Descriptors: {}.",

@@ -15,6 +15,7 @@ mod saved;
 mod service;
 mod shared_store;
 pub(crate) mod signals;
+pub(crate) mod version;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use admin::Admin;
 use counters::Kept;
 use data_dir::DataDir;
 use signals::Signals;
+use version::RulesVersion;
 
 /// Threads of the control side, which hashes passwords elsewhere and mostly waits.
 const CONTROL_THREADS: usize = 2;
@@ -58,9 +60,11 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let (clock, held) = clock::choose(&args);
     let kept = Kept::open(&rules, data.path(), &*clock, held.is_some()).await?;
     let counters = kept.counters();
-    let accounts = accounts::open(&rules, &data, &clock).await?;
+    let store = kept.shared_store().cloned();
+    let version = RulesVersion::new(&rules, chosen.at, Arc::clone(&clock), store);
+    let accounts = accounts::open(&rules, &data, &clock, &version).await?;
     let listeners = gateway_sockets(&rules)?;
-    let sockets = service::Sockets::bind(&rules, &args.service)?;
+    let sockets = service::Sockets::bind(&rules, &args.service, &version)?;
     let demos = demos::start(&rules).await?;
     let (calls, waiting) = builtin::calls();
     let gateway = Gateway::new(
@@ -105,6 +109,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
             .as_ref()
             .map(|service| Arc::clone(service.metrics())),
         envoy: sockets.envoy_metrics(),
+        version,
         monitor,
         stopping: stopping.clone(),
     });

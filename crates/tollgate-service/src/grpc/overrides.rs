@@ -71,8 +71,7 @@ fn made(domain: &Domain, limit: &RateLimitOverride) -> Result<Arc<Policy>, Refus
     let policy = Policy::new(&name, quota).map_err(|_| wrong)?;
     let policy = policy
         .counting_denied(domain.decide == Decide::Apart)
-        .with_on_error(domain.on_error)
-        .with_version(domain.version);
+        .with_on_error(domain.on_error);
     Ok(Arc::new(policy))
 }
 

@@ -31,6 +31,7 @@ use tollgate_gateway::{Counters, Gateway};
 use tollgate_rules::RuleSet;
 
 use super::MaybeBuiltins;
+use super::version::RulesVersion;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
 
@@ -52,6 +53,7 @@ pub(crate) struct Admin {
     pub(super) service: Option<Arc<tollgate_service::Metrics>>,
     /// What it measures of domains, where Envoy asks.
     pub(super) envoy: Option<Arc<tollgate_service::grpc::GrpcMetrics>>,
+    pub(super) version: Arc<RulesVersion>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -155,7 +157,8 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         &of_accounts.unwrap_or_default(),
     );
     // The gateway's come last: they end with the mark of the end.
-    let text = [of_service, of_envoy]
+    let of_rules = Some(admin.version.encode());
+    let text = [of_rules, of_service, of_envoy]
         .into_iter()
         .flatten()
         .collect::<String>()
