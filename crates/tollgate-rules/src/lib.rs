@@ -281,6 +281,18 @@ impl RuleSet {
         let mut contents = Contents::default();
         let of_limits = self.limits.iter().flat_map(|limit| &limit.policies);
         of_limits.for_each(|policy| contents.add(policy));
+        let protection = &self.accounts.protection;
+        for quotas in [
+            &protection.login_per_account,
+            &protection.login_per_address,
+            &protection.password_per_account,
+            &protection.signup_per_address,
+            &protection.token_per_address,
+            &protection.keys_per_account,
+            &protection.credentials_per_address,
+        ] {
+            contents.add_quotas(quotas);
+        }
         for domain in &self.domains {
             contents.join(domain.contents());
         }

@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::time::UNIX_EPOCH;
 
-use tollgate::{Micros, Policy};
+use tollgate::{Micros, Mode, Policy, Quota};
 
 /// Where the count of milliseconds begins: 2020, so that 41 bits last until 2089.
 const EPOCH: Micros = Micros::from_secs(1_577_836_800);
@@ -59,12 +59,34 @@ impl Contents {
     pub fn add(&mut self, policy: &Policy) {
         let quota = policy.quota().map(|quota| quota.to_string());
         let penalty = policy.penalty().map(|penalty| {
-            let (block, most) = (penalty.block(), penalty.block_max());
-            (block, penalty.factor(), most, penalty.quiet())
+            let times = [penalty.block(), penalty.block_max(), penalty.quiet()];
+            let times = times.map(|time| time.as_micros().to_string());
+            format!("{} {}", times.join(" "), penalty.factor())
         });
-        let (mode, counts_denied) = (policy.mode(), policy.counts_denied());
-        let said = (policy.name(), quota, penalty, mode, counts_denied);
-        self.0.update(format!("{said:?}\n").as_bytes());
+        let flag = |is: bool| if is { "yes" } else { "no" };
+        let said = [
+            policy.name(),
+            quota.as_deref().unwrap_or_default(),
+            penalty.as_deref().unwrap_or_default(),
+            flag(policy.mode() == Mode::Shadow),
+            flag(policy.counts_denied()),
+        ];
+        self.add_line(&said);
+    }
+
+    /// Adds quotas that are told apart by their place.
+    pub fn add_quotas(&mut self, quotas: &[Quota]) {
+        let quotas: Vec<String> = quotas.iter().map(Quota::to_string).collect();
+        self.add_line(&quotas);
+    }
+
+    /// Texts, none of which has a control character.
+    fn add_line(&mut self, texts: &[impl AsRef<str>]) {
+        for text in texts {
+            self.0.update(text.as_ref().as_bytes());
+            self.0.update(b"\0");
+        }
+        self.0.update(b"\n");
     }
 
     /// Adds what other policies say.
@@ -168,13 +190,16 @@ mod tests {
             number(&[policy("a", "5 per minute")]),
             number(&[policy("a", "5/m")])
         );
-        assert_eq!(number(std::slice::from_ref(&one)), 0);
+        let punished = policy("b", "9 per day calendar Europe/Berlin")
+            .with_penalty(tollgate::Penalty::new(DAY))
+            .unwrap();
+        assert_eq!(number(&[one.clone(), punished]), 3_822_365_470);
         let others = [
             vec![policy("b", "5/m")],
             vec![policy("a", "6/m")],
             vec![policy("a", "5/m fixed-window")],
             vec![one.clone().counting_denied(true)],
-            vec![one.clone().with_mode(tollgate::Mode::Shadow)],
+            vec![one.clone().with_mode(Mode::Shadow)],
             vec![
                 one.clone()
                     .with_penalty(tollgate::Penalty::new(DAY))

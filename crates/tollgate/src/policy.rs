@@ -132,6 +132,10 @@ pub enum PolicyError {
 }
 
 impl Policy {
+    /// The version of a policy that is of no rules, because its numbers come with each question. No other is newer, so
+    /// states always move to the numbers of whoever asks.
+    pub const VERSION_OF_THE_ASKER: u64 = u64::MAX;
+
     /// A policy named `name` that enforces `quota`.
     ///
     /// # Errors

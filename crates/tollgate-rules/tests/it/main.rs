@@ -10,6 +10,7 @@ mod presets;
 mod service;
 mod shown;
 mod strict;
+mod version;
 
 use tollgate_rules::{Diagnostic, Overrides, RuleSet};
 

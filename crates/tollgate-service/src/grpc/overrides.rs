@@ -71,7 +71,8 @@ fn made(domain: &Domain, limit: &RateLimitOverride) -> Result<Arc<Policy>, Refus
     let policy = Policy::new(&name, quota).map_err(|_| wrong)?;
     let policy = policy
         .counting_denied(domain.decide == Decide::Apart)
-        .with_on_error(domain.on_error);
+        .with_on_error(domain.on_error)
+        .with_version(Policy::VERSION_OF_THE_ASKER);
     Ok(Arc::new(policy))
 }
 

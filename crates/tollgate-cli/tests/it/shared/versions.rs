@@ -1,15 +1,18 @@
 //! Gateways on one store whose rules, or what they know of quotas, are not the same: the newest hold for all.
 
 use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tollgate_testkit::client::Call;
 use tollgate_testkit::database::{Database, Engine};
 use tollgate_testkit::gateway::{DataDir, Gateway, START};
-use tollgate_testkit::process::eventually;
+use tollgate_testkit::process::{eventually, free_address};
 use tollgate_testkit::relay::Relay;
 
 use super::{PATIENT, Shared, in_turn, metric, preset_rules};
+use crate::envoy::Asker;
 use crate::support::{Key, join, launch, ok, statuses};
 
 const HOUR: u64 = 3_600;
@@ -30,12 +33,15 @@ fn of_age(shared: &Shared, rules: &str, seconds: u64) -> Gateway {
         .data(&data)
         .rules(rules)
         .option("--counters", shared.redis.url());
-    let file = File::options()
-        .write(true)
-        .open(data.path().join("rules.toml"));
+    date(&data.path().join("rules.toml"), seconds);
+    launch.start()
+}
+
+/// Gives a file the date of so many seconds before the clock's start.
+fn date(file: &Path, seconds: u64) {
+    let file = File::options().write(true).open(file);
     let written = UNIX_EPOCH + Duration::from_secs(START - seconds);
     file.unwrap().set_modified(written).unwrap();
-    launch.start()
 }
 
 /// How many pass of so many requests to each gateway in turn.
@@ -254,4 +260,54 @@ fn a_gateway_that_decides_under_anothers_newer_rules_says_so_once() {
         log.contains(wanted).then_some(log)
     });
     assert_eq!(log.matches(wanted).count(), 1, "{log}");
+}
+
+/// A service for Envoy with a file of domains of this age.
+fn for_envoy(shared: &Shared, requests: u32, seconds: u64) -> (Gateway, DataDir, SocketAddr) {
+    let (data, address) = (DataDir::new(), free_address());
+    let file = data.path().join("limits.yaml");
+    let launch = launch()
+        .data(&data)
+        .rules(PATIENT)
+        .option("--counters", shared.redis.url())
+        .option("--grpc", address.to_string())
+        .option("--envoy-config", &file);
+    write_limits(&file, requests, seconds);
+    date(&data.path().join("rules.toml"), 100 * HOUR);
+    (launch.start(), data, address)
+}
+
+fn write_limits(file: &Path, requests: u32, seconds: u64) {
+    let limit = format!("{{unit: year, requests_per_unit: {requests}}}");
+    let text = format!("domain: edge\ndescriptors:\n  - key: key\n    rate_limit: {limit}\n");
+    // Put in place as a whole.
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    date(&beside, seconds);
+    std::fs::rename(beside, file).unwrap();
+}
+
+#[test]
+fn of_two_services_with_different_files_of_envoy_the_newer_one_holds_also_after_it_has_been_changed()
+ {
+    let shared = Shared::new();
+    let (_new, _, newer) = for_envoy(&shared, 4, HOUR);
+    let (_old, data, older) = for_envoy(&shared, 20, 2 * HOUR);
+    assert_eq!(asked_in_turn([newer, older], 40), 4);
+    // Another file, whose date is older than that of the other service's: it is newer than what it takes the place of.
+    write_limits(&data.path().join("limits.yaml"), 30, 3 * HOUR);
+    assert_eq!(asked_in_turn([newer, older], 10), 0);
+    write_limits(&data.path().join("limits.yaml"), 9, HOUR / 2);
+    eventually("the newest file to hold", || {
+        let mut asker = Asker::new(older);
+        let answer = asker.one("key", "bob");
+        (answer["statuses"][0]["currentLimit"]["requestsPerUnit"] == 9).then_some(())
+    });
+    assert_eq!(asked_in_turn([older, newer], 40), 5, "nine in all");
+}
+
+fn asked_in_turn(addresses: [SocketAddr; 2], count: usize) -> usize {
+    let mut askers = addresses.map(Asker::new);
+    let codes = (0..count).map(|turn| askers[turn % 2].one("key", "ann")["overallCode"].clone());
+    codes.filter(|code| code == "OK").count()
 }

@@ -271,6 +271,22 @@ fn a_policy_of_a_later_version_than_its_node_counts_as_that() {
 }
 
 #[test]
+fn numbers_that_come_with_a_question_hold_on_nodes_of_all_versions() {
+    on_server(|server| async move {
+        let asked = |quota: &str| {
+            let policy = Policy::new("p", quota.parse().unwrap()).unwrap();
+            Arc::new(policy.with_version(Policy::VERSION_OF_THE_ASKER))
+        };
+        let new = Node::with(&server, asked("3/h"), 9, settings()).await;
+        let old = Node::with(&server, asked("9/h"), 2, settings()).await;
+        assert_eq!(new.passed("k", 1, START).await, 1);
+        assert_eq!(old.take("k", 1, START).await.remaining(), 7);
+        assert_eq!(new.take("k", 1, START).await.remaining(), 0);
+        assert_eq!(old.take("k", 1, START).await.remaining(), 5);
+    });
+}
+
+#[test]
 fn versions_beyond_doubles_are_told_apart() {
     on_server(|server| async move {
         let late = (1 << 63) + 1;
