@@ -140,7 +140,7 @@ async fn told(fixture: &Fixture) -> (Accounts, Arc<Mutex<Vec<Micros>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let mut settings = fixture.place.settings();
     let keep = Arc::clone(&told);
-    settings.on_terms_changed = Some(Arc::new(move |at| keep.lock().unwrap().push(at)));
+    settings.on_terms_changed = Some(Arc::new(move |at| keep.lock().expect("whole").push(at)));
     let clock: Arc<dyn Clock> = fixture.clock.clone();
     let accounts = Accounts::open(settings, clock).await;
     (accounts.expect("accounts"), told)
