@@ -18,6 +18,7 @@ use crate::overrides::{Noted, Shared};
 use crate::password::Passwords;
 use crate::seen::SeenSessions;
 use crate::settings::Settings;
+use crate::terms_changed::{self, TermsChanged};
 use crate::token::Tokens;
 use crate::usage::Usage;
 
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) directory: Directory,
     pub(crate) shared: Shared,
     pub(crate) noted: Noted,
+    pub(crate) terms_changed: TermsChanged,
     usage: Usage,
     /// `None` until the database has been reached for the first time.
     pub(crate) place: Mutex<Option<Place>>,
@@ -84,6 +86,7 @@ impl Accounts {
         let inner = Arc::new(Inner {
             shared: Shared::default(),
             noted: Noted::default(),
+            terms_changed: TermsChanged::new(settings.on_terms_changed.clone()),
             directory: Directory::new(settings.credentials_cached_max, tokens.clone()),
             usage: Usage::new(db.clone(), settings.usage_kept),
             place: Mutex::new(None),
@@ -163,8 +166,15 @@ impl Inner {
         changes: &[Change],
         now: Micros,
     ) -> sqlx::Result<()> {
+        let mut at = now;
+        let mut turned = None;
+        if changes.iter().any(Change::is_of_terms) {
+            let turn = terms_changed::turn(&mut transaction, now, self.settings.rules_at).await?;
+            at = turn.at;
+            turned = Some(turn);
+        }
         for change in changes {
-            change.append(&mut transaction, now).await?;
+            change.append(&mut transaction, at).await?;
         }
         transaction.commit().await?;
         let denied = changes.iter().filter_map(Change::denies);
@@ -175,6 +185,10 @@ impl Inner {
             && let Err(error) = self.read_shared(&self.db).await
         {
             tracing::warn!(%error, "changed quotas take effect when the database answers again");
+            return Ok(());
+        }
+        if let Some(turn) = turned {
+            self.terms_changed.turn(turn);
         }
         Ok(())
     }

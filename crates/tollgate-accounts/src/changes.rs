@@ -100,6 +100,14 @@ impl Change {
         matches!(self, Self::QuotasChanged(_))
     }
 
+    /// Whether other quotas may hold for somebody afterwards.
+    pub(crate) fn is_of_terms(&self) -> bool {
+        matches!(
+            self,
+            Self::UserChanged(_) | Self::KeyChanged(_) | Self::QuotasChanged(_)
+        )
+    }
+
     /// What must no longer be believed from memory. A rotated key is read again, with its new expiry.
     pub(crate) fn ends(&self) -> Vec<Subject> {
         match self {
@@ -149,6 +157,8 @@ pub(crate) struct Heard {
     /// What holds for everybody and for plans is to be read anew.
     pub(crate) shared: bool,
     pub(crate) denied: Vec<(TokenId, Micros)>,
+    /// When the last of them happened after which other quotas may hold for somebody; 0 where there is none.
+    pub(crate) terms_changed: Micros,
     /// Some row was of a kind that this version does not know.
     pub(crate) not_understood: bool,
     pub(crate) last: i64,
@@ -167,7 +177,7 @@ pub(crate) async fn newest(db: &Database) -> sqlx::Result<i64> {
 
 pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
     let rows = db
-        .sql("SELECT seq, kind, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+        .sql("SELECT seq, at, kind, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
         .bind(last)
         .bind(ROWS_MAX as i64)
         .fetch_all(db.pool())
@@ -176,6 +186,7 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
         ends: Vec::new(),
         shared: false,
         denied: Vec::new(),
+        terms_changed: Micros(0),
         not_understood: false,
         last,
         more: rows.len() == ROWS_MAX,
@@ -185,6 +196,9 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
         match Change::read(&row.text("kind")?, row.text("subject")?) {
             Some(change) => {
                 heard.shared |= change.is_shared();
+                if change.is_of_terms() {
+                    heard.terms_changed = heard.terms_changed.max(row.instant("at")?);
+                }
                 heard.ends.extend(change.ends());
                 heard.denied.extend(change.denies());
             }

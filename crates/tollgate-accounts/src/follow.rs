@@ -13,6 +13,7 @@ use crate::accounts::Accounts;
 use crate::changes;
 use crate::error::{OpenError, Unavailable};
 use crate::random;
+use crate::terms_changed::TermsChanged;
 
 /// How often other processes' changes are read.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -117,10 +118,13 @@ impl Accounts {
         inner.db.prepare().await?;
         let db = inner.db.for_probing();
         let last = changes::newest(&db).await?;
+        // Before the quotas are read, so that these are no older than it says.
+        let terms_changed = TermsChanged::stored(&db).await?;
         // After the place in the changes: what is changed meanwhile is heard of.
         inner.read_shared(&db).await?;
         self.read_revoked_tokens(&db).await?;
         inner.directory.forget_all();
+        inner.terms_changed.raise(terms_changed);
         self.note_back(now);
         Ok(Place { last })
     }
@@ -134,9 +138,11 @@ impl Accounts {
             let newest = changes::newest(&db).await?;
             // Or another server has taken over that had not heard the last of it: numbers will be used again.
             if missed || newest < place.last {
+                let terms_changed = TermsChanged::stored(&db).await?;
                 inner.read_shared(&db).await?;
                 self.read_revoked_tokens(&db).await?;
                 inner.directory.forget_all();
+                inner.terms_changed.raise(terms_changed);
                 place.last = newest;
             }
         }
@@ -151,6 +157,7 @@ impl Accounts {
             if heard.shared || heard.not_understood {
                 inner.read_shared(&db).await?;
             }
+            inner.terms_changed.raise(heard.terms_changed);
             place.last = heard.last;
             more = heard.more;
         }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use tollgate::Micros;
+
 use crate::database::without_secrets;
 use crate::limits::Limits;
+use crate::terms_changed::OnTermsChanged;
 use crate::token::algorithm::TokenAlgorithm;
 use crate::token::issuer::Issuer;
 
@@ -46,6 +49,10 @@ pub struct Settings {
     pub limits: Option<Arc<dyn Limits>>,
     /// How long the log of changes by administrators and users is kept.
     pub audit_kept: Duration,
+    /// Since when the rules are what they are: changes of quotas come later.
+    pub rules_at: Micros,
+    /// Is told when other quotas hold than before, by a change here or in another process; and at the start.
+    pub on_terms_changed: Option<OnTermsChanged>,
 }
 
 impl Settings {
@@ -68,6 +75,8 @@ impl Settings {
             cost: HashCost::default(),
             limits: None,
             audit_kept: Duration::from_secs(365 * 24 * 3600),
+            rules_at: Micros(0),
+            on_terms_changed: None,
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct SharedState {
     pub redirects: u64,
     /// Keys whose state could not be read, and was begun anew.
     pub keys_reset: u64,
+    /// Decisions by other numbers than those of the rules here, since another node has newer rules.
+    pub under_newer_rules: u64,
     /// Decisions paid from units taken in advance.
     pub paid: u64,
     /// Denials told again without asking.

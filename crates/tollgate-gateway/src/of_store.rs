@@ -45,6 +45,7 @@ pub(crate) struct OfShared {
     scripts_sent: Total,
     redirects: Total,
     keys_reset: Total,
+    under_newer_rules: Total,
     paid: Total,
     remembered: Total,
     leased: Total,
@@ -222,6 +223,11 @@ impl OfShared {
             of.keys_reset.clone(),
         );
         registry.register(
+            "decisions_under_newer_rules",
+            "Decisions by other numbers than those of the rules here: another gateway has newer ones",
+            of.under_newer_rules.clone(),
+        );
+        registry.register(
             "decisions_paid",
             "Decisions made without asking the shared store, from units taken in advance",
             of.paid.clone(),
@@ -256,6 +262,7 @@ impl OfShared {
         self.scripts_sent.set(state.scripts_sent);
         self.redirects.set(state.redirects);
         self.keys_reset.set(state.keys_reset);
+        self.under_newer_rules.set(state.under_newer_rules);
         self.paid.set(state.paid);
         self.remembered.set(state.remembered);
         self.leased.set(state.leased);

@@ -112,6 +112,11 @@ impl Link {
         self.stats().garbage_resets.fetch_add(keys, Relaxed);
     }
 
+    /// Notes a decision under the numbers of newer rules, and tells how many there were before.
+    pub(crate) fn count_governed(&self) -> u64 {
+        self.stats().governed.fetch_add(1, Relaxed)
+    }
+
     /// Who decides when [`call`](Link::call) fails.
     pub(crate) fn away(&self) -> &Away {
         &self.0.away

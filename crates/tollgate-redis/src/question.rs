@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tollgate::algorithm::INTEGER_MAX;
+use tollgate::decide::Stored;
 use tollgate::{Check, Micros, Mode, Policy, Reason, Receipt, decide};
 
 use crate::keys::KeyNames;
@@ -37,13 +38,16 @@ pub(crate) struct Question {
     checks: Vec<Owned>,
     /// The policies of all cells.
     policies: Vec<Arc<Policy>>,
+    /// The version of each cell's policy: its own, or that of the rules of this node.
+    versions: Vec<u64>,
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) kinds: Kinds,
 }
 
 impl Question {
-    /// The question about `checks`, and about their penalties if these have a part in it.
+    /// The question about `checks`, and about their penalties if these have a part in it, on a node whose rules are of a
+    /// version.
     ///
     /// # Errors
     /// [`Reason::Uncountable`] for an algorithm of one's own. [`Reason::KeysApart`] where all keys must be of `one_slot`
@@ -54,6 +58,7 @@ impl Question {
         with_penalties: bool,
         tag: Option<&[u8]>,
         one_slot: bool,
+        version: u64,
     ) -> Result<Self, Reason> {
         let apart = |other: &Check<'_>| other.key != checks[0].key;
         if one_slot && tag.is_none() && checks.iter().any(apart) {
@@ -66,6 +71,10 @@ impl Question {
         let mut question = Question {
             checks: checks.iter().map(Owned::new).collect(),
             policies: cells.iter().map(|cell| Arc::clone(cell.policy)).collect(),
+            versions: cells
+                .iter()
+                .map(|cell| cell.policy.version().max(version))
+                .collect(),
             keys: cells.iter().map(|cell| names.of(cell, tag)).collect(),
             arguments: Vec::with_capacity(FIRST + EACH * cells.len() + 3),
             kinds: Kinds::default(),
@@ -77,16 +86,16 @@ impl Question {
                 (true, true) => flags(cell.policy),
                 (true, false) => PENALTY,
             };
-            question.push_cell(cell, flags)?;
+            question.push_cell(cell, question.versions[place], flags)?;
         }
         Ok(question)
     }
 
-    fn push_cell(&mut self, cell: &Check<'_>, flags: u64) -> Result<(), Reason> {
+    fn push_cell(&mut self, cell: &Check<'_>, version: u64, flags: u64) -> Result<(), Reason> {
         let numbers = cell.policy.numbers().ok_or(Reason::Uncountable)?;
         let (letter, integers) = value::integers(&numbers).ok_or(Reason::Uncountable)?;
         self.kinds.insert(letter);
-        self.push(value::head(cell.policy).ok_or(Reason::Uncountable)?);
+        self.push(value::head(cell.policy, version).ok_or(Reason::Uncountable)?);
         let mut packed = Vec::with_capacity(PACKED);
         let all = [flags, cell.cost.min(BEYOND)].into_iter().chain(integers);
         all.for_each(|integer| packed.extend_from_slice(&integer.to_be_bytes()[1..]));
@@ -143,9 +152,20 @@ impl Question {
         }
     }
 
-    /// The policies of all cells: those of the checks, then those of their penalties.
-    pub(crate) fn policies(&self) -> &[Arc<Policy>] {
-        &self.policies
+    /// The policies of all cells, those of the checks and then those of their penalties, and the version of each.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (&Arc<Policy>, u64)> {
+        self.policies.iter().zip(self.versions.iter().copied())
+    }
+
+    /// Whether one of the states decides by other numbers than its policy's, because it was written under newer rules.
+    pub(crate) fn is_governed(&self, found: &[Option<Stored>]) -> bool {
+        let governs = |(policy, stored): (&Arc<Policy>, &Option<Stored>)| {
+            stored.as_ref().is_some_and(|stored| {
+                stored.policy.version() > policy.version()
+                    && stored.policy.numbers() != policy.numbers()
+            })
+        };
+        self.policies.iter().zip(found).any(governs)
     }
 
     /// The checks.

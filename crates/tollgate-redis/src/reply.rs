@@ -47,17 +47,20 @@ impl Reply {
         })
     }
 
-    /// The states that were found, one for each cell's policy.
-    pub(crate) fn stored(&self, policies: &[Arc<Policy>]) -> Vec<Option<Stored>> {
+    /// The states that were found, one for each cell's policy, of which the version is said.
+    pub(crate) fn stored<'p>(
+        &self,
+        policies: impl Iterator<Item = (&'p Arc<Policy>, u64)>,
+    ) -> Vec<Option<Stored>> {
         let mut cells = self.cells.iter();
-        let stored = |policy: &Arc<Policy>| {
+        let stored = |(policy, version): (&Arc<Policy>, u64)| {
             let Some(Value::BulkString(found)) = cells.next() else {
                 return None;
             };
-            let stored = value::read(found, policy)?;
+            let stored = value::read(found, policy, version)?;
             (!value::is_of_no_use(&stored, policy, self.now)).then_some(stored)
         };
-        policies.iter().map(stored).collect()
+        policies.map(stored).collect()
     }
 }
 

@@ -2,12 +2,13 @@
 //! becomes the decision, by the same code that decides in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 use tollgate::algorithm::Charge;
+use tollgate::decide::Stored;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
@@ -40,6 +41,8 @@ struct Shared {
     /// The longest that is waited for what another request hears.
     deadline: Duration,
     clock: SystemClock,
+    /// The version of this node's rules, of which no policy is older.
+    version: AtomicU64,
     /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
     ahead: AtomicI64,
 }
@@ -78,6 +81,7 @@ impl RedisStore {
             near: Near::default(),
             deadline,
             clock: SystemClock::new(),
+            version: AtomicU64::new(0),
             ahead: AtomicI64::new(0),
         });
         let returning = Arc::clone(&shared).return_unspent();
@@ -97,6 +101,22 @@ impl RedisStore {
     /// What has been answered without asking.
     pub fn near_stats(&self) -> &NearStats {
         self.shared.near.stats()
+    }
+
+    /// Says that this node's rules are of a version: from now on no policy counts as older, whatever
+    /// [its own](Policy::version) is. States that were written under a later version, by nodes with newer rules, are
+    /// decided under the numbers that stand there; older ones move to those of the check. A version never falls: a lower
+    /// one than before changes nothing.
+    ///
+    /// Two nodes of one version must have the same rules, and of two with different rules one must be the later:
+    /// else each moves what is counted to its own numbers, and units come back.
+    pub fn raise_version(&self, version: u64) {
+        self.shared.version.fetch_max(version, Ordering::AcqRel);
+    }
+
+    /// The version of this node's rules; 0 where nothing was said.
+    pub fn version(&self) -> u64 {
+        self.shared.version.load(Ordering::Acquire)
     }
 
     /// The same store for decisions whose keys all have this hash tag, so that a cluster has them in one place. States
@@ -120,6 +140,7 @@ impl RedisStore {
             with_penalties,
             self.tag.as_deref(),
             *one_slot,
+            self.version(),
         )
     }
 }
@@ -227,6 +248,7 @@ impl Shared {
         let reply = self.ask(operation, question, now).await?;
         let heard = now + self.clock.now().since(began);
         let mut found = reply.stored(question.policies());
+        self.note_newer(question, &found);
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
         if !self.agrees(&reply, decision.is_allowed()) {
@@ -262,6 +284,16 @@ impl Shared {
         }
     }
 
+    /// Counts decisions under the numbers of newer rules, and says once that there are some.
+    fn note_newer(&self, question: &Question, found: &[Option<Stored>]) {
+        if question.is_governed(found) && self.link.count_governed() == 0 {
+            tracing::warn!(
+                version = self.version.load(Ordering::Acquire),
+                "a limit was decided under newer rules of another node: until this node has them too, theirs hold for what it shares"
+            );
+        }
+    }
+
     fn is_near(&self) -> bool {
         self.time == Time::Server
     }
@@ -277,8 +309,10 @@ impl Shared {
                     cost: 1,
                 };
                 let tag = unspent.tag.as_deref();
-                let Ok(question) = Question::new(&self.names, &[check], false, tag, self.one_slot)
-                else {
+                let version = self.version.load(Ordering::Acquire);
+                let question =
+                    Question::new(&self.names, &[check], false, tag, self.one_slot, version);
+                let Ok(question) = question else {
                     continue;
                 };
                 let receipt = Receipt::of([unspent.charge]);

@@ -47,8 +47,9 @@ pub(crate) fn integers(numbers: &Numbers) -> Option<(char, [u64; 4])> {
     })
 }
 
-/// What every value under a policy's numbers begins with. `None` for an algorithm of one's own.
-pub(crate) fn head(policy: &Policy) -> Option<String> {
+/// What every value under a policy's numbers begins with, as of a version of the rules. `None` for an algorithm of one's
+/// own.
+pub(crate) fn head(policy: &Policy, version: u64) -> Option<String> {
     let numbers = policy.numbers()?;
     let (letter, integers) = integers(&numbers)?;
     let mut head = String::with_capacity(48);
@@ -66,22 +67,25 @@ pub(crate) fn head(policy: &Policy) -> Option<String> {
         let (name, _) = UNITS.iter().find(|(_, known)| known == unit)?;
         let _ = write!(head, " {name} {zone}");
     }
-    let _ = write!(head, "|v{}|", policy.version());
+    let _ = write!(head, "|v{version}|");
     Some(head)
 }
 
-/// The state in `value`, with the policy that it was made under: the given one, or one of the numbers that stand
-/// there. `None` for what is not ours.
-pub(crate) fn read(value: &[u8], policy: &Arc<Policy>) -> Option<Stored> {
+/// The state in `value`, with the policy that it was made under: the given one, which now is of `version`, or one of the
+/// numbers that stand there, newer than the given one where these are of a later version. `None` for what is not ours.
+pub(crate) fn read(value: &[u8], policy: &Arc<Policy>, version: u64) -> Option<Stored> {
     let text = std::str::from_utf8(value).ok()?;
     let mut parts = text.splitn(3, '|');
-    let (numbers, version) = (parts.next()?, parts.next()?.strip_prefix('v')?);
+    let (numbers, written) = (parts.next()?, parts.next()?.strip_prefix('v')?);
     let numbers = parse_numbers(numbers)?;
     let state = parse_state(&numbers, parts.next()?)?;
-    let version = version.parse().ok()?;
-    let policy = match policy.version() == version && policy.numbers().as_ref() == Some(&numbers) {
-        true => Arc::clone(policy),
-        false => Policy::of_numbers(policy.name(), &numbers, version)?,
+    let is_newer = written.parse::<u64>().ok()? > version;
+    let same = policy.numbers().as_ref() == Some(&numbers);
+    // What decides compares versions, and asks nothing else of them.
+    let policy = match is_newer {
+        false if same => Arc::clone(policy),
+        false => Policy::of_numbers(policy.name(), &numbers, policy.version())?,
+        true => Policy::of_numbers(policy.name(), &numbers, policy.version().saturating_add(1))?,
     };
     Some(Stored { policy, state })
 }
@@ -201,24 +205,40 @@ mod tests {
             ("deny", "d|v3|"),
             ("unlimited", "u|v3|"),
         ] {
-            assert_eq!(head(&policy(quota)).as_deref(), Some(expected));
+            assert_eq!(head(&policy(quota), 3).as_deref(), Some(expected));
         }
     }
 
     #[test]
     fn a_value_is_read_under_the_numbers_that_stand_there() {
         let bucket = policy("10/s burst 10");
-        let stored = read(b"t 10 1 100000 1|v3|1700000000500000 0", &bucket).unwrap();
+        let stored = read(b"t 10 1 100000 1|v3|1700000000500000 0", &bucket, 3).unwrap();
         assert!(Arc::ptr_eq(&stored.policy, &bucket));
         assert_eq!(stored.state, State::Pair(1_700_000_000_500_000, 0));
         let log = b"s 7 60000000|v4|6 3 30 1|10 2;20 3;";
-        let stored = read(log, &bucket).unwrap();
+        let stored = read(log, &bucket, 3).unwrap();
         assert_eq!(
             (stored.policy.version(), stored.policy.capacity()),
             (4, Some(7))
         );
         let entries = [(10, 2), (20, 3), (30, 1)].map(|(at, units)| Entry { at, units });
         assert_eq!(stored.state, State::Log(entries.into_iter().collect()));
+    }
+
+    #[test]
+    fn a_value_is_newer_than_its_policy_if_it_is_newer_than_the_rules_of_the_node() {
+        let bucket = policy("10/s burst 10");
+        for (value, rules, expected) in [
+            (&b"t 10 1 100000 1|v7|1 0"[..], 8, 3),
+            (b"t 10 1 100000 1|v8|1 0", 8, 3),
+            (b"t 10 1 100000 1|v9|1 0", 8, 4),
+            (b"t 20 1 100000 1|v7|1 0", 8, 3),
+            (b"t 20 1 100000 1|v9|1 0", 8, 4),
+            (b"t 20 1 100000 1|v18446744073709551615|1 0", u64::MAX, 3),
+        ] {
+            let stored = read(value, &bucket, rules).unwrap();
+            assert_eq!(stored.policy.version(), expected, "{value:?}");
+        }
     }
 
     #[test]
@@ -241,8 +261,8 @@ mod tests {
             "c 9 day Nowhere/At_all|v0|1 1",
             "x 1 2|v0|1 2",
         ] {
-            assert!(read(value.as_bytes(), &bucket).is_none(), "{value}");
+            assert!(read(value.as_bytes(), &bucket, 3).is_none(), "{value}");
         }
-        assert!(read(b"\xFF", &bucket).is_none());
+        assert!(read(b"\xFF", &bucket, 3).is_none());
     }
 }

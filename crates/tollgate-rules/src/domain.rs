@@ -13,6 +13,8 @@ use tollgate::{OnError, Policy};
 
 pub(crate) use pattern::Pattern;
 
+use crate::version::Contents;
+
 /// The most entries of one descriptor.
 pub const ENTRIES_MAX: usize = 16;
 /// The most descriptors of one domain.
@@ -29,8 +31,6 @@ pub struct Domain {
     pub decide: Decide,
     /// What happens to limits that a request brings with it while a shared store cannot be reached.
     pub on_error: OnError,
-    /// Stands for the version of its limits: states of two versions are judged by the higher one.
-    pub version: u64,
     /// What a client reads whose request is denied; empty for nothing.
     pub denied_body: String,
     descriptors: Vec<Arc<Descriptor>>,
@@ -134,16 +134,25 @@ struct Node {
 }
 
 impl Domain {
-    pub(crate) fn new(name: &str, decide: Decide, on_error: OnError, version: u64) -> Self {
+    pub(crate) fn new(name: &str, decide: Decide, on_error: OnError) -> Self {
         Domain {
             name: name.to_owned(),
             decide,
             on_error,
-            version,
             denied_body: String::new(),
             descriptors: Vec::new(),
             root: Level::default(),
         }
+    }
+
+    /// What its limits say: the same number wherever they are the same.
+    pub fn contents(&self) -> u32 {
+        let mut contents = Contents::default();
+        let descriptors = self.descriptors.iter();
+        descriptors
+            .flat_map(|descriptor| descriptor.policies())
+            .for_each(|policy| contents.add(policy));
+        contents.number()
     }
 
     /// Adds a descriptor with these entries, of which there is at least one. Its index is set here.

@@ -15,9 +15,8 @@ use crate::domain::Domain;
 use crate::file::LONGEST_FILE_BYTES;
 use crate::read::Source;
 
-/// Reads a file into a domain. `name` is how messages call the file, `on_error` what happens to its limits while a
-/// shared store cannot be reached, and `version` grows with each state of the file. Of `before`, what was read of it last,
-/// policies are kept that have not changed.
+/// Reads a file into a domain. `name` is how messages call the file, and `on_error` what happens to its limits while a
+/// shared store cannot be reached. Of `before`, what was read of it last, policies are kept that have not changed.
 ///
 /// # Errors
 /// Everything that is wrong with it, in the order of the file; never empty.
@@ -25,12 +24,11 @@ pub fn parse(
     name: &str,
     text: &str,
     on_error: OnError,
-    version: u64,
     before: Option<&Domain>,
 ) -> Result<Domain, Vec<Diagnostic>> {
     let source = Source::new(name, text);
     let written = written(&source, text);
-    let domain = written.map(|written| build::domain(&source, &written, on_error, version, before));
+    let domain = written.map(|written| build::domain(&source, &written, on_error, before));
     let wrong = source.into_diagnostics();
     match domain {
         Some(domain) if wrong.is_empty() => Ok(domain),
@@ -43,7 +41,7 @@ pub fn parse(
 /// # Errors
 /// As [`parse`].
 pub fn convert(name: &str, text: &str) -> Result<String, Vec<Diagnostic>> {
-    parse(name, text, OnError::default(), 0, None)?;
+    parse(name, text, OnError::default(), None)?;
     let source = Source::new(name, text);
     match written(&source, text) {
         Some(written) => Ok(convert::to_toml(&written)),

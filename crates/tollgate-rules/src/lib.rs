@@ -16,6 +16,7 @@ mod route;
 mod route_table;
 mod service;
 mod terms;
+mod version;
 
 pub use diagnostic::Diagnostic;
 pub use file::{LONGEST_FILE_BYTES, Overrides};
@@ -26,6 +27,7 @@ pub use route::{Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, Statu
 pub use route_table::{Found, RouteTable};
 pub use service::{Service, Tls};
 pub use terms::{Sharing, Terms};
+pub use version::{Contents, Standing, modified};
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,11 +36,13 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use ipnet::IpNet;
-use tollgate::{OnError, OnFull, Quota};
+use tollgate::{Micros, OnError, OnFull, Quota};
 
 /// A rules file, validated.
 #[derive(Debug)]
 pub struct RuleSet {
+    /// Since when the rules are so, where the file says it.
+    pub version: Option<Micros>,
     /// The listener and its bounds.
     pub server: Server,
     /// Where counters live.
@@ -270,6 +274,29 @@ impl RuleSet {
         };
         let unused = self.limits.iter().filter(move |limit| !charged(limit));
         unused.map(|limit| &**limit)
+    }
+
+    /// What the limits say: the same number wherever they are the same.
+    pub fn contents(&self) -> u32 {
+        let mut contents = Contents::default();
+        let of_limits = self.limits.iter().flat_map(|limit| &limit.policies);
+        of_limits.for_each(|policy| contents.add(policy));
+        let protection = &self.accounts.protection;
+        for quotas in [
+            &protection.login_per_account,
+            &protection.login_per_address,
+            &protection.password_per_account,
+            &protection.signup_per_address,
+            &protection.token_per_address,
+            &protection.keys_per_account,
+            &protection.credentials_per_address,
+        ] {
+            contents.add_quotas(quotas);
+        }
+        for domain in &self.domains {
+            contents.join(domain.contents());
+        }
+        contents.number()
     }
 
     /// The limit of this name.

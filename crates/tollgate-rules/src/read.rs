@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use tollgate::Micros;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -267,6 +268,24 @@ impl<'s, 't> Value<'s, 't> {
                 None
             }
         }
+    }
+
+    /// An instant: a date with a time and where that is.
+    pub(crate) fn instant(&self) -> Option<Micros> {
+        let written = match self.value.get_ref() {
+            DeValue::Datetime(written) => written,
+            _ => return self.wrong("a date and time like 2026-11-22T10:00:00Z"),
+        };
+        let instant = written.to_string().parse::<jiff::Timestamp>().ok();
+        let micros = instant.and_then(|instant| u64::try_from(instant.as_microsecond()).ok());
+        if micros.is_none() {
+            let message = format!(
+                "`{}` must be a date with a time and an offset, like 2026-11-22T10:00:00Z, after 1970",
+                self.key
+            );
+            self.source.complain(self.span(), message);
+        }
+        micros.map(Micros)
     }
 
     /// Text, a number, or true or false.

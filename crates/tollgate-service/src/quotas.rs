@@ -120,7 +120,7 @@ impl Quotas {
     fn make(&self, numbers: Numbers, now: Micros) -> Result<Arc<Policy>, NumbersError> {
         let period = Duration::from_secs(numbers.period_s);
         let quota = Quota::new(numbers.count, period)?.burst(numbers.capacity)?;
-        let policy = Policy::new(NAME, quota)?;
+        let policy = Policy::new(NAME, quota)?.with_version(Policy::VERSION_OF_THE_ASKER);
         let policy = Arc::new(self.sharing.with(policy));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if !known.has_room(now) && !known.by_numbers.contains_key(&numbers) {

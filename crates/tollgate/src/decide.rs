@@ -11,7 +11,8 @@ use penalties::Beside;
 
 use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Outlook, State};
 use crate::decision::{Decision, Outcome, Receipt, Standing, Verdict};
-use crate::policy::{Mode, Policy, Rule};
+use crate::policy::{Mode, Policy};
+use crate::rule::Rule;
 use crate::store::Check;
 use crate::time::Micros;
 
@@ -53,10 +54,17 @@ pub fn cells<'a>(checks: &[Check<'a>]) -> SmallVec<[Check<'a>; 2]> {
 /// Decides all `checks` at `now`. `slots` holds the states of their [`cells`], and afterwards what to keep of them.
 ///
 /// When a check is denied no slot changes, but for the policies that count denied requests, for the blocks that a
-/// denial begins, and for states that move to a newer policy's numbers.
+/// denial begins, and for states that move to a newer policy's numbers. A state of another algorithm stays until a charge
+/// takes its place.
 pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> Decision {
     let now = now.min(LATEST);
-    migrate_all(checks, slots, now);
+    let foreign = migrate_all(checks, slots, now);
+    let decision = decide_migrated(checks, slots, now);
+    put_back(slots, foreign);
+    decision
+}
+
+fn decide_migrated(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> Decision {
     let (slots, blocks) = slots.split_at_mut(checks.len().min(slots.len()));
     let mut penalties = penalties::beside(checks, blocks, now);
     let asked: SmallVec<[Outcome; 2]> = checks
@@ -181,8 +189,9 @@ pub fn release(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) 
     let now = now.min(LATEST);
     let each = checks.iter().zip(slots);
     each.map(|(check, slot)| {
-        migrate(check, slot, now);
+        let foreign = migrate(check, slot, now);
         let Some(mark) = slot.as_ref().map(|stored| stored.state.mark()) else {
+            *slot = foreign;
             return 0;
         };
         let cost = check.cost;
@@ -203,9 +212,9 @@ pub fn settle(checks: &[Check<'_>], slots: &mut [Option<Stored>], receipt: &Rece
             let cost = charge.cost - check.cost;
             give_back(check, slot, &Charge { cost, ..*charge }, now);
         } else {
-            migrate(check, slot, now);
+            let foreign = migrate(check, slot, now);
             let owed = check.cost - charge.cost;
-            *slot = ahead(check, slot.take(), now, now, owed);
+            *slot = ahead(check, slot.take(), now, now, owed).or(foreign);
         }
     }
 }
@@ -220,7 +229,18 @@ pub fn reserve(
     until: Micros,
 ) -> Result<(Micros, Receipt), Decision> {
     let now = now.min(LATEST);
-    migrate_all(checks, slots, now);
+    let foreign = migrate_all(checks, slots, now);
+    let reserved = reserve_migrated(checks, slots, now, until);
+    put_back(slots, foreign);
+    reserved
+}
+
+fn reserve_migrated(
+    checks: &[Check<'_>],
+    slots: &mut [Option<Stored>],
+    now: Micros,
+    until: Micros,
+) -> Result<(Micros, Receipt), Decision> {
     let denied = |slots: &[Option<Stored>]| Err(peek(checks, slots, now));
     let seen = look(checks, slots, now, false);
     let wait = match seen.verdict() {
@@ -284,7 +304,7 @@ pub fn lease(
         // Under a newer policy's numbers the terms are not known here.
         let governing = governing(check, slot.as_ref());
         let terms = check.policy.lease_terms();
-        let Some(terms) = terms.filter(|_| Arc::ptr_eq(governing, check.policy)) else {
+        let Some(terms) = terms.filter(|_| governing.counts_like(check.policy)) else {
             return Charge::default();
         };
         let remaining = facts(check, slot.as_ref(), now).remaining;
@@ -383,32 +403,47 @@ fn moves(check: &Check<'_>, stored: &Stored) -> bool {
     check.policy.version() >= stored.policy.version() && !check.policy.counts_like(&stored.policy)
 }
 
-fn migrate_all(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) {
+/// States of other algorithms, taken out of their slots: they say nothing under their check's policy.
+type Foreign = SmallVec<[Option<Stored>; 2]>;
+
+fn migrate_all(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> Foreign {
     let penalties = checks.iter().filter_map(penalties::cell_of);
-    for (cell, slot) in checks.iter().copied().chain(penalties).zip(slots) {
-        migrate(&cell, slot, now);
+    let cells = checks.iter().copied().chain(penalties).zip(slots);
+    cells
+        .map(|(cell, slot)| migrate(&cell, slot, now))
+        .collect()
+}
+
+/// A state of another algorithm stays where no charge has taken its place: whoever is still decided by that algorithm, on
+/// a node with older rules, must not find its units given back by a request that took none.
+fn put_back(slots: &mut [Option<Stored>], foreign: Foreign) {
+    for (slot, foreign) in slots.iter_mut().zip(foreign) {
+        if slot.is_none() {
+            *slot = foreign;
+        }
     }
 }
 
-fn migrate(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros) {
-    let Some(stored) = slot else { return };
+/// Moves a state to the check's numbers, if these are to decide. Returns it where it is of another algorithm.
+fn migrate(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros) -> Option<Stored> {
+    let stored = slot.as_mut()?;
     if moves(check, stored) {
-        let (used, _) = in_use(stored, now);
         let name = |policy: &Policy| policy.algorithm().map(|algorithm| algorithm.name());
-        let state = std::mem::replace(&mut stored.state, State::Pair(0, 0));
-        let kept = match check.policy.algorithm() {
-            Some(algorithm) if name(check.policy) == name(&stored.policy) => {
-                algorithm.adopt(state, used, now)
-            }
-            _ => None,
+        let Some(algorithm) =
+            (check.policy.algorithm()).filter(|_| name(check.policy) == name(&stored.policy))
+        else {
+            return slot.take();
         };
-        *slot = kept.map(|state| Stored {
+        let (used, _) = in_use(stored, now);
+        let state = std::mem::replace(&mut stored.state, State::Pair(0, 0));
+        *slot = algorithm.adopt(state, used, now).map(|state| Stored {
             policy: Arc::clone(check.policy),
             state,
         });
     } else if check.policy.version() > stored.policy.version() {
         stored.policy = Arc::clone(check.policy);
     }
+    None
 }
 
 /// The policy that decides: the stored one where it is newer.

@@ -47,6 +47,7 @@ mod numbers;
 mod penalty;
 mod policy;
 mod quota;
+mod rule;
 mod share;
 mod snapshot;
 pub mod store;

@@ -11,8 +11,9 @@ use crate::algorithm::{
 };
 use crate::decide::LATEST;
 use crate::penalty::Penalty;
-use crate::policy::{Counted, Policy, Rule};
+use crate::policy::Policy;
 use crate::quota::{CalendarUnit, PERIOD_MAX_MICROS};
+use crate::rule::{Counted, Rule};
 use crate::time::Micros;
 
 /// The numbers of a policy. Policies whose numbers are equal make the same of every state.

@@ -4,13 +4,11 @@ use std::hash::BuildHasher;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use crate::algorithm::{
-    Algorithm, Blocks, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX,
-    SlidingCounter, SlidingWindow, TokenBucket,
-};
+use crate::algorithm::{Algorithm, Blocks};
 use crate::lease::Lease;
 use crate::penalty::{Penalty, PenaltyError};
-use crate::quota::{Limited, Quota, Rate, Shape};
+use crate::quota::{Quota, Rate};
+use crate::rule::{Counted, Rule, counted};
 
 /// The longest name of a policy, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 128;
@@ -124,72 +122,6 @@ impl Meaning {
     }
 }
 
-/// What a policy decides by.
-#[derive(Clone, Debug)]
-pub(crate) enum Rule {
-    Deny,
-    Unlimited,
-    Counted {
-        algorithm: Counted,
-        quota: Option<Quota>,
-        window: u64,
-    },
-}
-
-/// The algorithms of this crate by value, so that the hot path calls them directly; any other by reference.
-#[derive(Clone, Debug)]
-pub(crate) enum Counted {
-    SlidingWindow(SlidingWindow),
-    TokenBucket(TokenBucket),
-    CoarseBucket(CoarseBucket),
-    FixedWindow(FixedWindow),
-    SlidingCounter(SlidingCounter),
-    Concurrency(Concurrency),
-    Blocks(Blocks),
-    #[cfg(feature = "calendar")]
-    Calendar(crate::algorithm::CalendarWindow),
-    Custom(Arc<dyn Algorithm>),
-}
-
-impl Counted {
-    pub(crate) fn algorithm(&self) -> &dyn Algorithm {
-        match self {
-            Counted::SlidingWindow(algorithm) => algorithm,
-            Counted::TokenBucket(algorithm) => algorithm,
-            Counted::CoarseBucket(algorithm) => algorithm,
-            Counted::FixedWindow(algorithm) => algorithm,
-            Counted::SlidingCounter(algorithm) => algorithm,
-            Counted::Concurrency(algorithm) => algorithm,
-            Counted::Blocks(algorithm) => algorithm,
-            #[cfg(feature = "calendar")]
-            Counted::Calendar(algorithm) => algorithm,
-            Counted::Custom(algorithm) => algorithm.as_ref(),
-        }
-    }
-
-    /// Whether its states fit a cell of fixed size.
-    pub(crate) fn is_fixed_size(&self) -> bool {
-        !matches!(
-            self,
-            Counted::SlidingWindow(_) | Counted::Concurrency(_) | Counted::Custom(_)
-        )
-    }
-
-    /// The algorithm, if its states fit a cell of fixed size.
-    pub(crate) fn fixed_size(&self) -> Option<&dyn FixedSize> {
-        match self {
-            Counted::TokenBucket(algorithm) => Some(algorithm),
-            Counted::CoarseBucket(algorithm) => Some(algorithm),
-            Counted::FixedWindow(algorithm) => Some(algorithm),
-            Counted::SlidingCounter(algorithm) => Some(algorithm),
-            Counted::Blocks(algorithm) => Some(algorithm),
-            #[cfg(feature = "calendar")]
-            Counted::Calendar(algorithm) => Some(algorithm),
-            Counted::SlidingWindow(_) | Counted::Concurrency(_) | Counted::Custom(_) => None,
-        }
-    }
-}
-
 /// Why a quota does not make a policy.
 ///
 /// ```
@@ -236,6 +168,10 @@ pub enum PolicyError {
 }
 
 impl Policy {
+    /// The version of a policy that is of no rules, because its numbers come with each question. No other is newer, so
+    /// states always move to the numbers of whoever asks.
+    pub const VERSION_OF_THE_ASKER: u64 = u64::MAX;
+
     /// A policy named `name` that enforces `quota`.
     ///
     /// # Errors
@@ -520,58 +456,9 @@ impl Policy {
 
     /// Whether states made under `other` mean the same under this policy.
     pub(crate) fn counts_like(&self, other: &Policy) -> bool {
-        match (&self.rule, &other.rule) {
-            (Rule::Counted { algorithm: a, .. }, Rule::Counted { algorithm: b, .. }) => {
-                match (a, b) {
-                    (Counted::Custom(a), Counted::Custom(b)) => Arc::ptr_eq(a, b),
-                    (Counted::Blocks(a), Counted::Blocks(b)) => a.penalty() == b.penalty(),
-                    (Counted::SlidingWindow(a), Counted::SlidingWindow(b)) => a == b,
-                    (Counted::TokenBucket(a), Counted::TokenBucket(b)) => a == b,
-                    (Counted::CoarseBucket(a), Counted::CoarseBucket(b)) => a == b,
-                    (Counted::FixedWindow(a), Counted::FixedWindow(b)) => a == b,
-                    (Counted::SlidingCounter(a), Counted::SlidingCounter(b)) => a == b,
-                    (Counted::Concurrency(a), Counted::Concurrency(b)) => a == b,
-                    #[cfg(feature = "calendar")]
-                    (Counted::Calendar(a), Counted::Calendar(b)) => a == b,
-                    _ => false,
-                }
-            }
+        match (self.counted(), other.counted()) {
+            (Some(own), Some(others)) => own.counts_like(others),
             _ => false,
         }
     }
-}
-
-fn counted(limited: &Limited, quota: &Quota) -> Result<Counted, PolicyError> {
-    let &Limited {
-        limit,
-        period,
-        ref shape,
-    } = limited;
-    Ok(match shape {
-        Shape::SlidingWindow => Counted::SlidingWindow(SlidingWindow::new(limit, period)),
-        Shape::FixedWindow => Counted::FixedWindow(FixedWindow::new(limit, period)),
-        Shape::SlidingCounter => Counted::SlidingCounter(
-            SlidingCounter::new(limit, period)
-                .ok_or_else(|| PolicyError::TooMuch(quota.to_string(), (1 << 31) - 1))?,
-        ),
-        Shape::Concurrency => Counted::Concurrency(
-            Concurrency::new(limit, period)
-                .ok_or_else(|| PolicyError::TooMuch(quota.to_string(), HOLDERS_MAX))?,
-        ),
-        Shape::TokenBucket { burst } => match TokenBucket::new(limit, period, *burst) {
-            Some(bucket) => Counted::TokenBucket(bucket),
-            None => Counted::CoarseBucket(
-                CoarseBucket::new(limit, period, *burst)
-                    .ok_or_else(|| PolicyError::TooFine(quota.to_string()))?,
-            ),
-        },
-        #[cfg(feature = "calendar")]
-        Shape::Calendar { unit, zone } => {
-            let zone =
-                jiff::tz::TimeZone::get(zone).map_err(|_| PolicyError::Zone(zone.clone()))?;
-            Counted::Calendar(crate::algorithm::CalendarWindow::new(limit, *unit, zone))
-        }
-        #[cfg(not(feature = "calendar"))]
-        Shape::Calendar { zone, .. } => return Err(PolicyError::Zone(zone.clone())),
-    })
 }

@@ -59,6 +59,11 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0007_usage_writers.sql"),
             Self::MySql => include_str!("mysql/0007_usage_writers.sql"),
         };
+        let terms = match self {
+            Self::Sqlite => include_str!("sqlite/0008_terms.sql"),
+            Self::Postgres => include_str!("postgres/0008_terms.sql"),
+            Self::MySql => include_str!("mysql/0008_terms.sql"),
+        };
         Migrator::with_migrations(vec![
             migration(1, "init", init),
             migration(2, "plans", plans),
@@ -67,6 +72,7 @@ impl Dialect {
             migration(5, "prune", prune),
             migration(6, "chains", chains),
             migration(7, "usage writers", usage_writers),
+            migration(8, "terms", terms),
         ])
     }
 

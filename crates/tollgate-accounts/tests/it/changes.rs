@@ -1,9 +1,11 @@
 //! What another process does on the same database takes effect here with the next poll.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::Row;
-use tollgate_accounts::{Credential, Lookup};
+use tollgate::{Clock, Micros};
+use tollgate_accounts::{Accounts, Credential, Lookup, Scope};
 
 use super::fixture::{Fixture, identify};
 
@@ -131,4 +133,70 @@ async fn a_change_of_an_unknown_kind_makes_everybody_be_read_again() {
     fixture.accounts.poll_changes().await.unwrap();
     assert!(matches!(fixture.lookup(session), Lookup::Ask(_)));
     assert!(fixture.identify(session).await.is_some());
+}
+
+/// Accounts on the fixture's database that keep what they are told of changed quotas.
+async fn told(fixture: &Fixture) -> (Accounts, Arc<Mutex<Vec<Micros>>>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut settings = fixture.place.settings();
+    let keep = Arc::clone(&told);
+    settings.on_terms_changed = Some(Arc::new(move |at| keep.lock().expect("whole").push(at)));
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    let accounts = Accounts::open(settings, clock).await;
+    (accounts.expect("accounts"), told)
+}
+
+#[tokio::test]
+async fn all_processes_are_told_one_order_of_changed_quotas_whatever_their_clocks_say() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let ((one, by_one), (other, by_other)) = (told(&fixture).await, told(&fixture).await);
+    let last = |told: &Mutex<Vec<Micros>>| told.lock().unwrap().last().copied();
+    assert_eq!((last(&by_one), last(&by_other)), (None, None));
+    // Nothing that changes no quotas.
+    one.create_key(&ann.id, "", None, None).await.unwrap();
+    one.create_plan("pro").await.unwrap();
+    let first = last(&by_one).expect("at once");
+    assert_eq!((first, last(&by_other)), (fixture.clock.now(), None));
+    // The same reading of the clock is another instant.
+    one.set_plan("ann", Some("pro")).await.unwrap();
+    let second = last(&by_one).unwrap();
+    assert!(second >= first + Duration::from_millis(1));
+    // Whoever has not heard of these cannot say that all until its own change is in effect there.
+    let scope = Scope::User(ann.id.clone());
+    other
+        .set_quotas(&scope, "per-user", "5 per minute")
+        .await
+        .unwrap();
+    assert_eq!(last(&by_other), None);
+    other.poll_changes().await.unwrap();
+    one.poll_changes().await.unwrap();
+    let third = last(&by_one).unwrap();
+    assert!(third > second);
+    assert_eq!(last(&by_other), Some(third));
+    // Also who comes later, when the log of changes has been forgotten.
+    let (late, by_late) = told(&fixture).await;
+    assert_eq!(last(&by_late), Some(third));
+    other.unset_quotas(&scope, "per-user").await.unwrap();
+    late.poll_changes().await.unwrap();
+    assert_eq!(last(&by_late), last(&by_other));
+    assert!(last(&by_other) > Some(third));
+    let rises = by_other.lock().unwrap();
+    assert!(
+        rises.is_sorted_by(|before, after| before < after),
+        "{rises:?}"
+    );
+}
+
+#[tokio::test]
+async fn quotas_change_after_the_date_of_the_rules() {
+    let fixture = Fixture::new().await;
+    let mut settings = fixture.place.settings();
+    settings.rules_at = fixture.clock.now() + Duration::from_secs(9);
+    let told = Arc::new(Mutex::new(Micros(0)));
+    let (keep, rules_at) = (Arc::clone(&told), settings.rules_at);
+    settings.on_terms_changed = Some(Arc::new(move |at| *keep.lock().unwrap() = at));
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    let accounts = Accounts::open(settings, clock).await.expect("accounts");
+    accounts.create_plan("pro").await.unwrap();
+    assert!(*told.lock().unwrap() > rules_at);
 }

@@ -7,6 +7,7 @@ use tollgate_rules::envoy;
 
 use crate::failure::Failure;
 use crate::serve::rules;
+use crate::time;
 
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let extension = file.extension().and_then(|extension| extension.to_str());
@@ -19,6 +20,15 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
         file.display(),
         rules.routes.routes().len(),
         rules.limits.len()
+    );
+    let since = match rules.version {
+        Some(_) => "as `version` says",
+        None => "the date of the file",
+    };
+    println!(
+        "Version: {} ({since}). Contents: {:08x}.",
+        time::rfc3339(rules::written_at(file, &rules)),
+        rules.contents()
     );
     for limit in rules.unused_limits() {
         eprintln!(
@@ -33,7 +43,7 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
 fn of_envoy(file: &Path) -> Result<(), Failure> {
     let text = rules::text_of(file)?;
     let name = file.display().to_string();
-    let domain = envoy::parse(&name, &text, OnError::default(), 0, None);
+    let domain = envoy::parse(&name, &text, OnError::default(), None);
     let domain = domain.map_err(|mistakes| rules::mistaken(&mistakes))?;
     println!(
         "{name} is right. Domain: {}. Descriptors: {}.",

@@ -9,6 +9,7 @@ use tollgate_rules::{Action, KeyPart, RuleSet};
 
 use super::data_dir::DataDir;
 use super::limits::LimitsOf;
+use super::version::RulesVersion;
 use crate::failure::Failure;
 
 /// Accounts are opened when a route asks who somebody is, or is a part of the gateway. A server that is away for now is
@@ -17,6 +18,7 @@ pub(super) async fn open(
     rules: &Arc<RuleSet>,
     data: &DataDir,
     clock: &Arc<dyn Clock>,
+    version: &Arc<RulesVersion>,
 ) -> Result<Option<Accounts>, Failure> {
     let mut routes = rules.routes.routes().iter();
     if !routes.any(|route| !route.auth.is_empty() || matches!(route.action, Action::Builtin { .. }))
@@ -37,6 +39,9 @@ pub(super) async fn open(
         days: rules.accounts.usage_days_ttl,
     };
     settings.audit_kept = rules.accounts.audit_kept;
+    settings.rules_at = version.at();
+    let told = Arc::clone(version);
+    settings.on_terms_changed = Some(Arc::new(move |at| told.terms_changed(at)));
     settings.limits = Some(Arc::new(LimitsOf(Arc::clone(rules))));
     let accounts = Accounts::open_or_wait(settings, Arc::clone(clock)).await;
     accounts

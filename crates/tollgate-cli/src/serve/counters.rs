@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tollgate::{Clock, MemoryStore};
 use tollgate_gateway::Counters;
+use tollgate_redis::RedisStore;
 use tollgate_rules::RuleSet;
 
 use super::saved::Saved;
@@ -19,6 +20,8 @@ pub(super) struct Kept {
     counters: Counters,
     /// `None` where others keep them.
     saved: Option<Saved>,
+    /// `None` where they are in this process.
+    store: Option<RedisStore>,
 }
 
 impl Kept {
@@ -34,10 +37,11 @@ impl Kept {
         is_held: bool,
     ) -> Result<Self, Failure> {
         if rules.counters.is_shared() {
-            let shared = shared_store::connect(&rules.counters, is_held).await?;
+            let (shared, store) = shared_store::connect(&rules.counters, is_held).await?;
             return Ok(Kept {
                 counters: shared.into(),
                 saved: None,
+                store: Some(store),
             });
         }
         let store = MemoryStore::builder()
@@ -47,11 +51,17 @@ impl Kept {
         Ok(Kept {
             counters: saved.store().into(),
             saved: Some(saved),
+            store: None,
         })
     }
 
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// The store that others share, if it is one.
+    pub(super) fn shared_store(&self) -> Option<&RedisStore> {
+        self.store.as_ref()
     }
 
     /// Saves again and again, where there is anything to save.

@@ -10,6 +10,7 @@ use tollgate_service::grpc::{self, Domains, Grpc, GrpcMetrics};
 use tollgate_service::listen::Bounds;
 use tollgate_service::{Service, TlsFiles};
 
+use super::version::RulesVersion;
 use crate::args::ServiceArgs;
 use crate::failure::Failure;
 
@@ -26,7 +27,11 @@ impl Envoy {
     ///
     /// # Errors
     /// A file that is wrong, and an address that is in use.
-    pub(super) fn open(rules: &RuleSet, args: &ServiceArgs) -> Result<Option<Self>, Failure> {
+    pub(super) fn open(
+        rules: &RuleSet,
+        args: &ServiceArgs,
+        version: &Arc<RulesVersion>,
+    ) -> Result<Option<Self>, Failure> {
         let native = rules.domains.clone();
         let any_domain = !native.is_empty() || !args.envoy_config.is_empty();
         match (rules.service.grpc, rules.service.http) {
@@ -48,7 +53,9 @@ impl Envoy {
         }
         let metrics = Arc::new(GrpcMetrics::new());
         let on_error = rules.counters.sharing.on_error;
-        let domains = Domains::open(native, &args.envoy_config, on_error, Arc::clone(&metrics));
+        let (files, told) = (&args.envoy_config, Arc::clone(version));
+        let on_loaded = Box::new(move |standing| told.files_read(standing));
+        let domains = Domains::open(native, files, on_error, Arc::clone(&metrics), on_loaded);
         let bind = |address| Listeners::bind(address, rules.server.workers);
         let listeners = rules.service.grpc.map(bind).transpose();
         Ok(Some(Envoy {

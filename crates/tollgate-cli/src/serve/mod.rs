@@ -16,6 +16,7 @@ mod service;
 mod shared_store;
 pub(crate) mod signals;
 pub(crate) mod traces;
+pub(crate) mod version;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use counters::Kept;
 use data_dir::DataDir;
 use signals::Signals;
 use traces::Traces;
+use version::RulesVersion;
 
 /// Threads of the control side, which hashes passwords elsewhere and mostly waits.
 const CONTROL_THREADS: usize = 2;
@@ -62,9 +64,11 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let (clock, held) = clock::choose(&args);
     let kept = Kept::open(&rules, data.path(), &*clock, held.is_some()).await?;
     let counters = kept.counters();
-    let accounts = accounts::open(&rules, &data, &clock).await?;
+    let store = kept.shared_store().cloned();
+    let version = RulesVersion::new(&rules, chosen.at, Arc::clone(&clock), store);
+    let accounts = accounts::open(&rules, &data, &clock, &version).await?;
     let listeners = gateway_sockets(&rules)?;
-    let sockets = service::Sockets::bind(&rules, &args.service)?;
+    let sockets = service::Sockets::bind(&rules, &args.service, &version)?;
     let demos = demos::start(&rules).await?;
     let (traces, tracer) = Traces::start()?;
     let (calls, waiting) = builtin::calls();
@@ -113,6 +117,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
             .map(|service| Arc::clone(service.metrics())),
         envoy: sockets.envoy_metrics(),
         traces: traces.metrics(),
+        version,
         monitor,
         stopping: stopping.clone(),
     });

@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::path::Path;
 
+use tollgate::Micros;
 use tollgate_redis::Location;
 use tollgate_rules::{
-    Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream,
+    Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream, modified,
 };
 
 use crate::args::{ServeArgs, ServiceArgs};
@@ -17,6 +18,8 @@ const USUAL_FILE: &str = "tollgate.toml";
 /// Rules, and where they came from.
 pub(super) struct Chosen {
     pub(super) rules: RuleSet,
+    /// Since when they are so: as they say, or their file; 1970 for those without one.
+    pub(super) at: Micros,
     /// What to say about it.
     pub(super) from: String,
     pub(super) preset: Option<Preset>,
@@ -35,21 +38,16 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     };
     let usual = Path::new(USUAL_FILE);
     let mut chosen = match (&args.rules, args.preset) {
-        (Some(file), _) => Chosen {
-            rules: read(file, &overrides)?,
-            from: format!("the rules in {}", file.display()),
-            preset: None,
-        },
+        (Some(file), _) => from_file(file, format!("the rules in {}", file.display()), &overrides)?,
         (None, Some(preset)) => from_preset(preset, &overrides)?,
         (None, None) if !args.limit.is_empty() => limited_proxy(args, &overrides)?,
-        (None, None) if usual.exists() => Chosen {
-            rules: read(usual, &overrides)?,
-            from: "the rules in ./tollgate.toml".to_owned(),
-            preset: None,
-        },
+        (None, None) if usual.exists() => {
+            from_file(usual, "the rules in ./tollgate.toml".to_owned(), &overrides)?
+        }
         (None, None) if args.upstream.is_some() => limited_proxy(args, &overrides)?,
         (None, None) if overrides.service.is_on() => Chosen {
             rules: parse("the command line", "", &overrides)?,
+            at: Micros(0),
             from: "no routes".to_owned(),
             preset: None,
         },
@@ -118,6 +116,22 @@ pub(crate) fn text_of(file: &Path) -> Result<String, Failure> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
+fn from_file(file: &Path, from: String, overrides: &Overrides) -> Result<Chosen, Failure> {
+    let rules = read(file, overrides)?;
+    Ok(Chosen {
+        at: written_at(file, &rules),
+        rules,
+        from,
+        preset: None,
+    })
+}
+
+/// Since when the rules of a file are so: as they say themselves, or since it was written.
+pub(crate) fn written_at(file: &Path, rules: &RuleSet) -> Micros {
+    let written = || std::fs::metadata(file).map_or(Micros(0), |file| modified(&file));
+    rules.version.unwrap_or_else(written)
+}
+
 fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure> {
     let rules = parse(
         &format!("{}.toml", preset.name()),
@@ -125,6 +139,7 @@ fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure>
         overrides,
     )?;
     Ok(Chosen {
+        at: rules.version.unwrap_or_default(),
         rules,
         from: format!("the preset {}", preset.name()),
         preset: Some(preset),
@@ -143,6 +158,7 @@ fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Fail
     let rules = parse("the command line", &text, overrides)?;
     Ok(Chosen {
         rules,
+        at: Micros(0),
         from: format!("a limited proxy for {upstream}"),
         preset: None,
     })

@@ -13,6 +13,7 @@ use tollgate_service::listen::Bounds;
 use tollgate_service::{Service, TlsFiles, http, resp};
 
 use super::envoy::Envoy;
+use super::version::RulesVersion;
 use crate::args::ServiceArgs;
 use crate::failure::Failure;
 
@@ -31,11 +32,15 @@ struct Encryption {
 }
 
 impl Sockets {
-    /// Listens where the rules say.
+    /// Listens where the rules say. Files of domains have a part in the rules' version.
     ///
     /// # Errors
     /// An address that is in use, a file that is wrong.
-    pub(super) fn bind(rules: &RuleSet, args: &ServiceArgs) -> Result<Self, Failure> {
+    pub(super) fn bind(
+        rules: &RuleSet,
+        args: &ServiceArgs,
+        version: &Arc<RulesVersion>,
+    ) -> Result<Self, Failure> {
         let bind = |address: Option<SocketAddr>| {
             let bound = address.map(|address| Listeners::bind(address, rules.server.workers));
             let bound = bound.transpose();
@@ -43,7 +48,7 @@ impl Sockets {
         };
         Ok(Sockets {
             resp: bind(rules.service.resp)?,
-            envoy: Envoy::open(rules, args)?,
+            envoy: Envoy::open(rules, args, version)?,
             http: bind(rules.service.http)?,
             tls: encryption(rules)?,
         })

@@ -20,7 +20,10 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// What waiting does not mend: a wrong password, say.
-pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared, Failure> {
+pub(super) async fn connect(
+    counters: &Counters,
+    is_held: bool,
+) -> Result<(Shared, RedisStore), Failure> {
     let cannot = |error: &dyn std::error::Error| {
         Failure::because("the counters' store cannot be used", error)
     };
@@ -41,13 +44,14 @@ pub(super) async fn connect(counters: &Counters, is_held: bool) -> Result<Shared
         nodes = counters.nodes,
         "counters are shared; without their store this gateway has its part of each limit"
     );
-    let (observed, clock) = (store.clone(), SystemClock::new());
+    let (observed, told) = (store.clone(), store.clone());
+    let clock = SystemClock::new();
     let state = Arc::new(move || state(&observed, clock.now()));
     let store: Arc<dyn Store> = match counters.is_cluster() {
         true => Arc::new(ByFirstPart(store)),
         false => Arc::new(store),
     };
-    Ok(Shared::new(store, state, Handle::current()))
+    Ok((Shared::new(store, state, Handle::current()), told))
 }
 
 fn state(store: &RedisStore, now: Micros) -> SharedState {
@@ -69,6 +73,7 @@ fn state(store: &RedisStore, now: Micros) -> SharedState {
         scripts_sent: stats.scripts_sent(),
         redirects: stats.redirects(),
         keys_reset: stats.garbage_resets(),
+        under_newer_rules: stats.decided_under_newer_rules(),
         paid: near.paid(),
         remembered: near.remembered(),
         leased: near.leased(),

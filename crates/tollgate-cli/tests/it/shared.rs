@@ -4,6 +4,7 @@ mod away;
 mod cluster;
 mod example;
 mod leases;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -350,4 +351,12 @@ fn counters_of_a_shared_store_are_not_saved_and_survive_every_gateway() {
 
 fn remaining(answer: &Answer, policy: &str) -> u64 {
     crate::support::rate_limit(answer)[policy].0
+}
+
+fn metric(gateway: &Gateway, name: &str) -> u64 {
+    let metrics = gateway.admin(&Call::get("/metrics"));
+    let metrics = metrics.text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.unwrap_or_else(|| panic!("no {name} in {metrics}"));
+    value.trim().parse().unwrap()
 }

@@ -25,7 +25,9 @@ local function numbered(numbers)
   return c
 end
 
--- A value under another head. A newer version decides under its own numbers; an older one moves to the check's.
+-- A value under another head. A newer version decides under its own numbers; an older one moves to the check's. One of
+-- another algorithm stays as it is until a charge takes its place, so that nodes with older rules, which still decide by
+-- it, do not find its units given back.
 local function move(c)
   c.is_moved = true
   local numbers, version, from = match(c.found, '^(%a [^|]*)|v(%d+)|()')
@@ -53,8 +55,8 @@ local function move(c)
     old.head, old.found = sub(c.found, 1, from - 1), c.found
     return old
   end
-  c.changed = true
   if old.kind == c.kind then
+    c.changed = true
     if not old.al.parse(old, c.found, from) then return spoil(c) end
     c.al.more()
     c.al.adopt(c, old, c.al.used(old, now))

@@ -2,7 +2,7 @@
 -- taken or not by one function. For anything else the long way begins, below; nothing has been written by then.
 --
 -- `writes`, of each check that passes: its key, how long it is kept, in text, and its value.
-local answer, writes = { now, 1, false }, nil
+local answer, writes, is_older = { now, 1, false }, nil, false
 for i = 1, #KEYS do
   local key, head = KEYS[i], ARGV[2 * i]
   local kind = sub(head, 1, 1)
@@ -11,9 +11,24 @@ for i = 1, #KEYS do
   local found, from = false, #head + 1
   if take then found = pcall('GET', key) end
   -- Of a value that is no text there is an error.
-  if not take or cost == 0 or flags ~= 0 or found and (found.err or sub(found, 1, from - 1) ~= head) then
+  if not take or cost == 0 or flags ~= 0 or found and found.err then
     answer = nil
     break
+  end
+  if found and sub(found, 1, from - 1) ~= head then
+    -- Of another version, and of the same numbers or not: the later version stays, as text like `is_later`.
+    local own, version = match(head, '^([^|]*)|v(%d+)|$')
+    local numbers, others, behind = match(found, '^(%a[^|]*)|v(%d+)|()')
+    if numbers ~= own then
+      answer = nil
+      break
+    end
+    if #others > #version or #others == #version and others > version then
+      head = sub(found, 1, behind - 1)
+    else
+      is_older = true
+    end
+    from = behind
   end
   local state, void_at, seen = take(found, from, head, cost, n1, n2, n3, n4)
   if state == nil then
@@ -30,6 +45,8 @@ for i = 1, #KEYS do
     answer[2] = 0
   end
 end
+-- A denial writes nothing here; that of an older version is to say so all the same.
+if answer and answer[2] == 0 and is_older then answer = nil end
 if answer then
   if answer[2] == 1 then
     for i = 1, 3 * #KEYS, 3 do

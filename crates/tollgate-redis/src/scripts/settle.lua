@@ -16,8 +16,6 @@ for i = 1, #KEYS do
         c.al.charge(c, now, owed)
         c.changed = true
       end
-    else
-      c.changed = true
     end
   end
 end

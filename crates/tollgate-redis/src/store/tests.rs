@@ -5,6 +5,7 @@ mod case;
 mod definition;
 mod leases;
 mod trace;
+mod versions;
 
 use case::Family;
 use trace::run;

@@ -14,7 +14,7 @@ fn entry(text: &str) -> Entry {
 }
 
 fn domain(descriptors: &[&[&str]]) -> Domain {
-    let mut domain = Domain::new("d", Decide::Apart, OnError::Open, 0);
+    let mut domain = Domain::new("d", Decide::Apart, OnError::Open);
     for words in descriptors {
         let entries: Vec<Entry> = words.iter().map(|word| entry(word)).collect();
         let descriptor = Descriptor {

@@ -13,7 +13,6 @@ pub(super) fn domain(
     source: &Source<'_>,
     written: &Written,
     on_error: OnError,
-    version: u64,
     before: Option<&Domain>,
 ) -> Domain {
     let before: HashMap<&str, &Arc<Policy>> = before
@@ -22,10 +21,10 @@ pub(super) fn domain(
         .flat_map(|descriptor| descriptor.policies())
         .map(|policy| (policy.name(), policy))
         .collect();
-    let mut domain = Domain::new(&written.domain, Decide::Apart, on_error, version);
+    let mut domain = Domain::new(&written.domain, Decide::Apart, on_error);
     for descriptor in &written.descriptors {
         let label = label(&descriptor.entries);
-        let rate = match rate(&written.domain, &label, descriptor, on_error, version) {
+        let rate = match rate(&written.domain, &label, descriptor, on_error) {
             Ok(rate) => kept(rate, &before),
             Err(why) => {
                 source.complain(descriptor.span.clone(), why);
@@ -50,7 +49,7 @@ pub(super) fn domain(
     domain
 }
 
-/// Policies that are the same as before are the same ones: to a store each version of a policy is another.
+/// Policies that are the same as before are the same ones: a store then knows them already.
 fn kept(rate: DescriptorRate, before: &HashMap<&str, &Arc<Policy>>) -> DescriptorRate {
     let DescriptorRate::Limited(policies) = rate else {
         return rate;
@@ -73,7 +72,6 @@ fn rate(
     label: &str,
     descriptor: &WrittenDescriptor,
     on_error: OnError,
-    version: u64,
 ) -> Result<DescriptorRate, String> {
     let Some(limit) = &descriptor.limit else {
         return Ok(DescriptorRate::None);
@@ -91,8 +89,7 @@ fn rate(
         .with_mode(mode)
         // There a denied request is counted as well: what asks for more than is left takes what is left.
         .counting_denied(true)
-        .with_on_error(on_error)
-        .with_version(version);
+        .with_on_error(on_error);
     Ok(DescriptorRate::Limited(vec![Arc::new(policy)]))
 }
 

@@ -37,13 +37,12 @@ descriptors:
 ";
 
 fn read(text: &str) -> Domain {
-    parse("limits.yaml", text, OnError::Closed, 7, None)
-        .unwrap_or_else(|wrong| panic!("{}", wrong[0]))
+    parse("limits.yaml", text, OnError::Closed, None).unwrap_or_else(|wrong| panic!("{}", wrong[0]))
 }
 
 /// Line, message and help of all that is wrong.
 fn wrong(text: &str) -> Vec<(usize, String, String)> {
-    let wrong = parse("limits.yaml", text, OnError::Open, 0, None).unwrap_err();
+    let wrong = parse("limits.yaml", text, OnError::Open, None).unwrap_err();
     let told = wrong.iter().map(|wrong| {
         let help = wrong.help().unwrap_or_default();
         (wrong.line(), wrong.message().to_owned(), help.to_owned())
@@ -89,7 +88,7 @@ fn a_file_is_read_as_it_is() {
     };
     let policy = &policies[0];
     assert_eq!(policy.name(), "edge/example/path=/api/*.minute");
-    assert_eq!((policy.mode(), policy.version()), (Mode::Shadow, 7));
+    assert_eq!(policy.mode(), Mode::Shadow);
     assert_eq!(
         (policy.counts_denied(), policy.on_error()),
         (true, OnError::Closed)
@@ -208,7 +207,7 @@ fn what_is_wrong_is_told_with_its_line_and_what_was_probably_meant() {
 #[test]
 fn a_complaint_points_at_the_word_in_its_column() {
     let text = "domain: a\ndescriptors:\n  - key: ä\n    raet_limit: {}\n";
-    let shown = parse("limits.yaml", text, OnError::Open, 0, None).unwrap_err()[0].to_string();
+    let shown = parse("limits.yaml", text, OnError::Open, None).unwrap_err()[0].to_string();
     assert!(shown.contains("limits.yaml:4:5\n"), "{shown}");
     assert!(
         shown.contains("4 |     raet_limit: {}\n  |     ^^^^^^^^^^\n"),
@@ -223,9 +222,9 @@ fn a_policy_that_stays_the_same_is_the_same_one_after_another_reading() {
             "domain: a\ndescriptors:\n  - key: b\n    rate_limit: {{unit: day, requests_per_unit: {requests}}}\n"
         )
     };
-    let before = parse("f", &text(5), OnError::Open, 1, None).unwrap();
+    let before = parse("f", &text(5), OnError::Open, None).unwrap();
     let policy = |text: &str| {
-        let after = parse("f", text, OnError::Open, 2, Some(&before)).unwrap();
+        let after = parse("f", text, OnError::Open, Some(&before)).unwrap();
         std::sync::Arc::clone(&after.descriptors()[0].policies()[0])
     };
     let (same, other) = (policy(&text(5)), policy(&text(6)));
@@ -233,7 +232,7 @@ fn a_policy_that_stays_the_same_is_the_same_one_after_another_reading() {
         &same,
         &before.descriptors()[0].policies()[0]
     ));
-    assert_eq!((same.version(), other.version()), (1, 2));
+    assert_eq!(other.capacity(), Some(6));
 }
 
 #[test]
@@ -298,7 +297,7 @@ fn any_bytes_are_read_without_a_panic() {
             }
         }
         let text: String = text.into_iter().collect();
-        let _ = parse("f", &text, OnError::Open, 0, None).map_err(|wrong| wrong[0].to_string());
+        let _ = parse("f", &text, OnError::Open, None).map_err(|wrong| wrong[0].to_string());
         let _ = convert("f", &text);
     }
 }

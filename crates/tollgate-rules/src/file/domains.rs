@@ -34,7 +34,7 @@ fn domain(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<
         value.choice(&[("together", Decide::Together), ("apart", Decide::Apart)])
     });
     let denied_body = table.value("denied_body").and_then(|value| value.string());
-    let mut domain = Domain::new(name, decide.unwrap_or_default(), sharing.on_error, 0);
+    let mut domain = Domain::new(name, decide.unwrap_or_default(), sharing.on_error);
     domain.denied_body = denied_body.map_or(String::new(), |body| body.value);
     let descriptors = table.value("descriptors").and_then(|value| value.array());
     let span = table.span();

@@ -59,6 +59,7 @@ pub(crate) fn parse(
         }
     };
     let mut root = Table::new(&source, &document, "the rules file");
+    let version = root.value("version").and_then(|value| value.instant());
     let server = server::server(root.table("server"));
     let counters = counters::counters(root.table("counters"), overrides.counters.as_deref());
     let accounts = server::accounts(root.table("accounts"));
@@ -112,6 +113,7 @@ pub(crate) fn parse(
         return Err(diagnostics);
     }
     Ok(RuleSet {
+        version,
         server,
         counters,
         accounts,

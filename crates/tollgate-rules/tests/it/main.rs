@@ -12,6 +12,7 @@ mod reference;
 mod service;
 mod shown;
 mod strict;
+mod version;
 
 use tollgate_rules::{Diagnostic, Overrides, RuleSet};
 

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use tollgate::OnError;
+use tollgate::{Micros, OnError};
 use tollgate_rules::domain::Domain;
-use tollgate_rules::{LONGEST_FILE_BYTES, envoy};
+use tollgate_rules::{Contents, LONGEST_FILE_BYTES, Standing, envoy, modified};
 
 use super::metrics::{GrpcMetrics, OfDescriptor};
 use super::overrides::{Newcomers, Overrides};
@@ -19,11 +19,15 @@ pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// The most files of Envoy's own service.
 const FILES_MAX: usize = 64;
 
+/// Is told since when the files are what they are, and what they say.
+pub type OnLoaded = Box<dyn Fn(Standing) + Send + Sync>;
+
 /// The domains that are known. What is asked while they change is decided by those from before.
 pub struct Domains {
     known: RwLock<Arc<Known>>,
     files: Mutex<Files>,
     metrics: Arc<GrpcMetrics>,
+    on_loaded: OnLoaded,
 }
 
 /// Domains at one time.
@@ -55,6 +59,7 @@ struct ReadFile {
     path: PathBuf,
     watched: Watched,
     domain: Arc<Domain>,
+    modified: Micros,
     /// Whether it has changed since into something that is not used.
     is_kept_out: bool,
 }
@@ -67,7 +72,7 @@ impl Known {
 
 impl Domains {
     /// The domains of the rules and of `files`. `on_error` is what happens to limits of the files while a shared store
-    /// cannot be reached.
+    /// cannot be reached; `on_loaded` is told of the files, here and whenever they have been read again.
     ///
     /// # Errors
     /// What is wrong with the files, as a person should read it.
@@ -76,6 +81,7 @@ impl Domains {
         files: &[PathBuf],
         on_error: OnError,
         metrics: Arc<GrpcMetrics>,
+        on_loaded: OnLoaded,
     ) -> Result<Arc<Self>, String> {
         if files.len() > FILES_MAX {
             return Err(format!("there are more than {FILES_MAX} files of domains"));
@@ -88,20 +94,23 @@ impl Domains {
             newcomers: Arc::default(),
         };
         for path in files {
-            let (watched, domain) = read(path, on_error, None)?;
+            let (watched, modified, domain) = read(path, on_error, None)?;
             all.read.push(ReadFile {
                 path: path.clone(),
                 watched,
                 domain,
+                modified,
                 is_kept_out: false,
             });
         }
         let known = all.known(&Known::default(), &metrics)?;
         metrics.loaded();
+        all.standing().into_iter().for_each(&on_loaded);
         Ok(Arc::new(Domains {
             known: RwLock::new(Arc::new(known)),
             files: Mutex::new(all),
             metrics,
+            on_loaded,
         }))
     }
 
@@ -120,8 +129,9 @@ impl Domains {
                 continue;
             }
             match read(&file.path, on_error, Some(&file.domain)) {
-                Ok((watched, domain)) => {
-                    (file.watched, file.domain, file.is_kept_out) = (watched, domain, false);
+                Ok((watched, modified, domain)) => {
+                    (file.watched, file.modified, file.domain) = (watched, modified, domain);
+                    file.is_kept_out = false;
                     any = true;
                 }
                 Err(why) => {
@@ -139,6 +149,7 @@ impl Domains {
                     *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
                     files.is_in_use = true;
                     self.metrics.loaded();
+                    files.standing().into_iter().for_each(&self.on_loaded);
                     tracing::info!("the domains were read again; counters stay");
                 }
                 Err(why) => {
@@ -178,6 +189,18 @@ impl Domains {
 }
 
 impl Files {
+    /// Since when the files are what they are, and what they say; `None` without files.
+    fn standing(&self) -> Option<Standing> {
+        let at = self.read.iter().map(|file| file.modified).max()?;
+        let mut contents = Contents::default();
+        let each = self.read.iter().map(|file| file.domain.contents());
+        each.for_each(|of_domain| contents.join(of_domain));
+        Some(Standing {
+            at,
+            contents: contents.number(),
+        })
+    }
+
     /// The domains as they now are, and were `before`.
     fn known(&self, before: &Known, metrics: &GrpcMetrics) -> Result<Known, String> {
         let read = self.read.iter().map(|file| &file.domain);
@@ -204,12 +227,12 @@ impl Files {
     }
 }
 
-/// Reads a file, which was read as `before`.
+/// Reads a file, which was read as `before`, and tells when it was written.
 fn read(
     path: &Path,
     on_error: OnError,
     before: Option<&Domain>,
-) -> Result<(Watched, Arc<Domain>), String> {
+) -> Result<(Watched, Micros, Arc<Domain>), String> {
     let name = path.display().to_string();
     let unreadable = |why: &dyn std::fmt::Display| format!("{name} cannot be read: {why}");
     // Looked at before it is read: what is written while it is read has changed then.
@@ -223,21 +246,10 @@ fn read(
         )));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-    let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    // Grows with each change, and is about the same for all who share a store and the file.
-    let version = changed
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let domain = envoy::parse(
-        &name,
-        text.trim_start_matches('\u{feff}'),
-        on_error,
-        version,
-        before,
-    )
-    .map_err(|wrong| {
-        let shown: Vec<String> = wrong.iter().take(20).map(ToString::to_string).collect();
-        shown.join("\n")
-    })?;
-    Ok((watched, Arc::new(domain)))
+    let domain = envoy::parse(&name, text.trim_start_matches('\u{feff}'), on_error, before)
+        .map_err(|wrong| {
+            let shown: Vec<String> = wrong.iter().take(20).map(ToString::to_string).collect();
+            shown.join("\n")
+        })?;
+    Ok((watched, modified(&metadata), Arc::new(domain)))
 }

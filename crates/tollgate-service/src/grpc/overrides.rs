@@ -117,7 +117,7 @@ fn made(domain: &Domain, limit: &RateLimitOverride) -> Result<Arc<Policy>, Refus
     let policy = policy
         .counting_denied(domain.decide == Decide::Apart)
         .with_on_error(domain.on_error)
-        .with_version(domain.version);
+        .with_version(Policy::VERSION_OF_THE_ASKER);
     Ok(Arc::new(policy))
 }
 

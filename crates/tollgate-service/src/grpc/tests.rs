@@ -62,7 +62,14 @@ impl Fixture {
         let files: Vec<PathBuf> = yaml.iter().enumerate().map(write).collect();
         let metrics = Arc::new(GrpcMetrics::new());
         let native = rules.domains.clone();
-        let domains = Domains::open(native, &files, OnError::Open, Arc::clone(&metrics)).unwrap();
+        let domains = Domains::open(
+            native,
+            &files,
+            OnError::Open,
+            Arc::clone(&metrics),
+            Box::new(|_| {}),
+        )
+        .unwrap();
         let clock = Arc::new(ManualClock::new(START));
         let service = Service::new(Arc::new(rules), None, counters, clock.clone(), None);
         let grpc = Grpc::new(service, Arc::clone(&domains), Arc::clone(&metrics));

@@ -12,7 +12,7 @@ use crate::algorithm::{Charge, Counting, Entry, FixedSize, SlidingWindow, State}
 use crate::cpu;
 use crate::decide;
 use crate::decision::Decision;
-use crate::policy::Counted;
+use crate::rule::Counted;
 use crate::store::Check;
 use crate::time::Micros;
 

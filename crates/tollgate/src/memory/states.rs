@@ -14,7 +14,8 @@ use super::long::{LongKey, LongState, LongStates};
 use super::table::{UNTIL_MAX, Words, rest, stamp, until};
 use crate::algorithm::{Compact, Entry, FixedSize, Log, Pair, State};
 use crate::decide::{self, Stored};
-use crate::policy::{Counted, Policy};
+use crate::policy::Policy;
+use crate::rule::Counted;
 use crate::sync::Ordering;
 use crate::time::Micros;
 

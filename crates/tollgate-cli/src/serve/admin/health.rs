@@ -36,6 +36,7 @@ async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "uptime_s": now.as_secs().saturating_sub(admin.started.as_secs()),
         "stopping": *admin.stopping.borrow(),
         "connections": admin.gateway.metrics().connections.get(),
+        "rules": admin.version.shown(),
         "store": store,
         "accounts": accounts,
     }))

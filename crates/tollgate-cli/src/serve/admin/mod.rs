@@ -32,6 +32,7 @@ use tollgate_gateway::{Counters, Gateway};
 use tollgate_rules::RuleSet;
 
 use super::traces::MetricsText;
+use super::version::RulesVersion;
 use crate::builtin::Builtins;
 use crate::failure::Failure;
 use crate::monitor::Monitor;
@@ -57,6 +58,7 @@ pub(crate) struct Admin {
     pub(super) envoy: Option<Arc<tollgate_service::grpc::GrpcMetrics>>,
     /// What became of spans, where requests are traced.
     pub(super) traces: MetricsText,
+    pub(super) version: Arc<RulesVersion>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -153,6 +155,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     // The gateway's come last: they end with the mark of the end.
     let text = [
         Some(of_process),
+        Some(admin.version.encode()),
         of_service,
         of_envoy,
         Some((admin.traces)()),

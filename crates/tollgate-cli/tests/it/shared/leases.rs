@@ -3,7 +3,7 @@
 use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::Gateway;
 
-use super::{PATIENT, Shared};
+use super::{PATIENT, Shared, metric};
 
 const RULES: &str = r#"
 [limits.fast]
@@ -30,14 +30,6 @@ respond = { text = "rare" }
 fn gateway(shared: &Shared) -> Gateway {
     let rules = format!("{PATIENT}{RULES}");
     shared.launch(&rules).running_clock().start()
-}
-
-fn metric(gateway: &Gateway, name: &str) -> u64 {
-    let metrics = gateway.admin(&Call::get("/metrics"));
-    let metrics = metrics.text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.unwrap_or_else(|| panic!("no {name} in {metrics}"));
-    value.trim().parse().unwrap()
 }
 
 #[test]

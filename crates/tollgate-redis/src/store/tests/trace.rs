@@ -1,9 +1,10 @@
 //! Random traces on a server and by the definition.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::decide::{self, Stored};
-use tollgate::{Check, Micros, Receipt, State, Store};
+use tollgate::{Check, Micros, Policy, Receipt, Store};
 use tollgate_testkit::Random;
 use tollgate_testkit::random::scaled;
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
@@ -29,12 +30,17 @@ pub(super) fn run(family: &Family<'_>) {
         .unwrap();
     let url = format!("redis+unix://{}", server.socket().display());
     runtime.block_on(async {
-        let store = RedisStore::connect(url.parse().unwrap(), settings()).await;
-        let store = store.unwrap();
         let mut random = Random::new();
         for _ in 0..scaled(TRACES) {
+            let mut nodes = Vec::new();
+            for version in [0, random.below(9), random.below(30)] {
+                let node = RedisStore::connect(url.parse().unwrap(), settings()).await;
+                nodes.push(node.unwrap());
+                nodes[nodes.len() - 1].raise_version(version);
+            }
             let trace = Trace {
-                store: &store,
+                nodes: &nodes,
+                node: 0,
                 definition: Definition::default(),
                 charged: Vec::new(),
             };
@@ -54,7 +60,10 @@ pub(super) fn settings() -> Settings {
 }
 
 struct Trace<'a> {
-    store: &'a RedisStore,
+    /// Stores on one server, each of a version that rises.
+    nodes: &'a [RedisStore],
+    /// Which of them is asked.
+    node: usize,
     definition: Definition,
     charged: Vec<(Vec<Asked>, Receipt)>,
 }
@@ -66,6 +75,7 @@ impl Trace<'_> {
             case.move_time(random);
             let now = Micros(case.now);
             let request = case.request(random);
+            self.node = random.below(self.nodes.len() as u64) as usize;
             let charged = match self.charged.len() as u64 {
                 0 => None,
                 some => Some(random.below(some) as usize),
@@ -73,6 +83,8 @@ impl Trace<'_> {
             let (what, request) = match (random.below(20), charged) {
                 (0, _) => {
                     case.change(random);
+                    let version = self.node().version() + random.below(3);
+                    self.node().raise_version(version);
                     ("change", request)
                 }
                 (1, _) => {
@@ -103,10 +115,25 @@ impl Trace<'_> {
         }
     }
 
+    fn node(&self) -> &RedisStore {
+        &self.nodes[self.node]
+    }
+
+    /// The request as the node means it, which is asked: with the policies in the version of its rules.
+    fn meant(&self, request: &[Asked]) -> Vec<Asked> {
+        let mut request = request.to_vec();
+        for Asked { policy, .. } in &mut request {
+            let version = policy.version().max(self.node().version());
+            *policy = Arc::new(Policy::clone(policy).with_version(version));
+        }
+        request
+    }
+
     async fn decide(&mut self, request: &[Asked], now: Micros) {
-        let before = states(self.store, request).await;
-        let by_store = self.store.decide(&checks(request), now).await;
-        let defined = self.definition.decide(&checks(request), now);
+        let before = states(self.node(), request).await;
+        let by_store = self.node().decide(&checks(request), now).await;
+        let meant = self.meant(request);
+        let defined = self.definition.decide(&checks(&meant), now);
         assert_eq!(by_store, defined, "{request:?} at {now} on {before:?}");
         if let Some(receipt) = by_store.receipt() {
             self.charged.push((request.to_vec(), receipt));
@@ -114,14 +141,15 @@ impl Trace<'_> {
     }
 
     async fn peek(&mut self, request: &[Asked], now: Micros) {
-        let by_store = self.store.peek(&checks(request), now).await;
-        let defined = self.definition.peek(&checks(request), now);
+        let by_store = self.node().peek(&checks(request), now).await;
+        let defined = self.definition.peek(&checks(&self.meant(request)), now);
         assert_eq!(by_store, defined, "{request:?} at {now}");
     }
 
     async fn reserve(&mut self, request: &[Asked], now: Micros, until: Micros) {
-        let by_store = self.store.reserve(&checks(request), now, until).await;
-        let defined = self.definition.reserve(&checks(request), now, until);
+        let by_store = self.node().reserve(&checks(request), now, until).await;
+        let meant = self.meant(request);
+        let defined = self.definition.reserve(&checks(&meant), now, until);
         assert_eq!(by_store, defined, "{request:?} at {now} until {until}");
         if let Ok((_, receipt)) = by_store {
             self.charged.push((request.to_vec(), receipt));
@@ -130,8 +158,9 @@ impl Trace<'_> {
 
     async fn refund(&mut self, place: usize, now: Micros) -> Vec<Asked> {
         let (request, receipt) = self.charged[place].clone();
-        let by_store = self.store.refund(&checks(&request), &receipt, now).await;
-        let defined = self.definition.refund(&checks(&request), &receipt, now);
+        let by_store = self.node().refund(&checks(&request), &receipt, now).await;
+        let meant = self.meant(&request);
+        let defined = self.definition.refund(&checks(&meant), &receipt, now);
         assert_eq!(by_store.unwrap(), defined, "{receipt:?} of {request:?}");
         request
     }
@@ -142,31 +171,39 @@ impl Trace<'_> {
             let capacity = asked.policy.capacity().unwrap_or(9);
             asked.cost = random.below(2 * capacity + 3);
         }
-        let settled = self.store.settle(&checks(&request), &receipt, now).await;
+        let settled = self.node().settle(&checks(&request), &receipt, now).await;
         settled.unwrap();
-        self.definition.settle(&checks(&request), &receipt, now);
+        let meant = self.meant(&request);
+        self.definition.settle(&checks(&meant), &receipt, now);
         request
     }
 
     async fn reset(&mut self, asked: &Asked) {
-        let by_store = self.store.reset(&asked.policy, &asked.key).await.unwrap();
+        let by_store = self.node().reset(&asked.policy, &asked.key).await.unwrap();
         let checks = checks(std::slice::from_ref(asked));
         assert_eq!(by_store, self.definition.reset(&checks[0]));
     }
 
     async fn states_are_equal(&self, request: &[Asked], after: &str) {
-        let on_server = states(self.store, request).await;
+        let on_server = states(self.node(), request).await;
         let checks = checks(request);
         for (cell, (text, stored)) in decide::cells(&checks).iter().zip(&on_server) {
             let defined = self.definition.stored(cell);
-            assert_eq!(said(stored.as_ref()), said(defined), "{after}: {text:?}");
+            let said = |stored: &Stored| stored.state.clone();
+            assert_eq!(
+                stored.as_ref().map(said),
+                defined.map(said),
+                "{after}: {text:?}"
+            );
+            let head =
+                defined.and_then(|stored| value::head(&stored.policy, stored.policy.version()));
+            let begins = |text: &String| head.as_ref().is_some_and(|head| text.starts_with(head));
+            assert!(
+                text.as_ref().is_none_or(begins),
+                "{after}: {text:?} instead of {head:?}"
+            );
         }
     }
-}
-
-/// What two states must have in common: whose numbers, of which version, and the state.
-fn said(stored: Option<&Stored>) -> Option<(Option<String>, State)> {
-    stored.map(|stored| (value::head(&stored.policy), stored.state.clone()))
 }
 
 /// What the cells of a request hold on the server: the text, and what it means.
@@ -193,7 +230,8 @@ pub(super) async fn states_of(
     let mean = |(cell, value): (&Check<'_>, redis::Value)| match value {
         redis::Value::BulkString(bytes) => {
             let text = String::from_utf8(bytes).unwrap();
-            let stored = value::read(text.as_bytes(), cell.policy).expect(&text);
+            let stored =
+                value::read(text.as_bytes(), cell.policy, cell.policy.version()).expect(&text);
             (Some(text), Some(stored))
         }
         _ => (None, None),
