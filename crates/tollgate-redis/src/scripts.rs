@@ -17,6 +17,16 @@ pub(crate) enum Operation {
     Reserve,
 }
 
+impl Operation {
+    /// Whether it takes units. What does so late, when nobody waits for its answer, takes them for nobody.
+    pub(crate) fn takes(self) -> bool {
+        matches!(
+            self,
+            Operation::Decide | Operation::Lease | Operation::Reserve
+        )
+    }
+}
+
 const OPERATIONS: usize = 6;
 
 /// The algorithms, by their letters, in the order in which their texts stand.

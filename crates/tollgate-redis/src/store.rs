@@ -1,6 +1,8 @@
 //! The store: checks become keys and arguments, one script call steps them where the states are, and what was found there
 //! becomes the decision, by the same code that decides in memory.
 
+mod late;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use tollgate::algorithm::Charge;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
+use crate::away::Away;
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
 use crate::location::{Kind, Location};
@@ -31,6 +34,8 @@ pub struct RedisStore {
 
 struct Shared {
     link: Link,
+    /// Who decides when the link fails.
+    away: Away,
     names: KeyNames,
     time: Time,
     /// Whether all keys of a call must be of one slot.
@@ -69,9 +74,12 @@ impl RedisStore {
         let one_slot = location.kind == Kind::Cluster;
         let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
         let deadline = settings.deadline;
+        let (nodes, bytes_max) = (settings.nodes, settings.local_bytes_max);
         let link = Link::connect(location, settings).await?;
+        let away = Away::new(nodes, bytes_max, Arc::clone(link.stats()));
         let shared = Arc::new(Shared {
             link,
+            away,
             names,
             time,
             one_slot,
@@ -127,7 +135,7 @@ impl RedisStore {
 impl Shared {
     /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more.
     async fn ask(
-        &self,
+        self: &Arc<Self>,
         operation: Operation,
         question: &mut Question,
         now: Micros,
@@ -151,7 +159,7 @@ impl Shared {
 
     /// Asks a script, and again with what it lacked: nothing has been written then.
     async fn asked(
-        &self,
+        self: &Arc<Self>,
         operation: Operation,
         question: &mut Question,
         now: Micros,
@@ -162,11 +170,25 @@ impl Shared {
         }
         let ahead = self.ahead.load(Ordering::Relaxed);
         question.with_windows_around(Micros(now.0.saturating_add_signed(ahead)));
+        let mut failure = not_ours();
         for _ in 0..CALLS_MAX {
+            let sent = self.link.now();
+            if self.is_near() && operation.takes() {
+                question.not_after(self.link.latest(&question.keys[0], sent));
+            }
             let (keys, arguments) = (question.keys.clone(), question.arguments.clone());
             let script = scripts::script(operation, kinds);
-            let value = self.link.call(script, keys, arguments).await?;
+            let value = match operation.takes() && question.is_about_slots() {
+                true => {
+                    let late = self.late(operation, question);
+                    self.link.call_through(script, keys, arguments, late).await?
+                }
+                false => self.link.call(script, keys, arguments).await?,
+            };
             let reply = Reply::read(value).ok_or_else(not_ours)?;
+            if self.is_near() {
+                self.link.heard_time(&question.keys[0], sent, reply.now);
+            }
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -175,9 +197,11 @@ impl Shared {
                     self.ahead.store(ahead, Ordering::Relaxed);
                     question.with_windows_around(reply.now);
                 }
+                // It is still waited for here: the server's clock has been set forward, as is known by now.
+                Err(Lacking::Time) => failure = LinkError::Timeout(self.deadline),
             }
         }
-        Err(not_ours())
+        Err(failure)
     }
 
     /// Waits for what others hear who ask the same, and tells what follows from that, or who is to ask.
@@ -209,7 +233,7 @@ impl Shared {
 
     /// Decides, and takes units in advance that there is use for.
     async fn decide(
-        &self,
+        self: &Arc<Self>,
         question: &mut Question,
         tag: Option<&[u8]>,
         now: Micros,
@@ -245,7 +269,7 @@ impl Shared {
     }
 
     async fn reserve(
-        &self,
+        self: &Arc<Self>,
         question: &mut Question,
         now: Micros,
         until: Micros,
@@ -346,7 +370,7 @@ impl Store for RedisStore {
             };
             match shared.decide(&mut question, tag.as_deref(), now).await {
                 Ok(decision) => decision,
-                Err(_) => shared.link.away().decide(&question.checks(), now),
+                Err(_) => shared.away.decide(&question.checks(), now),
             }
         }))
     }
@@ -366,7 +390,7 @@ impl Store for RedisStore {
                     let found = reply.stored(question.policies());
                     decide::peek(&question.checks(), &found, reply.now)
                 }
-                Err(_) => shared.link.away().peek(&question.checks(), now),
+                Err(_) => shared.away.peek(&question.checks(), now),
             }
         }))
     }
@@ -381,7 +405,7 @@ impl Store for RedisStore {
             return Answer::Ready(Ok(0));
         }
         if receipt.is_degraded() {
-            return Answer::Ready(Ok(self.shared.link.away().refund(checks, receipt, now)));
+            return Answer::Ready(Ok(self.shared.away.refund(checks, receipt, now)));
         }
         let mut question = match self.question(checks, false) {
             Ok(question) => question.charged(receipt),
@@ -407,7 +431,7 @@ impl Store for RedisStore {
             return Answer::Ready(Ok(()));
         }
         if receipt.is_degraded() {
-            self.shared.link.away().settle(checks, receipt, now);
+            self.shared.away.settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
         let mut question = match self.question(checks, false) {
@@ -441,7 +465,7 @@ impl Store for RedisStore {
         Answer::Pending(Box::pin(async move {
             match shared.reserve(&mut question, now, until).await {
                 Ok(reserved) => reserved,
-                Err(_) => shared.link.away().reserve(&question.checks(), now, until),
+                Err(_) => shared.away.reserve(&question.checks(), now, until),
             }
         }))
     }

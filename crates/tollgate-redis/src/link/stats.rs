@@ -26,6 +26,7 @@ pub struct Stats {
     pub(crate) scripts_sent: AtomicU64,
     pub(crate) redirects: AtomicU64,
     pub(crate) garbage_resets: AtomicU64,
+    pub(crate) late_slots: AtomicU64,
     pub(crate) admitted_open: AtomicU64,
     pub(crate) refused_closed: AtomicU64,
     pub(crate) decided_local: AtomicU64,
@@ -81,6 +82,12 @@ impl Stats {
     /// How many keys held what is no state of ours and began anew.
     pub fn garbage_resets(&self) -> u64 {
         self.garbage_resets.load(Relaxed)
+    }
+
+    /// How many slots of `concurrency` policies were given back because the answer that took them came when nobody waited
+    /// for it any more.
+    pub fn late_slots(&self) -> u64 {
+        self.late_slots.load(Relaxed)
     }
 
     /// How many decisions were made without the store and had a check that `open` let pass.

@@ -1,7 +1,8 @@
 -- The beginning of every script: the instant to decide at, and exact division.
 --
 -- KEYS[i]: the cells: those of the checks in their order, then those of the checks' penalties.
--- ARGV[1]: the instant in microseconds since 1970, or '' for the server's own clock.
+-- ARGV[1]: the instant in microseconds since 1970; or '' for the server's own clock; or, below 0, the same, and the latest
+-- instant at which anybody still waits for the answer: after it nothing is done.
 -- ARGV[2i]: the head of cell i, "KIND NUMBERS|vVERSION|", as every value under these numbers begins.
 -- ARGV[2i+1]: six integers of seven bytes: flags (1 only watches, 2 counts what it denies, 4 has a penalty, 8 is the
 -- cell of one), what the cell is asked for in units, and its numbers as the head says them. Behind them, of a calendar,
@@ -11,9 +12,10 @@ local numbers_of, NUMBERS = struct.unpack, '>I7I7I7I7I7I7'
 
 -- An instant that a test sets says nothing about how long the server shall keep a key: ten minutes more.
 local now, keep_ms = tonumber(ARGV[1]), 600000
-if not now then
-  local time = call('TIME')
+if not now or now < 0 then
+  local time, latest = call('TIME'), now
   now, keep_ms = time[1] * 1000000 + time[2], 0
+  if latest and now + latest > 0 then return { now, -3 } end
 end
 
 -- By the letters of kinds: on the short way of a decision, `takes`; everywhere else, `algorithms`.

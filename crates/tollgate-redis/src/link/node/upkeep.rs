@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use tollgate::Clock;
 
 use super::Shared;
 use crate::link::backoff;
@@ -108,12 +109,17 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let sent = self.common.clock.now();
         match probe(connection, &key).await {
+            Ok(said) => {
+                self.ahead.heard(sent, said);
+                Ok(())
+            }
             // The key's slot has gone to another node; a node that says so is well.
             Err(LinkError::IsCluster) if self.common.dialer.location.kind == Kind::Cluster => {
                 Ok(())
             }
-            probed => probed,
+            Err(error) => Err(error),
         }
     }
 

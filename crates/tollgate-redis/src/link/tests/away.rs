@@ -1,6 +1,5 @@
 //! A server that is killed, suspended, slow, silent, or not there yet.
 
-use tollgate::{Check, Decision, Policy};
 use tollgate_testkit::process::free_address;
 use tollgate_testkit::relay::Relay;
 
@@ -233,33 +232,4 @@ async fn a_link_that_is_dropped_leaves_no_connection_behind() {
     assert!(ours());
     drop(link);
     until("its connections are closed", || async { !ours() }).await;
-}
-
-#[tokio::test]
-async fn while_a_server_is_away_this_node_decides_by_its_share() {
-    let settings = Settings {
-        nodes: 2,
-        ..patient()
-    };
-    let link = linked(&format!("redis://{}", free_address()), settings).await;
-    assert_eq!(link.add("a").await, Err(LinkError::Away));
-    let policy = Arc::new(Policy::new("p", "4 per minute".parse().unwrap()).unwrap());
-    let check = Check {
-        policy: &policy,
-        key: b"ann",
-        cost: 1,
-    };
-    let now = SystemClock::new().now();
-    let decisions: Vec<_> = (0..4).map(|_| link.away().decide(&[check], now)).collect();
-    assert!(decisions.iter().all(Decision::is_degraded));
-    assert_eq!(
-        decisions
-            .iter()
-            .filter(|decision| decision.is_allowed())
-            .count(),
-        2
-    );
-    assert_eq!(link.stats().decided_local(), 4);
-    link.count_garbage(3);
-    assert_eq!(link.stats().garbage_resets(), 3);
 }
