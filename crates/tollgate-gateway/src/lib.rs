@@ -30,6 +30,7 @@ mod of_store;
 pub mod page;
 pub mod refusal;
 mod request;
+mod returning;
 mod slots;
 mod upstream;
 
