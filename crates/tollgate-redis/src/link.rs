@@ -3,6 +3,7 @@
 mod ahead;
 mod backoff;
 mod breaker;
+mod diagnose;
 mod dial;
 mod error;
 mod forget;
@@ -77,12 +78,17 @@ impl Link {
             runtime: tokio::runtime::Handle::current(),
         });
         let routes = Arc::new(Routes::new(&common));
+        let mut without = None;
         if let Routes::Cluster(cluster) = &*routes {
-            tolerate(cluster.refresh().await)?;
+            without = tolerated(cluster.refresh().await)?;
         }
         for node in routes.masters() {
             // Every attempt ends by itself.
-            tolerate(node.attempted().await)?;
+            without = without.or(tolerated(node.attempted().await)?);
+        }
+        common.dialer.has_started();
+        if let Some(error) = without {
+            tracing::warn!(%error, "starting without the store, or a part of it");
         }
         let follower = matches!(*routes, Routes::Cluster(_)).then(|| {
             let routes = Arc::clone(&routes);
@@ -280,14 +286,10 @@ impl Asked {
 }
 
 /// At the start: what time may mend is no reason to stop.
-fn tolerate(attempted: Result<(), LinkError>) -> Result<(), LinkError> {
+fn tolerated(attempted: Result<(), LinkError>) -> Result<Option<LinkError>, LinkError> {
     match attempted {
         Err(error) if error.is_permanent() => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "starting without the store");
-            Ok(())
-        }
-        Ok(()) => Ok(()),
+        attempted => Ok(attempted.err()),
     }
 }
 

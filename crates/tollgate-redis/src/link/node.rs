@@ -262,7 +262,10 @@ impl Shared {
     }
 
     fn went(&self, error: &LinkError) {
-        tracing::warn!(server = %self.name(), %error, "the store is away");
+        // Whoever starts says it, or does not start.
+        if !self.common.dialer.is_starting() {
+            tracing::warn!(server = %self.name(), %error, "the store is away");
+        }
         self.common.stats.went(self.common.clock.now());
         self.is_open.store(true, Ordering::Release);
         self.opened.notify_one();

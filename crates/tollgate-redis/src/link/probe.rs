@@ -74,6 +74,7 @@ pub(super) async fn inspect(
         field(&info, "server_mode").as_str(),
         wants_cluster,
     ) {
+        ("sentinel", ..) | (_, "sentinel", _) => return Err(LinkError::IsSentinel),
         ("cluster", _, false) | (_, "cluster", false) => return Err(LinkError::IsCluster),
         ("standalone", _, true) | (_, "standalone", true) => return Err(LinkError::IsNoCluster),
         _ => {}

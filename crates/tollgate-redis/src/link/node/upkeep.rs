@@ -9,7 +9,7 @@ use tollgate::Clock;
 
 use super::Shared;
 use crate::link::backoff;
-use crate::link::dial::{Driver, Role};
+use crate::link::dial::{Driver, Role, driven};
 use crate::link::error::LinkError;
 use crate::link::probe::{self, probe};
 use crate::location::Kind;
@@ -82,12 +82,9 @@ impl Shared {
         };
         let (mut connection, mut driver) = dialer.open(&address, Role::Server).await?;
         let limit = dialer.settings.connect_timeout;
-        tokio::select! {
-            shown = tokio::time::timeout(limit, self.inspect_and_probe(&mut connection)) => {
-                shown.unwrap_or(Err(LinkError::Timeout(limit)))?;
-            }
-            () = &mut driver => return Err(LinkError::Broken),
-        }
+        let inspected = driven(&mut driver, self.inspect_and_probe(&mut connection));
+        let inspected = tokio::time::timeout(limit, inspected).await;
+        inspected.unwrap_or(Err(LinkError::Timeout(limit)))?;
         Ok((connection, driver))
     }
 

@@ -1,6 +1,7 @@
 //! A server that is killed, suspended, slow, silent, or not there yet.
 
 use tollgate_testkit::process::free_address;
+use tollgate_testkit::redis::RedisCluster;
 use tollgate_testkit::relay::Relay;
 
 use super::*;
@@ -232,4 +233,37 @@ async fn a_link_that_is_dropped_leaves_no_connection_behind() {
     assert!(ours());
     drop(link);
     until("its connections are closed", || async { !ours() }).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_suspended_is_away_after_a_few_calls_however_rare_they_are() {
+    let mut server = RedisServer::new(RedisEngine::Redis);
+    let link = linked(&server.url(), impatient()).await;
+    all_connected(&link).await;
+    assert_eq!(link.add("a").await, Ok(1));
+    server.suspend();
+    let mut calls = 0;
+    while link.stats().servers_away() == 0 {
+        calls += 1;
+        assert!(calls <= 4, "it is still asked");
+        assert!(link.add("a").await.is_err());
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    assert_eq!(link.add("a").await, Err(LinkError::Away));
+    assert!(link.stats().degraded_since().is_some());
+    server.resume();
+    is_back(&link).await;
+}
+
+#[tokio::test]
+async fn a_cluster_none_of_whose_nodes_is_known_is_away_until_one_is() {
+    let address = free_address();
+    let link = linked(&format!("redis+cluster://{address}"), patient()).await;
+    assert_eq!(link.stats().servers_away(), 1);
+    assert!(link.stats().degraded_since().is_some());
+    assert_eq!(link.add("a").await, Err(LinkError::Away));
+    let cluster = RedisCluster::new(RedisEngine::Redis);
+    let relay = Relay::at(address, cluster.masters()[0].address());
+    is_back(&link).await;
+    drop(relay);
 }
