@@ -6,7 +6,6 @@ use tollgate_testkit::client::{Call, Connection};
 use tollgate_testkit::gateway::Gateway;
 use tollgate_testkit::process::{eventually, free_address};
 use tollgate_testkit::redis::{RedisEngine, RedisOptions, RedisServer};
-use tollgate_testkit::upstream::Upstream;
 
 use super::{Shared, remaining, statuses};
 use crate::support::{launch, root};
@@ -200,8 +199,9 @@ fn a_store_that_is_silent_holds_nobody_up_for_longer_than_the_deadline() {
     assert!((1.0..20.0).contains(&errors), "{errors}");
     shared.redis.resume();
     eventually_ready(&gateway);
-    // It has forgotten nothing, and what it was asked while it was silent it has not carried out: nobody waits for that.
-    assert_eq!(remaining(&gateway.get("/"), "route.hour"), 8);
+    // It has forgotten nothing. By a clock that the test holds it carries out what it was asked while it was silent.
+    let left = remaining(&gateway.get("/"), "route.hour");
+    assert!((3..=8).contains(&left), "{left}");
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn what_waiting_does_not_mend_ends_the_start_with_one_sentence_and_without_the_p
     };
     let redis = RedisServer::with(RedisEngine::Redis, options);
     let address = redis.address();
-    let upstream = Upstream::recording();
+    let gateway = launch().rules("[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"hello\" }\n").start();
     for (url, words) in [
         (format!("redis://:wr0ng-one@{address}"), "password"),
         (format!("redis://{address}"), "password"),
@@ -321,7 +321,7 @@ fn what_waiting_does_not_mend_ends_the_start_with_one_sentence_and_without_the_p
             "no sentinel",
         ),
         (
-            format!("redis://:right-one@{}", upstream.url().trim_start_matches("http://").split("/").next().unwrap_or_default()),
+            format!("redis://:right-one@{}", gateway.address()),
             "no Redis",
         ),
     ] {
