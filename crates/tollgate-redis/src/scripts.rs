@@ -15,6 +15,7 @@ pub(crate) enum Operation {
     Refund,
     Settle,
     Reserve,
+    Release,
 }
 
 impl Operation {
@@ -27,7 +28,7 @@ impl Operation {
     }
 }
 
-const OPERATIONS: usize = 6;
+const OPERATIONS: usize = 7;
 
 /// The algorithms, by their letters, in the order in which their texts stand.
 const ALGORITHMS: [(char, &str); 7] = [
@@ -115,6 +116,7 @@ fn text(operation: Operation, kinds: Kinds) -> String {
         Operation::Refund => &[CELLS, GIVE_BACK, include_str!("scripts/refund.lua")],
         Operation::Settle => &[CELLS, GIVE_BACK, include_str!("scripts/settle.lua")],
         Operation::Reserve => &[CELLS, ASK, include_str!("scripts/reserve.lua")],
+        Operation::Release => &[CELLS, include_str!("scripts/release.lua")],
     };
     if operation == Operation::Decide {
         short.push_str(include_str!("scripts/plain.lua"));

@@ -421,6 +421,24 @@ impl Store for RedisStore {
         }))
     }
 
+    fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
+        if checks.is_empty() {
+            return Answer::Ready(Ok(0));
+        }
+        let mut question = match self.question(checks, false) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
+        };
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        Answer::Pending(Box::pin(async move {
+            let reply = shared.ask(Operation::Release, &mut question, now).await;
+            shared
+                .near
+                .forget_denials(tag.as_deref(), &question.checks());
+            reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
+        }))
+    }
+
     fn settle(
         &self,
         checks: &Checks<'_>,

@@ -90,6 +90,10 @@ impl Trace<'_> {
                     self.peek(&request, now).await;
                     ("peek", request)
                 }
+                (8, _) => {
+                    self.release(&request, now).await;
+                    ("release", request)
+                }
                 _ => {
                     self.decide(&request, now).await;
                     ("decide", request)
@@ -134,6 +138,13 @@ impl Trace<'_> {
         let defined = self.definition.refund(&checks(&request), &receipt, now);
         assert_eq!(by_store.unwrap(), defined, "{receipt:?} of {request:?}");
         request
+    }
+
+    async fn release(&mut self, request: &[Asked], now: Micros) {
+        let before = states(self.store, request).await;
+        let by_store = self.store.release(&checks(request), now).await;
+        let defined = self.definition.release(&checks(request), now);
+        assert_eq!(by_store.unwrap(), defined, "{request:?} at {now} on {before:?}");
     }
 
     async fn settle(&mut self, random: &mut Random, place: usize, now: Micros) -> Vec<Asked> {
