@@ -247,6 +247,7 @@ impl Shared {
             operation = Operation::Lease;
             question.want(&wanted);
         }
+        let generation = self.near.generation(tag, &question.checks());
         let began = self.clock.now();
         let reply = self.ask(operation, question, now).await?;
         let heard = now + self.clock.now().since(began);
@@ -263,7 +264,8 @@ impl Shared {
         };
         if self.is_near() {
             let when = (now, heard);
-            self.near.learn(tag, &checks, &decision, &granted, when);
+            let near = &self.near;
+            near.learn_of(generation, tag, &checks, &decision, &granted, when);
         }
         Ok(decision)
     }

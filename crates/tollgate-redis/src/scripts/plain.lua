@@ -7,7 +7,7 @@ local function decide_plainly()
     local flags, cost, n1, n2, n3, n4 = numbers_of(NUMBERS, ARGV[2 * i + 1])
     local take = takes[sub(head, 1, 1)]
     if not take or cost == 0 or flags ~= 0 then return end
-    local found, from = redis.pcall('GET', key), #head + 1
+    local found, from = found_at(key), #head + 1
     if found and (type(found) == 'table' or sub(found, 1, from - 1) ~= head) then return end
     local state, until_at, seen = take(found, from, head, cost, n1, n2, n3, n4)
     if state == nil then return end

@@ -18,6 +18,14 @@ if not now or now < 0 then
   if latest and now + latest > 0 then return { now, -3 } end
 end
 
+-- What stands under a key: its text; false for nothing; and a table for what is no text, or more of it than any state takes.
+local function found_at(key)
+  local found = redis.pcall('GETRANGE', key, '0', '524288')
+  if found == '' then return false end
+  if type(found) == 'string' and #found > 524288 then return { err = 'WRONGTYPE: too long' } end
+  return found
+end
+
 -- By the letters of kinds: on the short way of a decision, `takes`; everywhere else, `algorithms`.
 local takes, algorithms = {}, {}
 

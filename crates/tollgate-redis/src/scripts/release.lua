@@ -5,10 +5,12 @@ for i = 1, #KEYS do
   local c = read(i)
   cells[i] = c
   local numbers, own = match(c.head, '^[^|]*'), match(ARGV[2 * i], '^[^|]*')
-  if c.al and c.a and (numbers == own or c.kind == 'n' and sub(own, 1, 2) == 'n ') then
+  if c.al and c.a and c.cost > 0 and (numbers == own or c.kind == 'n' and sub(own, 1, 2) == 'n ') then
     c.al.more()
-    -- Nobody holds more than a debt of one capacity leaves.
-    given = given + c.al.give_back(c, math.min(c.cost, 2 * c.n1), c.a, c.b)
+    -- A bucket holds no more than a debt of one capacity leaves, and reckons in credits, which are many more.
+    local cost = c.cost
+    if c.kind == 't' then cost = math.min(cost, 2 * c.n1) end
+    given = given + c.al.give_back(c, cost, c.a, c.b)
     c.changed = true
   end
 end
