@@ -181,7 +181,9 @@ impl Shared {
             let value = match operation.takes() && question.is_about_slots() {
                 true => {
                     let late = self.late(operation, question);
-                    self.link.call_through(script, keys, arguments, late).await?
+                    self.link
+                        .call_through(script, keys, arguments, late)
+                        .await?
                 }
                 false => self.link.call(script, keys, arguments).await?,
             };

@@ -30,9 +30,12 @@ impl<'p> Summary<'p> {
     pub(crate) fn of(policies: &'p [Arc<Policy>], decision: &Decision) -> Self {
         let standings = policies.iter().zip(decision.standings());
         let enforced = standings.filter(|(policy, _)| policy.mode() == Mode::Enforce);
-        let tightest =
-            enforced.min_by_key(|(_, standing)| {
-            (!standing.is_violated(), !standing.is_known(), standing.remaining())
+        let tightest = enforced.min_by_key(|(_, standing)| {
+            (
+                !standing.is_violated(),
+                !standing.is_known(),
+                standing.remaining(),
+            )
         });
         let (policy, standing) = tightest.unzip();
         let limited = standing.filter(|standing| is_told(standing));

@@ -137,7 +137,10 @@ impl Relay {
         let mut network = self.shared.network();
         network.state = state;
         network.links.retain(|link| {
-            let stays = matches!(state, State::Whole | State::Frozen | State::Mute | State::Held);
+            let stays = matches!(
+                state,
+                State::Whole | State::Frozen | State::Mute | State::Held
+            );
             if !stays {
                 link.reset();
             }
@@ -208,14 +211,15 @@ impl Shared {
         let mut bytes = [0; 16 << 10];
         while let Ok(count @ 1..) = (&link.ends[from]).read(&mut bytes) {
             // A change of state waits until what was read has gone one way or the other.
-            let waits =
-                |network: &mut Network| network.state == State::Held && !is_to_server;
+            let waits = |network: &mut Network| network.state == State::Held && !is_to_server;
             let network = self.changed.wait_while(self.network(), waits).unwrap();
             let goes_on = match network.state {
                 State::Frozen => false,
                 // A connection that was accepted while all was frozen has no server behind it.
                 State::Mute => is_to_server && from != to,
-                State::Whole | State::Held | State::Cut | State::Gone => !link.is_broken.load(Ordering::Acquire),
+                State::Whole | State::Held | State::Cut | State::Gone => {
+                    !link.is_broken.load(Ordering::Acquire)
+                }
             };
             if !goes_on {
                 link.is_broken.store(true, Ordering::Release);

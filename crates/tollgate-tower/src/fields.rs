@@ -265,7 +265,13 @@ mod tests {
         let decision = decision.in_place_of(limits);
         let mut headers = HeaderMap::new();
         let value = policy_value(policies.clone());
-        write(&mut headers, policies.clone(), value.as_ref(), &decision, Legacy::Delta);
+        write(
+            &mut headers,
+            policies.clone(),
+            value.as_ref(),
+            &decision,
+            Legacy::Delta,
+        );
         assert_eq!(
             headers[RATE_LIMIT_POLICY],
             "\"minute\";q=10;w=60, \"hour\";q=9;w=3600"

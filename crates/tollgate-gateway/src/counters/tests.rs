@@ -62,7 +62,13 @@ impl Store for Distant {
             tokio::task::yield_now().await;
             let mut again = Checks::new();
             for (policy, key) in &checks {
-                again.push(Check { policy, key, cost: 1 }).unwrap();
+                again
+                    .push(Check {
+                        policy,
+                        key,
+                        cost: 1,
+                    })
+                    .unwrap();
             }
             refunds.now.fetch_sub(1, Ordering::SeqCst);
             Ok(memory.refund(&again, &receipt, now))

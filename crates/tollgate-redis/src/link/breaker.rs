@@ -60,7 +60,9 @@ impl Breaker {
                 self.failures.pop_front();
             }
         }
-        has_failed && (self.many_at_once(now) || self.half_of_all() || self.nothing_else(now)) && self.trip()
+        has_failed
+            && (self.many_at_once(now) || self.half_of_all() || self.nothing_else(now))
+            && self.trip()
     }
 
     /// Opens it at once, and tells whether it was closed.

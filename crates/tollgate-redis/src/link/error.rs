@@ -78,10 +78,14 @@ pub enum LinkError {
     )]
     Tls(String),
     /// The URL says TLS, and the server speaks none.
-    #[error("{0} speaks no TLS: write redis:// instead of rediss:// (redis+cluster://, redis+sentinel:// likewise)")]
+    #[error(
+        "{0} speaks no TLS: write redis:// instead of rediss:// (redis+cluster://, redis+sentinel:// likewise)"
+    )]
     SpeaksNoTls(String),
     /// The URL says nothing of TLS, and the server speaks nothing else.
-    #[error("{0} speaks TLS alone: write rediss:// instead of redis:// (rediss+cluster://, rediss+sentinel:// likewise)")]
+    #[error(
+        "{0} speaks TLS alone: write rediss:// instead of redis:// (rediss+cluster://, rediss+sentinel:// likewise)"
+    )]
     SpeaksTls(String),
     /// What answers there is something else.
     #[error("what answers at {0} is no Redis or Valkey server")]
@@ -93,7 +97,9 @@ pub enum LinkError {
     #[error("{0} is no sentinel: write redis://host:port")]
     IsNoSentinel(String),
     /// The sentinels know no such service.
-    #[error("the sentinels know no primary of `{0}`: the last part of the URL is the name that `sentinel monitor` gave it")]
+    #[error(
+        "the sentinels know no primary of `{0}`: the last part of the URL is the name that `sentinel monitor` gave it"
+    )]
     NoSuchService(String),
     /// The file of authorities cannot be used.
     #[error("the certificates of `ca`: {0}")]

@@ -20,7 +20,12 @@ impl Shared {
         Box::new(move |value| Box::pin(shared.give_back_late(operation, question, value)))
     }
 
-    async fn give_back_late(self: Arc<Self>, operation: Operation, question: Question, value: Value) {
+    async fn give_back_late(
+        self: Arc<Self>,
+        operation: Operation,
+        question: Question,
+        value: Value,
+    ) {
         let Some(receipt) = slots_of(operation, &question, value) else {
             return;
         };

@@ -171,8 +171,7 @@ pub fn what_is_released_is_given_back_whoever_took_it(store: &dyn Store) {
     .enumerate()
     {
         let p = [policy(&format!("p{place}"), quota)];
-        let release =
-            |cost, now| wait(store.release(&checks(&p, "ann", cost), at(now))).unwrap();
+        let release = |cost, now| wait(store.release(&checks(&p, "ann", cost), at(now))).unwrap();
         // The tests' epoch is forty seconds into its minute.
         assert_eq!(release(3, 20.0), 0, "{quota}: nothing is held");
         assert!(take(store, &p, 5, 20.0).is_allowed(), "{quota}");
@@ -193,7 +192,10 @@ pub fn what_is_released_is_given_back_whoever_took_it(store: &dyn Store) {
     assert_eq!(remaining(&peek(store, &several, 1, 0.0)), [5, 9]);
     let slots = [policy("slots", "2 concurrent")];
     passes(store, &slots, 0.0);
-    assert_eq!(wait(store.release(&checks(&slots, "ann", 1), at(1.0))).unwrap(), 1);
+    assert_eq!(
+        wait(store.release(&checks(&slots, "ann", 1), at(1.0))).unwrap(),
+        1
+    );
     assert_eq!(peek(store, &slots, 1, 1.0).remaining(), 2);
 }
 

@@ -65,7 +65,10 @@ fn hits_that_are_given_back_count_over_a_store_that_is_shared() {
     assert_eq!(answer["statuses"][0]["limitRemaining"], 2, "{answer}");
     assert_eq!(asker.one("key", "ann")["statuses"][0]["limitRemaining"], 1);
     let metrics = gateway.admin(&Call::get("/metrics")).text();
-    assert!(metrics.contains("tollgate_service_refunds_lost_total 0"), "{metrics}");
+    assert!(
+        metrics.contains("tollgate_service_refunds_lost_total 0"),
+        "{metrics}"
+    );
 }
 
 #[test]

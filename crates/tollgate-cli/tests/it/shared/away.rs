@@ -90,10 +90,15 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
     assert_eq!(denied.expect("x-ratelimit-limit"), "10");
     assert_eq!(denied.expect("x-ratelimit-remaining"), "0");
     let lines = gateway.process().stderr();
-    let logged = lines.iter().filter(|line| line.contains("decision=\"denied\""));
+    let logged = lines
+        .iter()
+        .filter(|line| line.contains("decision=\"denied\""));
     let logged: Vec<_> = logged.collect();
     assert!(!logged.is_empty(), "{lines:?}");
-    assert!(logged.iter().all(|line| line.contains("degraded=true")), "{logged:?}");
+    assert!(
+        logged.iter().all(|line| line.contains("degraded=true")),
+        "{logged:?}"
+    );
     assert_eq!(gateway.get("/free").status, 200);
     assert_eq!(metric(&gateway, "tollgate_store_up"), 0.0);
     let allowed = metric(
@@ -254,12 +259,18 @@ fn what_is_closed_without_the_store_is_503_with_a_second_to_wait_and_what_is_ope
     assert_eq!(statuses(&open, &Call::get("/"), 20), [200; 20]);
     // Nobody knows what is left.
     let passed = open.get("/");
-    assert!(passed.expect("ratelimit-policy").contains("q=10"), "{passed:?}");
+    assert!(
+        passed.expect("ratelimit-policy").contains("q=10"),
+        "{passed:?}"
+    );
     for field in ["ratelimit", "x-ratelimit-limit", "x-ratelimit-remaining"] {
         assert!(passed.field(field).is_none(), "{passed:?}");
     }
     let left = open.get("/left").json();
-    assert!(left["hour"].is_null() && left["available_now"].is_null(), "{left}");
+    assert!(
+        left["hour"].is_null() && left["available_now"].is_null(),
+        "{left}"
+    );
     shared.redis.restart();
     eventually_ready(&closed);
     assert_eq!(closed.get("/").status, 200);
@@ -306,7 +317,9 @@ fn what_waiting_does_not_mend_ends_the_start_with_one_sentence_and_without_the_p
     };
     let redis = RedisServer::with(RedisEngine::Redis, options);
     let address = redis.address();
-    let gateway = launch().rules("[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"hello\" }\n").start();
+    let gateway = launch()
+        .rules("[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"hello\" }\n")
+        .start();
     for (url, words) in [
         (format!("redis://:wr0ng-one@{address}"), "password"),
         (format!("redis://{address}"), "password"),

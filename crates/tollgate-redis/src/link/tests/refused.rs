@@ -156,7 +156,11 @@ async fn what_is_no_redis_is_named_at_the_start() {
         let at = stranger(says).await;
         let not_redis = LinkError::NotRedis(at.clone());
         for scheme in ["redis", "rediss", "redis+cluster", "redis+sentinel"] {
-            let service = if scheme == "redis+sentinel" { "/main" } else { "" };
+            let service = if scheme == "redis+sentinel" {
+                "/main"
+            } else {
+                ""
+            };
             let error = refused(&format!("{scheme}://{at}{service}")).await;
             assert_eq!(error, not_redis, "{scheme}: {says}");
         }

@@ -95,7 +95,10 @@ async fn what_was_reserved_when_nobody_waits_for_it_any_more_takes_nothing() {
         let (mut checks, key, cost) = (Checks::new(), &b"ann"[..], 1);
         let policy = &policy;
         checks.push(Check { policy, key, cost }).unwrap();
-        let (_, receipt) = store.reserve(&checks, now, now + Duration::from_secs(60)).await.unwrap();
+        let (_, receipt) = store
+            .reserve(&checks, now, now + Duration::from_secs(60))
+            .await
+            .unwrap();
         receipt.is_degraded()
     };
     assert!(!reserve("other").await);
@@ -114,7 +117,11 @@ async fn a_slot_whose_answer_comes_too_late_is_given_back() {
     let relay = Relay::new(server.address());
     let store = connect(&server.url_at(relay.address()), DEADLINE).await;
     let slots = policy("p", "1 concurrent");
-    assert!(!asked(&store, &policy("other", "1 concurrent")).await.is_degraded());
+    assert!(
+        !asked(&store, &policy("other", "1 concurrent"))
+            .await
+            .is_degraded()
+    );
     relay.hold_answers();
     assert!(asked(&store, &slots).await.is_degraded());
     assert!(is_there(&server, SLOT), "the store has heard it in time");
@@ -130,7 +137,11 @@ async fn a_slot_that_is_taken_for_somebody_who_has_gone_is_given_back() {
     let server = RedisServer::new(RedisEngine::Redis);
     let relay = Relay::new(server.address());
     let store = connect(&server.url_at(relay.address()), PATIENT).await;
-    assert!(!asked(&store, &policy("other", "1 concurrent")).await.is_degraded());
+    assert!(
+        !asked(&store, &policy("other", "1 concurrent"))
+            .await
+            .is_degraded()
+    );
     relay.hold_answers();
     let goes = tokio::spawn({
         let asked = asked(&store, &policy("p", "1 concurrent"));
@@ -147,10 +158,18 @@ async fn a_slot_that_is_taken_for_somebody_who_has_gone_is_given_back() {
 async fn whoever_goes_before_the_store_is_asked_asks_nothing() {
     let server = RedisServer::new(RedisEngine::Redis);
     let store = connect(&server.url(), PATIENT).await;
-    assert!(!asked(&store, &policy("other", "1 concurrent")).await.is_degraded());
+    assert!(
+        !asked(&store, &policy("other", "1 concurrent"))
+            .await
+            .is_degraded()
+    );
     let before = scripts_run(&server);
     drop(asked(&store, &policy("p", "1 concurrent")));
-    assert!(!asked(&store, &policy("other", "1 concurrent")).await.is_degraded());
+    assert!(
+        !asked(&store, &policy("other", "1 concurrent"))
+            .await
+            .is_degraded()
+    );
     assert_eq!(scripts_run(&server), before + 1);
 }
 
@@ -165,7 +184,11 @@ async fn a_servers_clock_that_is_set_costs_one_more_call_and_no_decision() {
         let (link, before) = (&store.shared.link, scripts_run(&server));
         // As if its clock had been elsewhere when it was last heard.
         let sent = link.now();
-        link.heard_time(SLOT.as_bytes(), sent, Micros(sent.0.saturating_add_signed(-apart)));
+        link.heard_time(
+            SLOT.as_bytes(),
+            sent,
+            Micros(sent.0.saturating_add_signed(-apart)),
+        );
         assert!(!asked(&store, &bucket).await.is_degraded());
         // A clock that was set back only has calls waited for longer.
         let calls = if apart > 0 { 2 } else { 1 };

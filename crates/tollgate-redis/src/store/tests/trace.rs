@@ -144,7 +144,11 @@ impl Trace<'_> {
         let before = states(self.store, request).await;
         let by_store = self.store.release(&checks(request), now).await;
         let defined = self.definition.release(&checks(request), now);
-        assert_eq!(by_store.unwrap(), defined, "{request:?} at {now} on {before:?}");
+        assert_eq!(
+            by_store.unwrap(),
+            defined,
+            "{request:?} at {now} on {before:?}"
+        );
     }
 
     async fn settle(&mut self, random: &mut Random, place: usize, now: Micros) -> Vec<Asked> {
