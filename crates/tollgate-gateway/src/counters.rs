@@ -9,12 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tollgate::store::Answer;
 use tollgate::{Checks, MemoryStats, MemoryStore, Micros, Policy, Receipt, Store, StoreError};
 
-/// Slots on their way back to a shared store at most. Further ones come back when their time is up.
-pub const RETURNING_MAX: u32 = 1024;
+use crate::returning::Returning;
 
 /// A store, of which those who decide need not know where it is.
 #[derive(Clone)]
@@ -31,7 +29,7 @@ pub struct Shared {
     state: Arc<dyn Fn() -> SharedState + Send + Sync>,
     /// Where slots are given back, also for a thread of the data plane that ends.
     runtime: Handle,
-    returning: Arc<Semaphore>,
+    returning: Arc<Returning>,
 }
 
 /// What a store has to say about itself.
@@ -104,7 +102,7 @@ impl Shared {
             store,
             state,
             runtime,
-            returning: Arc::new(Semaphore::new(RETURNING_MAX as usize)),
+            returning: Arc::default(),
         }
     }
 }
@@ -215,15 +213,10 @@ impl Counters {
             }
             Counters::Shared(shared) => shared,
         };
-        let Ok(place) = Arc::clone(&shared.returning).try_acquire_owned() else {
-            return;
-        };
         if let Answer::Pending(refund) = shared.store.refund(checks, receipt, now) {
-            shared.runtime.spawn(async move {
-                // Where the store is away the slots come back when their time is up.
-                drop(refund.await);
-                drop(place);
-            });
+            // Where the store is away the slots come back when their time is up.
+            let back = Box::pin(async move { drop(refund.await) });
+            shared.returning.push(back, &shared.runtime);
         }
     }
 
@@ -245,8 +238,7 @@ impl Counters {
     /// Waits until all slots that were given back have arrived, but no longer than `patience`.
     pub async fn returned(&self, patience: Duration) {
         if let Counters::Shared(shared) = self {
-            let all = shared.returning.acquire_many(RETURNING_MAX);
-            let _ = tokio::time::timeout(patience, all).await;
+            let _ = tokio::time::timeout(patience, shared.returning.arrived()).await;
         }
     }
 }

@@ -169,6 +169,11 @@ impl Trace<'_> {
         if !access_log && (ending == Ending::Allowed || !may_log(self.now)) {
             return;
         }
+        let refused = refusal.and_then(Refusal::decision);
+        let decision = match refused {
+            Some(limited) => Some(&limited.decision),
+            None => self.decided.as_ref().map(|decided| &decided.decision),
+        };
         tracing::info!(
             request_id = self.request_id.to_str().unwrap_or_default(),
             trace_id = self.span.as_ref().filter(|open| open.is_sampled()).map(|open| open.trace_text()),
@@ -176,6 +181,7 @@ impl Trace<'_> {
             route = self.route.map_or("", |route| &route.name),
             status = response.status().as_u16(),
             decision = ending.name(),
+            degraded = decision.is_some_and(Decision::is_degraded).then_some(true),
             policies = refusal.map(|refusal| refusal.violated().join(" ")).filter(|names| !names.is_empty()),
             key_id = self.identity.as_ref().and_then(|identity| identity.key.as_ref()).map(|key| key.as_str()),
             took_us = took.as_micros() as u64,

@@ -33,6 +33,7 @@ pub mod page;
 pub mod refusal;
 mod request;
 mod request_durations;
+mod returning;
 mod slots;
 pub mod spans;
 mod total;

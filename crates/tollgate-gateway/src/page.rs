@@ -104,7 +104,7 @@ const RESERVED: [&str; 3] = ["user", "as_of", "available_now"];
 const OWN: &str = "own.";
 
 impl Window {
-    /// The windows of a decision, without those that only watch or have no numbers.
+    /// The windows of a decision, without those that only watch or have no numbers, or of which nothing is known.
     pub fn of(policies: &[Arc<Policy>], decision: &Decision) -> Vec<Window> {
         Window::among(policies, decision, policies)
     }
@@ -116,7 +116,7 @@ impl Window {
         all: &[Arc<Policy>],
     ) -> Vec<Window> {
         let pairs = policies.iter().zip(decision.standings());
-        let shown = pairs.filter(|(policy, _)| is_shown(policy));
+        let shown = pairs.filter(|(policy, standing)| is_shown(policy) && standing.is_known());
         let window = |(policy, standing): (&Arc<Policy>, &tollgate::Standing)| Window {
             name: name_among(policy, all).to_owned(),
             policy: policy.name().to_owned(),

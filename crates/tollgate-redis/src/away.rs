@@ -57,7 +57,7 @@ impl Away {
         if any(OnError::Open) && decision.is_allowed() {
             self.stats.admitted_open.fetch_add(1, Relaxed);
         }
-        decision.degraded()
+        decision.in_place_of(limits(checks))
     }
 
     /// Decides as [`decide`](Away::decide) would, charging and counting nothing.
@@ -66,7 +66,7 @@ impl Away {
             return Decision::refused(Reason::StoreClosed, now).degraded();
         }
         self.with_stand_ins(checks, |checks| self.store.peek(checks, now))
-            .degraded()
+            .in_place_of(limits(checks))
     }
 
     /// Charges in advance, as the memory store does.
@@ -82,7 +82,7 @@ impl Away {
         let reserved = self.with_stand_ins(checks, |checks| self.store.reserve(checks, now, until));
         reserved
             .map(|(at, receipt)| (at, receipt.degraded()))
-            .map_err(Decision::degraded)
+            .map_err(|decision| decision.in_place_of(limits(checks)))
     }
 
     /// Gives back what was charged here: the charges of a receipt that [is degraded](Receipt::is_degraded), and of no
@@ -139,6 +139,11 @@ impl Away {
             _ => policy.share(self.nodes),
         }
     }
+}
+
+/// What the policies hold that are decided for. Clients are told these, and what is left of a share.
+fn limits(checks: &[Check<'_>]) -> impl Iterator<Item = Option<u64>> {
+    checks.iter().map(|check| check.policy.capacity())
 }
 
 /// `deny` and `unlimited` need no store.

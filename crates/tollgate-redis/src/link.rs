@@ -1,7 +1,9 @@
 //! The way to the store: one call is at most one round trip and ends within its deadline, whatever becomes of the servers.
 
+mod ahead;
 mod backoff;
 mod breaker;
+mod diagnose;
 mod dial;
 mod error;
 mod forget;
@@ -9,21 +11,22 @@ mod guard;
 mod node;
 mod probe;
 mod routes;
+mod seen_through;
 pub(crate) mod slots;
 mod stats;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tollgate::{Clock, SystemClock};
+use tollgate::{Clock, Micros, SystemClock};
 
-use crate::away::Away;
 use crate::location::Location;
 use crate::script::Script;
 use crate::settings::Settings;
@@ -31,9 +34,11 @@ use dial::Dialer;
 use error::Refusal;
 use node::{Common, Node};
 use routes::Routes;
+use seen_through::{LATE_MAX, SeenThrough};
 use slots::slot;
 
 pub use error::{ERROR_KINDS, LinkError};
+pub(crate) use seen_through::Late;
 pub use stats::{ROUND_TRIP_BOUNDS, Stats};
 
 /// How often one call is sent on by nodes of a cluster.
@@ -47,7 +52,8 @@ pub(crate) struct Link(Arc<Inner>);
 struct Inner {
     routes: Arc<Routes>,
     common: Arc<Common>,
-    away: Away,
+    /// Of calls that are seen through.
+    late: Arc<Semaphore>,
     follower: Option<AbortHandle>,
 }
 
@@ -72,12 +78,17 @@ impl Link {
             runtime: tokio::runtime::Handle::current(),
         });
         let routes = Arc::new(Routes::new(&common));
+        let mut without = None;
         if let Routes::Cluster(cluster) = &*routes {
-            tolerate(cluster.refresh().await)?;
+            without = tolerated(cluster.refresh().await)?;
         }
         for node in routes.masters() {
             // Every attempt ends by itself.
-            tolerate(node.attempted().await)?;
+            without = without.or(tolerated(node.attempted().await)?);
+        }
+        common.dialer.has_started();
+        if let Some(error) = without {
+            tracing::warn!(%error, "starting without the store, or a part of it");
         }
         let follower = matches!(*routes, Routes::Cluster(_)).then(|| {
             let routes = Arc::clone(&routes);
@@ -88,16 +99,10 @@ impl Link {
             };
             common.runtime.spawn(follow).abort_handle()
         });
-        let Settings {
-            nodes,
-            local_bytes_max,
-            ..
-        } = common.dialer.settings;
-        let away = Away::new(nodes, local_bytes_max, Arc::clone(&common.stats));
         Ok(Link(Arc::new(Inner {
             routes,
             common,
-            away,
+            late: Arc::new(Semaphore::new(LATE_MAX)),
             follower,
         })))
     }
@@ -117,9 +122,23 @@ impl Link {
         self.stats().governed.fetch_add(1, Relaxed)
     }
 
-    /// Who decides when [`call`](Link::call) fails.
-    pub(crate) fn away(&self) -> &Away {
-        &self.0.away
+    /// The latest instant, by the clock of the server that has `key`, at which a call sent at `sent` may still do anything:
+    /// then nobody waits for it any more. `None` while that clock is not known.
+    pub(crate) fn latest(&self, key: &[u8], sent: Micros) -> Option<Micros> {
+        let node = self.0.routes.of(slot(key)).ok()?;
+        Some(node.ahead().at(sent)? + self.0.common.dialer.settings.deadline)
+    }
+
+    /// Hears what the clock of the server that has `key` said to a call sent at `sent`.
+    pub(crate) fn heard_time(&self, key: &[u8], sent: Micros, said: Micros) {
+        if let Ok(node) = self.0.routes.of(slot(key)) {
+            node.ahead().heard(sent, said);
+        }
+    }
+
+    /// This process's clock, by which calls are sent.
+    pub(crate) fn now(&self) -> Micros {
+        self.0.common.clock.now()
     }
 
     /// Runs `script` once with `keys` (all of one slot) and `arguments`: by its digest, and by its text where the server
@@ -134,25 +153,59 @@ impl Link {
         keys: Vec<Vec<u8>>,
         arguments: Vec<Vec<u8>>,
     ) -> Result<Value, LinkError> {
-        let Common {
-            stats,
-            clock,
-            dialer,
-            ..
-        } = &*self.0.common;
-        let deadline = dialer.settings.deadline;
-        let began = clock.now();
-        let mut asked = Asked::default();
+        let asked = Asked::default();
+        let began = self.now();
         let call = Call {
             script,
             keys: &keys,
             arguments: &arguments,
         };
-        let called = timeout(deadline, self.send(&call, &mut asked)).await;
-        let result = called.unwrap_or(Err(LinkError::Timeout(deadline)));
+        let called = timeout(self.deadline(), self.send(&call, &asked)).await;
+        self.heard(&asked, began, called.ok())
+    }
+
+    /// The same; an answer that comes when nobody waits for it any more, since it is late or whoever asked has gone, is
+    /// handed to `late`.
+    pub(crate) async fn call_through(
+        &self,
+        script: &'static Script,
+        keys: Vec<Vec<u8>>,
+        arguments: Vec<Vec<u8>>,
+        late: Late,
+    ) -> Result<Value, LinkError> {
+        let asked = Arc::new(Asked::default());
+        let began = self.now();
+        let (link, asked_there) = (self.clone(), Arc::clone(&asked));
+        let call = Box::pin(async move {
+            let call = Call {
+                script,
+                keys: &keys,
+                arguments: &arguments,
+            };
+            link.send(&call, &asked_there).await
+        });
+        let (runtime, places) = (self.0.common.runtime.clone(), Arc::clone(&self.0.late));
+        let call = SeenThrough::new(call, Arc::clone(&asked), late, runtime, places);
+        let called = timeout(self.deadline(), call).await;
+        self.heard(&asked, began, called.ok())
+    }
+
+    fn deadline(&self) -> Duration {
+        self.0.common.dialer.settings.deadline
+    }
+
+    /// How a call ended that began at `began`: `None` if its time was over.
+    fn heard(
+        &self,
+        asked: &Asked,
+        began: Micros,
+        called: Option<Result<Value, LinkError>>,
+    ) -> Result<Value, LinkError> {
+        let stats = self.stats();
+        let result = called.unwrap_or(Err(LinkError::Timeout(self.deadline())));
         asked.answered(result.as_ref().err());
         match &result {
-            Ok(_) => stats.answered(clock.now().0.saturating_sub(began.0)),
+            Ok(_) => stats.answered(self.now().0.saturating_sub(began.0)),
             Err(error) => {
                 stats.failed(error);
                 if *error == LinkError::ClusterDown {
@@ -163,15 +216,15 @@ impl Link {
         result
     }
 
-    async fn send(&self, call: &Call<'_>, asked: &mut Asked) -> Result<Value, LinkError> {
+    async fn send(&self, call: &Call<'_>, asked: &Asked) -> Result<Value, LinkError> {
         let slot = slot(call.keys.first().map_or(&[][..], Vec::as_slice));
         let mut node = self.0.routes.of(slot)?;
         let mut is_asking = false;
         for _ in 0..=HOPS_MAX {
             let _flight = node.enter()?;
-            asked.node = Some(Arc::clone(&node));
+            asked.is_now(Arc::clone(&node));
             let (place, mut connection) = node.connection().await?;
-            asked.place = Some(place);
+            asked.sends_over(place);
             let answer = match call
                 .run(&mut connection, is_asking, &call.by_digest())
                 .await
@@ -205,29 +258,43 @@ impl Link {
 /// Who was asked last: whoever is to blame if nothing comes of it.
 #[derive(Default)]
 struct Asked {
-    node: Option<Arc<Node>>,
-    place: Option<usize>,
+    last: Mutex<(Option<Arc<Node>>, Option<usize>)>,
+    is_sent: AtomicBool,
 }
 
 impl Asked {
+    fn last(&self) -> std::sync::MutexGuard<'_, (Option<Arc<Node>>, Option<usize>)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_now(&self, node: Arc<Node>) {
+        *self.last() = (Some(node), None);
+    }
+
+    fn sends_over(&self, place: usize) {
+        self.last().1 = Some(place);
+        self.is_sent.store(true, Relaxed);
+    }
+
+    /// Whether a server may have heard of the call.
+    fn is_sent(&self) -> bool {
+        self.is_sent.load(Relaxed)
+    }
+
     /// Tells the node, and asks nobody any more.
-    fn answered(&mut self, error: Option<&LinkError>) {
-        let place = self.place.take();
-        if let Some(node) = self.node.take() {
+    fn answered(&self, error: Option<&LinkError>) {
+        let (node, place) = std::mem::take(&mut *self.last());
+        if let Some(node) = node {
             node.heard(place, error);
         }
     }
 }
 
 /// At the start: what time may mend is no reason to stop.
-fn tolerate(attempted: Result<(), LinkError>) -> Result<(), LinkError> {
+fn tolerated(attempted: Result<(), LinkError>) -> Result<Option<LinkError>, LinkError> {
     match attempted {
         Err(error) if error.is_permanent() => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "starting without the store");
-            Ok(())
-        }
-        Ok(()) => Ok(()),
+        attempted => Ok(attempted.err()),
     }
 }
 

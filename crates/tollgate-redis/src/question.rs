@@ -25,7 +25,7 @@ const PENALTY: u64 = 8;
 const ENDS_MAX: usize = 8;
 
 /// A check that outlives its caller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Owned {
     policy: Arc<Policy>,
     key: Box<[u8]>,
@@ -33,7 +33,7 @@ struct Owned {
 }
 
 /// A request's checks, and its cells as scripts know them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Question {
     checks: Vec<Owned>,
     /// The policies of all cells.
@@ -139,6 +139,35 @@ impl Question {
     /// At an instant of the caller's, instead of the server's.
     pub(crate) fn at(&mut self, now: Micros) {
         self.arguments[0] = now.0.min(LATEST).to_string().into_bytes();
+    }
+
+    /// At the server's own instant, but not after `latest` by its clock.
+    pub(crate) fn not_after(&mut self, latest: Option<Micros>) {
+        let latest = latest.map(|latest| format!("-{}", latest.0.clamp(1, LATEST)));
+        self.arguments[0] = latest.unwrap_or_default().into_bytes();
+    }
+
+    /// Whether it asks for slots, which somebody has to give back.
+    pub(crate) fn is_about_slots(&self) -> bool {
+        let mut checks = self.checks.iter();
+        checks.any(|check| check.cost > 0 && check.policy.holds_slots())
+    }
+
+    /// The question that gives back what was charged to the same checks.
+    pub(crate) fn to_give_back(&self, receipt: &Receipt) -> Self {
+        let checks = self.checks.len();
+        let mut question = Question {
+            checks: self.checks.clone(),
+            policies: self.policies[..checks].to_vec(),
+            versions: self.versions[..checks].to_vec(),
+            keys: self.keys[..checks].to_vec(),
+            arguments: self.arguments[..FIRST + EACH * checks].to_vec(),
+            kinds: self.kinds,
+        };
+        if question.arguments[0].first() == Some(&b'-') {
+            question.not_after(None);
+        }
+        question.charged(receipt)
     }
 
     /// With the ends of the calendar's windows around `now`.

@@ -26,6 +26,8 @@ pub(crate) enum Lacking {
     Algorithm,
     /// The end of a calendar's window at the server's instant.
     WindowEnd,
+    /// Somebody who still waits for it, by the server's clock.
+    Time,
 }
 
 impl Reply {
@@ -41,6 +43,7 @@ impl Reply {
             result: match result {
                 -1 => Err(Lacking::Algorithm),
                 -2 => Err(Lacking::WindowEnd),
+                -3 => Err(Lacking::Time),
                 result => Ok(u64::try_from(result).ok()?),
             },
             cells: parts.collect(),

@@ -15,9 +15,20 @@ pub(crate) enum Operation {
     Refund,
     Settle,
     Reserve,
+    Release,
 }
 
-const OPERATIONS: usize = 6;
+impl Operation {
+    /// Whether it takes units. What does so late, when nobody waits for its answer, takes them for nobody.
+    pub(crate) fn takes(self) -> bool {
+        matches!(
+            self,
+            Operation::Decide | Operation::Lease | Operation::Reserve
+        )
+    }
+}
+
+const OPERATIONS: usize = 7;
 
 /// The algorithms, by their letters, in the order in which their texts stand.
 const ALGORITHMS: [(char, &str); 7] = [
@@ -113,6 +124,7 @@ fn text(operation: Operation, kinds: Kinds) -> String {
         Operation::Refund => &[CELLS, GIVE_BACK, include_str!("scripts/refund.lua")],
         Operation::Settle => &[CELLS, GIVE_BACK, include_str!("scripts/settle.lua")],
         Operation::Reserve => &[CELLS, ASK, include_str!("scripts/reserve.lua")],
+        Operation::Release => &[CELLS, include_str!("scripts/release.lua")],
     };
     if operation == Operation::Decide {
         short.push_str(include_str!("scripts/plain.lua"));

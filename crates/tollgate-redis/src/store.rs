@@ -1,6 +1,8 @@
 //! The store: checks become keys and arguments, one script call steps them where the states are, and what was found there
 //! becomes the decision, by the same code that decides in memory.
 
+mod late;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use tollgate::decide::Stored;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
+use crate::away::Away;
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
 use crate::location::{Kind, Location};
@@ -32,6 +35,8 @@ pub struct RedisStore {
 
 struct Shared {
     link: Link,
+    /// Who decides when the link fails.
+    away: Away,
     names: KeyNames,
     time: Time,
     /// Whether all keys of a call must be of one slot.
@@ -72,9 +77,12 @@ impl RedisStore {
         let one_slot = location.kind == Kind::Cluster;
         let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
         let deadline = settings.deadline;
+        let (nodes, bytes_max) = (settings.nodes, settings.local_bytes_max);
         let link = Link::connect(location, settings).await?;
+        let away = Away::new(nodes, bytes_max, Arc::clone(link.stats()));
         let shared = Arc::new(Shared {
             link,
+            away,
             names,
             time,
             one_slot,
@@ -148,7 +156,7 @@ impl RedisStore {
 impl Shared {
     /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more.
     async fn ask(
-        &self,
+        self: &Arc<Self>,
         operation: Operation,
         question: &mut Question,
         now: Micros,
@@ -172,7 +180,7 @@ impl Shared {
 
     /// Asks a script, and again with what it lacked: nothing has been written then.
     async fn asked(
-        &self,
+        self: &Arc<Self>,
         operation: Operation,
         question: &mut Question,
         now: Micros,
@@ -183,11 +191,27 @@ impl Shared {
         }
         let ahead = self.ahead.load(Ordering::Relaxed);
         question.with_windows_around(Micros(now.0.saturating_add_signed(ahead)));
+        let mut failure = not_ours();
         for _ in 0..CALLS_MAX {
+            let sent = self.link.now();
+            if self.is_near() && operation.takes() {
+                question.not_after(self.link.latest(&question.keys[0], sent));
+            }
             let (keys, arguments) = (question.keys.clone(), question.arguments.clone());
             let script = scripts::script(operation, kinds);
-            let value = self.link.call(script, keys, arguments).await?;
+            let value = match operation.takes() && question.is_about_slots() {
+                true => {
+                    let late = self.late(operation, question);
+                    self.link
+                        .call_through(script, keys, arguments, late)
+                        .await?
+                }
+                false => self.link.call(script, keys, arguments).await?,
+            };
             let reply = Reply::read(value).ok_or_else(not_ours)?;
+            if self.is_near() {
+                self.link.heard_time(&question.keys[0], sent, reply.now);
+            }
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -196,9 +220,11 @@ impl Shared {
                     self.ahead.store(ahead, Ordering::Relaxed);
                     question.with_windows_around(reply.now);
                 }
+                // It is still waited for here: the server's clock has been set forward, as is known by now.
+                Err(Lacking::Time) => failure = LinkError::Timeout(self.deadline),
             }
         }
-        Err(not_ours())
+        Err(failure)
     }
 
     /// Waits for what others hear who ask the same, and tells what follows from that, or who is to ask.
@@ -230,7 +256,7 @@ impl Shared {
 
     /// Decides, and takes units in advance that there is use for.
     async fn decide(
-        &self,
+        self: &Arc<Self>,
         question: &mut Question,
         tag: Option<&[u8]>,
         now: Micros,
@@ -244,6 +270,7 @@ impl Shared {
             operation = Operation::Lease;
             question.want(&wanted);
         }
+        let generation = self.near.generation(tag, &question.checks());
         let began = self.clock.now();
         let reply = self.ask(operation, question, now).await?;
         let heard = now + self.clock.now().since(began);
@@ -261,13 +288,14 @@ impl Shared {
         };
         if self.is_near() {
             let when = (now, heard);
-            self.near.learn(tag, &checks, &decision, &granted, when);
+            let near = &self.near;
+            near.learn_of(generation, tag, &checks, &decision, &granted, when);
         }
         Ok(decision)
     }
 
     async fn reserve(
-        &self,
+        self: &Arc<Self>,
         question: &mut Question,
         now: Micros,
         until: Micros,
@@ -386,7 +414,7 @@ impl Store for RedisStore {
             };
             match shared.decide(&mut question, tag.as_deref(), now).await {
                 Ok(decision) => decision,
-                Err(_) => shared.link.away().decide(&question.checks(), now),
+                Err(_) => shared.away.decide(&question.checks(), now),
             }
         }))
     }
@@ -406,7 +434,7 @@ impl Store for RedisStore {
                     let found = reply.stored(question.policies());
                     decide::peek(&question.checks(), &found, reply.now)
                 }
-                Err(_) => shared.link.away().peek(&question.checks(), now),
+                Err(_) => shared.away.peek(&question.checks(), now),
             }
         }))
     }
@@ -421,7 +449,7 @@ impl Store for RedisStore {
             return Answer::Ready(Ok(0));
         }
         if receipt.is_degraded() {
-            return Answer::Ready(Ok(self.shared.link.away().refund(checks, receipt, now)));
+            return Answer::Ready(Ok(self.shared.away.refund(checks, receipt, now)));
         }
         let mut question = match self.question(checks, false) {
             Ok(question) => question.charged(receipt),
@@ -430,6 +458,24 @@ impl Store for RedisStore {
         let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
             let reply = shared.ask(Operation::Refund, &mut question, now).await;
+            shared
+                .near
+                .forget_denials(tag.as_deref(), &question.checks());
+            reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
+        }))
+    }
+
+    fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
+        if checks.is_empty() {
+            return Answer::Ready(Ok(0));
+        }
+        let mut question = match self.question(checks, false) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
+        };
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        Answer::Pending(Box::pin(async move {
+            let reply = shared.ask(Operation::Release, &mut question, now).await;
             shared
                 .near
                 .forget_denials(tag.as_deref(), &question.checks());
@@ -447,7 +493,7 @@ impl Store for RedisStore {
             return Answer::Ready(Ok(()));
         }
         if receipt.is_degraded() {
-            self.shared.link.away().settle(checks, receipt, now);
+            self.shared.away.settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
         let mut question = match self.question(checks, false) {
@@ -481,7 +527,7 @@ impl Store for RedisStore {
         Answer::Pending(Box::pin(async move {
             match shared.reserve(&mut question, now, until).await {
                 Ok(reserved) => reserved,
-                Err(_) => shared.link.away().reserve(&question.checks(), now, until),
+                Err(_) => shared.away.reserve(&question.checks(), now, until),
             }
         }))
     }

@@ -10,9 +10,9 @@ use tollgate::{Decision, Micros, Mode, Policy, Reason, Standing};
 pub(crate) struct Summary<'p> {
     /// The policy that denies, or that has the least left; empty where nothing limits.
     pub(crate) policy: &'p str,
-    /// `None` where nothing limits.
+    /// `None` where nothing limits, or where nothing is known because the store is away.
     pub(crate) limit: Option<u64>,
-    /// `None` where nothing limits.
+    /// Likewise.
     pub(crate) remaining: Option<u64>,
     /// `None` when it is allowed, and when waiting does not help.
     pub(crate) retry_after_ms: Option<u64>,
@@ -20,15 +20,25 @@ pub(crate) struct Summary<'p> {
     pub(crate) reset_after_ms: u64,
 }
 
+/// Whether there are numbers to tell.
+pub(crate) fn is_told(standing: &Standing) -> bool {
+    standing.limit() < u64::MAX && standing.is_known()
+}
+
 impl<'p> Summary<'p> {
     /// `policies` are those of the decision's standings, in their order.
     pub(crate) fn of(policies: &'p [Arc<Policy>], decision: &Decision) -> Self {
         let standings = policies.iter().zip(decision.standings());
         let enforced = standings.filter(|(policy, _)| policy.mode() == Mode::Enforce);
-        let tightest =
-            enforced.min_by_key(|(_, standing)| (!standing.is_violated(), standing.remaining()));
+        let tightest = enforced.min_by_key(|(_, standing)| {
+            (
+                !standing.is_violated(),
+                !standing.is_known(),
+                standing.remaining(),
+            )
+        });
         let (policy, standing) = tightest.unzip();
-        let limited = standing.filter(|standing| standing.limit() < u64::MAX);
+        let limited = standing.filter(|standing| is_told(standing));
         Summary {
             policy: policy.map_or("", |policy| policy.name()),
             limit: limited.map(Standing::limit),
@@ -61,4 +71,30 @@ pub(crate) fn refused(reason: Reason) -> &'static str {
 pub(crate) fn milliseconds(wait: Duration) -> u64 {
     let micros = Micros(0) + wait;
     micros.0.div_ceil(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate::{Limiter, Quota};
+
+    use super::*;
+
+    #[test]
+    fn a_policy_of_which_nothing_is_known_has_no_numbers_and_none_of_the_others_is_behind_it() {
+        let quotas = ["unlimited", "5 per minute"].map(|quota| quota.parse().unwrap());
+        let stand_ins = Limiter::new(quotas.to_vec()).unwrap();
+        let at = Micros(1_800_000_000_000_000);
+        let decision = stand_ins.check_at("ann", at);
+        let rules = Quota::parse_list("3 per hour; 10 per minute").unwrap();
+        let rules = Limiter::new(rules).unwrap();
+        let limits = || rules.policies().iter().map(|policy| policy.capacity());
+        let decision = decision.in_place_of(limits());
+        let summary = Summary::of(rules.policies(), &decision);
+        let told = (summary.policy, summary.limit, summary.remaining);
+        assert_eq!(told, ("minute", Some(10), Some(4)));
+        let open = Limiter::new(vec![Quota::unlimited()]).unwrap();
+        let decision = open.check_at("ann", at).in_place_of([Some(3)]);
+        let summary = Summary::of(&rules.policies()[..1], &decision);
+        assert_eq!((summary.limit, summary.remaining), (None, None));
+    }
 }

@@ -23,6 +23,8 @@ enum State {
     Frozen,
     /// The server hears everything, and what it answers is swallowed.
     Mute,
+    /// The server hears everything, and what it answers waits on the way.
+    Held,
     /// The test is over.
     Gone,
 }
@@ -118,6 +120,11 @@ impl Relay {
         self.shared.network().state == State::Mute
     }
 
+    /// Carries what goes to the server, and keeps what it answers until it is healed.
+    pub fn hold_answers(&self) {
+        self.change(State::Held);
+    }
+
     /// Carries everything again. A connection of which bytes were swallowed is reset, as by a machine on the way that has
     /// forgotten it.
     pub fn heal(&self) {
@@ -143,7 +150,10 @@ impl Relay {
         let mut network = self.shared.network();
         network.state = state;
         network.links.retain(|link| {
-            let stays = matches!(state, State::Whole | State::Frozen | State::Mute);
+            let stays = matches!(
+                state,
+                State::Whole | State::Frozen | State::Mute | State::Held
+            );
             if !stays {
                 link.reset();
             }
@@ -214,7 +224,8 @@ impl Shared {
         let mut bytes = [0; 16 << 10];
         while let Ok(count @ 1..) = (&link.ends[from]).read(&mut bytes) {
             // A change of state waits until what was read has gone one way or the other.
-            let mut network = self.network();
+            let waits = |network: &mut Network| network.state == State::Held && !is_to_server;
+            let mut network = self.changed.wait_while(self.network(), waits).unwrap();
             if is_to_server && network.hears_last_words(&bytes[..count]) {
                 network.state = State::Mute;
             }
@@ -222,7 +233,9 @@ impl Shared {
                 State::Frozen => false,
                 // A connection that was accepted while all was frozen has no server behind it.
                 State::Mute => is_to_server && from != to,
-                State::Whole | State::Cut | State::Gone => !link.is_broken.load(Ordering::Acquire),
+                State::Whole | State::Held | State::Cut | State::Gone => {
+                    !link.is_broken.load(Ordering::Acquire)
+                }
             };
             if !goes_on {
                 link.is_broken.store(true, Ordering::Release);
@@ -341,6 +354,21 @@ mod tests {
         assert!(!says_back(&mut stream));
         assert!(relay.is_mute());
         assert_eq!(relay.carried(), 6);
+    }
+
+    #[test]
+    fn answers_that_are_held_arrive_when_the_network_is_healed() {
+        let relay = Relay::new(echo());
+        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        assert!(says_back(&mut stream));
+        relay.hold_answers();
+        assert!(!says_back(&mut stream));
+        relay.heal();
+        let mut answer = [0; 4];
+        stream.set_read_timeout(None).unwrap();
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"ping");
+        assert!(says_back(&mut stream));
     }
 
     #[test]

@@ -78,12 +78,13 @@ pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Optio
     value?.ok()
 }
 
-/// The value of `RateLimit`: `r` units remain, and more will in `t` seconds. When a slot becomes free nobody knows.
+/// The value of `RateLimit`: `r` units remain, and more will in `t` seconds. When a slot becomes free nobody knows. A policy
+/// of which [nothing is known](Standing::is_known) is left out.
 pub fn standing_value<'p>(
     standings: impl IntoIterator<Item = (&'p Policy, &'p Standing)>,
 ) -> Option<HeaderValue> {
     let mut value: SmallVec<[u8; 256]> = SmallVec::new();
-    for (policy, standing) in standings.into_iter().filter(|(policy, _)| is_shown(policy)) {
+    for (policy, standing) in standings.into_iter().filter(is_told) {
         if !value.is_empty() {
             value.extend_from_slice(b", ");
         }
@@ -133,7 +134,7 @@ fn write_legacy<'p>(
     decision: &Decision,
     legacy: Legacy,
 ) {
-    let shown = standings.filter(|(policy, _)| is_shown(policy) && !policy.holds_slots());
+    let shown = standings.filter(|told| is_told(told) && !told.0.holds_slots());
     let tightest = shown.min_by_key(|(policy, standing)| {
         (standing.remaining(), std::cmp::Reverse(policy.window()))
     });
@@ -156,6 +157,10 @@ fn write_legacy<'p>(
 /// Policies that only watch, and those without numbers, are nobody's business.
 fn is_shown(policy: &Policy) -> bool {
     policy.mode() == Mode::Enforce && policy.capacity().is_some()
+}
+
+fn is_told((policy, standing): &(&Policy, &Standing)) -> bool {
+    is_shown(policy) && standing.is_known()
 }
 
 fn push_integer(value: &mut SmallVec<[u8; 256]>, integer: u64) {
@@ -254,6 +259,37 @@ mod tests {
             headers[RATE_LIMIT],
             "\"minute\";r=4;t=60, \"hour\";r=299;t=3600, \"1500ms\";r=8;t=2"
         );
+    }
+
+    #[test]
+    fn without_the_store_the_limits_stay_those_of_the_rules_and_what_nobody_knows_is_not_told() {
+        // In the place of two policies, of which one lets pass, another has a share of its limit.
+        let quotas = ["5 per minute", "unlimited"].map(|quota| quota.parse().unwrap());
+        let stand_ins = Limiter::new(quotas.to_vec()).unwrap();
+        let decision = stand_ins.check_at("ann", Micros(1_800_000_000_000_000));
+        let rules = Quota::parse_list("10 per minute; 9 per hour").unwrap();
+        let rules = Limiter::new(rules).unwrap();
+        let policies = rules.policies().iter().map(|policy| &**policy);
+        let limits = policies.clone().map(Policy::capacity);
+        let decision = decision.in_place_of(limits);
+        let mut headers = HeaderMap::new();
+        let value = policy_value(policies.clone());
+        write(
+            &mut headers,
+            policies.clone(),
+            value.as_ref(),
+            &decision,
+            Legacy::Delta,
+        );
+        assert_eq!(
+            headers[RATE_LIMIT_POLICY],
+            "\"minute\";q=10;w=60, \"hour\";q=9;w=3600"
+        );
+        assert_eq!(headers[RATE_LIMIT], "\"minute\";r=4;t=60");
+        let legacy = [&headers[LEGACY_LIMIT], &headers[LEGACY_REMAINING]];
+        assert_eq!(legacy, ["10", "4"]);
+        assert!(decision.is_degraded());
+        assert_eq!(decision.remaining(), 4);
     }
 
     #[test]

@@ -156,6 +156,7 @@ pub struct Standing {
     charge: Charge,
     shadow: bool,
     blocked: bool,
+    unknown: bool,
 }
 
 impl Standing {
@@ -178,6 +179,7 @@ impl Standing {
             charge,
             shadow: false,
             blocked: false,
+            unknown: false,
         }
     }
 
@@ -192,6 +194,17 @@ impl Standing {
         Standing {
             shadow,
             blocked,
+            ..self
+        }
+    }
+
+    /// The same of a policy that holds `limit`, in whose place another one decided. Where that knows no limit, how much
+    /// remains is not known.
+    fn of_stand_in(self, limit: u64) -> Self {
+        Standing {
+            limit,
+            remaining: self.remaining.min(limit),
+            unknown: self.limit == u64::MAX,
             ..self
         }
     }
@@ -230,6 +243,12 @@ impl Standing {
     /// The largest cost that would pass at this instant.
     pub fn remaining(&self) -> u64 {
         self.remaining
+    }
+
+    /// Whether anything is known of what remains. It is not where the store that counts is away and the policy lets pass
+    /// meanwhile: then [`remaining`](Standing::remaining) is the whole limit.
+    pub fn is_known(&self) -> bool {
+        !self.unknown
     }
 
     /// Whether this policy by itself would not let the request pass.
@@ -346,6 +365,18 @@ impl Decision {
         self
     }
 
+    /// The same decision, marked as [`degraded`](Decision::degraded) does: others decided in the place of policies that hold
+    /// `limits`, in the order of the checks (`None` for those without numbers). Of these the limits are told, and of them
+    /// what remains here.
+    pub fn in_place_of(mut self, limits: impl IntoIterator<Item = Option<u64>>) -> Self {
+        for (standing, limit) in self.standings.iter_mut().zip(limits) {
+            if let Some(limit) = limit {
+                *standing = standing.of_stand_in(limit);
+            }
+        }
+        self.degraded()
+    }
+
     /// The decision that follows from standings that are estimates: of units that a node holds in advance.
     pub fn estimated(standings: impl IntoIterator<Item = Standing>, at: Micros) -> Self {
         Decision {
@@ -413,12 +444,14 @@ impl Decision {
         &self.standings
     }
 
-    /// The largest cost that every enforced policy would pass at this instant; [`u64::MAX`] when nothing limits.
+    /// The largest cost that every enforced policy would pass at this instant; [`u64::MAX`] when nothing limits, or nothing is
+    /// known.
     pub fn remaining(&self) -> u64 {
         match self.verdict {
             Verdict::Refused { .. } => 0,
             _ => self
                 .enforced()
+                .filter(|standing| standing.is_known())
                 .map(|standing| standing.remaining)
                 .min()
                 .unwrap_or(u64::MAX),

@@ -132,6 +132,13 @@ impl Store for ByFirstPart {
         }
     }
 
+    fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
+        match self.of(checks) {
+            Ok(store) => store.release(checks, now),
+            Err(_) => Answer::Ready(Err(StoreError::KeysApart)),
+        }
+    }
+
     fn settle(
         &self,
         checks: &Checks<'_>,

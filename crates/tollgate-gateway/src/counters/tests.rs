@@ -1,20 +1,29 @@
 //! A store that answers when it is told to, and what is held meanwhile.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, Ordering::Relaxed};
 
 use tokio::sync::watch;
 use tollgate::store::Outcome;
 use tollgate::{Check, Decision, ManualClock};
 
 use super::*;
+use crate::returning::{AT_ONCE, WAITING_MAX};
 use crate::slots::Wanted;
 
 const NOW: Micros = Micros(1_800_000_000_000_000);
 
-/// Memory, seen from afar: each call is done at once, and answered while the way back is open.
+/// Memory, seen from afar: each call is done at once, but refunds, and answered while the way back is open.
 struct Distant {
-    memory: MemoryStore,
+    memory: Arc<MemoryStore>,
     is_open: watch::Receiver<bool>,
+    refunds: Arc<Refunds>,
+}
+
+/// Refunds under way, and the most that ever were.
+#[derive(Default)]
+struct Refunds {
+    now: AtomicUsize,
+    most: AtomicUsize,
 }
 
 impl Distant {
@@ -42,8 +51,28 @@ impl Store for Distant {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<u64, StoreError>> {
-        let given_back = self.memory.refund(checks, receipt, now);
-        self.answer(given_back).map(Ok)
+        let owned = |check: &Check<'_>| (Arc::clone(check.policy), check.key.to_vec());
+        let checks: Vec<_> = checks.iter().map(owned).collect();
+        let (memory, refunds) = (Arc::clone(&self.memory), Arc::clone(&self.refunds));
+        let (receipt, mut is_open) = (receipt.clone(), self.is_open.clone());
+        Answer::Pending(Box::pin(async move {
+            let under_way = refunds.now.fetch_add(1, Ordering::SeqCst) + 1;
+            refunds.most.fetch_max(under_way, Ordering::SeqCst);
+            let _ = is_open.wait_for(|is_open| *is_open).await;
+            tokio::task::yield_now().await;
+            let mut again = Checks::new();
+            for (policy, key) in &checks {
+                again
+                    .push(Check {
+                        policy,
+                        key,
+                        cost: 1,
+                    })
+                    .unwrap();
+            }
+            refunds.now.fetch_sub(1, Ordering::SeqCst);
+            Ok(memory.refund(&again, &receipt, now))
+        }))
     }
 
     fn settle(&self, _: &Checks<'_>, _: &Receipt, _: Micros) -> Answer<Result<(), StoreError>> {
@@ -70,14 +99,21 @@ impl Store for Distant {
 }
 
 fn distant() -> (Counters, watch::Sender<bool>) {
+    let (counters, way, _) = distant_with_refunds();
+    (counters, way)
+}
+
+fn distant_with_refunds() -> (Counters, watch::Sender<bool>, Arc<Refunds>) {
     let (way, is_open) = watch::channel(true);
+    let refunds = Arc::<Refunds>::default();
     let store = Distant {
-        memory: MemoryStore::new(),
+        memory: Arc::new(MemoryStore::new()),
         is_open,
+        refunds: Arc::clone(&refunds),
     };
     let state = Arc::new(SharedState::default);
     let shared = Shared::new(Arc::new(store), state, Handle::current());
-    (shared.into(), way)
+    (shared.into(), way, refunds)
 }
 
 fn policy(quota: &str) -> Arc<Policy> {
@@ -163,25 +199,51 @@ async fn an_answer_that_nobody_waits_for_any_more_is_awaited_to_its_end() {
     assert!(waited.is_ok(), "it was dropped");
 }
 
-#[tokio::test]
-async fn slots_on_their_way_back_are_bounded_and_waited_for_at_the_end() {
-    let (counters, way) = distant();
-    let policy = policy("2000 concurrent");
-    let mut held = Vec::new();
-    for _ in 0..1_100 {
-        held.push(decide(&counters, &policy).await);
+fn on_their_way(counters: &Counters) -> usize {
+    match counters {
+        Counters::Shared(shared) => shared.returning.count(),
+        Counters::Memory(_) => panic!("these are not shared"),
     }
+}
+
+#[tokio::test]
+async fn all_slots_that_are_given_back_at_once_come_back_a_few_at_a_time() {
+    let (counters, way, refunds) = distant_with_refunds();
+    let policy = policy("5000 concurrent");
+    let mut held = Vec::new();
+    for _ in 0..5_000 {
+        held.push(decide(&counters, &policy).await.unwrap());
+    }
+    assert!(decide(&counters, &policy).await.is_none(), "all are held");
     way.send_replace(false);
     drop(held);
+    let patience = Duration::from_millis(1);
+    counters.returned(patience).await;
+    assert_eq!(on_their_way(&counters), 5_000, "they are held up");
+    way.send_replace(true);
+    counters.returned(Duration::from_secs(60)).await;
+    assert_eq!(on_their_way(&counters), 0);
+    assert_eq!(refunds.most.load(Ordering::SeqCst), AT_ONCE);
+    let mut again = Vec::new();
+    for _ in 0..5_000 {
+        again.push(decide(&counters, &policy).await.expect("a free slot"));
+    }
+}
+
+#[tokio::test]
+async fn slots_that_wait_to_be_given_back_are_bounded() {
+    let (counters, way) = distant();
     let Counters::Shared(shared) = &counters else {
         panic!("these are not shared");
     };
-    assert_eq!(shared.returning.available_permits(), 0);
-    let patience = Duration::from_millis(1);
-    counters.returned(patience).await;
-    assert_eq!(shared.returning.available_permits(), 0, "they are held up");
-    way.send_replace(true);
-    counters.returned(Duration::from_secs(10)).await;
-    let all = RETURNING_MAX as usize;
-    assert_eq!(shared.returning.available_permits(), all);
+    way.send_replace(false);
+    for _ in 0..WAITING_MAX + AT_ONCE + 10 {
+        let never = Box::pin(std::future::pending());
+        shared.returning.push(never, &Handle::current());
+        // Those that are under way wait no more.
+        if shared.returning.count() <= AT_ONCE {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(shared.returning.count(), WAITING_MAX + AT_ONCE);
 }

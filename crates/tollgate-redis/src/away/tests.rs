@@ -112,11 +112,12 @@ fn checks_of_one_request_are_charged_all_or_none() {
     let checks = [check(&open), check(&wide), check(&narrow)];
     assert_eq!(passed(&away, &checks), 2);
     let standings = away.peek(&checks, at(0)).standings().to_vec();
-    let remaining: Vec<_> = standings
+    // The limits are those of the policies, what remains is of this node's part, and of what is open nothing is known.
+    let told = standings
         .iter()
-        .map(|standing| standing.remaining())
-        .collect();
-    assert_eq!(remaining, [u64::MAX, 48, 0]);
+        .map(|one| (one.limit(), one.remaining(), one.is_known()));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, [(1, 1, false), (100, 48, true), (4, 0, true)]);
     assert_eq!(
         (away.stats.admitted_open(), away.stats.decided_local()),
         (2, 20)

@@ -11,6 +11,9 @@ const ERRORS_WITHIN: u64 = 1_000_000;
 const CALLS_MIN: u32 = 20;
 const SHARE_WITHIN: u64 = 10 * SLICE;
 const SLICE: u64 = 1_000_000;
+/// So do so many failures without a good call in between, over so long at least: where calls are rare.
+const IN_A_ROW: u32 = 3;
+const IN_A_ROW_FOR: u64 = 1_000_000;
 /// Good probes in a row that close it.
 const PROBES: u32 = 3;
 
@@ -22,6 +25,8 @@ pub(super) struct Breaker {
     /// When the last failures were.
     failures: VecDeque<u64>,
     slices: VecDeque<Slice>,
+    /// How many failures since the last good call, and when the first of them was.
+    row: Option<(u32, u64)>,
     is_over: bool,
 }
 
@@ -45,13 +50,19 @@ impl Breaker {
         }
         let now = now.0;
         self.slice(now, has_failed);
+        self.row = has_failed.then(|| {
+            let (failures, first) = self.row.unwrap_or((0, now));
+            (failures + 1, first)
+        });
         if has_failed {
             self.failures.push_back(now);
             if self.failures.len() > ERRORS_MAX {
                 self.failures.pop_front();
             }
         }
-        has_failed && (self.many_at_once(now) || self.half_of_all()) && self.trip()
+        has_failed
+            && (self.many_at_once(now) || self.half_of_all() || self.nothing_else(now))
+            && self.trip()
     }
 
     /// Opens it at once, and tells whether it was closed.
@@ -61,6 +72,7 @@ impl Breaker {
         }
         self.failures.clear();
         self.slices.clear();
+        self.row = None;
         self.open.replace(0).is_none()
     }
 
@@ -112,6 +124,12 @@ impl Breaker {
                 .is_some_and(|first| now.saturating_sub(*first) <= ERRORS_WITHIN)
     }
 
+    fn nothing_else(&self, now: u64) -> bool {
+        self.row.is_some_and(|(failures, first)| {
+            failures >= IN_A_ROW && now.saturating_sub(first) >= IN_A_ROW_FOR
+        })
+    }
+
     fn half_of_all(&self) -> bool {
         let calls: u32 = self.slices.iter().map(|slice| slice.calls).sum();
         let failed: u32 = self.slices.iter().map(|slice| slice.failed).sum();
@@ -149,7 +167,27 @@ mod tests {
         }
         for failure in 0..20 {
             assert!(!breaker.heard(true, at(failure * 251)));
+            assert!(!breaker.heard(false, at(failure * 251 + 1)));
         }
+    }
+
+    #[test]
+    fn three_failures_without_a_good_call_over_a_second_open_it_however_rare_calls_are() {
+        for gap in [500, 1_000, 60_000, 3_600_000] {
+            let mut breaker = Breaker::default();
+            assert!(!breaker.heard(false, at(0)));
+            assert!(!breaker.heard(true, at(gap)));
+            assert!(!breaker.heard(true, at(2 * gap)));
+            assert!(breaker.heard(true, at(3 * gap)), "{gap}");
+            assert!((0..3).any(|_| breaker.probed(true)));
+            assert!(!breaker.heard(true, at(4 * gap)));
+        }
+        let mut answers = Breaker::default();
+        for call in 1..100 {
+            assert!(!answers.heard(call % 3 != 0, at(call * 10_000)));
+        }
+        let mut at_once = Breaker::default();
+        assert!((0..4).all(|call| !at_once.heard(true, at(call))));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::diagnose::{speaks_plainly, speaks_tls};
 use super::error::{LinkError, broken, plain};
 use super::guard::Guarded;
 use crate::location::{Address, Kind, Location};
@@ -30,6 +32,8 @@ pub(super) struct Dialer {
     pub(super) location: Location,
     pub(super) settings: Settings,
     tls: Option<TlsConnector>,
+    /// Whether the process still starts: what waiting does not mend then ends it, and is looked for.
+    is_starting: AtomicBool,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -42,7 +46,16 @@ impl Dialer {
             location,
             settings,
             tls,
+            is_starting: AtomicBool::new(true),
         })
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        self.is_starting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_started(&self) {
+        self.is_starting.store(false, Ordering::Relaxed);
     }
 
     /// A connection on which `as_whom` is logged in. Its driver has been polled only meanwhile.
@@ -53,16 +66,26 @@ impl Dialer {
     ) -> Result<(MultiplexedConnection, Driver), LinkError> {
         let limit = self.settings.connect_timeout;
         let opened = tokio::time::timeout(limit, self.open_unbounded(address, role)).await;
-        opened.unwrap_or_else(|_| {
-            let why = if self.tls.is_some() {
-                ", as a server does not that speaks no TLS (redis:// is without)"
-            } else {
-                ""
-            };
-            Err(LinkError::Unreachable(format!(
-                "{address} did not answer within {limit:?}{why}"
-            )))
-        })
+        let opened = opened.unwrap_or_else(|_| {
+            let silent = format!("{address} did not answer within {limit:?}");
+            Err(LinkError::Unreachable(silent))
+        });
+        match opened {
+            Err(LinkError::Unreachable(_)) if self.is_starting() => {
+                let diagnosed = self.diagnose(address).await;
+                diagnosed.map_or(opened, Err)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether the server speaks what the URL does not say.
+    async fn diagnose(&self, address: &Address) -> Option<LinkError> {
+        let limit = self.settings.connect_timeout;
+        match &self.tls {
+            Some(_) => speaks_plainly(address, limit).await,
+            None => speaks_tls(address, connector(&self.location).ok()?, limit).await,
+        }
     }
 
     async fn open_unbounded(
@@ -82,20 +105,13 @@ impl Dialer {
             MultiplexedConnection::new_with_config(&info, Guarded::new(stream), config).await;
         let (mut connection, driver) = made.map_err(broken)?;
         let mut driver: Driver = Box::pin(driver);
-        let greeted = tokio::select! {
-            greeted = self.greet(&mut connection, role) => greeted,
-            () = &mut driver => Err(LinkError::Broken),
-        };
+        let greeted = driven(&mut driver, self.greet(&mut connection, role)).await;
         match greeted {
             Ok(()) => Ok((connection, driver)),
             Err(LinkError::Broken) => Err(LinkError::Unreachable(format!(
-                "{address} closed the connection before it answered, as a server does that speaks {}",
-                if self.tls.is_some() {
-                    "no TLS (redis:// is without)"
-                } else {
-                    "TLS alone (rediss:// is with)"
-                }
+                "{address} closed the connection before it answered"
             ))),
+            Err(LinkError::Garbage(_)) => Err(LinkError::NotRedis(address.to_string())),
             Err(error) => Err(error),
         }
     }
@@ -123,8 +139,8 @@ impl Dialer {
             .map_err(|error| LinkError::Tls(error.to_string()))?;
         match tls.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
-            // An error of TLS itself comes as invalid data; others are the connection's.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            // An error of TLS itself comes as invalid data; others are the connection's, and so is what is no TLS at all.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData && !is_no_tls(&error) => {
                 Err(LinkError::Tls(format!("{address}: {error}")))
             }
             Err(error) => Err(unreachable(error)),
@@ -169,19 +185,16 @@ impl Dialer {
         let Kind::Sentinel(service) = &self.location.kind else {
             return Ok(self.location.nodes[0].clone());
         };
-        let mut last = LinkError::Unreachable("no sentinel was asked".to_owned());
+        let mut last = None;
         for sentinel in &self.location.nodes {
             match self.ask_sentinel(sentinel, service).await {
                 Ok(Some(primary)) => return Ok(primary),
-                Ok(None) => {
-                    last = LinkError::Unreachable(format!(
-                        "the sentinel {sentinel} knows no primary of `{service}`"
-                    ));
-                }
-                Err(error) => last = error,
+                // What one of them says weighs more than that another says nothing.
+                Ok(None) => last = Some(LinkError::NoSuchService(service.clone())),
+                Err(error) => last = last.or(Some(error)),
             }
         }
-        Err(last)
+        Err(last.unwrap_or_else(|| LinkError::Unreachable("no sentinel was asked".to_owned())))
     }
 
     async fn ask_sentinel(
@@ -189,15 +202,21 @@ impl Dialer {
         sentinel: &Address,
         service: &str,
     ) -> Result<Option<Address>, LinkError> {
-        let (mut connection, driver) = self.open(sentinel, Role::Sentinel).await?;
+        let (mut connection, mut driver) = self.open(sentinel, Role::Sentinel).await?;
         let mut question = redis::cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
         let limit = self.settings.connect_timeout;
-        let answer = tokio::select! {
-            answer = tokio::time::timeout(limit, ask(&mut connection, &question)) => answer,
-            () = driver => Ok(Err(LinkError::Broken)),
-        };
-        match answer.unwrap_or(Err(LinkError::Timeout(limit)))? {
+        let asking = driven(&mut driver, ask(&mut connection, &question));
+        let answer = tokio::time::timeout(limit, asking).await;
+        let answer = answer.unwrap_or(Err(LinkError::Timeout(limit)));
+        let answer = answer.map_err(|error| match error {
+            LinkError::Garbage(_) => LinkError::NotRedis(sentinel.to_string()),
+            LinkError::NotPermitted(text) if text.contains("unknown command") => {
+                LinkError::IsNoSentinel(sentinel.to_string())
+            }
+            error => error,
+        });
+        match answer? {
             Value::Array(parts) => match &parts[..] {
                 [Value::BulkString(host), Value::BulkString(port)] => {
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -211,6 +230,18 @@ impl Dialer {
             _ => Ok(None),
         }
     }
+}
+
+/// What comes of `asking` over a connection that is driven meanwhile. If the connection ends, whoever asks hears why.
+pub(super) async fn driven<T>(driver: &mut Driver, asking: impl Future<Output = T>) -> T {
+    tokio::pin!(asking);
+    tokio::select! {
+        biased;
+        asked = &mut asking => return asked,
+        () = &mut *driver => {}
+    }
+    *driver = Box::pin(std::future::ready(()));
+    asking.await
 }
 
 /// What is to be asked over a connection.
@@ -255,6 +286,12 @@ fn connector(location: &Location) -> Result<TlsConnector, LinkError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Whether what came is something else than TLS.
+fn is_no_tls(error: &std::io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(rustls::Error::InvalidMessage(_)))
 }
 
 /// Has the system end a connection whose peer has vanished. Where it cannot, the breaker still notices.

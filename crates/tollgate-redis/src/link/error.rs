@@ -77,6 +77,30 @@ pub enum LinkError {
         "no TLS with the store: {0}; `?ca=FILE` in its URL names the authority that has signed its certificate"
     )]
     Tls(String),
+    /// The URL says TLS, and the server speaks none.
+    #[error(
+        "{0} speaks no TLS: write redis:// instead of rediss:// (redis+cluster://, redis+sentinel:// likewise)"
+    )]
+    SpeaksNoTls(String),
+    /// The URL says nothing of TLS, and the server speaks nothing else.
+    #[error(
+        "{0} speaks TLS alone: write rediss:// instead of redis:// (rediss+cluster://, rediss+sentinel:// likewise)"
+    )]
+    SpeaksTls(String),
+    /// What answers there is something else.
+    #[error("what answers at {0} is no Redis or Valkey server")]
+    NotRedis(String),
+    /// A URL of a server, and it is a sentinel.
+    #[error("the server is a sentinel: write redis+sentinel://host:port,host:port/SERVICE")]
+    IsSentinel,
+    /// A URL of sentinels, and the server is none.
+    #[error("{0} is no sentinel: write redis://host:port")]
+    IsNoSentinel(String),
+    /// The sentinels know no such service.
+    #[error(
+        "the sentinels know no primary of `{0}`: the last part of the URL is the name that `sentinel monitor` gave it"
+    )]
+    NoSuchService(String),
     /// The file of authorities cannot be used.
     #[error("the certificates of `ca`: {0}")]
     Authorities(String),
@@ -148,6 +172,12 @@ impl LinkError {
                 | WrongPassword
                 | NotPermitted(_)
                 | Tls(_)
+                | SpeaksNoTls(_)
+                | SpeaksTls(_)
+                | NotRedis(_)
+                | IsSentinel
+                | IsNoSentinel(_)
+                | NoSuchService(_)
                 | Authorities(_)
                 | TooOld(_)
                 | IsNarrow
@@ -199,11 +229,18 @@ impl LinkError {
             LinkError::NoPassword | LinkError::WrongPassword | LinkError::NotPermitted(_) => {
                 "denied"
             }
-            LinkError::Tls(_) | LinkError::Authorities(_) => "tls",
+            LinkError::Tls(_)
+            | LinkError::SpeaksNoTls(_)
+            | LinkError::SpeaksTls(_)
+            | LinkError::Authorities(_) => "tls",
             LinkError::TooOld(_)
             | LinkError::IsNarrow
             | LinkError::IsCluster
             | LinkError::IsNoCluster
+            | LinkError::IsSentinel
+            | LinkError::IsNoSentinel(_)
+            | LinkError::NoSuchService(_)
+            | LinkError::NotRedis(_)
             | LinkError::NoDatabase(_) => "unsuitable",
             LinkError::Script(_) => "script",
         }

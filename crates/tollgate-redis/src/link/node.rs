@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tollgate::{Clock, SystemClock};
 
+use super::ahead::Ahead;
 use super::breaker::Breaker;
 use super::dial::Dialer;
 use super::error::LinkError;
@@ -46,6 +47,7 @@ struct Shared {
     in_flight: AtomicUsize,
     is_open: AtomicBool,
     breaker: Mutex<Breaker>,
+    ahead: Ahead,
     is_inspected: AtomicBool,
     /// A connection has come, or the breaker has changed.
     changed: Notify,
@@ -76,6 +78,7 @@ impl Node {
             in_flight: AtomicUsize::new(0),
             is_open: AtomicBool::new(false),
             breaker: Mutex::default(),
+            ahead: Ahead::default(),
             is_inspected: AtomicBool::new(false),
             changed: Notify::new(),
             first_came: Notify::new(),
@@ -111,6 +114,11 @@ impl Node {
             .ok()
             .and_then(|ended| ended.clone())
             .unwrap_or(Err(LinkError::Away))
+    }
+
+    /// What is known of its clock.
+    pub(super) fn ahead(&self) -> &Ahead {
+        &self.shared.ahead
     }
 
     /// Whether it is not asked because it fails.
@@ -254,7 +262,10 @@ impl Shared {
     }
 
     fn went(&self, error: &LinkError) {
-        tracing::warn!(server = %self.name(), %error, "the store is away");
+        // Whoever starts says it, or does not start.
+        if !self.common.dialer.is_starting() {
+            tracing::warn!(server = %self.name(), %error, "the store is away");
+        }
         self.common.stats.went(self.common.clock.now());
         self.is_open.store(true, Ordering::Release);
         self.opened.notify_one();

@@ -3,6 +3,7 @@
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
+use tollgate::Micros;
 
 use super::dial::ask;
 use super::error::LinkError;
@@ -13,18 +14,34 @@ use super::slots::slot;
 const SCRIPT: &str = "if string.format('%d', 2^53) ~= '9007199254740992' then return end \
     redis.call('SET', KEYS[1], 1, 'PX', 1000) return redis.call('TIME')";
 
-/// Asks a server to write `key`.
+/// Asks a server to write `key`; what its clock says.
 pub(super) async fn probe(
     connection: &mut MultiplexedConnection,
     key: &str,
-) -> Result<(), LinkError> {
+) -> Result<Micros, LinkError> {
     let mut command = redis::cmd("EVAL");
     command.arg(SCRIPT).arg(1).arg(key);
-    match ask(connection, &command).await? {
-        Value::Array(_) => Ok(()),
-        Value::Nil => Err(LinkError::IsNarrow),
-        other => Err(LinkError::Garbage(format!("{other:?} as the time"))),
+    let reply = ask(connection, &command).await?;
+    if reply == Value::Nil {
+        return Err(LinkError::IsNarrow);
     }
+    time(&reply).ok_or_else(|| LinkError::Garbage(format!("{reply:?} as the time")))
+}
+
+/// Seconds since 1970, and microseconds.
+fn time(reply: &Value) -> Option<Micros> {
+    let Value::Array(parts) = reply else {
+        return None;
+    };
+    let number = |part: &Value| match part {
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse::<u64>().ok(),
+        _ => None,
+    };
+    let [seconds, micros] = &parts[..] else {
+        return None;
+    };
+    let seconds = number(seconds)?.checked_mul(1_000_000)?;
+    Some(Micros(seconds.checked_add(number(micros)?)?))
 }
 
 /// A key of probes in one of these slots.
@@ -62,6 +79,7 @@ pub(super) async fn inspect(
         field(&info, "server_mode").as_str(),
         wants_cluster,
     ) {
+        ("sentinel", ..) | (_, "sentinel", _) => return Err(LinkError::IsSentinel),
         ("cluster", _, false) | (_, "cluster", false) => return Err(LinkError::IsCluster),
         ("standalone", _, true) | (_, "standalone", true) => return Err(LinkError::IsNoCluster),
         _ => {}

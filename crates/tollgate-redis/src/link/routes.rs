@@ -1,14 +1,16 @@
 //! Which server a slot is on: always the same one, or what the nodes of a cluster last said.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
+use tollgate::Clock;
 
 use super::backoff;
-use super::dial::{Role, ask};
+use super::dial::{Role, ask, driven};
 use super::error::LinkError;
 use super::node::{Common, Node};
 use super::probe;
@@ -31,6 +33,8 @@ pub(super) enum Routes {
 pub(super) struct Cluster {
     common: Arc<Common>,
     map: RwLock<Map>,
+    /// Whether no node is known, so that nobody is asked.
+    is_unknown: AtomicBool,
 }
 
 struct Map {
@@ -50,6 +54,7 @@ impl Routes {
                 return Routes::Cluster(Cluster {
                     common: Arc::clone(common),
                     map: RwLock::new(Map { nodes, slots }),
+                    is_unknown: AtomicBool::new(false),
                 });
             }
         };
@@ -157,8 +162,22 @@ impl Cluster {
         }
     }
 
-    /// Asks the nodes one after the other, and then those that the URL names.
+    /// Learns from a node where the slots are. As long as none is known, the store is away.
     pub(super) async fn refresh(&self) -> Result<(), LinkError> {
+        let asked = self.ask_all().await;
+        let is_unknown = self.read().nodes.is_empty();
+        if self.is_unknown.swap(is_unknown, Ordering::AcqRel) != is_unknown {
+            let Common { stats, clock, .. } = &*self.common;
+            match is_unknown {
+                true => stats.went(clock.now()),
+                false => stats.came_back(),
+            }
+        }
+        asked
+    }
+
+    /// Asks the nodes one after the other, and then those that the URL names.
+    async fn ask_all(&self) -> Result<(), LinkError> {
         let known: Vec<_> = self.read().nodes.values().cloned().collect();
         let limit = self.common.dialer.settings.connect_timeout;
         for node in known.iter().filter(|node| !node.is_away()) {
@@ -185,16 +204,14 @@ impl Cluster {
     }
 
     async fn ask_seed(&self, seed: &Address) -> Result<Vec<Range>, LinkError> {
-        let (mut connection, driver) = self.common.dialer.open(seed, Role::Server).await?;
+        let (mut connection, mut driver) = self.common.dialer.open(seed, Role::Server).await?;
         let limit = self.common.dialer.settings.connect_timeout;
         let asked = async {
             probe::inspect(&mut connection, true).await?;
             ranges(&mut connection, seed).await
         };
-        tokio::select! {
-            ranges = tokio::time::timeout(limit, asked) => ranges.unwrap_or(Err(LinkError::Timeout(limit))),
-            () = driver => Err(LinkError::Broken),
-        }
+        let ranges = tokio::time::timeout(limit, driven(&mut driver, asked)).await;
+        ranges.unwrap_or(Err(LinkError::Timeout(limit)))
     }
 
     fn learn(&self, ranges: &[Range]) {

@@ -27,6 +27,7 @@ pub struct Stats {
     pub(crate) redirects: AtomicU64,
     pub(crate) garbage_resets: AtomicU64,
     pub(crate) governed: AtomicU64,
+    pub(crate) late_slots: AtomicU64,
     pub(crate) admitted_open: AtomicU64,
     pub(crate) refused_closed: AtomicU64,
     pub(crate) decided_local: AtomicU64,
@@ -88,6 +89,12 @@ impl Stats {
     /// rules has written a state.
     pub fn decided_under_newer_rules(&self) -> u64 {
         self.governed.load(Relaxed)
+    }
+
+    /// How many slots of `concurrency` policies were given back because the answer that took them came when nobody waited
+    /// for it any more.
+    pub fn late_slots(&self) -> u64 {
+        self.late_slots.load(Relaxed)
     }
 
     /// How many decisions were made without the store and had a check that `open` let pass.

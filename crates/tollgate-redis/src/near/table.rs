@@ -1,8 +1,8 @@
 //! What a node holds for all its keys, bounded.
 
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
-use std::sync::atomic::Ordering;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ const KEYS_MAX: usize = 16_384;
 /// A lease that ends sooner than this is not looked at again: giving back would help nobody.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
 
+/// In so many places is counted how often what keys have used was changed from outside.
+const GENERATIONS: usize = 256;
+
 /// The hash tag of a decision, if it has one.
 type Tag<'a> = Option<&'a [u8]>;
 
@@ -31,8 +34,15 @@ pub(crate) struct Near {
     keys: Cache<Name, Arc<Mutex<Held>>>,
     /// Leases to look at again, the earliest first as far as their times are alike.
     visits: Mutex<VecDeque<Visit>>,
+    /// How often keys that fall into each place were reset, or units of theirs given back.
+    generations: [AtomicU64; GENERATIONS],
+    hash: RandomState,
     stats: NearStats,
 }
+
+/// Of the keys of a request: it changes when one of them is reset, or units are given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
 
 struct Visit {
     at: Micros,
@@ -102,6 +112,8 @@ impl Default for Near {
         Near {
             keys: Cache::new(KEYS_MAX),
             visits: Mutex::default(),
+            generations: std::array::from_fn(|_| AtomicU64::new(0)),
+            hash: RandomState::new(),
             stats: NearStats::default(),
         }
     }
@@ -251,19 +263,62 @@ impl Near {
         }
     }
 
+    /// Before the store is asked: what [`learn_of`](Near::learn_of) wants to know.
+    pub(crate) fn generation(&self, tag: Tag<'_>, checks: &[Check<'_>]) -> Generation {
+        let each = checks.iter().map(|check| self.place(named(tag, check)));
+        Generation(each.fold(0, |sum, place| {
+            sum.wrapping_add(place.load(Ordering::SeqCst))
+        }))
+    }
+
+    /// As [`learn`](Near::learn), but remembers no denial that may be older than a reset or a refund of its keys.
+    pub(crate) fn learn_of(
+        &self,
+        asked: Generation,
+        tag: Tag<'_>,
+        checks: &[Check<'_>],
+        decision: &Decision,
+        granted: &[Charge],
+        when: (Micros, Micros),
+    ) {
+        self.learn(tag, checks, decision, granted, when);
+        // Whoever resets counts first and forgets then, so that one of the two sees the other.
+        if self.generation(tag, checks) != asked {
+            self.drop_denials(tag, checks);
+        }
+    }
+
     /// Forgets what is held for a key: somebody has changed what it has used.
     pub(crate) fn forget(&self, tag: Tag<'_>, policy: &Policy, key: &[u8]) {
         let policy = policy.name();
-        self.keys.remove(&Named { tag, policy, key });
+        let named = Named { tag, policy, key };
+        self.place(named).fetch_add(1, Ordering::SeqCst);
+        self.keys.remove(&named);
     }
 
     /// Forgets everything.
     pub(crate) fn forget_all(&self) {
+        for place in &self.generations {
+            place.fetch_add(1, Ordering::SeqCst);
+        }
         self.keys.clear();
     }
 
     /// Forgets denials of the keys of these checks: units have been given back.
     pub(crate) fn forget_denials(&self, tag: Tag<'_>, checks: &[Check<'_>]) {
+        for check in checks {
+            let place = self.place(named(tag, check));
+            place.fetch_add(1, Ordering::SeqCst);
+        }
+        self.drop_denials(tag, checks);
+    }
+
+    fn place(&self, named: Named<'_>) -> &AtomicU64 {
+        let hash = self.hash.hash_one(named) as usize;
+        &self.generations[hash % GENERATIONS]
+    }
+
+    fn drop_denials(&self, tag: Tag<'_>, checks: &[Check<'_>]) {
         for held in checks.iter().filter_map(|check| self.known(tag, check)) {
             lock(&held).denial = None;
         }

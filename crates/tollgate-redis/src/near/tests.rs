@@ -348,3 +348,33 @@ fn when_a_denial_is_over_one_request_asks_and_the_others_wait_for_what_it_hears(
         "who asked went away without an answer"
     );
 }
+
+#[test]
+fn a_denial_that_was_on_its_way_while_its_key_was_reset_or_given_units_back_is_not_remembered() {
+    let policy = policy("2 per minute");
+    let check = |key| Check {
+        policy: &policy,
+        key,
+        cost: 1,
+    };
+    let (ann, bob) = (check(b"ann"), check(b"bob"));
+    let changes: [fn(&Near, &Check<'_>); 3] = [
+        |near, check| near.forget(None, check.policy, check.key),
+        |near, check| near.forget_denials(None, &[*check]),
+        |near, _| near.forget_all(),
+    ];
+    for change in changes {
+        let near = Near::default();
+        let asked = near.generation(None, &[ann]);
+        change(&near, &ann);
+        let denied = said(&ann, 2);
+        near.learn_of(asked, None, &[ann], &denied, &[], (START, START));
+        assert!(near.known_answer(&[ann], START).is_none());
+        // The next one is as good as ever, and keys that nobody has changed are remembered.
+        for check in [ann, bob] {
+            let asked = near.generation(None, &[check]);
+            near.learn_of(asked, None, &[check], &denied, &[], (START, START));
+            assert!(near.known_answer(&[check], START).is_some());
+        }
+    }
+}

@@ -12,9 +12,9 @@ local function is_later(a, b)
   return a > b
 end
 
--- What is not ours is forgotten, and counted.
+-- What is not ours is forgotten, and counted. It may be of any size, and is freed beside the server's work.
 local function spoil(c)
-  c.a, c.found, c.changed, spoilt = nil, false, true, spoilt + 1
+  c.a, c.found, c.changed, c.is_spoilt, spoilt = nil, false, true, true, spoilt + 1
 end
 
 local function numbered(numbers)
@@ -70,7 +70,7 @@ local function read(i)
   local c = {
     key = KEYS[i], head = head, kind = kind, al = algorithms[kind], cost = cost, n1 = n1, n2 = n2, n3 = n3, n4 = n4,
     watches = flags % 2 == 1, counts = flags % 4 == 2, is_punished = flags % 8 >= 4, is_penalty = flags == 8,
-    found = redis.pcall('GET', KEYS[i]), a = nil, b = nil, changed = false,
+    found = found_at(KEYS[i]), a = nil, b = nil, changed = false,
   }
   if kind == 'c' then c.n2, c.ends = c.al.longest[match(head, '^c %d+ (%a+)')], sub(ARGV[2 * i + 1], behind) end
   local found = c.found
@@ -87,6 +87,7 @@ local function read(i)
 end
 
 local function write(c)
+  if c.is_spoilt then call('UNLINK', c.key) end
   if c.a then
     local ms = math.ceil((c.al.void_at(c) - now) / 1000)
     if ms < 1 then ms = 1 end

@@ -1,7 +1,7 @@
 -- Gives back `cost` units of the charge that left the marks `a` and `b` in cell `i`, under the numbers that are stored,
 -- if the charge was made under the same; and tells how many units that were.
 local function give_back(i, cost, a, b)
-  local found = redis.pcall('GET', KEYS[i])
+  local found = found_at(KEYS[i])
   if type(found) ~= 'string' then return 0 end
   local numbers, from = match(found, '^(%a [^|]*)|v%d+|()')
   local own = match(ARGV[2 * i], '^([^|]*)|')

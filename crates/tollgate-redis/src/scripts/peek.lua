@@ -1,7 +1,7 @@
 -- What a decision would find, changing nothing. Answers as decide.lua does.
 local answer = { now, 0 }
 for i, key in ipairs(KEYS) do
-  local head, found = ARGV[2 * i], redis.pcall('GET', key)
+  local head, found = ARGV[2 * i], found_at(key)
   local al = algorithms[sub(head, 1, 1)]
   if type(found) == 'table' then
     if not string.find(found.err, 'WRONGTYPE', 1, true) then error(found.err) end

@@ -9,7 +9,7 @@ for i = 1, #KEYS do
   local take = kind == 't' and take_t or kind == 'f' and take_f or kind == 's' and take_s or kind == 'n' and take_n
   local flags, cost, n1, n2, n3, n4 = numbers_of(NUMBERS, ARGV[2 * i + 1])
   local found, from = false, #head + 1
-  if take then found = pcall('GET', key) end
+  if take then found = found_at(key) end
   -- Of a value that is no text there is an error.
   if not take or cost == 0 or flags ~= 0 or found and found.err then
     answer = nil

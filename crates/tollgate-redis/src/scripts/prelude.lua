@@ -3,7 +3,8 @@
 -- Of what a decision costs the server, making functions and tables is much: above `-- more` stand as few as can be.
 --
 -- KEYS[i]: the cells: those of the checks in their order, then those of the checks' penalties.
--- ARGV[1]: the instant in microseconds since 1970, or '' for the server's own clock.
+-- ARGV[1]: the instant in microseconds since 1970; or '' for the server's own clock; or, below 0, the same, and the latest
+-- instant at which anybody still waits for the answer: after it nothing is done.
 -- ARGV[2i]: the head of cell i, "KIND NUMBERS|vVERSION|", as every value under these numbers begins.
 -- ARGV[2i+1]: six integers of seven bytes: flags (1 only watches, 2 counts what it denies, 4 has a penalty, 8 is the
 -- cell of one), what the cell is asked for in units, and its numbers as the head says them. Behind them, of a calendar,
@@ -14,9 +15,18 @@ local numbers_of, NUMBERS = struct.unpack, '>I7I7I7I7I7I7'
 
 -- An instant that a test sets says nothing about how long the server shall keep a key: ten minutes more.
 local now, keep_ms = tonumber(ARGV[1]), 600000
-if not now then
-  local time = call('TIME')
+if not now or now < 0 then
+  local time, latest = call('TIME'), now
   now, keep_ms = time[1] * 1000000 + time[2], 0
+  if latest and now + latest > 0 then return { now, -3 } end
+end
+
+-- What stands under a key: its text; false for nothing; and a table for what is no text, or more of it than any state takes.
+local function found_at(key)
+  local found = pcall('GETRANGE', key, '0', '524288')
+  if found == '' then return false end
+  if type(found) == 'string' and #found > 524288 then return { err = 'WRONGTYPE: too long' } end
+  return found
 end
 
 -- What takes a check on the short way of a decision, by the letters of kinds: made where a script has them. Each is given

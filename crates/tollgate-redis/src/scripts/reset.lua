@@ -1,3 +1,3 @@
 -- Forgets cells, and answers how many there were.
 -- KEYS: the cells.
-return redis.call('DEL', unpack(KEYS))
+return redis.call('UNLINK', unpack(KEYS))

@@ -1,8 +1,10 @@
 //! The store beside the definition: after every step of random traces the outcome, and every state on the server, are
 //! those of [`decide`](tollgate::decide).
 
+mod away;
 mod case;
 mod definition;
+mod late;
 mod leases;
 mod trace;
 mod versions;

@@ -86,6 +86,10 @@ impl Store for OnRuntime {
         spawned(self.store.refund(checks, receipt, now))
     }
 
+    fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
+        spawned(self.store.release(checks, now))
+    }
+
     fn settle(
         &self,
         checks: &Checks<'_>,

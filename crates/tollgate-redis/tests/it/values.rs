@@ -135,7 +135,8 @@ fn what_is_not_ours_is_forgotten_counted_and_decided_as_absent() {
         };
         for value in values {
             plant(&["SET", key, value]);
-            planted += 1;
+            // No text is nothing.
+            planted += u64::from(!value.is_empty());
             let peeked = wait(OnRuntime::new(store.clone()).peek(&checks(&policy, 2), NOW));
             assert!(peeked.is_allowed(), "{quota}: {value}");
             assert_eq!(server.ask(&["GET", key]).text(), value, "a peek wrote");
@@ -178,6 +179,42 @@ fn what_is_not_ours_is_forgotten_counted_and_decided_as_absent() {
         "{:?}",
         store.stats().errors()
     );
+}
+
+#[test]
+fn what_is_not_ours_is_forgotten_however_large_it_is() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let store = connect(&server.url(), by_callers_clock());
+    let key = "tollgate:1:p:{ann}";
+    let bucket = policy("10/s burst 2");
+    assert!(decide(&store, &bucket, 1, NOW).is_allowed());
+    let like_ours = server.ask(&["GET", key]).text() + &" 1".repeat(1 << 20);
+    let many = "for i = 1, 300000 do redis.call('RPUSH', KEYS[1], i) end";
+    let large = "return redis.call('SETRANGE', KEYS[1], 33554432, ';')";
+    let plants: [&[&str]; 3] = [
+        &["SET", key, &like_ours],
+        &["EVAL", large, "1", key],
+        &["EVAL", many, "1", key],
+    ];
+    for quota in ["10/s burst 2", "2/m", "2 concurrent"] {
+        let policy = policy(quota);
+        for plant in plants {
+            server.ask(&["DEL", key]);
+            server.ask(plant);
+            let on = OnRuntime::new(store.clone());
+            assert!(wait(on.peek(&checks(&policy, 2), NOW)).is_allowed());
+            let receipt = decide(&store, &policy, 2, NOW).receipt().unwrap();
+            assert!(!decide(&store, &policy, 1, NOW).is_allowed(), "{quota}");
+            server.ask(&["DEL", key]);
+            server.ask(plant);
+            let refunded = wait(on.refund(&checks(&policy, 2), &receipt, NOW));
+            assert_eq!(refunded.unwrap(), 0, "{quota}");
+            assert!(wait(on.reset(&policy, b"ann")).unwrap());
+        }
+    }
+    let stats = store.stats();
+    assert_eq!((stats.garbage_resets(), stats.reconnects()), (9, 0));
+    assert!(stats.errors().is_empty(), "{:?}", stats.errors());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tollgate::{Decision, Policy, Reason, Verdict};
 
 use crate::Service;
 use crate::service::Named;
-use crate::summary::{Summary, milliseconds};
+use crate::summary::{Summary, is_told, milliseconds};
 
 /// A decision, its reason, and where every policy stands after it.
 #[derive(Debug, Serialize)]
@@ -119,7 +119,7 @@ impl<'n> Told<'n> {
             let Some(standing) = standings.next() else {
                 break;
             };
-            let limited = standing.limit() < u64::MAX;
+            let limited = is_told(standing);
             told.push(Standing {
                 policy: policy.name(),
                 rule,

@@ -159,6 +159,46 @@ pub fn a_refund_gives_back_what_the_charge_still_holds(store: &dyn Store) {
     assert_eq!(peek(store, &[policy("s", "4/m")], 1, 0.0).receipt(), None);
 }
 
+pub fn what_is_released_is_given_back_whoever_took_it(store: &dyn Store) {
+    for (place, quota) in [
+        "5/m",
+        "5/m token-bucket",
+        "5/m fixed-window",
+        "5/m sliding-counter",
+        "5/m calendar",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let p = [policy(&format!("p{place}"), quota)];
+        let release = |cost, now| wait(store.release(&checks(&p, "ann", cost), at(now))).unwrap();
+        // The tests' epoch is forty seconds into its minute.
+        assert_eq!(release(3, 20.0), 0, "{quota}: nothing is held");
+        assert!(take(store, &p, 5, 20.0).is_allowed(), "{quota}");
+        assert_eq!(release(2, 20.0), 2, "{quota}");
+        assert_eq!(peek(store, &p, 1, 20.0).remaining(), 2, "{quota}");
+        assert_eq!(release(9, 20.0), 3, "{quota}: no more than is held");
+        assert_eq!(peek(store, &p, 1, 20.0).remaining(), 5, "{quota}");
+        assert!(take(store, &p, 5, 20.0).is_allowed(), "{quota}");
+        assert_eq!(release(5, 200.0), 0, "{quota}: they are past");
+    }
+    let several = [policy("q", "5/m"), policy("r", "9/h")];
+    assert!(take(store, &several, 4, 0.0).is_allowed());
+    let release = |cost| wait(store.release(&checks(&several, "ann", cost), at(0.0))).unwrap();
+    assert_eq!(release(0), 0);
+    assert_eq!(release(3), 6);
+    assert_eq!(remaining(&peek(store, &several, 1, 0.0)), [4, 8]);
+    assert_eq!(release(u64::MAX), 2);
+    assert_eq!(remaining(&peek(store, &several, 1, 0.0)), [5, 9]);
+    let slots = [policy("slots", "2 concurrent")];
+    passes(store, &slots, 0.0);
+    assert_eq!(
+        wait(store.release(&checks(&slots, "ann", 1), at(1.0))).unwrap(),
+        1
+    );
+    assert_eq!(peek(store, &slots, 1, 1.0).remaining(), 2);
+}
+
 pub fn a_shadow_policy_never_denies(store: &dyn Store) {
     let shadow = Arc::new(
         Policy::new("watch", "2/m".parse().unwrap())

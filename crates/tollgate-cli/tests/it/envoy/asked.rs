@@ -5,8 +5,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tollgate_testkit::client::Call;
 use tollgate_testkit::process::run;
+use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
-use super::{Asker, question, serving};
+use super::{Asker, about_to_serve, question, serving};
 use crate::fastapi::python;
 use crate::support::root;
 
@@ -44,6 +45,30 @@ fn a_client_of_grpc_is_told_the_limit_what_is_left_and_when_to_come_back() {
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+}
+
+#[test]
+fn hits_that_are_given_back_count_over_a_store_that_is_shared() {
+    let redis = RedisServer::new(RedisEngine::Redis);
+    let rules = format!("[counters]\ndeadline_ms = 5000\n{RULES}");
+    let (launch, address) = about_to_serve(&rules);
+    let gateway = launch.option("--counters", redis.url()).start();
+    let mut asker = Asker::new(address);
+    for _ in 0..5 {
+        assert_eq!(asker.one("key", "ann")["overallCode"], "OK");
+    }
+    assert_eq!(asker.one("key", "ann")["overallCode"], "OVER_LIMIT");
+    let mut back = question(&[("key", "ann")]);
+    back["request"]["descriptors"][0]["isNegativeHits"] = true.into();
+    back["request"]["descriptors"][0]["hitsAddend"] = 2.into();
+    let answer = asker.ask(&back);
+    assert_eq!(answer["statuses"][0]["limitRemaining"], 2, "{answer}");
+    assert_eq!(asker.one("key", "ann")["statuses"][0]["limitRemaining"], 1);
+    let metrics = gateway.admin(&Call::get("/metrics")).text();
+    assert!(
+        metrics.contains("tollgate_service_refunds_lost_total 0"),
+        "{metrics}"
+    );
 }
 
 #[test]

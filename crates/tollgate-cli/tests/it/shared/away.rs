@@ -61,7 +61,7 @@ fn top(gateway: &Gateway) -> String {
 #[test]
 fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself() {
     let mut shared = Shared::new();
-    let gateway = shared.launch(&rules("local")).start();
+    let mut gateway = shared.launch(&rules("local")).start();
     assert_eq!(remaining(&gateway.get("/"), "route.hour"), 9);
     assert!(
         top(&gateway).contains("shared store up"),
@@ -84,6 +84,20 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
     assert!(
         denied.expect("ratelimit-policy").contains("q=10"),
         "{denied:?}"
+    );
+    // The limit that is told is that of the rules, and what is left is this gateway's.
+    assert_eq!(remaining(&denied, "route.hour"), 0);
+    assert_eq!(denied.expect("x-ratelimit-limit"), "10");
+    assert_eq!(denied.expect("x-ratelimit-remaining"), "0");
+    let lines = gateway.process().stderr();
+    let logged = lines
+        .iter()
+        .filter(|line| line.contains("decision=\"denied\""));
+    let logged: Vec<_> = logged.collect();
+    assert!(!logged.is_empty(), "{lines:?}");
+    assert!(
+        logged.iter().all(|line| line.contains("degraded=true")),
+        "{logged:?}"
     );
     assert_eq!(gateway.get("/free").status, 200);
     assert_eq!(metric(&gateway, "tollgate_store_up"), 0.0);
@@ -190,7 +204,7 @@ fn a_store_that_is_silent_holds_nobody_up_for_longer_than_the_deadline() {
     assert!((1.0..20.0).contains(&errors), "{errors}");
     shared.redis.resume();
     eventually_ready(&gateway);
-    // It has forgotten nothing, and carried out what it was asked while it was silent.
+    // It has forgotten nothing. By a clock that the test holds it carries out what it was asked while it was silent.
     let left = remaining(&gateway.get("/"), "route.hour");
     assert!((3..=8).contains(&left), "{left}");
 }
@@ -243,6 +257,20 @@ fn what_is_closed_without_the_store_is_503_with_a_second_to_wait_and_what_is_ope
         ) >= 3.0
     );
     assert_eq!(statuses(&open, &Call::get("/"), 20), [200; 20]);
+    // Nobody knows what is left.
+    let passed = open.get("/");
+    assert!(
+        passed.expect("ratelimit-policy").contains("q=10"),
+        "{passed:?}"
+    );
+    for field in ["ratelimit", "x-ratelimit-limit", "x-ratelimit-remaining"] {
+        assert!(passed.field(field).is_none(), "{passed:?}");
+    }
+    let left = open.get("/left").json();
+    assert!(
+        left["hour"].is_null() && left["available_now"].is_null(),
+        "{left}"
+    );
     shared.redis.restart();
     eventually_ready(&closed);
     assert_eq!(closed.get("/").status, 200);
@@ -252,12 +280,33 @@ fn what_is_closed_without_the_store_is_503_with_a_second_to_wait_and_what_is_ope
 fn a_gateway_starts_without_its_store_and_is_whole_when_it_comes() {
     let mut shared = Shared::new();
     shared.redis.kill();
-    let gateway = shared.launch(&rules("local")).start();
+    let mut gateway = shared.launch(&rules("local")).start();
     eventually_degraded(&gateway);
+    let lines = gateway.process().stderr();
+    let about = lines.iter().filter(|line| line.contains("WARN"));
+    assert_eq!(about.count(), 1, "it says so once: {lines:?}");
     assert!([200, 429].contains(&gateway.get("/").status));
     shared.redis.restart();
     eventually_ready(&gateway);
     assert_eq!(remaining(&gateway.get("/"), "route.hour"), 9);
+}
+
+#[test]
+fn a_cluster_of_which_no_node_is_known_reads_as_away_and_every_limit_says_what_happens() {
+    let url = format!("redis+cluster://{}", free_address());
+    let start = |on_error: &str| {
+        let launch = launch().rules(&rules(on_error));
+        launch.option("--counters", &url).start()
+    };
+    let (closed, local) = (start("closed"), start("local"));
+    for gateway in [&closed, &local] {
+        assert!(readiness(gateway).starts_with("degraded: counters unreachable"));
+        assert_eq!(metric(gateway, "tollgate_store_up"), 0.0);
+        assert_eq!(metric(gateway, "tollgate_store_servers_away"), 1.0);
+    }
+    assert_eq!(closed.get("/").status, 503);
+    let passed = statuses(&local, &Call::get("/"), 6);
+    assert_eq!(passed, [200, 200, 200, 200, 200, 429]);
 }
 
 #[test]
@@ -268,12 +317,25 @@ fn what_waiting_does_not_mend_ends_the_start_with_one_sentence_and_without_the_p
     };
     let redis = RedisServer::with(RedisEngine::Redis, options);
     let address = redis.address();
+    let gateway = launch()
+        .rules("[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"hello\" }\n")
+        .start();
     for (url, words) in [
         (format!("redis://:wr0ng-one@{address}"), "password"),
         (format!("redis://{address}"), "password"),
         (
             format!("redis+cluster://:right-one@{address}"),
             "no cluster",
+        ),
+        (format!("rediss://:right-one@{address}"), "speaks no TLS"),
+        (format!("redis://:right-one@{address}/99"), "no database 99"),
+        (
+            format!("redis+sentinel://:right-one@{address}/main"),
+            "no sentinel",
+        ),
+        (
+            format!("redis://:right-one@{}", gateway.address()),
+            "no Redis",
         ),
     ] {
         let done = launch()
@@ -289,6 +351,7 @@ fn what_waiting_does_not_mend_ends_the_start_with_one_sentence_and_without_the_p
         assert_eq!(lines.len(), 1, "{done:?}");
         assert!(lines[0].contains(words), "{done:?}");
         assert!(!done.stderr.contains("-one"), "{done:?}");
+        assert!(!done.stderr.contains("WARN"), "it is said twice: {done:?}");
     }
     let url = format!("redis://:right-one@{address}");
     let gateway = launch()

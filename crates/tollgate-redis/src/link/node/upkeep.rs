@@ -5,10 +5,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use tollgate::Clock;
 
 use super::Shared;
 use crate::link::backoff;
-use crate::link::dial::{Driver, Role};
+use crate::link::dial::{Driver, Role, driven};
 use crate::link::error::LinkError;
 use crate::link::probe::{self, probe};
 use crate::location::Kind;
@@ -81,12 +82,9 @@ impl Shared {
         };
         let (mut connection, mut driver) = dialer.open(&address, Role::Server).await?;
         let limit = dialer.settings.connect_timeout;
-        tokio::select! {
-            shown = tokio::time::timeout(limit, self.inspect_and_probe(&mut connection)) => {
-                shown.unwrap_or(Err(LinkError::Timeout(limit)))?;
-            }
-            () = &mut driver => return Err(LinkError::Broken),
-        }
+        let inspected = driven(&mut driver, self.inspect_and_probe(&mut connection));
+        let inspected = tokio::time::timeout(limit, inspected).await;
+        inspected.unwrap_or(Err(LinkError::Timeout(limit)))?;
         Ok((connection, driver))
     }
 
@@ -108,12 +106,17 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let sent = self.common.clock.now();
         match probe(connection, &key).await {
+            Ok(said) => {
+                self.ahead.heard(sent, said);
+                Ok(())
+            }
             // The key's slot has gone to another node; a node that says so is well.
             Err(LinkError::IsCluster) if self.common.dialer.location.kind == Kind::Cluster => {
                 Ok(())
             }
-            probed => probed,
+            Err(error) => Err(error),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A server that is killed, suspended, slow, silent, or not there yet.
 
-use tollgate::{Check, Decision, Policy};
 use tollgate_testkit::process::free_address;
+use tollgate_testkit::redis::RedisCluster;
 use tollgate_testkit::relay::Relay;
 
 use super::*;
@@ -236,30 +236,34 @@ async fn a_link_that_is_dropped_leaves_no_connection_behind() {
 }
 
 #[tokio::test]
-async fn while_a_server_is_away_this_node_decides_by_its_share() {
-    let settings = Settings {
-        nodes: 2,
-        ..patient()
-    };
-    let link = linked(&format!("redis://{}", free_address()), settings).await;
+async fn a_server_that_is_suspended_is_away_after_a_few_calls_however_rare_they_are() {
+    let mut server = RedisServer::new(RedisEngine::Redis);
+    let link = linked(&server.url(), impatient()).await;
+    all_connected(&link).await;
+    assert_eq!(link.add("a").await, Ok(1));
+    server.suspend();
+    let mut calls = 0;
+    while link.stats().servers_away() == 0 {
+        calls += 1;
+        assert!(calls <= 4, "it is still asked");
+        assert!(link.add("a").await.is_err());
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
     assert_eq!(link.add("a").await, Err(LinkError::Away));
-    let policy = Arc::new(Policy::new("p", "4 per minute".parse().unwrap()).unwrap());
-    let check = Check {
-        policy: &policy,
-        key: b"ann",
-        cost: 1,
-    };
-    let now = SystemClock::new().now();
-    let decisions: Vec<_> = (0..4).map(|_| link.away().decide(&[check], now)).collect();
-    assert!(decisions.iter().all(Decision::is_degraded));
-    assert_eq!(
-        decisions
-            .iter()
-            .filter(|decision| decision.is_allowed())
-            .count(),
-        2
-    );
-    assert_eq!(link.stats().decided_local(), 4);
-    link.count_garbage(3);
-    assert_eq!(link.stats().garbage_resets(), 3);
+    assert!(link.stats().degraded_since().is_some());
+    server.resume();
+    is_back(&link).await;
+}
+
+#[tokio::test]
+async fn a_cluster_none_of_whose_nodes_is_known_is_away_until_one_is() {
+    let address = free_address();
+    let link = linked(&format!("redis+cluster://{address}"), patient()).await;
+    assert_eq!(link.stats().servers_away(), 1);
+    assert!(link.stats().degraded_since().is_some());
+    assert_eq!(link.add("a").await, Err(LinkError::Away));
+    let cluster = RedisCluster::new(RedisEngine::Redis);
+    let relay = Relay::at(address, cluster.masters()[0].address());
+    is_back(&link).await;
+    drop(relay);
 }

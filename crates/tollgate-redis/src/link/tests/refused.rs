@@ -1,6 +1,6 @@
 //! What a server refuses, at the start and later: named in one sentence that says what to do.
 
-use tollgate_testkit::redis::{Certificates, RedisCluster, Reply};
+use tollgate_testkit::redis::{Certificates, RedisCluster, RedisSentinel, Reply};
 
 use super::*;
 
@@ -107,23 +107,78 @@ async fn a_certificate_that_is_not_trusted_is_named_at_the_start() {
 }
 
 #[tokio::test]
-async fn tls_on_one_side_alone_is_a_server_that_is_away() {
+async fn tls_on_one_side_alone_is_named_at_the_start() {
     let options = RedisOptions {
         tls: Some(Certificates::new()),
+        password: Some("hush".to_owned()),
         ..RedisOptions::default()
     };
     let encrypted = RedisServer::with(RedisEngine::Redis, options);
-    let plain = RedisServer::new(RedisEngine::Redis);
-    for (scheme, server) in [("redis", &encrypted), ("rediss", &plain)] {
-        let url = format!("{scheme}://{}", server.address());
-        let link = linked(&url, patient()).await;
-        assert_eq!(link.stats().servers_away(), 1);
-        let attempted = link.0.routes.masters()[0].attempted().await;
-        let Err(LinkError::Unreachable(text)) = attempted else {
-            panic!("{attempted:?}");
-        };
-        assert!(text.contains("TLS"), "{text}");
+    let plain = [RedisServer::new(RedisEngine::Redis), with_password()];
+    let at = encrypted.address();
+    let error = refused(&format!("redis://:hush@{at}")).await;
+    assert_eq!(error, LinkError::SpeaksTls(at.to_string()));
+    for plain in plain {
+        let at = plain.address();
+        let error = refused(&format!("rediss://:hush@{at}")).await;
+        assert_eq!(error, LinkError::SpeaksNoTls(at.to_string()));
     }
+}
+
+/// A server that says this to whoever comes, and closes.
+async fn stranger(says: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let mut heard = [0; 1024];
+                // A banner comes first, an answer does not.
+                if says.starts_with("HTTP") {
+                    let _ = stream.read(&mut heard).await;
+                }
+                let _ = stream.write_all(says.as_bytes()).await;
+                let _ = stream.read(&mut heard).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_is_no_redis_is_named_at_the_start() {
+    for says in [
+        "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.2p1\r\n",
+    ] {
+        let at = stranger(says).await;
+        let not_redis = LinkError::NotRedis(at.clone());
+        for scheme in ["redis", "rediss", "redis+cluster", "redis+sentinel"] {
+            let service = if scheme == "redis+sentinel" {
+                "/main"
+            } else {
+                ""
+            };
+            let error = refused(&format!("{scheme}://{at}{service}")).await;
+            assert_eq!(error, not_redis, "{scheme}: {says}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sentinels_are_told_from_servers_and_names_that_they_do_not_know_are_named() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let sentinel = RedisSentinel::of(&server);
+    let at = sentinel.address();
+    let error = refused(&format!("redis+sentinel://{at}/nobody")).await;
+    assert_eq!(error, LinkError::NoSuchService("nobody".to_owned()));
+    let error = refused(&format!("redis://{at}")).await;
+    assert_eq!(error, LinkError::IsSentinel);
+    let at = server.address();
+    let error = refused(&format!("redis+sentinel://{at}/main")).await;
+    assert_eq!(error, LinkError::IsNoSentinel(at.to_string()));
 }
 
 #[tokio::test]

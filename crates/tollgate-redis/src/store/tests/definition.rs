@@ -55,6 +55,13 @@ impl Definition {
         given
     }
 
+    pub(super) fn release(&mut self, checks: &[Check<'_>], now: Micros) -> u64 {
+        let mut slots = self.load(checks, now);
+        let given = decide::release(checks, &mut slots, now);
+        self.keep(checks, slots);
+        given
+    }
+
     pub(super) fn settle(&mut self, checks: &[Check<'_>], receipt: &Receipt, now: Micros) {
         let of_use = self.load(checks, now);
         let slot = |((check, charge), stored): ((&Check<'_>, _), _)| {

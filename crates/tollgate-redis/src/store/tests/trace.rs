@@ -102,6 +102,10 @@ impl Trace<'_> {
                     self.peek(&request, now).await;
                     ("peek", request)
                 }
+                (8, _) => {
+                    self.release(&request, now).await;
+                    ("release", request)
+                }
                 _ => {
                     self.decide(&request, now).await;
                     ("decide", request)
@@ -163,6 +167,18 @@ impl Trace<'_> {
         let defined = self.definition.refund(&checks(&meant), &receipt, now);
         assert_eq!(by_store.unwrap(), defined, "{receipt:?} of {request:?}");
         request
+    }
+
+    async fn release(&mut self, request: &[Asked], now: Micros) {
+        let before = states(self.node(), request).await;
+        let by_store = self.node().release(&checks(request), now).await;
+        let meant = self.meant(request);
+        let defined = self.definition.release(&checks(&meant), now);
+        assert_eq!(
+            by_store.unwrap(),
+            defined,
+            "{request:?} at {now} on {before:?}"
+        );
     }
 
     async fn settle(&mut self, random: &mut Random, place: usize, now: Micros) -> Vec<Asked> {
