@@ -125,7 +125,8 @@ impl RedisStore {
 }
 
 impl Shared {
-    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more.
+    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more; a
+    /// peek forgets nothing.
     async fn ask(
         &self,
         operation: Operation,
@@ -133,7 +134,7 @@ impl Shared {
         now: Micros,
     ) -> Result<Reply, LinkError> {
         match self.asked(operation, question, now).await {
-            Err(LinkError::Script(_) | LinkError::Garbage(_)) => {
+            Err(LinkError::NotOurs(_)) if operation != Operation::Peek => {
                 self.forget(question).await?;
                 self.asked(operation, question, now).await
             }
@@ -301,7 +302,7 @@ impl Shared {
 }
 
 fn not_ours() -> LinkError {
-    LinkError::Garbage("an answer that no script of ours gives".to_owned())
+    LinkError::NotOurs("an answer that no script of ours gives".to_owned())
 }
 
 fn failed(error: LinkError) -> StoreError {

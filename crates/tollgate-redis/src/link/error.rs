@@ -92,9 +92,12 @@ pub enum LinkError {
     /// The server has no database of this number.
     #[error("the store has no database {0}")]
     NoDatabase(i64),
-    /// The script failed.
+    /// The script was not run, or not to its end, for a reason that says nothing about what is stored.
     #[error("the store could not run the script: {0}")]
     Script(String),
+    /// The script can make nothing of what is stored, or its answer makes no sense.
+    #[error("what is stored is no state of ours: {0}")]
+    NotOurs(String),
 }
 
 /// What a server answered instead of a result.
@@ -134,6 +137,7 @@ impl LinkError {
         !matches!(
             self,
             LinkError::Script(_)
+                | LinkError::NotOurs(_)
                 | LinkError::Away
                 | LinkError::Saturated(_)
                 | LinkError::Redirected(_)
@@ -177,6 +181,7 @@ impl LinkError {
             | LinkError::IsNoCluster
             | LinkError::NoDatabase(_) => "unsuitable",
             LinkError::Script(_) => "script",
+            LinkError::NotOurs(_) => "not_ours",
         }
     }
 }
@@ -246,8 +251,18 @@ fn refusal(error: &ServerError) -> Refusal {
         _ if detail.contains("can't run this command or subcommand") => {
             LinkError::NotPermitted(full())
         }
+        _ if is_about_values(detail) => LinkError::NotOurs(full()),
         _ => LinkError::Script(full()),
     })
+}
+
+/// Whether a script of ours stumbled over what it found: Lua says where, `user_script:LINE:`, or the server refuses the
+/// expiry that followed from a state. Behind an `@` the server names the place of whatever else ended a script.
+fn is_about_values(detail: &str) -> bool {
+    const EXPIRY: [&str; 2] = ["invalid expire time", "value is not an integer"];
+    let mut places = detail.match_indices("user_script:");
+    places.any(|(at, _)| !detail[..at].ends_with('@'))
+        || detail.contains("@user_script:") && EXPIRY.iter().any(|text| detail.contains(text))
 }
 
 /// Redis 6.2 wraps what a command within a script answered: `ERR Error running script (call to f_...): @user_script:1:

@@ -3,6 +3,7 @@
 
 mod case;
 mod definition;
+mod forgotten;
 mod leases;
 mod trace;
 
