@@ -44,6 +44,13 @@ struct Shared {
     ahead: AtomicI64,
 }
 
+/// When a request came: its caller's reading, and the store's own at the same instant.
+#[derive(Clone, Copy)]
+struct Came {
+    now: Micros,
+    began: Micros,
+}
+
 /// Ends with the store.
 struct Returning(Option<AbortHandle>);
 
@@ -125,6 +132,19 @@ impl RedisStore {
 }
 
 impl Shared {
+    fn came(&self, now: Micros) -> Came {
+        let began = self.clock.now();
+        Came { now, began }
+    }
+
+    /// The caller's instant by now: a request may have waited. A clock that a test holds stands still.
+    fn since(&self, came: Came) -> Micros {
+        match self.time {
+            Time::Server => came.now + self.clock.now().since(came.began),
+            Time::Caller => came.now,
+        }
+    }
+
     /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more; a
     /// peek forgets nothing.
     async fn ask(
@@ -187,7 +207,7 @@ impl Shared {
         mut look: Look,
         question: &Question,
         tag: Option<&[u8]>,
-        now: Micros,
+        came: Came,
     ) -> Result<Decision, Option<Probe>> {
         // All waits together are no longer than a call.
         let patience = tokio::time::sleep(self.deadline);
@@ -202,6 +222,7 @@ impl Shared {
                         _ = heard.acquire() => {}
                         () = &mut patience => return Err(None),
                     }
+                    let now = self.since(came);
                     look = self.near.look(tag, &question.checks(), now);
                 }
             }
@@ -213,8 +234,9 @@ impl Shared {
         &self,
         question: &mut Question,
         tag: Option<&[u8]>,
-        now: Micros,
+        came: Came,
     ) -> Result<Decision, LinkError> {
+        let now = self.since(came);
         let wanted = match self.is_near() {
             true => self.near.wants(tag, &question.checks(), now),
             false => SmallVec::new(),
@@ -224,9 +246,8 @@ impl Shared {
             operation = Operation::Lease;
             question.want(&wanted);
         }
-        let began = self.clock.now();
         let reply = self.ask(operation, question, now).await?;
-        let heard = now + self.clock.now().since(began);
+        let heard = self.since(came);
         let mut found = reply.stored(question.policies());
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
@@ -339,13 +360,14 @@ impl Store for RedisStore {
             Ok(question) => question,
             Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
         };
+        let came = shared.came(now);
         Answer::Pending(Box::pin(async move {
             // Dropped when the answer has been kept, or whoever asks is gone.
-            let _probe = match shared.after(look, &question, tag.as_deref(), now).await {
+            let _probe = match shared.after(look, &question, tag.as_deref(), came).await {
                 Ok(decision) => return decision,
                 Err(probe) => probe,
             };
-            match shared.decide(&mut question, tag.as_deref(), now).await {
+            match shared.decide(&mut question, tag.as_deref(), came).await {
                 Ok(decision) => decision,
                 Err(_) => shared.link.away().decide(&question.checks(), now),
             }
