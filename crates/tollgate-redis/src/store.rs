@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 use tollgate::algorithm::Charge;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
-use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
+use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, State, SystemClock, decide};
 
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
@@ -262,6 +262,11 @@ impl Shared {
         if self.is_near() {
             let when = (now, heard);
             self.near.learn(tag, &checks, &decision, &granted, when);
+            // A denial behind the end of a block begins the next one, so the store must hear of it.
+            if let Some(end) = block_ends(&found[checks.len()..], reply.now) {
+                let until = now + end.since(reply.now);
+                self.near.end_denials_by(tag, &checks, until);
+            }
         }
         Ok(decision)
     }
@@ -320,6 +325,15 @@ impl Shared {
         self.link.count_garbage(result / 2);
         (result % 2 == 1) == allowed
     }
+}
+
+/// When the first of these blocks ends that hold a key off at `now`.
+fn block_ends(blocks: &[Option<decide::Stored>], now: Micros) -> Option<Micros> {
+    let ends = blocks.iter().flatten().filter_map(|block| match block.state {
+        State::Pair(end, _) => Some(Micros(end)),
+        _ => None,
+    });
+    ends.filter(|end| *end > now).min()
 }
 
 fn not_ours() -> LinkError {

@@ -269,6 +269,15 @@ impl Near {
         }
     }
 
+    /// Remembers denials of these checks until `until` at the longest.
+    pub(crate) fn end_denials_by(&self, tag: Tag<'_>, checks: &[Check<'_>], until: Micros) {
+        for held in checks.iter().filter_map(|check| self.known(tag, check)) {
+            if let Some(denial) = &mut lock(&held).denial {
+                denial.end_by(until);
+            }
+        }
+    }
+
     /// Units that nobody has had use for at `now`: no longer this node's, to be given back to the store.
     pub(crate) fn unspent(&self, now: Micros) -> Vec<Unspent> {
         let mut unspent = Vec::new();

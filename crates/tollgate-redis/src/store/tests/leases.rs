@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tollgate::algorithm::Charge;
 use tollgate::decide::{self, Stored};
-use tollgate::{Check, Checks, Clock, Lease, Micros, Policy, Store, SystemClock};
+use tollgate::{Check, Checks, Clock, Lease, Micros, Penalty, Policy, Store, SystemClock};
 use tollgate_testkit::Random;
 use tollgate_testkit::random::scaled;
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
@@ -224,5 +224,31 @@ fn what_a_request_waited_counts_when_it_looks_again_and_when_it_hears() {
         let then = Micros(now.0 + 1_000_000);
         let look = shared.near.look(None, &[check(&slow)], then);
         assert!(matches!(look, Look::Answer(_)), "it was dated too early");
+    });
+}
+
+#[test]
+fn a_denial_is_remembered_no_longer_than_the_block_that_it_began() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    block_on(async {
+        let store = connect(&server, patient()).await;
+        let (shared, block) = (&store.shared, Duration::from_millis(100));
+        let policy = Policy::new("p", "1 per hour".parse().unwrap()).unwrap();
+        let penalty = Penalty::new(block).growing(2, Duration::from_secs(60));
+        let policy = Arc::new(policy.with_penalty(penalty).unwrap());
+        let check = Check {
+            policy: &policy,
+            key: b"ann",
+            cost: 1,
+        };
+        let mut question = store.question(&[check], true).unwrap();
+        let came = shared.came(shared.clock.now());
+        assert!(shared.decide(&mut question, None, came).await.unwrap().is_allowed());
+        let denied = shared.decide(&mut question, None, came).await.unwrap();
+        assert!(denied.standings()[0].is_blocked());
+        let look = |now| shared.near.look(None, &[check], now);
+        assert!(matches!(look(came.now), Look::Answer(_)), "the block lasts");
+        let over = shared.since(came) + block;
+        assert!(matches!(look(over), Look::Ask(_)), "who is denied now begins the next block");
     });
 }
