@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 use tollgate::algorithm::Charge;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
-use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, State, SystemClock, decide};
+use tollgate::{
+    Check, Clock, Decision, Micros, Policy, Reason, Receipt, State, SystemClock, decide,
+};
 
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
@@ -329,10 +331,13 @@ impl Shared {
 
 /// When the first of these blocks ends that hold a key off at `now`.
 fn block_ends(blocks: &[Option<decide::Stored>], now: Micros) -> Option<Micros> {
-    let ends = blocks.iter().flatten().filter_map(|block| match block.state {
-        State::Pair(end, _) => Some(Micros(end)),
-        _ => None,
-    });
+    let ends = blocks
+        .iter()
+        .flatten()
+        .filter_map(|block| match block.state {
+            State::Pair(end, _) => Some(Micros(end)),
+            _ => None,
+        });
     ends.filter(|end| *end > now).min()
 }
 

@@ -242,7 +242,13 @@ async fn ranges(
             LinkError::Script(_) => LinkError::IsNoCluster,
             error => error,
         })?;
-    read(&reply, asked).ok_or_else(|| LinkError::Garbage("where the slots are".to_owned()))
+    let ranges =
+        read(&reply, asked).ok_or_else(|| LinkError::Garbage("where the slots are".to_owned()))?;
+    match ranges.is_empty() {
+        // A node that has just come, or was taken out, knows of no slots; the others do.
+        true => Err(LinkError::ClusterDown),
+        false => Ok(ranges),
+    }
 }
 
 /// `CLUSTER SLOTS`: for each range the first slot, the last, and the master's host, port and more.

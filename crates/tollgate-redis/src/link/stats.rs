@@ -29,6 +29,8 @@ pub struct Stats {
     pub(crate) admitted_open: AtomicU64,
     pub(crate) refused_closed: AtomicU64,
     pub(crate) decided_local: AtomicU64,
+    /// Held while both of the two below change.
+    away_changes: Mutex<()>,
     away: AtomicU64,
     degraded_since: AtomicU64,
 }
@@ -130,13 +132,21 @@ impl Stats {
         *errors.entry(error.word()).or_default() += 1;
     }
 
+    fn away_changes(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.away_changes
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     pub(super) fn went(&self, now: Micros) {
+        let _changes = self.away_changes();
         if self.away.fetch_add(1, Relaxed) == 0 {
             self.degraded_since.store(now.0, Relaxed);
         }
     }
 
     pub(super) fn came_back(&self) {
+        let _changes = self.away_changes();
         if self.away.fetch_sub(1, Relaxed) == 1 {
             self.degraded_since.store(0, Relaxed);
         }

@@ -106,7 +106,10 @@ async fn where_a_script_stumbles_over_a_value_a_decision_forgets_it_and_a_peek_d
         assert!(store.decide(&checks(&policy), NOW).await.is_degraded());
         // The script; the keys are forgotten, in vain; that is no answer, either.
         let (all, forget) = calls(&heard);
-        assert!(all >= 3 && forget == 1, "{answer}: {all} calls, {forget} forget");
+        assert!(
+            all >= 3 && forget == 1,
+            "{answer}: {all} calls, {forget} forget"
+        );
     }
 }
 

@@ -209,7 +209,9 @@ fn what_a_request_waited_counts_when_it_looks_again_and_when_it_hears() {
             mark: (0, 0),
         }];
         let checks = [check(&hot)];
-        shared.near.learn(None, &checks, &said, &granted, (now, now));
+        shared
+            .near
+            .learn(None, &checks, &said, &granted, (now, now));
         let heard = Arc::new(Semaphore::new(0));
         heard.close();
         let question = store.question(&checks, true).unwrap();
@@ -243,12 +245,21 @@ fn a_denial_is_remembered_no_longer_than_the_block_that_it_began() {
         };
         let mut question = store.question(&[check], true).unwrap();
         let came = shared.came(shared.clock.now());
-        assert!(shared.decide(&mut question, None, came).await.unwrap().is_allowed());
+        assert!(
+            shared
+                .decide(&mut question, None, came)
+                .await
+                .unwrap()
+                .is_allowed()
+        );
         let denied = shared.decide(&mut question, None, came).await.unwrap();
         assert!(denied.standings()[0].is_blocked());
         let look = |now| shared.near.look(None, &[check], now);
         assert!(matches!(look(came.now), Look::Answer(_)), "the block lasts");
         let over = shared.since(came) + block;
-        assert!(matches!(look(over), Look::Ask(_)), "who is denied now begins the next block");
+        assert!(
+            matches!(look(over), Look::Ask(_)),
+            "who is denied now begins the next block"
+        );
     });
 }
