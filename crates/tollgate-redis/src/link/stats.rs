@@ -161,3 +161,25 @@ impl Drop for Connected<'_> {
         self.0.connections.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_long_as_some_server_is_away_it_is_said_since_when() {
+        let stats = Stats::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..200_000 {
+                        stats.went(Micros(1));
+                        assert!(stats.degraded_since().is_some());
+                        stats.came_back();
+                    }
+                });
+            }
+        });
+        assert_eq!((stats.servers_away(), stats.degraded_since()), (0, None));
+    }
+}
