@@ -112,6 +112,11 @@ impl Link {
         self.stats().garbage_resets.fetch_add(keys, Relaxed);
     }
 
+    /// Counts a call whose answer was no good to whoever asked.
+    pub(crate) fn count_failed(&self, error: &LinkError) {
+        self.stats().failed(error);
+    }
+
     /// Who decides when [`call`](Link::call) fails.
     pub(crate) fn away(&self) -> &Away {
         &self.0.away

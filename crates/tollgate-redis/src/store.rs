@@ -1,6 +1,8 @@
 //! The store: checks become keys and arguments, one script call steps them where the states are, and what was found there
 //! becomes the decision, by the same code that decides in memory.
 
+mod seldom;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tollgate::{
     Check, Clock, Decision, Micros, Policy, Reason, Receipt, State, SystemClock, decide,
 };
 
+use crate::away::Away;
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
 use crate::location::{Kind, Location};
@@ -21,6 +24,7 @@ use crate::question::Question;
 use crate::reply::{Lacking, Reply};
 use crate::scripts::{self, Kinds, Operation};
 use crate::settings::{Settings, Time};
+use seldom::Seldom;
 
 /// States on a Redis or Valkey server, or on a cluster of them, which any number of processes share.
 #[derive(Clone)]
@@ -44,6 +48,8 @@ struct Shared {
     clock: SystemClock,
     /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
     ahead: AtomicI64,
+    /// When it is said in the log why decisions are made without the store.
+    complaints: Seldom,
 }
 
 /// When a request came: its caller's reading, and the store's own at the same instant.
@@ -88,6 +94,7 @@ impl RedisStore {
             deadline,
             clock: SystemClock::new(),
             ahead: AtomicI64::new(0),
+            complaints: Seldom::default(),
         });
         let returning = Arc::clone(&shared).return_unspent();
         let returning = (time == Time::Server).then(|| tokio::spawn(returning).abort_handle());
@@ -189,7 +196,7 @@ impl Shared {
             let (keys, arguments) = (question.keys.clone(), question.arguments.clone());
             let script = scripts::script(operation, kinds);
             let value = self.link.call(script, keys, arguments).await?;
-            let reply = Reply::read(value).ok_or_else(not_ours)?;
+            let reply = Reply::read(value).ok_or_else(|| self.not_ours())?;
             match reply.result {
                 Ok(_) => return Ok(reply),
                 Err(Lacking::Algorithm) => kinds = Kinds::ALL,
@@ -200,7 +207,7 @@ impl Shared {
                 }
             }
         }
-        Err(not_ours())
+        Err(self.not_ours())
     }
 
     /// Waits for what others hear who ask the same, and tells what follows from that, or who is to ask.
@@ -255,7 +262,7 @@ impl Shared {
         let decision = decide::decide(&checks, &mut found, reply.now);
         if !self.agrees(&reply, decision.is_allowed()) {
             self.forget(question).await?;
-            return Err(not_ours());
+            return Err(self.not_ours());
         }
         let granted = match decision.is_allowed() {
             true => decide::lease(&checks, &mut found, reply.now, &wanted),
@@ -286,7 +293,7 @@ impl Shared {
             true => Ok(reserved),
             false => {
                 self.forget(question).await?;
-                Err(not_ours())
+                Err(self.not_ours())
             }
         }
     }
@@ -320,6 +327,21 @@ impl Shared {
         }
     }
 
+    /// Counts an answer that makes no sense, or tells something else of a value than is read here.
+    fn not_ours(&self) -> LinkError {
+        let error = LinkError::NotOurs("an answer that no script of ours gives".to_owned());
+        self.link.count_failed(&error);
+        error
+    }
+
+    /// Who decides where a call has failed. Why is said once in a while; of a store that is away it has been said.
+    fn without(&self, error: &LinkError) -> &Away {
+        if *error != LinkError::Away && self.complaints.is_due(self.clock.now()) {
+            tracing::warn!(%error, "decisions are made without the store");
+        }
+        self.link.away()
+    }
+
     /// Counts values that were not ours, and tells whether the script has decided what the definition decides: it has not
     /// where a value means one thing to it and another here, which no value of ours does.
     fn agrees(&self, reply: &Reply, allowed: bool) -> bool {
@@ -339,10 +361,6 @@ fn block_ends(blocks: &[Option<decide::Stored>], now: Micros) -> Option<Micros> 
             _ => None,
         });
     ends.filter(|end| *end > now).min()
-}
-
-fn not_ours() -> LinkError {
-    LinkError::NotOurs("an answer that no script of ours gives".to_owned())
 }
 
 fn failed(error: LinkError) -> StoreError {
@@ -388,7 +406,7 @@ impl Store for RedisStore {
             };
             match shared.decide(&mut question, tag.as_deref(), came).await {
                 Ok(decision) => decision,
-                Err(_) => shared.link.away().decide(&question.checks(), now),
+                Err(error) => shared.without(&error).decide(&question.checks(), now),
             }
         }))
     }
@@ -408,7 +426,7 @@ impl Store for RedisStore {
                     let found = reply.stored(question.policies());
                     decide::peek(&question.checks(), &found, reply.now)
                 }
-                Err(_) => shared.link.away().peek(&question.checks(), now),
+                Err(error) => shared.without(&error).peek(&question.checks(), now),
             }
         }))
     }
@@ -483,7 +501,9 @@ impl Store for RedisStore {
         Answer::Pending(Box::pin(async move {
             match shared.reserve(&mut question, now, until).await {
                 Ok(reserved) => reserved,
-                Err(_) => shared.link.away().reserve(&question.checks(), now, until),
+                Err(error) => shared
+                    .without(&error)
+                    .reserve(&question.checks(), now, until),
             }
         }))
     }
@@ -506,7 +526,7 @@ impl Store for RedisStore {
             shared.near.forget(tag.as_deref(), &policy, &key);
             match value.map_err(failed)? {
                 redis::Value::Int(forgotten) => Ok(forgotten > 0),
-                _ => Err(failed(not_ours())),
+                _ => Err(failed(shared.not_ours())),
             }
         }))
     }

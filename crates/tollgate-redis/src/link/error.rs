@@ -246,7 +246,11 @@ fn refusal(error: &ServerError) -> Refusal {
         "ERR" if detail.starts_with("AUTH <password> called without any password") => {
             LinkError::WrongPassword
         }
-        "ERR" if detail.starts_with("unknown command") => LinkError::NotPermitted(full()),
+        "ERR" if detail.starts_with("unknown command") => {
+            // The arguments that follow are keys of callers, which nobody writes down.
+            let detail = detail.split(", with args").next().unwrap_or_default();
+            LinkError::NotPermitted(format!("{code} {detail}"))
+        }
         // Redis 7 says so of a command that a script runs for a user who may not.
         _ if detail.contains("can't run this command or subcommand") => {
             LinkError::NotPermitted(full())

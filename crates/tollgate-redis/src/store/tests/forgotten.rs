@@ -1,5 +1,6 @@
 //! What becomes of counters when a call fails: nothing, unless the script stumbled over them.
 
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -139,4 +140,74 @@ async fn servers_say_of_scripts_that_stumble_what_is_told_from_other_errors() {
             assert_eq!(is_not_ours, not_ours.contains(text), "{text}: {error:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn why_a_decision_is_made_without_the_store_is_said_once_and_counted_each_time() {
+    let policy = policy("5/m");
+    for (answer, said, word) in [
+        ("-upstream failure\r\n", "upstream failure", "script"),
+        ("+nothing\r\n", "no script of ours", "not_ours"),
+    ] {
+        let lines = Lines::default();
+        let _guard = tracing::subscriber::set_default(lines.clone());
+        let (url, _) = server(answer).await;
+        let store = RedisStore::connect(url.parse().unwrap(), settings()).await;
+        let store = store.unwrap();
+        for _ in 0..20 {
+            assert!(store.decide(&checks(&policy), NOW).await.is_degraded());
+        }
+        let lines = lines.0.lock().unwrap();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(said), "{lines:?}");
+        assert!(store.stats().errors()[word] >= 20);
+    }
+}
+
+#[tokio::test]
+async fn no_error_shows_a_key() {
+    let (url, _) = server(
+        "-ERR unknown command 'EVALSHA', with args beginning with: '0f' '1' 'tollgate:1:p:{ann}' \r\n",
+    )
+    .await;
+    let store = RedisStore::connect(url.parse().unwrap(), settings()).await;
+    let link = store.unwrap().shared.link.clone();
+    let script = Script::new("");
+    let error = link.call(&script, vec![b"ann".into()], Vec::new()).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("EVALSHA") && !text.contains("ann"), "{text}");
+}
+
+/// Lines of the log.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN && metadata.target().starts_with("tollgate")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
+                self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
