@@ -546,7 +546,7 @@ impl Store for RedisStore {
             for prefix in prefixes {
                 forgotten = forgotten.and(shared.link.forget(prefix.as_bytes()).await);
             }
-            shared.near.forget_all();
+            shared.near.forget_all(&policy);
             forgotten.map_err(failed)
         }))
     }

@@ -349,3 +349,63 @@ fn when_a_denial_is_over_one_request_asks_and_the_others_wait_for_what_it_hears(
         "who asked went away without an answer"
     );
 }
+
+#[test]
+fn a_lease_that_ends_soon_is_given_back_though_longer_ones_came_before() {
+    // A lease lasts 2 s, or 100 ms.
+    let (slow, fast) = (
+        policy("6000 per minute token-bucket"),
+        policy("10000 per second token-bucket"),
+    );
+    let check = |policy, key| Check {
+        policy,
+        key,
+        cost: 1,
+    };
+    let near = Near::default();
+    for check in [check(&slow, b"ann"), check(&fast, b"bob")] {
+        let said = said(&check, 100);
+        near.learn(None, &[check], &said, &grant(5), (START, START));
+    }
+    let unspent = |ms| near.unspent(START + Duration::from_millis(ms));
+    let soon: Vec<_> = unspent(60).into_iter().map(|unspent| unspent.key).collect();
+    assert_eq!(soon, [(*b"bob").into()]);
+    assert_eq!(unspent(1_500).len(), 1);
+}
+
+#[test]
+fn no_more_leases_are_looked_at_again_than_there_is_room_for() {
+    let policy = policy("10000 per second token-bucket");
+    let near = Near::default();
+    for key in 0..super::table::VISITS_MAX + 100 {
+        let key = key.to_string();
+        let check = Check {
+            policy: &policy,
+            key: key.as_bytes(),
+            cost: 1,
+        };
+        let said = said(&check, 100);
+        near.learn(None, &[check], &said, &grant(5), (START, START));
+    }
+    assert_eq!(near.visits_len(), super::table::VISITS_MAX);
+}
+
+#[test]
+fn resetting_a_policy_takes_no_lease_of_another_along() {
+    let kept = policy("10000 per second token-bucket");
+    let other = Policy::new("other", "10000 per second token-bucket".parse().unwrap()).unwrap();
+    let other = Arc::new(other.with_lease(Lease::Auto));
+    let near = Near::default();
+    let checks = [&kept, &other].map(|policy| Check {
+        policy,
+        key: b"ann",
+        cost: 1,
+    });
+    for check in checks {
+        let said = said(&check, 100);
+        near.learn(None, &[check], &said, &grant(5), (START, START));
+    }
+    near.forget_all(&other);
+    let pays = checks.map(|check| near.known_answer(&[check], START).is_some());
+    assert_eq!(pays, [true, false]);
+}
