@@ -1,8 +1,8 @@
 //! What the link has seen: counts that only grow, and how it stands.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use tollgate::Micros;
 
@@ -19,7 +19,7 @@ pub struct Stats {
     round_trips: [AtomicU64; ROUND_TRIP_BOUNDS.len() + 1],
     round_trip_micros: AtomicU64,
     /// By word; the words are few and fixed.
-    errors: Mutex<BTreeMap<&'static str, u64>>,
+    errors: RwLock<BTreeMap<&'static str, AtomicU64>>,
     pub(crate) in_flight: AtomicU64,
     connections: AtomicU64,
     pub(crate) reconnects: AtomicU64,
@@ -49,10 +49,11 @@ impl Stats {
 
     /// How many calls failed, by a word for each reason.
     pub fn errors(&self) -> BTreeMap<&'static str, u64> {
-        self.errors
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clone()
+        let errors = self.errors.read().unwrap_or_else(PoisonError::into_inner);
+        let counts = errors
+            .iter()
+            .map(|(word, count)| (*word, count.load(Relaxed)));
+        counts.collect()
     }
 
     /// How many calls wait for an answer now.
@@ -125,17 +126,22 @@ impl Stats {
     }
 
     pub(super) fn failed(&self, error: &LinkError) {
-        let mut errors = self
-            .errors
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        *errors.entry(error.word()).or_default() += 1;
+        let word = error.word();
+        let errors = self.errors.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = errors.get(word) {
+            count.fetch_add(1, Relaxed);
+            return;
+        }
+        drop(errors);
+        // The first of its kind.
+        let mut errors = self.errors.write().unwrap_or_else(PoisonError::into_inner);
+        errors.entry(word).or_default().fetch_add(1, Relaxed);
     }
 
     fn away_changes(&self) -> std::sync::MutexGuard<'_, ()> {
         self.away_changes
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn went(&self, now: Micros) {
@@ -165,6 +171,18 @@ impl Drop for Connected<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_failure_is_counted_whoever_counts_the_first() {
+        let stats = Stats::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1_000).for_each(|_| stats.failed(&LinkError::Broken)));
+            }
+        });
+        stats.failed(&LinkError::Away);
+        assert_eq!(stats.errors(), [("away", 1), ("broken", 4_000)].into());
+    }
 
     #[test]
     fn as_long_as_some_server_is_away_it_is_said_since_when() {
