@@ -62,8 +62,9 @@ impl Link {
     /// can. The connections live on the runtime that this is called on.
     ///
     /// # Errors
-    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server.
+    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server, settings of 0.
     pub(crate) async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
+        settings.check()?;
         let common = Arc::new(Common {
             dialer: Dialer::new(location, settings)?,
             stats: Arc::default(),

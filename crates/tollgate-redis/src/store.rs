@@ -79,7 +79,10 @@ impl RedisStore {
     /// Its connections live on the runtime that this is called on.
     ///
     /// # Errors
-    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server.
+    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server, settings of 0.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or on one without timers or I/O.
     pub async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
         let one_slot = location.kind == Kind::Cluster;
         let (names, time) = (KeyNames::new(&settings.prefix), settings.time);

@@ -9,6 +9,7 @@ use redis::{ErrorKind, RedisError, ServerError, Value};
 
 /// Why a call to the store failed, or no connection to it came about.
 ///
+/// All but those that [are permanent](LinkError::is_permanent) are transient.
 /// A call that failed by [`Timeout`](LinkError::Timeout) or [`Broken`](LinkError::Broken) may have been carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -92,6 +93,9 @@ pub enum LinkError {
     /// The server has no database of this number.
     #[error("the store has no database {0}")]
     NoDatabase(i64),
+    /// With these settings no call could ever be answered.
+    #[error("the settings of the store: {0}")]
+    Unusable(&'static str),
     /// The script was not run, or not to its end, for a reason that says nothing about what is stored.
     #[error("the store could not run the script: {0}")]
     Script(String),
@@ -115,8 +119,9 @@ pub(super) enum Refusal {
 }
 
 impl LinkError {
-    /// Whether waiting does not help, but only somebody who changes the settings of one side.
-    pub(crate) fn is_permanent(&self) -> bool {
+    /// Whether waiting does not help, but only somebody who changes the settings of one side. Everything else passes, or
+    /// may.
+    pub fn is_permanent(&self) -> bool {
         use LinkError::*;
         matches!(
             self,
@@ -129,6 +134,7 @@ impl LinkError {
                 | IsCluster
                 | IsNoCluster
                 | NoDatabase(_)
+                | Unusable(_)
         )
     }
 
@@ -179,7 +185,8 @@ impl LinkError {
             LinkError::TooOld(_)
             | LinkError::IsCluster
             | LinkError::IsNoCluster
-            | LinkError::NoDatabase(_) => "unsuitable",
+            | LinkError::NoDatabase(_)
+            | LinkError::Unusable(_) => "unsuitable",
             LinkError::Script(_) => "script",
             LinkError::NotOurs(_) => "not_ours",
         }
