@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tollgate::{
     Check, Checks, Decision, MemoryStore, Micros, Mode, OnError, Policy, Quota, Reason, Receipt,
@@ -18,7 +18,7 @@ pub(crate) struct Away {
     nodes: u32,
     store: MemoryStore,
     /// By the address of their policy.
-    stand_ins: Mutex<HashMap<usize, StandIn>>,
+    stand_ins: RwLock<HashMap<usize, StandIn>>,
     stats: Arc<Stats>,
 }
 
@@ -34,18 +34,32 @@ impl Away {
         Away {
             nodes,
             store: MemoryStore::builder().max_memory(bytes_max).build(),
-            stand_ins: Mutex::default(),
+            stand_ins: RwLock::default(),
             stats,
         }
     }
 
     /// Decides and charges.
     pub(crate) fn decide(&self, checks: &[Check<'_>], now: Micros) -> Decision {
-        if checks.iter().any(is_closed) {
-            self.stats.refused_closed.fetch_add(1, Relaxed);
+        if self.is_closed(checks) {
             return Decision::refused(Reason::StoreClosed, now).degraded();
         }
         let decision = self.with_stand_ins(checks, |checks| self.store.decide(checks, now));
+        self.count(checks, decision.is_allowed());
+        decision.in_place_of(limits(checks))
+    }
+
+    /// Whether one of the checks wants the store; that is counted.
+    fn is_closed(&self, checks: &[Check<'_>]) -> bool {
+        let is_closed = checks.iter().any(is_closed);
+        if is_closed {
+            self.stats.refused_closed.fetch_add(1, Relaxed);
+        }
+        is_closed
+    }
+
+    /// Counts a decision, or a charge in advance, that was made here.
+    fn count(&self, checks: &[Check<'_>], allowed: bool) {
         let any = |on_error| {
             checks
                 .iter()
@@ -54,10 +68,9 @@ impl Away {
         if any(OnError::Local) {
             self.stats.decided_local.fetch_add(1, Relaxed);
         }
-        if any(OnError::Open) && decision.is_allowed() {
+        if any(OnError::Open) && allowed {
             self.stats.admitted_open.fetch_add(1, Relaxed);
         }
-        decision.in_place_of(limits(checks))
     }
 
     /// Decides as [`decide`](Away::decide) would, charging and counting nothing.
@@ -76,10 +89,11 @@ impl Away {
         now: Micros,
         until: Micros,
     ) -> Result<(Micros, Receipt), Decision> {
-        if checks.iter().any(is_closed) {
+        if self.is_closed(checks) {
             return Err(Decision::refused(Reason::StoreClosed, now).degraded());
         }
         let reserved = self.with_stand_ins(checks, |checks| self.store.reserve(checks, now, until));
+        self.count(checks, reserved.is_ok());
         reserved
             .map(|(at, receipt)| (at, receipt.degraded()))
             .map_err(|decision| decision.in_place_of(limits(checks)))
@@ -111,17 +125,27 @@ impl Away {
 
     fn stand_in(&self, policy: &Arc<Policy>) -> Arc<Policy> {
         let address = Arc::as_ptr(policy).addr();
-        let mut stand_ins = self
-            .stand_ins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = stand_ins.get(&address) {
-            return Arc::clone(&known.policy);
+        let known = |stand_ins: &HashMap<usize, StandIn>| {
+            let known = stand_ins.get(&address)?;
+            Some(Arc::clone(&known.policy))
+        };
+        let found = {
+            let stand_ins = self.stand_ins.read();
+            known(&stand_ins.unwrap_or_else(PoisonError::into_inner))
+        };
+        if let Some(found) = found {
+            return found;
+        }
+        // Made before anybody has to wait for it.
+        let made = Arc::new(self.made(policy));
+        let stand_ins = self.stand_ins.write();
+        let mut stand_ins = stand_ins.unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known(&stand_ins) {
+            return found;
         }
         if stand_ins.len() == STAND_INS_MAX {
             stand_ins.clear();
         }
-        let made = Arc::new(self.made(policy));
         let stand_in = StandIn {
             _of: Arc::clone(policy),
             policy: Arc::clone(&made),

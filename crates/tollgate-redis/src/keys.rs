@@ -22,6 +22,11 @@ impl KeyNames {
         KeyNames { prefix: escaped }
     }
 
+    /// How all keys begin.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The key of a cell whose decision has this tag; without one, the tag is the key itself.
     pub(crate) fn of(&self, cell: &Check<'_>, tag: Option<&[u8]>) -> Vec<u8> {
         let mut name = self.of_all(cell.policy.name());

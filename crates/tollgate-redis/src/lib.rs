@@ -4,6 +4,9 @@
 //! clock. The scripts step the states where they are; what they found there becomes the decision by the same code that
 //! decides in memory.
 //!
+//! All of it runs on tokio, with its timers and its I/O: [`RedisStore::connect`] and waiting for what the store answers
+//! panic anywhere else.
+//!
 //! ```no_run
 //! use std::sync::Arc;
 //! use tollgate::{Limiter, Quota};

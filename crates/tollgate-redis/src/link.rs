@@ -68,8 +68,9 @@ impl Link {
     /// can. The connections live on the runtime that this is called on.
     ///
     /// # Errors
-    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server.
+    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server, settings of 0.
     pub(crate) async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
+        settings.check()?;
         let common = Arc::new(Common {
             dialer: Dialer::new(location, settings)?,
             stats: Arc::default(),
@@ -115,6 +116,11 @@ impl Link {
     /// Notes that so many keys held what is no state of ours, and began anew.
     pub(crate) fn count_garbage(&self, keys: u64) {
         self.stats().garbage_resets.fetch_add(keys, Relaxed);
+    }
+
+    /// Counts a call whose answer was no good to whoever asked.
+    pub(crate) fn count_failed(&self, error: &LinkError) {
+        self.stats().failed(error);
     }
 
     /// Notes a decision under the numbers of newer rules, and tells how many there were before.

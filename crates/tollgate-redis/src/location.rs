@@ -252,7 +252,12 @@ fn address(text: &str, default: u16) -> Result<Address, &'static str> {
             if host.parse::<std::net::Ipv6Addr>().is_err() {
                 return Err("has no IPv6 address between the brackets");
             }
-            (host, port.strip_prefix(':').filter(|_| !port.is_empty()))
+            match port.strip_prefix(':') {
+                None if !port.is_empty() => {
+                    return Err("has more behind the `]` of an address than `:` and a port");
+                }
+                port => (host, port),
+            }
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -304,7 +309,11 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls = if self.is_tls { "s" } else { "" };
         if let [Address::Unix(path)] = &self.nodes[..] {
-            return write!(f, "redis+unix://{}", path.display());
+            write!(f, "redis+unix://{}", path.display())?;
+            return match self.db {
+                0 => Ok(()),
+                db => write!(f, "?db={db}"),
+            };
         }
         let kind = match self.kind {
             Kind::Single => "",

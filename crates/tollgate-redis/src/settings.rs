@@ -2,7 +2,17 @@
 
 use std::time::Duration;
 
+use crate::link::LinkError;
+
 /// Bounds of the way to the store. `Settings::default()` is right for a store in the same building.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate_redis::Settings;
+///
+/// let settings = Settings::default().with_nodes(3).with_deadline(Duration::from_millis(50));
+/// assert_eq!(settings.nodes, 3);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
@@ -45,6 +55,49 @@ impl Default for Settings {
             nodes: 1,
             local_bytes_max: 64 << 20,
             time: Time::default(),
+        }
+    }
+}
+
+/// Makes a setter of each field.
+macro_rules! with {
+    ($($name:ident $field:ident: $type:ty;)*) => {
+        impl Settings {
+            $(
+                #[doc = concat!("The same with another [`", stringify!($field), "`](Settings::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $name(self, $field: $type) -> Self {
+                    Settings { $field, ..self }
+                }
+            )*
+        }
+    };
+}
+
+with! {
+    with_deadline deadline: Duration;
+    with_connect_timeout connect_timeout: Duration;
+    with_connections connections: usize;
+    with_in_flight_max in_flight_max: usize;
+    with_prefix prefix: String;
+    with_nodes nodes: u32;
+    with_local_bytes_max local_bytes_max: usize;
+    with_time time: Time;
+}
+
+impl Settings {
+    /// Zero never means "no bound", and nothing could be asked with it.
+    pub(crate) fn check(&self) -> Result<(), LinkError> {
+        let zeros = [
+            (self.deadline.is_zero(), "`deadline` is 0"),
+            (self.connect_timeout.is_zero(), "`connect_timeout` is 0"),
+            (self.connections == 0, "`connections` is 0"),
+            (self.in_flight_max == 0, "`in_flight_max` is 0"),
+            (self.nodes == 0, "`nodes` is 0"),
+        ];
+        match zeros.iter().find(|(is_zero, _)| *is_zero) {
+            Some((_, what)) => Err(LinkError::Unusable(what)),
+            None => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! becomes the decision, by the same code that decides in memory.
 
 mod late;
+mod seldom;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -12,7 +13,9 @@ use tokio::task::AbortHandle;
 use tollgate::algorithm::Charge;
 use tollgate::decide::Stored;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
-use tollgate::{Check, Clock, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
+use tollgate::{
+    Check, Clock, Decision, Micros, Policy, Reason, Receipt, State, SystemClock, decide,
+};
 
 use crate::away::Away;
 use crate::keys::KeyNames;
@@ -23,6 +26,7 @@ use crate::question::Question;
 use crate::reply::{Lacking, Reply};
 use crate::scripts::{self, Kinds, Operation};
 use crate::settings::{Settings, Time};
+use seldom::Seldom;
 
 /// States on a Redis or Valkey server, or on a cluster of them, which any number of processes share.
 #[derive(Clone)]
@@ -50,6 +54,15 @@ struct Shared {
     version: AtomicU64,
     /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
     ahead: AtomicI64,
+    /// When it is said in the log why decisions are made without the store.
+    complaints: Seldom,
+}
+
+/// When a request came: its caller's reading, and the store's own at the same instant.
+#[derive(Clone, Copy)]
+struct Came {
+    now: Micros,
+    began: Micros,
 }
 
 /// Ends with the store.
@@ -72,7 +85,10 @@ impl RedisStore {
     /// Its connections live on the runtime that this is called on.
     ///
     /// # Errors
-    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server.
+    /// What waiting does not mend: wrong passwords, missing permissions, no TLS, the wrong kind of server, settings of 0.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or on one without timers or I/O.
     pub async fn connect(location: Location, settings: Settings) -> Result<Self, LinkError> {
         let one_slot = location.kind == Kind::Cluster;
         let (names, time) = (KeyNames::new(&settings.prefix), settings.time);
@@ -91,6 +107,7 @@ impl RedisStore {
             clock: SystemClock::new(),
             version: AtomicU64::new(0),
             ahead: AtomicI64::new(0),
+            complaints: Seldom::default(),
         });
         let returning = Arc::clone(&shared).return_unspent();
         let returning = (time == Time::Server).then(|| tokio::spawn(returning).abort_handle());
@@ -154,7 +171,21 @@ impl RedisStore {
 }
 
 impl Shared {
-    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more.
+    fn came(&self, now: Micros) -> Came {
+        let began = self.clock.now();
+        Came { now, began }
+    }
+
+    /// The caller's instant by now: a request may have waited. A clock that a test holds stands still.
+    fn since(&self, came: Came) -> Micros {
+        match self.time {
+            Time::Server => came.now + self.clock.now().since(came.began),
+            Time::Caller => came.now,
+        }
+    }
+
+    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more; a
+    /// peek forgets nothing.
     async fn ask(
         self: &Arc<Self>,
         operation: Operation,
@@ -162,7 +193,7 @@ impl Shared {
         now: Micros,
     ) -> Result<Reply, LinkError> {
         match self.asked(operation, question, now).await {
-            Err(LinkError::Script(_) | LinkError::Garbage(_)) => {
+            Err(LinkError::NotOurs(_)) if operation != Operation::Peek => {
                 self.forget(question).await?;
                 self.asked(operation, question, now).await
             }
@@ -191,7 +222,7 @@ impl Shared {
         }
         let ahead = self.ahead.load(Ordering::Relaxed);
         question.with_windows_around(Micros(now.0.saturating_add_signed(ahead)));
-        let mut failure = not_ours();
+        let mut failure = None;
         for _ in 0..CALLS_MAX {
             let sent = self.link.now();
             if self.is_near() && operation.takes() {
@@ -208,7 +239,7 @@ impl Shared {
                 }
                 false => self.link.call(script, keys, arguments).await?,
             };
-            let reply = Reply::read(value).ok_or_else(not_ours)?;
+            let reply = Reply::read(value).ok_or_else(|| self.not_ours())?;
             if self.is_near() {
                 self.link.heard_time(&question.keys[0], sent, reply.now);
             }
@@ -221,10 +252,10 @@ impl Shared {
                     question.with_windows_around(reply.now);
                 }
                 // It is still waited for here: the server's clock has been set forward, as is known by now.
-                Err(Lacking::Time) => failure = LinkError::Timeout(self.deadline),
+                Err(Lacking::Time) => failure = Some(LinkError::Timeout(self.deadline)),
             }
         }
-        Err(failure)
+        Err(failure.unwrap_or_else(|| self.not_ours()))
     }
 
     /// Waits for what others hear who ask the same, and tells what follows from that, or who is to ask.
@@ -233,7 +264,7 @@ impl Shared {
         mut look: Look,
         question: &Question,
         tag: Option<&[u8]>,
-        now: Micros,
+        came: Came,
     ) -> Result<Decision, Option<Probe>> {
         // All waits together are no longer than a call.
         let patience = tokio::time::sleep(self.deadline);
@@ -248,6 +279,7 @@ impl Shared {
                         _ = heard.acquire() => {}
                         () = &mut patience => return Err(None),
                     }
+                    let now = self.since(came);
                     look = self.near.look(tag, &question.checks(), now);
                 }
             }
@@ -259,8 +291,9 @@ impl Shared {
         self: &Arc<Self>,
         question: &mut Question,
         tag: Option<&[u8]>,
-        now: Micros,
+        came: Came,
     ) -> Result<Decision, LinkError> {
+        let now = self.since(came);
         let wanted = match self.is_near() {
             true => self.near.wants(tag, &question.checks(), now),
             false => SmallVec::new(),
@@ -271,16 +304,15 @@ impl Shared {
             question.want(&wanted);
         }
         let generation = self.near.generation(tag, &question.checks());
-        let began = self.clock.now();
         let reply = self.ask(operation, question, now).await?;
-        let heard = now + self.clock.now().since(began);
+        let heard = self.since(came);
         let mut found = reply.stored(question.policies());
         self.note_newer(question, &found);
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
         if !self.agrees(&reply, decision.is_allowed()) {
             self.forget(question).await?;
-            return Err(not_ours());
+            return Err(self.not_ours());
         }
         let granted = match decision.is_allowed() {
             true => decide::lease(&checks, &mut found, reply.now, &wanted),
@@ -290,6 +322,11 @@ impl Shared {
             let when = (now, heard);
             let near = &self.near;
             near.learn_of(generation, tag, &checks, &decision, &granted, when);
+            // A denial behind the end of a block begins the next one, so the store must hear of it.
+            if let Some(end) = block_ends(&found[checks.len()..], reply.now) {
+                let until = now + end.since(reply.now);
+                self.near.end_denials_by(tag, &checks, until);
+            }
         }
         Ok(decision)
     }
@@ -307,7 +344,7 @@ impl Shared {
             true => Ok(reserved),
             false => {
                 self.forget(question).await?;
-                Err(not_ours())
+                Err(self.not_ours())
             }
         }
     }
@@ -353,6 +390,21 @@ impl Shared {
         }
     }
 
+    /// Counts an answer that makes no sense, or tells something else of a value than is read here.
+    fn not_ours(&self) -> LinkError {
+        let error = LinkError::NotOurs("an answer that no script of ours gives".to_owned());
+        self.link.count_failed(&error);
+        error
+    }
+
+    /// Who decides where a call has failed. Why is said once in a while; of a store that is away it has been said.
+    fn without(&self, error: &LinkError) -> &Away {
+        if *error != LinkError::Away && self.complaints.is_due(self.clock.now()) {
+            tracing::warn!(%error, "decisions are made without the store");
+        }
+        &self.away
+    }
+
     /// Counts values that were not ours, and tells whether the script has decided what the definition decides: it has not
     /// where a value means one thing to it and another here, which no value of ours does.
     fn agrees(&self, reply: &Reply, allowed: bool) -> bool {
@@ -362,8 +414,16 @@ impl Shared {
     }
 }
 
-fn not_ours() -> LinkError {
-    LinkError::Garbage("an answer that no script of ours gives".to_owned())
+/// When the first of these blocks ends that hold a key off at `now`.
+fn block_ends(blocks: &[Option<decide::Stored>], now: Micros) -> Option<Micros> {
+    let ends = blocks
+        .iter()
+        .flatten()
+        .filter_map(|block| match block.state {
+            State::Pair(end, _) => Some(Micros(end)),
+            _ => None,
+        });
+    ends.filter(|end| *end > now).min()
 }
 
 fn failed(error: LinkError) -> StoreError {
@@ -371,7 +431,8 @@ fn failed(error: LinkError) -> StoreError {
         LinkError::Timeout(_)
         | LinkError::Broken
         | LinkError::Garbage(_)
-        | LinkError::Script(_) => StoreError::Unanswered(Box::new(error)),
+        | LinkError::Script(_)
+        | LinkError::NotOurs(_) => StoreError::Unanswered(Box::new(error)),
         error => StoreError::Unavailable(Box::new(error)),
     }
 }
@@ -406,15 +467,16 @@ impl Store for RedisStore {
             Ok(question) => question,
             Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
         };
+        let came = shared.came(now);
         Answer::Pending(Box::pin(async move {
             // Dropped when the answer has been kept, or whoever asks is gone.
-            let _probe = match shared.after(look, &question, tag.as_deref(), now).await {
+            let _probe = match shared.after(look, &question, tag.as_deref(), came).await {
                 Ok(decision) => return decision,
                 Err(probe) => probe,
             };
-            match shared.decide(&mut question, tag.as_deref(), now).await {
+            match shared.decide(&mut question, tag.as_deref(), came).await {
                 Ok(decision) => decision,
-                Err(_) => shared.away.decide(&question.checks(), now),
+                Err(error) => shared.without(&error).decide(&question.checks(), now),
             }
         }))
     }
@@ -434,7 +496,7 @@ impl Store for RedisStore {
                     let found = reply.stored(question.policies());
                     decide::peek(&question.checks(), &found, reply.now)
                 }
-                Err(_) => shared.away.peek(&question.checks(), now),
+                Err(error) => shared.without(&error).peek(&question.checks(), now),
             }
         }))
     }
@@ -527,7 +589,9 @@ impl Store for RedisStore {
         Answer::Pending(Box::pin(async move {
             match shared.reserve(&mut question, now, until).await {
                 Ok(reserved) => reserved,
-                Err(_) => shared.away.reserve(&question.checks(), now, until),
+                Err(error) => shared
+                    .without(&error)
+                    .reserve(&question.checks(), now, until),
             }
         }))
     }
@@ -550,7 +614,7 @@ impl Store for RedisStore {
             shared.near.forget(tag.as_deref(), &policy, &key);
             match value.map_err(failed)? {
                 redis::Value::Int(forgotten) => Ok(forgotten > 0),
-                _ => Err(failed(not_ours())),
+                _ => Err(failed(shared.not_ours())),
             }
         }))
     }
@@ -570,7 +634,7 @@ impl Store for RedisStore {
             for prefix in prefixes {
                 forgotten = forgotten.and(shared.link.forget(prefix.as_bytes()).await);
             }
-            shared.near.forget_all();
+            shared.near.forget_all(&policy);
             forgotten.map_err(failed)
         }))
     }

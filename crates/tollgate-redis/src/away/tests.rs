@@ -204,5 +204,35 @@ fn more_policies_than_are_kept_are_decided_all_the_same() {
             .skip(1)
             .all(|policy| !away.decide(&[check(policy)], at(1)).is_allowed())
     );
-    assert!(away.stand_ins.lock().unwrap().len() <= STAND_INS_MAX);
+    assert!(away.stand_ins.read().unwrap().len() <= STAND_INS_MAX);
+}
+
+#[test]
+fn turns_are_counted_as_decisions_are() {
+    let away = away(2);
+    for on_error in [OnError::Local, OnError::Open, OnError::Closed] {
+        let policy = policy("p", "2 per minute", on_error);
+        let _ = away.reserve(&[check(&policy)], at(0), at(60));
+    }
+    let counts = (
+        away.stats.decided_local(),
+        away.stats.admitted_open(),
+        away.stats.refused_closed(),
+    );
+    assert_eq!(counts, (1, 1, 1));
+}
+
+#[test]
+fn many_at_once_have_one_share_of_a_policy() {
+    let away = away(2);
+    let policy = policy("p", "40 per minute", OnError::Local);
+    let passed = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| passed(&away, &[check(&policy)])))
+            .collect();
+        let each = threads.into_iter().map(|thread| thread.join().unwrap());
+        each.sum::<usize>()
+    });
+    assert_eq!(passed, 20);
+    assert_eq!(away.stand_ins.read().unwrap().len(), 1);
 }

@@ -9,6 +9,7 @@ use redis::{ErrorKind, RedisError, ServerError, Value};
 
 /// Why a call to the store failed, or no connection to it came about.
 ///
+/// All but those that [are permanent](LinkError::is_permanent) are transient.
 /// A call that failed by [`Timeout`](LinkError::Timeout) or [`Broken`](LinkError::Broken) may have been carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -121,13 +122,19 @@ pub enum LinkError {
     /// The server has no database of this number.
     #[error("the store has no database {0}")]
     NoDatabase(i64),
-    /// The script failed.
+    /// With these settings no call could ever be answered.
+    #[error("the settings of the store: {0}")]
+    Unusable(&'static str),
+    /// The script was not run, or not to its end, for a reason that says nothing about what is stored.
     #[error("the store could not run the script: {0}")]
     Script(String),
+    /// The script can make nothing of what is stored, or its answer makes no sense.
+    #[error("what is stored is no state of ours: {0}")]
+    NotOurs(String),
 }
 
 /// The words of [`Stats::errors`](super::Stats::errors): every one that there is.
-pub const ERROR_KINDS: [&str; 18] = [
+pub const ERROR_KINDS: [&str; 19] = [
     "timeout",
     "unreachable",
     "broken",
@@ -146,6 +153,7 @@ pub const ERROR_KINDS: [&str; 18] = [
     "tls",
     "unsuitable",
     "script",
+    "not_ours",
 ];
 
 /// What a server answered instead of a result.
@@ -163,8 +171,9 @@ pub(super) enum Refusal {
 }
 
 impl LinkError {
-    /// Whether waiting does not help, but only somebody who changes the settings of one side.
-    pub(crate) fn is_permanent(&self) -> bool {
+    /// Whether waiting does not help, but only somebody who changes the settings of one side. Everything else passes, or
+    /// may.
+    pub fn is_permanent(&self) -> bool {
         use LinkError::*;
         matches!(
             self,
@@ -184,6 +193,7 @@ impl LinkError {
                 | IsCluster
                 | IsNoCluster
                 | NoDatabase(_)
+                | Unusable(_)
         )
     }
 
@@ -192,6 +202,7 @@ impl LinkError {
         !matches!(
             self,
             LinkError::Script(_)
+                | LinkError::NotOurs(_)
                 | LinkError::Away
                 | LinkError::Saturated(_)
                 | LinkError::Redirected(_)
@@ -241,8 +252,10 @@ impl LinkError {
             | LinkError::IsNoSentinel(_)
             | LinkError::NoSuchService(_)
             | LinkError::NotRedis(_)
-            | LinkError::NoDatabase(_) => "unsuitable",
+            | LinkError::NoDatabase(_)
+            | LinkError::Unusable(_) => "unsuitable",
             LinkError::Script(_) => "script",
+            LinkError::NotOurs(_) => "not_ours",
         }
     }
 }
@@ -307,13 +320,27 @@ fn refusal(error: &ServerError) -> Refusal {
         "ERR" if detail.starts_with("AUTH <password> called without any password") => {
             LinkError::WrongPassword
         }
-        "ERR" if detail.starts_with("unknown command") => LinkError::NotPermitted(full()),
+        "ERR" if detail.starts_with("unknown command") => {
+            // The arguments that follow are keys of callers, which nobody writes down.
+            let detail = detail.split(", with args").next().unwrap_or_default();
+            LinkError::NotPermitted(format!("{code} {detail}"))
+        }
         // Redis 7 says so of a command that a script runs for a user who may not.
         _ if detail.contains("can't run this command or subcommand") => {
             LinkError::NotPermitted(full())
         }
+        _ if is_about_values(detail) => LinkError::NotOurs(full()),
         _ => LinkError::Script(full()),
     })
+}
+
+/// Whether a script of ours stumbled over what it found: Lua says where, `user_script:LINE:`, or the server refuses the
+/// expiry that followed from a state. Behind an `@` the server names the place of whatever else ended a script.
+fn is_about_values(detail: &str) -> bool {
+    const EXPIRY: [&str; 2] = ["invalid expire time", "value is not an integer"];
+    let mut places = detail.match_indices("user_script:");
+    places.any(|(at, _)| !detail[..at].ends_with('@'))
+        || detail.contains("@user_script:") && EXPIRY.iter().any(|text| detail.contains(text))
 }
 
 /// Redis 6.2 wraps what a command within a script answered: `ERR Error running script (call to f_...): @user_script:1:

@@ -3,7 +3,7 @@
 mod upkeep;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::Handle;
@@ -194,7 +194,8 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
-        if self.shared.breaker().end() {
+        let mut breaker = self.shared.breaker();
+        if breaker.end() {
             self.shared.common.stats.came_back();
         }
     }
@@ -242,13 +243,17 @@ impl Shared {
     fn heard(&self, error: Option<&LinkError>) {
         let has_failed = error.is_some_and(LinkError::is_of_server);
         let now = self.common.clock.now();
-        let opens = self.breaker().heard(has_failed, now);
+        let opens = {
+            let mut breaker = self.breaker();
+            let opens = breaker.heard(has_failed, now);
+            if let Some(error) = error.filter(|_| opens) {
+                self.went(&breaker, error);
+            }
+            opens
+        };
         let Some(error) = error else {
             return;
         };
-        if opens {
-            self.went(error);
-        }
         // Connections on which nothing comes may be dead without a word.
         if error.is_of_place() || (opens && matches!(error, LinkError::Timeout(_))) {
             self.places
@@ -257,11 +262,30 @@ impl Shared {
         }
     }
 
-    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+    /// Opens the breaker at once.
+    fn trip(&self, error: &LinkError) {
+        let mut breaker = self.breaker();
+        if breaker.trip() {
+            self.went(&breaker, error);
+        }
+    }
+
+    /// Tells the breaker of a probe, and whether that has closed it.
+    fn probed(&self, is_good: bool) -> bool {
+        let mut breaker = self.breaker();
+        let closes = breaker.probed(is_good);
+        if closes {
+            self.came_back(&breaker);
+        }
+        closes
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn went(&self, error: &LinkError) {
+    /// What goes along with an open breaker; it is held meanwhile, so that whoever closes it comes after.
+    fn went(&self, _opened: &MutexGuard<'_, Breaker>, error: &LinkError) {
         // Whoever starts says it, or does not start.
         if !self.common.dialer.is_starting() {
             tracing::warn!(server = %self.name(), %error, "the store is away");
@@ -273,7 +297,7 @@ impl Shared {
         self.common.stale.notify_one();
     }
 
-    fn came_back(&self) {
+    fn came_back(&self, _closed: &MutexGuard<'_, Breaker>) {
         tracing::info!(server = %self.name(), "the store is back");
         self.common.stats.came_back();
         self.is_open.store(false, Ordering::Release);
@@ -287,3 +311,6 @@ impl Shared {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

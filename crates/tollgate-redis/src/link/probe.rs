@@ -1,13 +1,16 @@
 //! Whether a server could decide: a script that writes a key of its own. A ping would also be answered by replicas, by
 //! servers without memory, and to users that may not run scripts.
 
+use std::sync::LazyLock;
+
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use tollgate::Micros;
 
 use super::dial::ask;
 use super::error::LinkError;
-use super::slots::slot;
+use super::slots::{SLOTS, slot};
+use crate::keys::KeyNames;
 
 /// KEYS[1]: a key that is used for nothing else. It is gone after a second. Scripts write instants by `%d`, which is as
 /// wide as the server's `long`: where that is too narrow the answer is nil.
@@ -44,14 +47,32 @@ fn time(reply: &Value) -> Option<Micros> {
     Some(Micros(seconds.checked_add(number(micros)?)?))
 }
 
-/// A key of probes in one of these slots.
-pub(super) fn key(prefix: &str, is_wanted: impl Fn(u16) -> bool) -> String {
-    let named = |number: u32| format!("{prefix}:probe:{{{number}}}");
-    // Tags fall into slots by chance: of 16,384 numbers and more, one falls into any slot, but for bad luck.
-    let found = (0..1 << 18)
-        .map(named)
-        .find(|key| is_wanted(slot(key.as_bytes())));
-    found.unwrap_or_else(|| named(0))
+/// A key of probes; in `slot`, where that matters. Prefixes have no braces, so that its tag decides.
+pub(super) fn key(names: &KeyNames, slot: Option<u16>) -> String {
+    let tag = slot.map_or(0, |slot| TAGS[usize::from(slot)]);
+    format!("{}:probe:{{{tag}}}", names.prefix())
+}
+
+/// A tag for each slot, looked for once: the first number that falls into it.
+static TAGS: LazyLock<Box<[u32]>> = LazyLock::new(|| {
+    let mut tags = vec![None; SLOTS];
+    let mut missing = SLOTS;
+    for number in 0_u32.. {
+        let tag = &mut tags[usize::from(slot(number.to_string().as_bytes()))];
+        if tag.is_none() {
+            *tag = Some(number);
+            missing -= 1;
+        }
+        if missing == 0 {
+            break;
+        }
+    }
+    tags.into_iter().map(Option::unwrap_or_default).collect()
+});
+
+/// Looks for the tags of all slots, which takes some milliseconds, before anybody waits for one.
+pub(super) fn prepare() {
+    LazyLock::force(&TAGS);
 }
 
 /// What a server says of itself once, when it is first reached: too old, or the wrong kind, is an error.
@@ -149,10 +170,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_probes_is_found_in_every_slot() {
-        for wanted in [0, 1, 8_000, 16_383] {
-            let key = key("tollgate", |slot| slot == wanted);
-            assert_eq!(slot(key.as_bytes()), wanted);
+    fn every_slot_has_a_key_of_probes_whatever_the_prefix() {
+        for prefix in ["tollgate", "a{b}:c"] {
+            let names = KeyNames::new(prefix);
+            for wanted in 0..SLOTS as u16 {
+                let key = key(&names, Some(wanted));
+                assert_eq!(slot(key.as_bytes()), wanted, "{key}");
+            }
         }
+    }
+
+    #[test]
+    fn keys_of_probes_begin_as_all_keys_do() {
+        let names = KeyNames::new("a{b}:c");
+        let begins = key(&names, None);
+        let (prefix, _) = begins.split_once(":probe:").unwrap();
+        assert!(names.of_all("p").starts_with(&format!("{prefix}:")));
     }
 }

@@ -15,6 +15,7 @@ use super::error::LinkError;
 use super::node::{Common, Node};
 use super::probe;
 use super::slots::{SLOTS, slot};
+use crate::keys::KeyNames;
 use crate::location::{Address, Kind};
 
 /// Nodes of one cluster that are told apart.
@@ -32,6 +33,7 @@ pub(super) enum Routes {
 
 pub(super) struct Cluster {
     common: Arc<Common>,
+    names: KeyNames,
     map: RwLock<Map>,
     /// Whether no node is known, so that nobody is asked.
     is_unknown: AtomicBool,
@@ -44,21 +46,23 @@ struct Map {
 
 impl Routes {
     pub(super) fn new(common: &Arc<Common>) -> Self {
-        let prefix = &common.dialer.settings.prefix;
+        let names = KeyNames::new(&common.dialer.settings.prefix);
         let location = &common.dialer.location;
         let address = match location.kind {
             Kind::Single => Some(location.nodes[0].clone()),
             Kind::Sentinel(_) => None,
             Kind::Cluster => {
+                probe::prepare();
                 let (nodes, slots) = (HashMap::new(), vec![None; SLOTS]);
                 return Routes::Cluster(Cluster {
                     common: Arc::clone(common),
+                    names,
                     map: RwLock::new(Map { nodes, slots }),
                     is_unknown: AtomicBool::new(false),
                 });
             }
         };
-        let key = probe::key(prefix, |_| true);
+        let key = probe::key(&names, None);
         Routes::One(Arc::new(Node::new(common, address, key)))
     }
 
@@ -129,8 +133,7 @@ impl Cluster {
         if map.nodes.len() == NODES_MAX {
             return Err(LinkError::ClusterDown);
         }
-        let prefix = &self.common.dialer.settings.prefix;
-        let key = probe::key(prefix, |found| slot.is_none_or(|slot| slot == found));
+        let key = probe::key(&self.names, slot);
         let node = Arc::new(Node::new(&self.common, Some(address.clone()), key));
         map.nodes.insert(address.clone(), Arc::clone(&node));
         Ok(node)
@@ -226,15 +229,13 @@ impl Cluster {
             }
         }
         for (address, node) in &map.nodes {
-            let is_there = |slot: u16| {
-                map.slots[usize::from(slot)]
-                    .as_ref()
-                    .is_some_and(|owner| Arc::ptr_eq(owner, node))
-            };
-            if !is_there(slot(node.probe_key().as_bytes()))
-                && ranges.iter().any(|range| range.owner == *address)
-            {
-                node.probe_by(probe::key(&self.common.dialer.settings.prefix, is_there));
+            let probed = usize::from(slot(node.probe_key().as_bytes()));
+            let is_there = map.slots[probed]
+                .as_ref()
+                .is_some_and(|owner| Arc::ptr_eq(owner, node));
+            let first = ranges.iter().find(|range| range.owner == *address);
+            if let Some(range) = first.filter(|_| !is_there) {
+                node.probe_by(probe::key(&self.names, Some(range.first)));
             }
         }
     }
@@ -259,7 +260,13 @@ async fn ranges(
             LinkError::Script(_) => LinkError::IsNoCluster,
             error => error,
         })?;
-    read(&reply, asked).ok_or_else(|| LinkError::Garbage("where the slots are".to_owned()))
+    let ranges =
+        read(&reply, asked).ok_or_else(|| LinkError::Garbage("where the slots are".to_owned()))?;
+    match ranges.is_empty() {
+        // A node that has just come, or was taken out, knows of no slots; the others do.
+        true => Err(LinkError::ClusterDown),
+        false => Ok(ranges),
+    }
 }
 
 /// `CLUSTER SLOTS`: for each range the first slot, the last, and the master's host, port and more.

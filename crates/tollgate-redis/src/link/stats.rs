@@ -1,8 +1,8 @@
 //! What the link has seen: counts that only grow, and how it stands.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use tollgate::Micros;
 
@@ -19,7 +19,7 @@ pub struct Stats {
     round_trips: [AtomicU64; ROUND_TRIP_BOUNDS.len() + 1],
     round_trip_micros: AtomicU64,
     /// By word; the words are few and fixed.
-    errors: Mutex<BTreeMap<&'static str, u64>>,
+    errors: RwLock<BTreeMap<&'static str, AtomicU64>>,
     pub(crate) in_flight: AtomicU64,
     connections: AtomicU64,
     pub(crate) reconnects: AtomicU64,
@@ -31,6 +31,8 @@ pub struct Stats {
     pub(crate) admitted_open: AtomicU64,
     pub(crate) refused_closed: AtomicU64,
     pub(crate) decided_local: AtomicU64,
+    /// Held while both of the two below change.
+    away_changes: Mutex<()>,
     away: AtomicU64,
     degraded_since: AtomicU64,
 }
@@ -49,10 +51,11 @@ impl Stats {
 
     /// How many calls failed, by a word for each reason, of [`ERROR_KINDS`](crate::ERROR_KINDS); only those that happened.
     pub fn errors(&self) -> BTreeMap<&'static str, u64> {
-        self.errors
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clone()
+        let errors = self.errors.read().unwrap_or_else(PoisonError::into_inner);
+        let counts = errors
+            .iter()
+            .map(|(word, count)| (*word, count.load(Relaxed)));
+        counts.collect()
     }
 
     /// How many calls wait for an answer now.
@@ -137,21 +140,34 @@ impl Stats {
     }
 
     pub(super) fn failed(&self, error: &LinkError) {
-        let mut errors = self
-            .errors
+        let word = error.word();
+        debug_assert!(ERROR_KINDS.contains(&word), "{word}");
+        let errors = self.errors.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = errors.get(word) {
+            count.fetch_add(1, Relaxed);
+            return;
+        }
+        drop(errors);
+        // The first of its kind.
+        let mut errors = self.errors.write().unwrap_or_else(PoisonError::into_inner);
+        errors.entry(word).or_default().fetch_add(1, Relaxed);
+    }
+
+    fn away_changes(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.away_changes
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        debug_assert!(ERROR_KINDS.contains(&error.word()), "{}", error.word());
-        *errors.entry(error.word()).or_default() += 1;
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn went(&self, now: Micros) {
+        let _changes = self.away_changes();
         if self.away.fetch_add(1, Relaxed) == 0 {
             self.degraded_since.store(now.0, Relaxed);
         }
     }
 
     pub(super) fn came_back(&self) {
+        let _changes = self.away_changes();
         if self.away.fetch_sub(1, Relaxed) == 1 {
             self.degraded_since.store(0, Relaxed);
         }
@@ -164,5 +180,39 @@ pub(super) struct Connected<'a>(&'a Stats);
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_is_counted_whoever_counts_the_first() {
+        let stats = Stats::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1_000).for_each(|_| stats.failed(&LinkError::Broken)));
+            }
+        });
+        stats.failed(&LinkError::Away);
+        assert_eq!(stats.errors(), [("away", 1), ("broken", 4_000)].into());
+    }
+
+    #[test]
+    fn as_long_as_some_server_is_away_it_is_said_since_when() {
+        let stats = Stats::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..200_000 {
+                        stats.went(Micros(1));
+                        assert!(stats.degraded_since().is_some());
+                        stats.came_back();
+                    }
+                });
+            }
+        });
+        assert_eq!((stats.servers_away(), stats.degraded_since()), (0, None));
     }
 }

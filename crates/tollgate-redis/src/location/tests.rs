@@ -22,8 +22,9 @@ fn every_form_is_read_and_shown_without_its_secrets() {
         ),
         (
             "redis+unix:///run/redis.sock?db=2",
-            "redis+unix:///run/redis.sock",
+            "redis+unix:///run/redis.sock?db=2",
         ),
+        ("redis+unix:///r.sock?db=0", "redis+unix:///r.sock"),
     ] {
         assert_eq!(shown(url), expected);
     }
@@ -62,6 +63,9 @@ fn what_is_no_place_is_refused_with_what_was_expected_and_without_its_secrets() 
         "redis://:hush@h:1:2",
         "redis://:hush@[::1",
         "redis://:hush@[h]",
+        "redis://:hush@[::1]6380",
+        "redis://:hush@[::1]:",
+        "redis+cluster://:hush@[::1]6380,[::1]:6381",
         "redis://:hush@h/x",
         "redis://:hush@h/1/2",
         "redis://:hush@h/-1",

@@ -34,7 +34,7 @@ pub(super) struct Denial {
 impl Denial {
     /// The denial, or that of the next unit where a decision took the last one, and the place of the check that it waits for
     /// longest; `None` when it can end by something else than time, or changes what it is about: a slot that is given back,
-    /// a denial that is counted or punished.
+    /// a denial that is counted. Where a block ends sooner, so must the denial [end](Denial::end_by).
     pub(super) fn of(
         checks: &[Check<'_>],
         decision: &Decision,
@@ -77,6 +77,11 @@ impl Denial {
             until: heard + retry_after.min(REMEMBERED_MAX),
         };
         Some((place, denial))
+    }
+
+    /// Nothing is known beyond `until`.
+    pub(super) fn end_by(&mut self, until: Micros) {
+        self.until = self.until.min(until);
     }
 
     /// What it answers to the same checks at `now`.

@@ -29,6 +29,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 struct Units {
     policy: Arc<Policy>,
+    granted: u64,
     left: u64,
     mark: (u64, u64),
     /// The first instant at which they can no longer be spent, counted from before they were asked for.
@@ -100,12 +101,14 @@ impl Held {
         lease.left -= cost;
         lease.last_spent = now;
         let elapsed = now.since(lease.from);
-        let left = lease.standing.remaining().saturating_add(lease.left);
+        // Where it stood before the store took these units out of it, less those that are spent.
+        let spent = lease.granted - lease.left;
+        let remaining = lease.standing.remaining().saturating_sub(spent);
         let charge = Charge {
             cost,
             mark: lease.mark,
         };
-        let standing = lease.standing.later_with(elapsed, left, charge);
+        let standing = lease.standing.later_with(elapsed, remaining, charge);
         Some((standing, lease.at + elapsed))
     }
 
@@ -139,6 +142,7 @@ impl Held {
         if granted.cost > 0 {
             self.lease = Some(Units {
                 policy: Arc::clone(policy),
+                granted: granted.cost,
                 left: granted.cost,
                 mark: granted.mark,
                 ends: sent + terms.time,

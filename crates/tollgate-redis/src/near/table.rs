@@ -1,6 +1,7 @@
 //! What a node holds for all its keys, bounded.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ use super::look::Look;
 /// How many keys a node holds something for. What falls out is asked for again; units that fall out are lost until their
 /// lease would have ended.
 const KEYS_MAX: usize = 16_384;
+/// Leases that are looked at again. What finds no room is lost until its lease would have ended.
+pub(super) const VISITS_MAX: usize = 16_384;
 /// A lease that ends sooner than this is not looked at again: giving back would help nobody.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
 
@@ -32,8 +35,8 @@ type Tag<'a> = Option<&'a [u8]>;
 /// What one node holds.
 pub(crate) struct Near {
     keys: Cache<Name, Arc<Mutex<Held>>>,
-    /// Leases to look at again, the earliest first as far as their times are alike.
-    visits: Mutex<VecDeque<Visit>>,
+    /// Leases to look at again, the earliest first.
+    visits: Mutex<BinaryHeap<Reverse<Visit>>>,
     /// How often keys that fall into each place were reset, or units of theirs given back.
     generations: [AtomicU64; GENERATIONS],
     hash: RandomState,
@@ -44,6 +47,7 @@ pub(crate) struct Near {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(u64);
 
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Visit {
     at: Micros,
     name: Name,
@@ -58,7 +62,7 @@ pub(crate) struct Unspent {
     pub(crate) charge: Charge,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Name {
     tag: Option<Box<[u8]>>,
     policy: Box<str>,
@@ -142,6 +146,11 @@ impl Near {
         let mut held = held.iter().flatten();
         let probe = held.find_map(|held| lock(held).probe(checks));
         probe.unwrap_or(Look::Ask(None))
+    }
+
+    #[cfg(test)]
+    pub(super) fn visits_len(&self) -> usize {
+        self.visits().len()
     }
 
     #[cfg(test)]
@@ -258,7 +267,7 @@ impl Near {
                 self.stats.leased.fetch_add(granted.cost, Ordering::Relaxed);
                 let at = sent + terms.time / 2;
                 let name = named(tag, check).owned();
-                self.visits().push_back(Visit { at, name });
+                visit(&mut self.visits(), Visit { at, name });
             }
         }
     }
@@ -296,12 +305,12 @@ impl Near {
         self.keys.remove(&named);
     }
 
-    /// Forgets everything.
-    pub(crate) fn forget_all(&self) {
+    /// Forgets what is held for all keys of a policy.
+    pub(crate) fn forget_all(&self, policy: &Policy) {
         for place in &self.generations {
             place.fetch_add(1, Ordering::SeqCst);
         }
-        self.keys.clear();
+        self.keys.retain(|name, _| *name.policy != *policy.name());
     }
 
     /// Forgets denials of the keys of these checks: units have been given back.
@@ -324,13 +333,22 @@ impl Near {
         }
     }
 
+    /// Remembers denials of these checks until `until` at the longest.
+    pub(crate) fn end_denials_by(&self, tag: Tag<'_>, checks: &[Check<'_>], until: Micros) {
+        for held in checks.iter().filter_map(|check| self.known(tag, check)) {
+            if let Some(denial) = &mut lock(&held).denial {
+                denial.end_by(until);
+            }
+        }
+    }
+
     /// Units that nobody has had use for at `now`: no longer this node's, to be given back to the store.
     pub(crate) fn unspent(&self, now: Micros) -> Vec<Unspent> {
         let mut unspent = Vec::new();
         let mut again = Vec::new();
         let mut visits = self.visits();
-        while visits.front().is_some_and(|visit| visit.at <= now) {
-            let Some(visit) = visits.pop_front() else {
+        while visits.peek().is_some_and(|Reverse(next)| next.at <= now) {
+            let Some(Reverse(visit)) = visits.pop() else {
                 break;
             };
             let Some(held) = self.keys.get(&visit.name.borrowed()) else {
@@ -355,13 +373,14 @@ impl Near {
             let at = now + ends.since(now) / 2;
             (ends.since(now) > LOOK_AGAIN_MIN).then_some(Visit { at, name })
         };
-        visits.extend(again.into_iter().filter_map(later));
+        let again = again.into_iter().filter_map(later);
+        again.for_each(|next| visit(&mut visits, next));
         let units = unspent.iter().map(|unspent| unspent.charge.cost).sum();
         self.stats.returned.fetch_add(units, Ordering::Relaxed);
         unspent
     }
 
-    fn visits(&self) -> MutexGuard<'_, VecDeque<Visit>> {
+    fn visits(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Visit>>> {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -380,6 +399,12 @@ impl Near {
                 Err(never) => match never {},
             }
         })
+    }
+}
+
+fn visit(visits: &mut BinaryHeap<Reverse<Visit>>, next: Visit) {
+    if visits.len() < VISITS_MAX {
+        visits.push(Reverse(next));
     }
 }
 

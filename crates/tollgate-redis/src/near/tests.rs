@@ -64,9 +64,10 @@ fn units_held_in_advance_are_spent_until_none_is_left_or_the_lease_ends() {
     let near = leased(&check, 5);
     let first = near.known_answer(&[check], START).unwrap();
     assert!(first.is_allowed() && first.is_estimated());
-    assert_eq!(first.remaining(), 9_898 + 3);
+    assert_eq!(first.remaining(), 9_898 - 2, "of what the store said");
     assert_eq!(first.standings()[0].charged(), 2);
-    assert!(near.known_answer(&[check], START).unwrap().is_allowed());
+    let second = near.known_answer(&[check], START).unwrap();
+    assert_eq!((second.is_allowed(), second.remaining()), (true, 9_898 - 4));
     assert!(
         near.known_answer(&[check], START).is_none(),
         "one unit does not pay for two"
@@ -105,7 +106,7 @@ fn a_request_that_is_covered_in_part_goes_to_the_store_whole() {
     assert!(near.known_answer(&[covered, bare], START).is_none());
     assert_eq!(
         near.known_answer(&[covered], START).unwrap().standings()[0].remaining(),
-        9_899 + 3,
+        9_899 - 2,
         "nothing was spent in vain"
     );
     let exact = Arc::new(Policy::new("q", "5 per second".parse().unwrap()).unwrap());
@@ -361,7 +362,7 @@ fn a_denial_that_was_on_its_way_while_its_key_was_reset_or_given_units_back_is_n
     let changes: [fn(&Near, &Check<'_>); 3] = [
         |near, check| near.forget(None, check.policy, check.key),
         |near, check| near.forget_denials(None, &[*check]),
-        |near, _| near.forget_all(),
+        |near, check| near.forget_all(check.policy),
     ];
     for change in changes {
         let near = Near::default();
@@ -377,4 +378,64 @@ fn a_denial_that_was_on_its_way_while_its_key_was_reset_or_given_units_back_is_n
             assert!(near.known_answer(&[check], START).is_some());
         }
     }
+}
+
+#[test]
+fn a_lease_that_ends_soon_is_given_back_though_longer_ones_came_before() {
+    // A lease lasts 2 s, or 100 ms.
+    let (slow, fast) = (
+        policy("6000 per minute token-bucket"),
+        policy("10000 per second token-bucket"),
+    );
+    let check = |policy, key| Check {
+        policy,
+        key,
+        cost: 1,
+    };
+    let near = Near::default();
+    for check in [check(&slow, b"ann"), check(&fast, b"bob")] {
+        let said = said(&check, 100);
+        near.learn(None, &[check], &said, &grant(5), (START, START));
+    }
+    let unspent = |ms| near.unspent(START + Duration::from_millis(ms));
+    let soon: Vec<_> = unspent(60).into_iter().map(|unspent| unspent.key).collect();
+    assert_eq!(soon, [(*b"bob").into()]);
+    assert_eq!(unspent(1_500).len(), 1);
+}
+
+#[test]
+fn no_more_leases_are_looked_at_again_than_there_is_room_for() {
+    let policy = policy("10000 per second token-bucket");
+    let near = Near::default();
+    for key in 0..super::table::VISITS_MAX + 100 {
+        let key = key.to_string();
+        let check = Check {
+            policy: &policy,
+            key: key.as_bytes(),
+            cost: 1,
+        };
+        let said = said(&check, 100);
+        near.learn(None, &[check], &said, &grant(5), (START, START));
+    }
+    assert_eq!(near.visits_len(), super::table::VISITS_MAX);
+}
+
+#[test]
+fn resetting_a_policy_takes_no_lease_of_another_along() {
+    let kept = policy("10000 per second token-bucket");
+    let other = Policy::new("other", "10000 per second token-bucket".parse().unwrap()).unwrap();
+    let other = Arc::new(other.with_lease(Lease::Auto));
+    let near = Near::default();
+    let checks = [&kept, &other].map(|policy| Check {
+        policy,
+        key: b"ann",
+        cost: 1,
+    });
+    for check in checks {
+        let said = said(&check, 100);
+        near.learn(None, &[check], &said, &grant(5), (START, START));
+    }
+    near.forget_all(&other);
+    let pays = checks.map(|check| near.known_answer(&[check], START).is_some());
+    assert_eq!(pays, [true, false]);
 }

@@ -76,7 +76,7 @@ local function read(i)
   local found = c.found
   if not found then return c end
   if type(found) == 'table' then
-    if not string.find(found.err, 'WRONGTYPE', 1, true) then error(found.err) end
+    if not string.find(found.err, 'WRONGTYPE', 1, true) then error(found.err, 0) end
     spoil(c)
   elseif sub(found, 1, #head) == head and c.al then
     if not c.al.parse(c, found, #head + 1) then spoil(c) end

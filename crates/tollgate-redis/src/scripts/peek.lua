@@ -4,7 +4,7 @@ for i, key in ipairs(KEYS) do
   local head, found = ARGV[2 * i], found_at(key)
   local al = algorithms[sub(head, 1, 1)]
   if type(found) == 'table' then
-    if not string.find(found.err, 'WRONGTYPE', 1, true) then error(found.err) end
+    if not string.find(found.err, 'WRONGTYPE', 1, true) then error(found.err, 0) end
     found = false
   elseif found and al and sub(found, 1, #head) == head then
     local _, cost, n1, n2 = numbers_of(NUMBERS, ARGV[2 * i + 1])

@@ -4,6 +4,7 @@
 mod away;
 mod case;
 mod definition;
+mod forgotten;
 mod late;
 mod leases;
 mod trace;

@@ -101,7 +101,10 @@ fn service(store: Failing) -> (Arc<Service>, Arc<Failing>) {
     );
     let clock = Arc::new(ManualClock::new(Micros::from_secs(1_800_000_000)));
     let counters = Counters::from(shared);
-    (Service::new(Arc::new(rules), None, counters, clock, None), store)
+    (
+        Service::new(Arc::new(rules), None, counters, clock, None),
+        store,
+    )
 }
 
 fn remembering() -> (Arc<Service>, Arc<Failing>) {

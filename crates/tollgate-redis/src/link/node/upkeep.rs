@@ -128,8 +128,8 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner)
                 .is_none()
         });
-        if is_alone && self.breaker().trip() {
-            self.went(&error);
+        if is_alone {
+            self.trip(&error);
         }
         self.attempt.send_replace(Some(Err(error)));
     }
@@ -148,7 +148,7 @@ impl Shared {
         tokio::pin!(changed);
         changed.as_mut().enable();
         let Some((place, mut connection)) = self.any() else {
-            self.breaker().probed(false);
+            self.probed(false);
             let _ = tokio::time::timeout(PROBE_MOST, changed).await;
             return;
         };
@@ -158,8 +158,7 @@ impl Shared {
             self.places[place].cut.notify_waiters();
         }
         let is_good = matches!(probed, Ok(Ok(())));
-        if self.breaker().probed(is_good) {
-            self.came_back();
+        if self.probed(is_good) {
             return;
         }
         tokio::time::sleep(backoff::jitter(PROBE_LEAST, PROBE_MOST)).await;

@@ -45,28 +45,32 @@ async fn while_a_server_is_away_calls_fail_without_waiting() {
     let link = linked(&server.url(), patient()).await;
     server.kill();
     until("it is away", || async { link.stats().servers_away() == 1 }).await;
-    // A thousand calls that waited for their deadlines would take a quarter of an hour.
+    // A thousand calls that waited for their deadlines would take hours.
     let calls = async {
         for _ in 0..1_000 {
             assert_eq!(link.add("a").await, Err(LinkError::Away));
         }
     };
-    assert!(timeout(Duration::from_secs(5), calls).await.is_ok());
+    assert!(timeout(SOON, calls).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_server_that_is_suspended_costs_five_deadlines_and_is_back_when_it_goes_on() {
+async fn a_server_that_is_suspended_is_waited_for_a_few_times_and_back_when_it_goes_on() {
     let mut server = RedisServer::new(RedisEngine::Redis);
     let link = linked(&server.url(), impatient()).await;
-    assert_eq!(link.add("a").await, Ok(1));
+    until("it answers", || async { link.add("a").await.is_ok() }).await;
     server.suspend();
-    for _ in 0..5 {
-        assert_eq!(
-            link.add("a").await,
-            Err(LinkError::Timeout(impatient().deadline))
-        );
-    }
-    assert_eq!(link.add("a").await, Err(LinkError::Away));
+    // Five times, if this machine is not so busy that a second goes by meanwhile.
+    until("it is away", || async {
+        match link.add("a").await {
+            Err(LinkError::Timeout(deadline)) => {
+                assert_eq!(deadline, impatient().deadline);
+                false
+            }
+            called => called == Err(LinkError::Away),
+        }
+    })
+    .await;
     server.resume();
     is_back(&link).await;
 }

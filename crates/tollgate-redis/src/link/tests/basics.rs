@@ -72,10 +72,12 @@ async fn a_script_that_fails_says_so_and_is_no_failure_of_the_server() {
     let server = RedisServer::new(RedisEngine::Redis);
     server.ask(&["SET", "text", "x"]);
     let link = linked(&server.url(), patient()).await;
+    let push = Script::new("return redis.call('LPUSH', KEYS[1], 1)");
     for _ in 0..50 {
-        let error = link.add("text").await.unwrap_err();
+        let called = link.call(&push, vec![b"text".into()], Vec::new()).await;
+        let error = called.unwrap_err();
         assert!(
-            matches!(&error, LinkError::Script(text) if text.contains("not an integer")),
+            matches!(&error, LinkError::Script(text) if text.starts_with("WRONGTYPE")),
             "{error}"
         );
     }

@@ -35,6 +35,29 @@ async fn one_node_that_is_there_is_enough_to_find_the_others() {
     }
 }
 
+#[tokio::test]
+async fn a_node_that_knows_of_no_slots_is_not_believed() {
+    let cluster = RedisCluster::new(RedisEngine::Redis);
+    let options = RedisOptions::default().set("cluster-enabled", "yes");
+    let stray = RedisServer::with(RedisEngine::Redis, options);
+    let others: Vec<String> = cluster
+        .masters()
+        .iter()
+        .map(|master| master.address().to_string())
+        .collect();
+    let url = format!("redis+cluster://{},{}", stray.address(), others.join(","));
+    let link = linked(&url, patient()).await;
+    for key in KEYS {
+        assert_eq!(link.add(key).await, Ok(1));
+    }
+    let Routes::Cluster(routes) = &*link.0.routes else {
+        panic!("no cluster");
+    };
+    // Nor when it is asked again.
+    routes.refresh().await.unwrap();
+    assert_eq!(link.0.routes.masters().len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slots_that_move_under_load_fail_no_call_and_lose_none() {
     let cluster = RedisCluster::new(RedisEngine::Redis);

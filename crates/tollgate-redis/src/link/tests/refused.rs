@@ -299,3 +299,28 @@ async fn a_server_that_becomes_a_replica_is_left_and_found_again_when_it_is_prom
         "{errors:?}"
     );
 }
+
+#[tokio::test]
+async fn settings_under_which_no_call_could_be_answered_are_named_at_the_start() {
+    let url = format!("redis://{}", tollgate_testkit::process::free_address());
+    let usual = Settings::default;
+    for (settings, name) in [
+        (usual().with_deadline(Duration::ZERO), "`deadline`"),
+        (
+            usual().with_connect_timeout(Duration::ZERO),
+            "`connect_timeout`",
+        ),
+        (usual().with_connections(0), "`connections`"),
+        (usual().with_in_flight_max(0), "`in_flight_max`"),
+        (usual().with_nodes(0), "`nodes`"),
+    ] {
+        let Err(error) = Link::connect(url.parse().unwrap(), settings).await else {
+            panic!("{name}: connected");
+        };
+        assert!(error.is_permanent(), "{name}");
+        assert_eq!(
+            error.to_string(),
+            format!("the settings of the store: {name} is 0")
+        );
+    }
+}
