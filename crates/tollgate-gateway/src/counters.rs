@@ -68,6 +68,8 @@ pub struct SharedState {
     pub keys_reset: u64,
     /// Decisions by other numbers than those of the rules here, since another node has newer rules.
     pub under_newer_rules: u64,
+    /// Slots given back because the answer that took them came when nobody waited any more.
+    pub late_slots: u64,
     /// Decisions paid from units taken in advance.
     pub paid: u64,
     /// Denials told again without asking.

@@ -46,6 +46,7 @@ pub(crate) struct OfShared {
     redirects: Total,
     keys_reset: Total,
     under_newer_rules: Total,
+    late_slots: Total,
     paid: Total,
     remembered: Total,
     leased: Total,
@@ -228,6 +229,11 @@ impl OfShared {
             of.under_newer_rules.clone(),
         );
         registry.register(
+            "late_slots",
+            "Slots given back because the answer that took them came when nobody waited any more",
+            of.late_slots.clone(),
+        );
+        registry.register(
             "decisions_paid",
             "Decisions made without asking the shared store, from units taken in advance",
             of.paid.clone(),
@@ -263,6 +269,7 @@ impl OfShared {
         self.redirects.set(state.redirects);
         self.keys_reset.set(state.keys_reset);
         self.under_newer_rules.set(state.under_newer_rules);
+        self.late_slots.set(state.late_slots);
         self.paid.set(state.paid);
         self.remembered.set(state.remembered);
         self.leased.set(state.leased);

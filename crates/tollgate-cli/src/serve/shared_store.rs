@@ -74,6 +74,7 @@ fn state(store: &RedisStore, now: Micros) -> SharedState {
         redirects: stats.redirects(),
         keys_reset: stats.garbage_resets(),
         under_newer_rules: stats.decided_under_newer_rules(),
+        late_slots: stats.late_slots(),
         paid: near.paid(),
         remembered: near.remembered(),
         leased: near.leased(),

@@ -56,7 +56,7 @@ fn one(gateway: &Gateway, count: usize) -> usize {
 }
 
 fn under_newer_rules(gateway: &Gateway) -> u64 {
-    metric(gateway, "tollgate_store_decisions_under_newer_rules ")
+    metric(gateway, "tollgate_store_decisions_under_newer_rules_total ")
 }
 
 #[test]
