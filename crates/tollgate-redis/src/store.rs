@@ -3,30 +3,25 @@
 
 mod late;
 mod seldom;
+mod shared;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
-use smallvec::SmallVec;
 use tokio::task::AbortHandle;
-use tollgate::algorithm::Charge;
-use tollgate::decide::Stored;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
-use tollgate::{
-    Check, Clock, Decision, Micros, Policy, Reason, Receipt, State, SystemClock, decide,
-};
+use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
 use crate::away::Away;
 use crate::keys::KeyNames;
 use crate::link::{Link, LinkError, Stats};
 use crate::location::{Kind, Location};
-use crate::near::{Look, Near, NearStats, Probe};
+use crate::near::{Look, Near, NearStats};
 use crate::question::Question;
-use crate::reply::{Lacking, Reply};
-use crate::scripts::{self, Kinds, Operation};
+use crate::scripts::{self, Operation};
 use crate::settings::{Settings, Time};
 use seldom::Seldom;
+use shared::Shared;
 
 /// States on a Redis or Valkey server, or on a cluster of them, which any number of processes share.
 #[derive(Clone)]
@@ -37,34 +32,6 @@ pub struct RedisStore {
     tag: Option<Arc<[u8]>>,
 }
 
-struct Shared {
-    link: Link,
-    /// Who decides when the link fails.
-    away: Away,
-    names: KeyNames,
-    time: Time,
-    /// Whether all keys of a call must be of one slot.
-    one_slot: bool,
-    /// What is answered without asking; unused where tests hold the clock.
-    near: Near,
-    /// The longest that is waited for what another request hears.
-    deadline: Duration,
-    clock: SystemClock,
-    /// The version of this node's rules, of which no policy is older.
-    version: AtomicU64,
-    /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
-    ahead: AtomicI64,
-    /// When it is said in the log why decisions are made without the store.
-    complaints: Seldom,
-}
-
-/// When a request came: its caller's reading, and the store's own at the same instant.
-#[derive(Clone, Copy)]
-struct Came {
-    now: Micros,
-    began: Micros,
-}
-
 /// Ends with the store.
 struct Returning(Option<AbortHandle>);
 
@@ -73,12 +40,6 @@ impl Drop for Returning {
         self.0.iter().for_each(AbortHandle::abort);
     }
 }
-
-/// How often is looked for units that no request has use for.
-const RETURN_EVERY: Duration = Duration::from_millis(25);
-
-/// A script cannot be asked more often for one decision: whatever it lacked, it has by then.
-const CALLS_MAX: u32 = 3;
 
 impl RedisStore {
     /// A store at `location`. It need not be there yet: until it is, decisions are made without it, as each policy says.
@@ -168,262 +129,6 @@ impl RedisStore {
             self.version(),
         )
     }
-}
-
-impl Shared {
-    fn came(&self, now: Micros) -> Came {
-        let began = self.clock.now();
-        Came { now, began }
-    }
-
-    /// The caller's instant by now: a request may have waited. A clock that a test holds stands still.
-    fn since(&self, came: Came) -> Micros {
-        match self.time {
-            Time::Server => came.now + self.clock.now().since(came.began),
-            Time::Caller => came.now,
-        }
-    }
-
-    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more; a
-    /// peek forgets nothing.
-    async fn ask(
-        self: &Arc<Self>,
-        operation: Operation,
-        question: &mut Question,
-        now: Micros,
-    ) -> Result<Reply, LinkError> {
-        match self.asked(operation, question, now).await {
-            Err(LinkError::NotOurs(_)) if operation != Operation::Peek => {
-                self.forget(question).await?;
-                self.asked(operation, question, now).await
-            }
-            answered => answered,
-        }
-    }
-
-    /// Forgets all cells of a question, whose values are not ours.
-    async fn forget(&self, question: &Question) -> Result<(), LinkError> {
-        let keys = question.keys.clone();
-        self.link.count_garbage(keys.len() as u64);
-        let forgotten = self.link.call(scripts::reset(), keys, Vec::new()).await;
-        forgotten.map(drop)
-    }
-
-    /// Asks a script, and again with what it lacked: nothing has been written then.
-    async fn asked(
-        self: &Arc<Self>,
-        operation: Operation,
-        question: &mut Question,
-        now: Micros,
-    ) -> Result<Reply, LinkError> {
-        let mut kinds = question.kinds;
-        if self.time == Time::Caller {
-            question.at(now);
-        }
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        question.with_windows_around(Micros(now.0.saturating_add_signed(ahead)));
-        let mut failure = None;
-        for _ in 0..CALLS_MAX {
-            let sent = self.link.now();
-            if self.is_near() && operation.takes() {
-                question.not_after(self.link.latest(&question.keys[0], sent));
-            }
-            let (keys, arguments) = (question.keys.clone(), question.arguments.clone());
-            let script = scripts::script(operation, kinds);
-            let value = match operation.takes() && question.is_about_slots() {
-                true => {
-                    let late = self.late(operation, question);
-                    self.link
-                        .call_through(script, keys, arguments, late)
-                        .await?
-                }
-                false => self.link.call(script, keys, arguments).await?,
-            };
-            let reply = Reply::read(value).ok_or_else(|| self.not_ours())?;
-            if self.is_near() {
-                self.link.heard_time(&question.keys[0], sent, reply.now);
-            }
-            match reply.result {
-                Ok(_) => return Ok(reply),
-                Err(Lacking::Algorithm) => kinds = Kinds::ALL,
-                Err(Lacking::WindowEnd) => {
-                    let ahead = reply.now.0.cast_signed().wrapping_sub(now.0.cast_signed());
-                    self.ahead.store(ahead, Ordering::Relaxed);
-                    question.with_windows_around(reply.now);
-                }
-                // It is still waited for here: the server's clock has been set forward, as is known by now.
-                Err(Lacking::Time) => failure = Some(LinkError::Timeout(self.deadline)),
-            }
-        }
-        Err(failure.unwrap_or_else(|| self.not_ours()))
-    }
-
-    /// Waits for what others hear who ask the same, and tells what follows from that, or who is to ask.
-    async fn after(
-        &self,
-        mut look: Look,
-        question: &Question,
-        tag: Option<&[u8]>,
-        came: Came,
-    ) -> Result<Decision, Option<Probe>> {
-        // All waits together are no longer than a call.
-        let patience = tokio::time::sleep(self.deadline);
-        tokio::pin!(patience);
-        loop {
-            match look {
-                Look::Answer(decision) => return Ok(decision),
-                Look::Ask(probe) => return Err(probe),
-                Look::Wait(heard) => {
-                    tokio::select! {
-                        // It is closed in the end, and never gives a permit.
-                        _ = heard.acquire() => {}
-                        () = &mut patience => return Err(None),
-                    }
-                    let now = self.since(came);
-                    look = self.near.look(tag, &question.checks(), now);
-                }
-            }
-        }
-    }
-
-    /// Decides, and takes units in advance that there is use for.
-    async fn decide(
-        self: &Arc<Self>,
-        question: &mut Question,
-        tag: Option<&[u8]>,
-        came: Came,
-    ) -> Result<Decision, LinkError> {
-        let now = self.since(came);
-        let wanted = match self.is_near() {
-            true => self.near.wants(tag, &question.checks(), now),
-            false => SmallVec::new(),
-        };
-        let mut operation = Operation::Decide;
-        if !wanted.is_empty() {
-            operation = Operation::Lease;
-            question.want(&wanted);
-        }
-        let generation = self.near.generation(tag, &question.checks());
-        let reply = self.ask(operation, question, now).await?;
-        let heard = self.since(came);
-        let mut found = reply.stored(question.policies());
-        self.note_newer(question, &found);
-        let checks = question.checks();
-        let decision = decide::decide(&checks, &mut found, reply.now);
-        if !self.agrees(&reply, decision.is_allowed()) {
-            self.forget(question).await?;
-            return Err(self.not_ours());
-        }
-        let granted = match decision.is_allowed() {
-            true => decide::lease(&checks, &mut found, reply.now, &wanted),
-            false => wanted.iter().map(|_| Charge::default()).collect(),
-        };
-        if self.is_near() {
-            let when = (now, heard);
-            let near = &self.near;
-            near.learn_of(generation, tag, &checks, &decision, &granted, when);
-            // A denial behind the end of a block begins the next one, so the store must hear of it.
-            if let Some(end) = block_ends(&found[checks.len()..], reply.now) {
-                let until = now + end.since(reply.now);
-                self.near.end_denials_by(tag, &checks, until);
-            }
-        }
-        Ok(decision)
-    }
-
-    async fn reserve(
-        self: &Arc<Self>,
-        question: &mut Question,
-        now: Micros,
-        until: Micros,
-    ) -> Result<Result<(Micros, Receipt), Decision>, LinkError> {
-        let reply = self.ask(Operation::Reserve, question, now).await?;
-        let mut found = reply.stored(question.policies());
-        let reserved = decide::reserve(&question.checks(), &mut found, reply.now, until);
-        match self.agrees(&reply, reserved.is_ok()) {
-            true => Ok(reserved),
-            false => {
-                self.forget(question).await?;
-                Err(self.not_ours())
-            }
-        }
-    }
-
-    /// Counts decisions under the numbers of newer rules, and says once that there are some.
-    fn note_newer(&self, question: &Question, found: &[Option<Stored>]) {
-        if question.is_governed(found) && self.link.count_governed() == 0 {
-            tracing::warn!(
-                version = self.version.load(Ordering::Acquire),
-                "a limit was decided under newer rules of another node: until this node has them too, theirs hold for what it shares"
-            );
-        }
-    }
-
-    fn is_near(&self) -> bool {
-        self.time == Time::Server
-    }
-
-    /// Never ends.
-    async fn return_unspent(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(RETURN_EVERY).await;
-            for unspent in self.near.unspent(self.clock.now()) {
-                let check = Check {
-                    policy: &unspent.policy,
-                    key: &unspent.key,
-                    cost: 1,
-                };
-                let tag = unspent.tag.as_deref();
-                let version = self.version.load(Ordering::Acquire);
-                let question =
-                    Question::new(&self.names, &[check], false, tag, self.one_slot, version);
-                let Ok(question) = question else {
-                    continue;
-                };
-                let receipt = Receipt::of([unspent.charge]);
-                // What does not come back is lost until the lease would have ended.
-                let mut question = question.charged(&receipt);
-                let _ = self
-                    .ask(Operation::Refund, &mut question, self.clock.now())
-                    .await;
-            }
-        }
-    }
-
-    /// Counts an answer that makes no sense, or tells something else of a value than is read here.
-    fn not_ours(&self) -> LinkError {
-        let error = LinkError::NotOurs("an answer that no script of ours gives".to_owned());
-        self.link.count_failed(&error);
-        error
-    }
-
-    /// Who decides where a call has failed. Why is said once in a while; of a store that is away it has been said.
-    fn without(&self, error: &LinkError) -> &Away {
-        if *error != LinkError::Away && self.complaints.is_due(self.clock.now()) {
-            tracing::warn!(%error, "decisions are made without the store");
-        }
-        &self.away
-    }
-
-    /// Counts values that were not ours, and tells whether the script has decided what the definition decides: it has not
-    /// where a value means one thing to it and another here, which no value of ours does.
-    fn agrees(&self, reply: &Reply, allowed: bool) -> bool {
-        let result = reply.result.unwrap_or_default();
-        self.link.count_garbage(result / 2);
-        (result % 2 == 1) == allowed
-    }
-}
-
-/// When the first of these blocks ends that hold a key off at `now`.
-fn block_ends(blocks: &[Option<decide::Stored>], now: Micros) -> Option<Micros> {
-    let ends = blocks
-        .iter()
-        .flatten()
-        .filter_map(|block| match block.state {
-            State::Pair(end, _) => Some(Micros(end)),
-            _ => None,
-        });
-    ends.filter(|end| *end > now).min()
 }
 
 fn failed(error: LinkError) -> StoreError {

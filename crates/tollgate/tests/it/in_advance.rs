@@ -382,3 +382,16 @@ fn units_are_released_without_a_receipt_up_to_what_is_held_and_only_while_they_a
         assert_eq!(store.release(&with(5), later), 0, "{quota}: they are past");
     }
 }
+
+#[test]
+fn a_turn_comes_under_a_rate_that_needs_coarse_ticks_too() {
+    // So many a day are no whole microseconds apart.
+    let (limiter, clock) = limiter("104251 per day burst 1 token-bucket");
+    assert!(limiter.check("ann").is_allowed());
+    let turn = limiter.turn("ann", Duration::from_secs(2)).unwrap();
+    let wait = turn.wait();
+    assert!(wait > 800 * MS && wait < 900 * MS, "{wait:?}");
+    turn.take();
+    clock.advance(wait);
+    assert!(!limiter.check("ann").is_allowed(), "it was taken");
+}

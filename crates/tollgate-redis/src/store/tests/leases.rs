@@ -15,7 +15,8 @@ use super::trace::{settings, states_of};
 use crate::near::Look;
 use crate::scripts::Operation;
 use crate::settings::Settings;
-use crate::store::{Came, RedisStore};
+use crate::store::RedisStore;
+use crate::store::shared::Came;
 
 fn bucket(quota: &str) -> Arc<Policy> {
     let policy = Policy::new("p", quota.parse().unwrap()).unwrap();
