@@ -237,6 +237,16 @@ impl Counters {
         }
     }
 
+    /// As [`decide`](Counters::decide), [seen through](Counters::see_through) for whoever may not wait for the answer.
+    /// What is about slots is left to the store, which gives back those that nobody waits for.
+    pub fn decide_through(&self, checks: &Checks<'_>, now: Micros) -> tollgate::store::Outcome {
+        let answer = self.decide(checks, now);
+        match checks.iter().any(|check| check.policy.holds_slots()) {
+            true => answer,
+            false => self.see_through(answer),
+        }
+    }
+
     /// Waits until all slots that were given back have arrived, but no longer than `patience`.
     pub async fn returned(&self, patience: Duration) {
         if let Counters::Shared(shared) = self {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use tollgate_testkit::client::{Answer, Call, Connection};
 use tollgate_testkit::gateway::{DataDir, Gateway, Launch};
-use tollgate_testkit::process::eventually;
+use tollgate_testkit::process::{eventually, free_address};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 use tollgate_testkit::upstream::Upstream;
 
@@ -320,6 +320,41 @@ fn a_client_that_goes_while_the_store_is_slow_to_decide_leaves_no_slot_behind() 
     });
     shared.redis.resume();
     in_flight("0");
+    eventually_free(&gateway);
+}
+
+#[test]
+fn a_client_of_the_service_that_goes_while_the_store_is_slow_leaves_no_slot_behind() {
+    let http = free_address();
+    let rules = format!(
+        "{PATIENT}[service]\nhttp = \"{http}\"\n[limits.route]\nkey = \"client-ip\"\nquotas = [\"1 concurrent\"]\n[[routes]]\nmatch = \"GET /\"\nlimits = [\"route\"]\nrespond = {{ text = \"\" }}\n"
+    );
+    let mut shared = Shared::new();
+    let gateway = shared.launch(&rules).start();
+    let key = json!({ "limit": "route", "key": { "client-ip": "127.0.0.1" } });
+    // From now on the store knows the scripts, and one call to it is enough.
+    let reserved = Call::post("/v1/reserve").json(&key).send(http);
+    let receipt = json!({ "receipt": reserved.json()["receipt"] });
+    assert_eq!(
+        Call::post("/v1/refund").json(&receipt).send(http).status,
+        200
+    );
+    eventually_free(&gateway);
+    let metric = |line: &str| {
+        eventually(line, || {
+            let metrics = gateway.admin(&Call::get("/metrics")).text();
+            metrics.lines().any(|found| found == line).then_some(())
+        });
+    };
+    metric("tollgate_store_calls_in_flight 0");
+    shared.redis.suspend();
+    let mut leaving = Connection::open(http);
+    leaving.send(&Call::post("/v1/reserve").json(&key));
+    metric("tollgate_store_calls_in_flight 1");
+    drop(leaving);
+    metric("tollgate_service_connections{protocol=\"http\"} 0");
+    shared.redis.resume();
+    metric("tollgate_store_calls_in_flight 0");
     eventually_free(&gateway);
 }
 

@@ -22,8 +22,8 @@ use crate::settings::Time;
 /// How often is looked for units that no request has use for.
 const RETURN_EVERY: Duration = Duration::from_millis(25);
 
-/// A script cannot be asked more often for one decision: whatever it lacked, it has by then.
-const CALLS_MAX: u32 = 3;
+/// A script cannot be asked more often for one decision: of the three things that it may have lacked, it has all by then.
+const CALLS_MAX: u32 = 4;
 
 /// What all clones of a store have in common.
 pub(super) struct Shared {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 use tollgate::store::Answer;
-use tollgate_gateway::Counters;
 
 /// What is left of the caller's time for the way back: Envoy lets everything pass that comes too late.
 const WAY_BACK: Duration = Duration::from_millis(3);
@@ -43,14 +42,11 @@ impl Deadline {
         }
     }
 
-    /// The answer, if it comes in time. One that is at hand always does. One that comes too late is awaited all the same,
-    /// by nobody: else a store that takes longer than its callers wait would never be found to be away.
-    pub(super) async fn within<T: Unpin + Send + 'static>(
-        self,
-        answer: Answer<T>,
-        counters: &Counters,
-    ) -> Option<T> {
-        match counters.see_through(answer) {
+    /// The answer, if it comes in time. One that is at hand always does. One that comes too late is to be awaited all the
+    /// same, by nobody (see [`Counters::see_through`](tollgate_gateway::Counters::see_through)): else a store that takes
+    /// longer than its callers wait would never be found to be away.
+    pub(super) async fn within<T: Unpin + Send + 'static>(self, answer: Answer<T>) -> Option<T> {
+        match answer {
             Answer::Ready(answer) => Some(answer),
             Answer::Pending(answer) => {
                 let until = self.began + self.left;

@@ -130,8 +130,8 @@ impl Grpc {
                 };
                 checks.push(check).map_err(|_| Refused::TOO_MANY)?;
                 let counters = &self.service.counters;
-                let given_back = counters.release(&checks, now);
-                match deadline.within(given_back, counters).await {
+                let given_back = counters.see_through(counters.release(&checks, now));
+                match deadline.within(given_back).await {
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => self.metrics.refund_lost(hits),
                 }
@@ -175,10 +175,10 @@ impl Grpc {
         }
         let counters = &self.service.counters;
         let answer = match call {
-            Call::Decide => counters.decide(&checks, now),
-            Call::Peek => counters.peek(&checks, now),
+            Call::Decide => counters.decide_through(&checks, now),
+            Call::Peek => counters.see_through(counters.peek(&checks, now)),
         };
-        let decision = match deadline.within(answer, counters).await {
+        let decision = match deadline.within(answer).await {
             Some(decision) => decision,
             None => self.without_store(&checks, call, now),
         };

@@ -89,9 +89,7 @@ fn ask(service: &Service, act: Act, named: &[Named<'_>], now: Micros) -> Outcome
     match (service::checks(named), act) {
         (Err(reason), _) => Answer::Ready(Decision::refused(reason, now)),
         (Ok(checks), Act::Peek) => counters.see_through(counters.peek(&checks, now)),
-        (Ok(checks), Act::Check | Act::Reserve) => {
-            counters.see_through(counters.decide(&checks, now))
-        }
+        (Ok(checks), Act::Check | Act::Reserve) => counters.decide_through(&checks, now),
     }
 }
 
