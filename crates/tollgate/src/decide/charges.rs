@@ -66,7 +66,7 @@ pub fn settle(checks: &[Check<'_>], slots: &mut [Option<Stored>], receipt: &Rece
 
 /// Charges all `checks` for the first instant, not later than `until`, at which they all fit and no block holds them off,
 /// and says when that is. When there is none, or an algorithm takes no reservations, tells what [`peek`] would, and
-/// nothing is charged. No block begins: who waits is not denied. `slots` holds the states of the checks' [`cells`].
+/// nothing is charged. No block begins: who waits is not denied. `slots` holds the states of the checks' [`cells`](super::cells).
 pub fn reserve(
     checks: &[Check<'_>],
     slots: &mut [Option<Stored>],
