@@ -1,6 +1,7 @@
 //! What a limit is keyed by, and the key of one request.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, header};
@@ -152,6 +153,44 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
 fn query<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     only(pairs.filter(|(key, _)| key == name).map(|(_, value)| value))
+}
+
+impl KeySpec {
+    /// Whether the key tells users or API keys apart, so that one of them can have quotas that others do not have:
+    /// otherwise two callers would count one key under two quotas.
+    pub fn names_caller(&self) -> bool {
+        self.0
+            .iter()
+            .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey))
+    }
+}
+
+/// Its parts, as the rules file writes them.
+impl fmt::Display for KeySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, part) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            write!(f, "{separator}{part}")?;
+        }
+        Ok(())
+    }
+}
+
+/// As the rules file writes it.
+impl fmt::Display for KeyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyPart::ClientIp { .. } => f.write_str("client-ip"),
+            KeyPart::User => f.write_str("user"),
+            KeyPart::ApiKey => f.write_str("api-key"),
+            KeyPart::Header(name) => write!(f, "header:{name}"),
+            KeyPart::Cookie(name) => write!(f, "cookie:{name}"),
+            KeyPart::Query(name) => write!(f, "query:{name}"),
+            KeyPart::Claim(name) => write!(f, "claim:{name}"),
+            KeyPart::Route => f.write_str("route"),
+            KeyPart::Global => f.write_str("global"),
+        }
+    }
 }
 
 #[cfg(test)]

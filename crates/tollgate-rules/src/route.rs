@@ -8,9 +8,6 @@ use tollgate::Policy;
 
 use crate::limit::Limit;
 
-/// The most policies of a route: one decision carries so many checks, of which an API key's own quota may be one.
-pub const POLICIES_MAX: usize = tollgate::store::CHECKS_MAX - 1;
-
 /// One route of the file.
 #[derive(Debug)]
 pub struct Route {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::policy::Policy;
-
 /// A lease lasts for this part of the time in which its bucket refills.
 const PART_OF_REFILL: u64 = 10;
 /// Units of an automatic lease: this part of the bucket.
@@ -54,18 +52,16 @@ pub struct LeaseTerms {
     pub time: Duration,
 }
 
-impl Policy {
-    /// The terms of a node's leases; `None` where it takes none: its lease is [`Lease::Off`], it is no enforced token
-    /// bucket whose denials write nothing, or the bucket is full again sooner than a lease would end.
-    pub fn lease_terms(&self) -> Option<LeaseTerms> {
-        let (capacity, refill) = self.plain_bucket()?;
-        let units_max = match self.lease() {
+impl LeaseTerms {
+    /// For a bucket of `capacity` that is full again after `refill_micros`, if anything can be taken in advance of it.
+    pub(crate) fn of_bucket(lease: Lease, capacity: u64, refill_micros: u64) -> Option<LeaseTerms> {
+        let units_max = match lease {
             Lease::Off => return None,
             Lease::Auto => (capacity / PART_OF_BUCKET).max(1),
             Lease::Units(units) => units.min(capacity),
         };
-        let micros = (refill / PART_OF_REFILL).clamp(TIME_MICROS_MIN, TIME_MICROS_MAX);
-        (units_max > 0 && micros <= refill).then_some(LeaseTerms {
+        let micros = (refill_micros / PART_OF_REFILL).clamp(TIME_MICROS_MIN, TIME_MICROS_MAX);
+        (units_max > 0 && micros <= refill_micros).then_some(LeaseTerms {
             units_max,
             time: Duration::from_micros(micros),
         })
@@ -75,7 +71,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mode, Penalty};
+    use crate::{Mode, Penalty, Policy};
 
     fn policy(quota: &str, lease: Lease) -> Policy {
         Policy::new("p", quota.parse().unwrap())

@@ -1,67 +1,21 @@
 //! One validated quota, reduced to integers, with a name and accounting options.
 
+pub(crate) mod error;
+mod options;
+
+pub use error::PolicyError;
+pub use options::{Mode, OnError};
+
 use std::hash::BuildHasher;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use crate::algorithm::{Algorithm, Blocks};
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseTerms};
 use crate::penalty::{Penalty, PenaltyError};
 use crate::quota::{Quota, Rate};
 use crate::rule::{Counted, Rule, counted};
-
-/// The longest name of a policy, in bytes.
-pub(crate) const NAME_BYTES_MAX: usize = 128;
-
-/// Whether a policy's verdict counts.
-///
-/// ```
-/// use tollgate::{Limiter, Mode, Policy, Quota};
-///
-/// let on_trial = Policy::new("strict", Quota::per_minute(1)?)?.with_mode(Mode::Shadow);
-/// let limiter = Limiter::builder().policy(on_trial).build()?;
-/// assert!(limiter.check("ann").is_allowed());
-/// let second = limiter.check("ann");
-/// assert!(second.is_allowed() && second.standings()[0].is_violated());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Decides and charges.
-    #[default]
-    Enforce,
-    /// Charges a state of its own and is reported beside the others, but never denies.
-    Shadow,
-}
-
-/// What holds while a shared store cannot be asked. The memory store always can.
-///
-/// ```
-/// use tollgate::{OnError, Policy, Quota};
-///
-/// let policy = Policy::new("log-in", Quota::per_minute(5)?)?.with_on_error(OnError::Closed);
-/// assert_eq!(policy.on_error(), OnError::Closed);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OnError {
-    /// The check passes and charges nothing.
-    Open,
-    /// The request is refused, with [`Reason::StoreClosed`](crate::Reason::StoreClosed).
-    Closed,
-    /// This node decides, by its share of the quota: max(1, N / nodes).
-    #[default]
-    Local,
-}
-
-impl OnError {
-    /// Every word of the rules for it, and what it stands for.
-    pub const NAMES: [(&'static str, OnError); 3] = [
-        ("open", OnError::Open),
-        ("closed", OnError::Closed),
-        ("local", OnError::Local),
-    ];
-}
+use error::NAME_BYTES_MAX;
 
 /// A quota ready to decide. Cheap to share; immutable.
 ///
@@ -120,51 +74,6 @@ impl Meaning {
     pub(crate) fn is_named(&self, name: &str) -> bool {
         &*self.name == name
     }
-}
-
-/// Why a quota does not make a policy.
-///
-/// ```
-/// use tollgate::{Limiter, PolicyError, Quota};
-///
-/// let twice = Limiter::new(Quota::parse_list("5 per minute; 6 per minute")?);
-/// assert!(matches!(twice, Err(PolicyError::SameName(_))));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PolicyError {
-    /// The name is empty, too long, or has characters that a response field cannot carry.
-    #[error(
-        "a policy's name is 1 to {NAME_BYTES_MAX} printable ASCII characters without quotes or backslashes"
-    )]
-    Name,
-    /// Rate and burst together do not fit the integers that every store can hold.
-    #[error(
-        "`{0}` cannot be counted exactly: rate and burst together need more than 53 bits; use a smaller burst or a rounder rate"
-    )]
-    TooFine(String),
-    /// The algorithm counts no further than this.
-    #[error("`{0}` is too much for this algorithm: at most {1}")]
-    TooMuch(String, u64),
-    /// The time zone is not known.
-    #[error("unknown time zone `{0}`")]
-    Zone(String),
-    /// The penalty's numbers make none, or the policy can have none.
-    #[error(transparent)]
-    Penalty(#[from] PenaltyError),
-    /// Two policies of one limiter have one name.
-    #[error("two policies are named `{0}`")]
-    SameName(String),
-    /// A limiter without a policy.
-    #[error("a limiter needs at least one quota")]
-    Empty,
-    /// More policies than one decision can carry.
-    #[error("more than {max} policies in one decision")]
-    TooMany {
-        /// How many one decision can carry.
-        max: usize,
-    },
 }
 
 impl Policy {
@@ -367,8 +276,15 @@ impl Policy {
         self.lease
     }
 
+    /// The terms of a node's leases; `None` where it takes none: its lease is [`Lease::Off`], it is no enforced token
+    /// bucket whose denials write nothing, or the bucket is full again sooner than a lease would end.
+    pub fn lease_terms(&self) -> Option<LeaseTerms> {
+        let (capacity, refill_micros) = self.plain_bucket()?;
+        LeaseTerms::of_bucket(self.lease, capacity, refill_micros)
+    }
+
     /// What a token bucket that just enforces holds, and the microseconds in which it refills.
-    pub(crate) fn plain_bucket(&self) -> Option<(u64, u64)> {
+    fn plain_bucket(&self) -> Option<(u64, u64)> {
         let is_bucket = matches!(
             self.counted(),
             Some(Counted::TokenBucket(_) | Counted::CoarseBucket(_))

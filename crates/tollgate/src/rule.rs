@@ -6,7 +6,7 @@ use crate::algorithm::{
     Algorithm, Blocks, CoarseBucket, Concurrency, FixedSize, FixedWindow, HOLDERS_MAX,
     SlidingCounter, SlidingWindow, TokenBucket,
 };
-use crate::policy::PolicyError;
+use crate::policy::error::PolicyError;
 use crate::quota::{Limited, Quota, Shape};
 
 /// What a policy decides by.

@@ -10,11 +10,9 @@ use super::known_limits::KnownLimits;
 use super::pattern::pattern;
 use crate::file::Overrides;
 use crate::key::KeyPart;
-use crate::limit::{Limit, MissingKey};
+use crate::limit::{Limit, MissingKey, POLICIES_MAX};
 use crate::read::{At, Source, Table, Value};
-use crate::route::{
-    Action, Auth, Builtin, Head, POLICIES_MAX, Respond, Route, StatusMap, Upstream,
-};
+use crate::route::{Action, Auth, Builtin, Head, Respond, Route, StatusMap, Upstream};
 use crate::route_table::RouteTable;
 
 /// A limit and where it is asked for.

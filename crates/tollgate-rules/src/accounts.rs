@@ -1,0 +1,74 @@
+//! Accounts and how they are protected.
+
+use std::fmt;
+use std::time::Duration;
+
+use tollgate::Quota;
+
+use crate::issuer::{Issuer, TokenAlgorithm};
+
+/// Accounts and how they are protected.
+#[derive(Clone)]
+pub struct Accounts {
+    /// The database; a password may be in it.
+    pub url: String,
+    /// How long a session lives.
+    pub session_ttl: Duration,
+    /// How long it lives after its last use.
+    pub session_idle_ttl: Option<Duration>,
+    /// How long a token lives.
+    pub token_ttl: Duration,
+    /// How long those who are known already are believed while the database cannot be reached.
+    pub offline_ttl: Duration,
+    /// How the gateway's own tokens are signed.
+    pub token_algorithm: TokenAlgorithm,
+    /// Whose tokens are taken beside them.
+    pub issuers: Vec<Issuer>,
+    /// The shortest password.
+    pub password_chars_min: usize,
+    /// How long the log of what administrators and users have changed is kept.
+    pub audit_kept: Duration,
+    /// How long usage by minutes is kept.
+    pub usage_minutes_ttl: Duration,
+    /// How long usage by hours is kept.
+    pub usage_hours_ttl: Duration,
+    /// How long usage by days is kept.
+    pub usage_days_ttl: Duration,
+    /// The limits that protect accounts themselves.
+    pub protection: Protection,
+}
+
+/// Without the URL.
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("session_ttl", &self.session_ttl)
+            .field("session_idle_ttl", &self.session_idle_ttl)
+            .field("token_ttl", &self.token_ttl)
+            .field("offline_ttl", &self.offline_ttl)
+            .field("token_algorithm", &self.token_algorithm)
+            .field("issuers", &self.issuers)
+            .field("password_chars_min", &self.password_chars_min)
+            .field("protection", &self.protection)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits on guessing, decided by the engine before anything is hashed or looked up.
+#[derive(Debug, Clone)]
+pub struct Protection {
+    /// Failed log-ins to one account.
+    pub login_per_account: Vec<Quota>,
+    /// Failed log-ins from one address.
+    pub login_per_address: Vec<Quota>,
+    /// Wrong current passwords of one account that wants another.
+    pub password_per_account: Vec<Quota>,
+    /// Sign-ups from one address.
+    pub signup_per_address: Vec<Quota>,
+    /// Tokens handed out to one address.
+    pub token_per_address: Vec<Quota>,
+    /// API keys that one account makes, in the place of others too.
+    pub keys_per_account: Vec<Quota>,
+    /// Unknown credentials from one address.
+    pub credentials_per_address: Vec<Quota>,
+}
