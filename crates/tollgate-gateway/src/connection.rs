@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
-use crate::request::{Peer, Worker, answer};
+use crate::request::answer;
+use crate::worker::{Peer, Worker};
 
 /// Counts a connection while it is open, however it ends.
 struct Open<'m>(&'m Gauge);

@@ -19,7 +19,7 @@ use crate::heavy::Share;
 use crate::metered::{BytesIn, Metered};
 use crate::metrics::Ended;
 use crate::refusal::{Refusal, RefusalContext, refuse};
-use crate::request::Trace;
+use crate::trace::Trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Refusals that are logged in one second; a flood of them does not fill a disk.

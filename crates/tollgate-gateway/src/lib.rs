@@ -7,6 +7,7 @@
 pub mod accepts;
 mod address;
 pub mod admission;
+mod admit;
 mod body;
 pub mod builtin;
 mod caller;
@@ -30,6 +31,7 @@ mod number_page;
 mod of_accounts;
 mod of_store;
 pub mod page;
+mod prefetch;
 pub mod refusal;
 mod request;
 mod request_durations;
@@ -37,8 +39,10 @@ mod returning;
 mod slots;
 pub mod spans;
 mod total;
+mod trace;
 mod upstream;
 mod well_formed;
+mod worker;
 
 pub use caller::held_sessions;
 pub use counters::Counters;

@@ -13,7 +13,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::admission::Place;
 use crate::connection;
 use crate::gateway::Gateway;
-use crate::request::Worker;
+use crate::worker::Worker;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;

@@ -1,124 +1,34 @@
 //! The way of one request, from its header to its answer.
 
-use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tollgate::store::Answer;
-use tollgate::{Micros, Policy};
-use tollgate_accounts::Identity;
-use tollgate_rules::{Action, Auth, Builtin, Found, Head, Limit, Route, Subject};
+use tollgate::Policy;
+use tollgate_rules::{Action, Builtin, Found, Head, Limit};
 
 use crate::accepts::Accepts;
 use crate::address::Origin;
+use crate::admit::admit;
 use crate::body::Body;
 use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
-use crate::caller::credential;
-use crate::checks::{Charge, Decided};
+use crate::checks::Charge;
 use crate::forward_auth::{self, Asked};
 use crate::gateway::Gateway;
 use crate::metered::BytesIn;
-use crate::page::{Site, Window};
 use crate::refusal::Refusal;
-use crate::spans::{Leg, OpenSpan};
-use crate::upstream::{Forwarded, Identify, Pool, forward};
+use crate::spans::Leg;
+use crate::trace::Trace;
+use crate::upstream::{Forwarded, Identify, forward};
 use crate::well_formed::{normal_path, well_formed};
-use crate::{cors, csrf, number_page};
-
-/// One thread of the data plane.
-pub(crate) struct Worker {
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) pool: Pool,
-    ids: Cell<u64>,
-}
-
-impl Worker {
-    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
-        let pool = Pool::new(
-            gateway.upstreams.len(),
-            gateway.rules.server.connect_timeout,
-            gateway.read_timeout(),
-        );
-        Worker {
-            gateway,
-            pool,
-            ids: Cell::new(RandomState::new().hash_one(0)),
-        }
-    }
-
-    /// Sixteen hexadecimal digits that no other request is likely to have.
-    fn request_id(&self) -> HeaderValue {
-        let id = self.ids.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.ids.set(id);
-        let mixed = (id ^ (id >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let digit = |place| b"0123456789abcdef"[(mixed >> (60 - 4 * place)) as usize & 15];
-        let digits: [u8; 16] = std::array::from_fn(digit);
-        HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown"))
-    }
-}
-
-/// The other end of a connection.
-pub(crate) struct Peer {
-    address: IpAddr,
-    /// As upstreams are told of it.
-    text: HeaderValue,
-}
-
-impl Peer {
-    pub(crate) fn new(address: IpAddr) -> Self {
-        let text = HeaderValue::try_from(address.to_canonical().to_string());
-        Peer {
-            address,
-            text: text.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-        }
-    }
-}
-
-/// What becomes known of a request on its way, for its answer, its log line and its place in the metrics.
-pub(crate) struct Trace<'g> {
-    pub(crate) request_id: HeaderValue,
-    pub(crate) started: Instant,
-    pub(crate) now: Micros,
-    pub(crate) accepts: Accepts,
-    pub(crate) method: Method,
-    pub(crate) path: String,
-    pub(crate) cors_origin: Option<HeaderValue>,
-    pub(crate) client: IpAddr,
-    pub(crate) route: Option<&'g Route>,
-    pub(crate) identity: Option<Arc<Identity>>,
-    pub(crate) decided: Option<Decided>,
-    /// A browser's speculation was answered with nothing.
-    pub(crate) refused_prefetch: bool,
-    /// What of its body has gone on, if it has one that goes on.
-    pub(crate) bytes_in: Option<BytesIn>,
-    /// A proxy asks about a request of its own client.
-    pub(crate) asked: Option<Asked>,
-    /// Its part in a trace, where requests are traced.
-    pub(crate) span: Option<Box<OpenSpan>>,
-}
-
-impl Trace<'_> {
-    /// What a page knows about the site around it.
-    pub(crate) fn site<'l>(&self, gateway: &'l Gateway) -> Site<'l> {
-        let name = self
-            .identity
-            .as_ref()
-            .and_then(|identity| identity.name.as_deref());
-        Site {
-            user: name.map(str::to_owned),
-            links: &gateway.links,
-        }
-    }
-}
+use crate::worker::{Peer, Worker};
+use crate::{cors, csrf, number_page, prefetch};
 
 /// Answers a request, whatever it is.
 pub(crate) async fn answer(
@@ -192,7 +102,7 @@ async fn route<'g>(
     if matches!(route.action, Action::ForwardAuth) {
         return Box::pin(asked(gateway, trace, origin, parts)).await;
     }
-    if let Some(refused) = prefetch_refused(trace, route, &parts) {
+    if let Some(refused) = prefetch::refused(trace, route, &parts) {
         return Ok(refused);
     }
     let local_head = parts.method == Method::HEAD && route.head == Head::Local;
@@ -301,7 +211,7 @@ async fn asked<'g>(
         Found::NotFound => return Err(Refusal::not_found()),
     };
     trace.route = Some(route);
-    if let Some(refused) = prefetch_refused(trace, route, &parts) {
+    if let Some(refused) = prefetch::refused(trace, route, &parts) {
         return Ok(refused);
     }
     // Nobody says when a request has ended that is only asked about: what it would hold could not be given back.
@@ -319,115 +229,6 @@ async fn asked<'g>(
         return Err(no_slots());
     }
     Ok(forward_auth::yes(trace.identity.as_deref()))
-}
-
-/// The empty answer to a browser that fetches ahead of its user, where that is not wanted.
-fn prefetch_refused(trace: &mut Trace<'_>, route: &Route, parts: &Parts) -> Option<Response<Body>> {
-    trace.refused_prefetch = route.refuse_prefetch && is_prefetch(parts);
-    trace.refused_prefetch.then(|| {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        let no_store = HeaderValue::from_static("no-store");
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, no_store);
-        response
-    })
-}
-
-/// Who asks, and whether they may.
-async fn admit(
-    gateway: &Gateway,
-    trace: &mut Trace<'_>,
-    route: &Route,
-    parts: &Parts,
-    charge: Charge,
-) -> Result<(), Refusal> {
-    let mut subject = Subject {
-        address: trace.client,
-        user: None,
-        user_name: None,
-        api_key: None,
-        claims: &[],
-        headers: &parts.headers,
-        query: parts.uri.query(),
-        route: &route.name,
-    };
-    if !route.auth.is_empty() {
-        let credential =
-            credential(&parts.headers, &route.auth)?.ok_or_else(Refusal::no_credentials)?;
-        trace.identity = Some(gateway.identify(&credential, &subject, trace.now).await?);
-        if matches!(credential, tollgate_accounts::Credential::Session(_)) {
-            csrf::check(parts)?;
-        }
-    } else if let Action::Builtin { builtin, .. } = route.action {
-        trace.identity = match builtin {
-            Builtin::Assets => None,
-            Builtin::Logout => {
-                gateway
-                    .session_to_end(&parts.headers, &subject, trace.now)
-                    .await?
-            }
-            // A page greets whoever is logged in; nobody needs to be.
-            _ => match credential(&parts.headers, &[Auth::Session, Auth::Bearer]) {
-                Ok(Some(credential)) => gateway
-                    .identify(&credential, &subject, trace.now)
-                    .await
-                    .ok(),
-                _ => None,
-            },
-        };
-    }
-    let identity = trace.identity.as_deref();
-    if let Some(identity) = identity {
-        // Before anything is charged: what cannot pass costs nothing.
-        if !identity.may(&route.scopes) {
-            return Err(Refusal::insufficient_scope(&route.scopes));
-        }
-        subject.user = Some(identity.user.as_str());
-        // What another issuer calls somebody is no account's name, and spares nobody a limit.
-        subject.user_name = identity.name.as_deref().filter(|_| identity.has_account());
-        subject.api_key = identity.counts_as.as_ref().map(|key| key.as_str());
-        subject.claims = &identity.claims;
-    }
-    let decided = match gateway.decide(route, &subject, identity, charge, trace.now)? {
-        None => return Ok(()),
-        Some(Answer::Ready(decided)) => decided,
-        Some(Answer::Pending(deciding)) => {
-            let call = trace.begin_store_call(gateway);
-            let decided = deciding.await;
-            trace.end_store_call(gateway, call, &decided.decision);
-            decided
-        }
-    };
-    if decided.decision.is_degraded() {
-        gateway.metrics.degraded(&decided.decision);
-    }
-    if decided.whole && charge == Charge::Yes {
-        match decided.overridden {
-            false => gateway.metrics.decision(route, &decided.decision),
-            true => gateway
-                .metrics
-                .overridden(route, &decided.policies, &decided.decision),
-        }
-    }
-    if !decided.decision.is_allowed() {
-        return Err(Refusal::limited(
-            decided.policies.to_vec(),
-            decided.decision,
-        ));
-    }
-    trace.decided = Some(decided);
-    Ok(())
-}
-
-impl Trace<'_> {
-    fn windows(&self) -> Vec<Window> {
-        self.decided
-            .as_ref()
-            .map(|decided| Window::of(&decided.policies, &decided.decision))
-            .unwrap_or_default()
-    }
 }
 
 async fn call_builtin(
@@ -467,16 +268,4 @@ async fn call_builtin(
         .map_err(|_| Refusal::unavailable("Too much is going on."))?;
     let answered = answer.await.unwrap_or_else(|_| Err(Refusal::internal()))?;
     Ok(answered.map(Body::from))
-}
-
-/// A browser fetches ahead of its user (`Sec-Purpose: prefetch`, and what came before it).
-fn is_prefetch(parts: &Parts) -> bool {
-    let fields = ["sec-purpose", "purpose", "x-moz", "x-purpose"].into_iter();
-    let values = fields.flat_map(|name| parts.headers.get_all(name).iter());
-    values
-        .filter_map(|value| value.to_str().ok())
-        .any(|purpose| {
-            let purpose = purpose.to_ascii_lowercase();
-            purpose.contains("prefetch") || purpose.contains("preview")
-        })
 }

@@ -11,7 +11,7 @@ use crate::ending::Ending;
 use crate::gateway::{Gateway, Server};
 use crate::metrics::template;
 use crate::refusal::Refusal;
-use crate::request::Trace;
+use crate::trace::Trace;
 use crate::upstream::Fault;
 
 impl Trace<'_> {
