@@ -9,7 +9,7 @@ import unittest
 import compose_spec
 import servers
 import yaml
-from engine import IMAGE, ROOT, Engine, answers, ask, free_port, token_of, until
+from engine import ROOT, Engine, answers, ask, free_port, token_of, until
 
 FILES = sorted((ROOT / "deploy" / "compose").glob("*.yaml"))
 ACCOUNT = "username=ann&password=correct-horse"
@@ -67,9 +67,9 @@ class Started(unittest.TestCase):
         until(lambda: answers(f"{base}/"), f"{preset}: {self.compose(preset, 'logs').stdout}")
         return base
 
-    def health(self, preset):
-        """What the gateway says of itself."""
-        return self.compose(preset, "exec", "-T", "gateway", "/tollgate", "health").stdout.strip()
+    def health(self, preset, gateway="gateway"):
+        """What a gateway says of itself."""
+        return self.compose(preset, "exec", "-T", gateway, "/tollgate", "health").stdout.strip()
 
     def test_random_number_answers(self):
         base = self.up("random-number")
@@ -112,7 +112,9 @@ class Started(unittest.TestCase):
         until(lambda: answers(f"{base}/"), "it is back")
         until(lambda: ask(f"{base}/limit", headers={"x-api-key": key}).status == 200, "the key is known, its second over")
 
-    def test_the_servers_of_the_cluster_are_healthy_and_its_accounts_are_in_postgresql(self):
+    def test_two_gateways_of_the_cluster_are_one_and_its_servers_are_healthy(self):
+        self.ports = {name: f"127.0.0.1:{free_port()}" for name in ("TOLLGATE_PUBLISH_1", "TOLLGATE_PUBLISH_2")}
+        self.ports["PRESET"] = "random-number"
         self.addCleanup(self.compose, "cluster", "down", "--volumes", "--timeout", "5")
         self.compose("cluster", "up", "--detach", "redis", "postgres")
         for server in ("redis", "postgres"):
@@ -120,11 +122,16 @@ class Started(unittest.TestCase):
             until(lambda: self.engine.run("podman", *check, check=False).returncode == 0, server)
         policy = self.compose("cluster", "exec", "-T", "redis", "redis-cli", "config", "get", "maxmemory-policy").stdout
         self.assertIn("noeviction", policy)
-        # A gateway as those of the cluster, but for its counters.
-        accounts = "postgres://tollgate:of-this-test@postgres:5432/tollgate"
-        options = ["--rm", "--network=tollgate-cluster_default", f"--env=TOLLGATE_ACCOUNTS={accounts}"]
-        migrated = [self.engine.podman("run", *options, IMAGE, "migrate") for _ in range(2)]
-        self.assertNotEqual(migrated[0], migrated[1], "made by the first, found by the second")
+        self.compose("cluster", "up", "--detach", "gateway-1", "gateway-2")
+        for gateway in ("gateway-1", "gateway-2"):
+            until(lambda: self.health("cluster", gateway) == "ready", gateway)
+        first, second = (f"http://{self.ports[name]}" for name in ("TOLLGATE_PUBLISH_1", "TOLLGATE_PUBLISH_2"))
+        self.assertEqual(ask(f"{first}/signup", ACCOUNT).status, 201)
+        who = {"authorization": f"Bearer {token_of(second)}"}
+        self.assertEqual(
+            [ask(f"{base}/call_api", headers=who).status for base in (first, second) * 3],
+            [200] * 5 + [403],
+            "five a minute, whichever of them is asked")
 
     def test_make_up_starts_it_make_bash_is_a_shell_beside_it_and_make_down_stops_it(self):
         listen = f"127.0.0.1:{free_port()}"
