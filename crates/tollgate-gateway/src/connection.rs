@@ -10,11 +10,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
 use crate::request::answer;
+use crate::stream::Stream;
 use crate::worker::{Peer, Worker};
 
 /// Counts a connection while it is open, however it ends.
@@ -35,18 +35,17 @@ impl Drop for Open<'_> {
 
 pub(crate) async fn serve(
     worker: Rc<Worker>,
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     stop: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
     let server = &worker.gateway.rules.server;
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(server.header_timeout)
         .max_buf_size(server.header_bytes_max);
-    let peer = Peer::new(peer.ip());
+    let peer = Peer::new(peer.ip(), stream.is_encrypted());
     let service = service_fn(|request| {
         let worker = Rc::clone(&worker);
         let peer = &peer;

@@ -38,9 +38,12 @@ mod request_durations;
 mod returning;
 mod slots;
 pub mod spans;
+pub mod stream;
+pub mod tls;
 mod total;
 mod trace;
 mod upstream;
+pub mod watched;
 mod well_formed;
 mod worker;
 

@@ -13,6 +13,8 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::admission::Place;
 use crate::connection;
 use crate::gateway::Gateway;
+use crate::stream::Stream;
+use crate::tls::{Spoken, TlsFiles};
 use crate::worker::Worker;
 
 /// Connections that may wait to be accepted.
@@ -59,24 +61,25 @@ impl Listeners {
         self.sockets
     }
 
-    /// Serves until `stop` turns true and what is in flight has ended, or its time to do so is up.
+    /// Serves, encrypted if there is `tls`, until `stop` turns true and what is in flight has ended, or its time to do so is up.
     ///
     /// # Errors
     /// A thread or its runtime that cannot be started.
     pub fn serve(
         self,
         gateway: &Arc<Gateway>,
+        tls: Option<&Arc<TlsFiles>>,
         stop: &watch::Receiver<bool>,
     ) -> std::io::Result<Vec<JoinHandle<()>>> {
         let start = |(index, socket): (usize, TcpListener)| {
-            let (gateway, stop) = (Arc::clone(gateway), stop.clone());
+            let (gateway, tls, stop) = (Arc::clone(gateway), tls.cloned(), stop.clone());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
             std::thread::Builder::new()
                 .name(format!("data-{index}"))
                 .spawn(move || {
-                    LocalSet::new().block_on(&runtime, accept(gateway, socket, stop));
+                    LocalSet::new().block_on(&runtime, accept(gateway, tls, socket, stop));
                 })
         };
         self.sockets.into_iter().enumerate().map(start).collect()
@@ -97,7 +100,12 @@ fn bind(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receiver<bool>) {
+async fn accept(
+    gateway: Arc<Gateway>,
+    tls: Option<Arc<TlsFiles>>,
+    socket: TcpListener,
+    stop: watch::Receiver<bool>,
+) {
     let drain_timeout = gateway.rules.server.drain_timeout;
     let worker = Rc::new(Worker::new(gateway));
     let listener = match tokio::net::TcpListener::from_std(socket) {
@@ -121,9 +129,12 @@ async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receive
                 accepted = &mut accepting => {
                     accepting.set(accept_one(&worker, &listener));
                     let Some((stream, peer, place)) = accepted else { continue };
-                    let (worker, stop) = (Rc::clone(&worker), stop.clone());
+                    let (worker, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
                     connections.spawn_local(async move {
-                        connection::serve(worker, stream, peer, stop).await;
+                        let _ = stream.set_nodelay(true);
+                        if let Some(stream) = greet(stream, tls.as_deref(), stop.clone()).await {
+                            connection::serve(worker, stream, peer, stop).await;
+                        }
                         drop(place);
                     });
                     // A thousand that come at once are taken one by one, and those who are here already have their
@@ -145,6 +156,21 @@ async fn accept(gateway: Arc<Gateway>, socket: TcpListener, stop: watch::Receive
         );
     }
     idle.abort();
+}
+
+/// The connection, encrypted where it is to be. Who is still greeting when everything stops has asked for nothing.
+async fn greet(
+    stream: tokio::net::TcpStream,
+    tls: Option<&TlsFiles>,
+    mut stop: watch::Receiver<bool>,
+) -> Option<Stream> {
+    if tls.is_none() {
+        return Some(Stream::Plain(stream));
+    }
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => None,
+        greeted = Stream::greet(stream, tls, Spoken::Http1) => greeted,
+    }
 }
 
 type Accepted = (tokio::net::TcpStream, SocketAddr, Place);

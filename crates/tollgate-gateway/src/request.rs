@@ -38,7 +38,11 @@ pub(crate) async fn answer(
 ) -> Response<Body> {
     let gateway = &*worker.gateway;
     let (parts, body) = request.into_parts();
-    let origin = gateway.proxies.origin(peer.address, &parts.headers);
+    let mut origin = gateway.proxies.origin(peer.address, &parts.headers);
+    // Of its own clients a proxy knows better.
+    if !origin.trusted_peer {
+        origin.secure = peer.secure;
+    }
     let now = gateway.clock.now();
     let span = gateway.tracer.as_ref().map(|tracer| {
         let open = tracer.begin(&parts.headers, origin.trusted_peer, now);

@@ -45,15 +45,18 @@ impl Worker {
 /// The other end of a connection.
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
+    /// Whether what it sends comes encrypted.
+    pub(crate) secure: bool,
     /// As upstreams are told of it.
     pub(crate) text: HeaderValue,
 }
 
 impl Peer {
-    pub(crate) fn new(address: IpAddr) -> Self {
+    pub(crate) fn new(address: IpAddr, secure: bool) -> Self {
         let text = HeaderValue::try_from(address.to_canonical().to_string());
         Peer {
             address,
+            secure,
             text: text.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
         }
     }

@@ -20,6 +20,7 @@ mod rule_set;
 mod server;
 mod service;
 mod terms;
+mod tls;
 mod version;
 
 pub use accounts::{Accounts, Protection};
@@ -35,4 +36,5 @@ pub use rule_set::{Fields, LegacyFields, RuleSet};
 pub use server::{CookieSecure, Server};
 pub use service::{Service, Tls};
 pub use terms::{Sharing, Terms};
+pub use tls::Certificates;
 pub use version::{Contents, Standing, modified};

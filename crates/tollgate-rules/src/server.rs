@@ -6,11 +6,15 @@ use std::time::Duration;
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use crate::tls::Certificates;
+
 /// The listener and its bounds.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Where the gateway listens.
     pub listen: SocketAddr,
+    /// How it is encrypted; without it, it is not.
+    pub tls: Option<Certificates>,
     /// Who is believed about `X-Forwarded-For`.
     pub trusted_proxies: Vec<IpNet>,
     /// The largest request body.

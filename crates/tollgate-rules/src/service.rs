@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+
+use crate::tls::Certificates;
 
 /// Where the decision service listens, and who may ask. The default listens nowhere.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -45,7 +46,10 @@ impl Service {
     pub fn unguarded(&self) -> Option<SocketAddr> {
         let guarded = self.open || !self.tokens.is_empty();
         // Who shows no certificate of a client gets no further than the greeting.
-        let certified = self.tls.as_ref().filter(|tls| tls.client_ca.is_some());
+        let certified = self
+            .tls
+            .as_ref()
+            .filter(|tls| tls.certificates.client_ca.is_some());
         let listed = [
             (self.resp, certified.is_some_and(|tls| tls.resp)),
             (self.http, certified.is_some_and(|tls| tls.http)),
@@ -74,15 +78,11 @@ impl Service {
     }
 }
 
-/// Files of keys and certificates, in PEM.
+/// How the service is encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate of the service, and those between it and its root.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// Roots of the certificates that clients must show; `None` if they need none.
-    pub client_ca: Option<PathBuf>,
+    /// By what.
+    pub certificates: Certificates,
     /// Whether Redis's protocol is encrypted.
     pub resp: bool,
     /// Whether HTTP is encrypted.

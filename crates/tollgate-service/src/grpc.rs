@@ -23,7 +23,7 @@ mod streams;
 use std::sync::Arc;
 
 pub use connection::serve;
-pub use domains::{Domains, LOOKED_AT_EVERY, OnLoaded};
+pub use domains::{Domains, OnLoaded};
 pub use json::JsonAnswer;
 pub use metrics::GrpcMetrics;
 

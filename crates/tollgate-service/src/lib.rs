@@ -1,6 +1,6 @@
 //! The decision service: other protocols than the gateway's on the same limits and counters.
 //!
-//! The way of a question: `listen` (a socket for each thread; `stream`, encrypted or not) -> a transport (`resp` or `http`, which decodes) -> [`Service`]
+//! The way of a question: `listen` (a socket for each thread) -> a transport (`resp` or `http`, which decodes) -> [`Service`]
 //! (limits by name, quotas of clients) -> the store -> the transport again, which encodes. Nothing but transports is
 //! here: how a decision is made is the library's business.
 #![warn(missing_docs)]
@@ -14,12 +14,8 @@ mod receipts;
 pub mod resp;
 mod service;
 mod spans;
-mod stream;
 mod summary;
-mod tls;
 mod tokens;
-mod watched;
 
 pub use metrics::Metrics;
 pub use service::Service;
-pub use tls::TlsFiles;

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::{Admission, Place};
+use tollgate_gateway::stream::Stream;
+use tollgate_gateway::tls::TlsFiles;
 
 use crate::metrics::Protocol;
-use crate::stream::Stream;
-use crate::tls::TlsFiles;
 
 /// How long a thread rests that cannot accept: it is out of file descriptors, say, and others give theirs back.
 const REST: Duration = Duration::from_millis(50);
@@ -107,7 +107,7 @@ async fn accept<C, F>(
                     let (connection, stop) = (Rc::clone(&connection), stop.clone());
                     let (tls, protocol) = (greeting.tls.clone(), greeting.protocol);
                     connections.spawn_local(async move {
-                        if let Some(stream) = Stream::greet(stream, tls.as_deref(), protocol).await {
+                        if let Some(stream) = Stream::greet(stream, tls.as_deref(), protocol.spoken()).await {
                             connection(stream, stop).await;
                         }
                         drop(place);

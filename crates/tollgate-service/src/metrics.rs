@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tollgate::{Decision, Verdict};
+use tollgate_gateway::tls::Spoken;
 
 /// In which language a decision was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,15 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// What it is called within TLS.
+    pub(crate) fn spoken(self) -> Spoken {
+        match self {
+            Protocol::Resp => Spoken::Unnamed,
+            Protocol::Http => Spoken::Http1,
+            Protocol::Grpc => Spoken::Http2,
+        }
+    }
+
     /// As metrics and threads are named after it.
     pub(crate) fn name(self) -> &'static str {
         PROTOCOLS[self as usize]

@@ -5,10 +5,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
+use tollgate_gateway::tls::TlsFiles;
 use tollgate_rules::RuleSet;
+use tollgate_service::Service;
 use tollgate_service::grpc::{self, Domains, Grpc, GrpcMetrics};
 use tollgate_service::listen::Bounds;
-use tollgate_service::{Service, TlsFiles};
 
 use super::version::RulesVersion;
 use crate::args::ServiceArgs;

@@ -13,11 +13,10 @@ const DEMO_USER: &str = "demo";
 pub(super) async fn greet(
     from: &str,
     preset: Option<Preset>,
-    address: SocketAddr,
+    base: &str,
     links: &Links,
     accounts: Option<&Accounts>,
 ) -> Result<(), Failure> {
-    let base = base_url(address);
     println!("Tollgate listens on {base}, with {from}.");
     if let Some(home) = &links.home {
         println!("Open {base}{home} in a browser.");
@@ -78,10 +77,11 @@ async fn demo_key(accounts: &Accounts) -> Result<Option<String>, Failure> {
 }
 
 /// Where a person on this machine reaches it.
-fn base_url(address: SocketAddr) -> String {
+pub(super) fn base_url(address: SocketAddr, encrypted: bool) -> String {
+    let scheme = if encrypted { "https" } else { "http" };
     if address.ip().is_unspecified() {
-        format!("http://localhost:{}", address.port())
+        format!("{scheme}://localhost:{}", address.port())
     } else {
-        format!("http://{address}")
+        format!("{scheme}://{address}")
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod admin;
+mod certificates;
 mod clock;
 mod control;
 mod counters;
@@ -68,6 +69,9 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let version = RulesVersion::new(&rules, chosen.at, Arc::clone(&clock), store);
     let accounts = accounts::open(&rules, &data, &clock, &version).await?;
     let listeners = gateway_sockets(&rules)?;
+    let tls = rules.server.tls.as_ref().filter(|_| listeners.is_some());
+    let tls = tls.map(|named| certificates::open(named, "server"));
+    let tls = tls.transpose()?;
     let sockets = service::Sockets::bind(&rules, &args.service, &version)?;
     let demos = demos::start(&rules).await?;
     let (traces, tracer) = Traces::start()?;
@@ -129,16 +133,22 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let cannot_start = |error| Failure::because("cannot start", &error);
     let address = listeners.as_ref().map(Listeners::address);
     let mut threads = match listeners {
-        Some(listeners) => listeners.serve(&gateway, &stopping).map_err(cannot_start)?,
+        Some(listeners) => listeners
+            .serve(&gateway, tls.as_ref(), &stopping)
+            .map_err(cannot_start)?,
         None => Vec::new(),
     };
+    if let Some(tls) = &tls {
+        certificates::follow(tls);
+    }
     kept.save_regularly();
     // Requests are answered already: what fails from here on ends as a signal does, and nothing counted is lost.
     let started = async {
         if let Some(address) = address {
             let links = gateway.links();
             let (from, preset) = (&chosen.from, chosen.preset);
-            first_run::greet(from, preset, address, links, accounts.as_ref()).await?;
+            let base = first_run::base_url(address, tls.is_some());
+            first_run::greet(from, preset, &base, links, accounts.as_ref()).await?;
         }
         if let Some(service) = &service {
             sockets.greet();

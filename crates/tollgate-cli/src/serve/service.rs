@@ -7,11 +7,13 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::Admission;
+use tollgate_gateway::tls::TlsFiles;
 use tollgate_rules::{RuleSet, Tls};
-use tollgate_service::grpc::{GrpcMetrics, LOOKED_AT_EVERY};
+use tollgate_service::grpc::GrpcMetrics;
 use tollgate_service::listen::Bounds;
-use tollgate_service::{Service, TlsFiles, http, resp};
+use tollgate_service::{Service, http, resp};
 
+use super::certificates;
 use super::envoy::Envoy;
 use super::version::RulesVersion;
 use crate::args::ServiceArgs;
@@ -110,7 +112,7 @@ impl Sockets {
             drain_timeout: rules.server.drain_timeout,
         };
         if let Some(tls) = &self.tls {
-            tokio::spawn(follow(Arc::clone(&tls.files)));
+            certificates::follow(&tls.files);
         }
         let mut threads = Vec::new();
         let [of_resp, of_http, of_grpc] = [
@@ -145,19 +147,8 @@ fn encryption(rules: &RuleSet) -> Result<Option<Encryption>, Failure> {
     let Some(of) = rules.service.tls.clone().filter(|_| rules.service.is_on()) else {
         return Ok(None);
     };
-    let files = TlsFiles::open(of.clone());
-    let files = files.map_err(|why| Failure::Usage(format!("`tls` in [service]: {why}")))?;
     Ok(Some(Encryption {
-        files: Arc::new(files),
+        files: certificates::open(&of.certificates, "service")?,
         of,
     }))
-}
-
-async fn follow(tls: Arc<TlsFiles>) {
-    let mut every = tokio::time::interval(LOOKED_AT_EVERY);
-    loop {
-        every.tick().await;
-        let tls = Arc::clone(&tls);
-        let _ = tokio::task::spawn_blocking(move || tls.read_changed()).await;
-    }
 }

@@ -10,6 +10,7 @@ mod console;
 mod crash;
 mod databases;
 mod encrypted;
+mod encrypted_gateway;
 mod envoy;
 mod fastapi;
 mod faults;

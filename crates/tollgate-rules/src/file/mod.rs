@@ -12,6 +12,7 @@ mod penalty;
 mod routes;
 mod server;
 mod service;
+mod tls;
 
 use toml::de::DeTable;
 

@@ -1,12 +1,14 @@
 //! `[server]`, `[accounts]` and `[fields]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::HeaderValue;
+use ipnet::IpNet;
 use tollgate::Quota;
 
 use super::issuers::issuers;
+use super::tls::certificates;
 use crate::issuer::TokenAlgorithm;
 use crate::read::{At, Table, Value};
 use crate::{Accounts, CookieSecure, Fields, LegacyFields, Protection, Server};
@@ -28,10 +30,13 @@ pub(super) fn server(table: MaybeTable<'_, '_>) -> Server {
         listen: reader
             .parsed("listen", "an address, like `127.0.0.1:8000`")
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
-        trusted_proxies: reader.all_parsed(
-            "trusted_proxies",
-            "a network, like `10.0.0.0/8` or `192.0.2.1/32`",
-        ),
+        tls: reader.value("tls").and_then(|value| {
+            let mut table = value.table()?;
+            let certificates = certificates(&mut table, &value);
+            table.finish();
+            certificates
+        }),
+        trusted_proxies: reader.networks("trusted_proxies"),
         body_bytes_max: reader.number("body_bytes_max", 0, 1 << 40, 10 * MIB),
         header_bytes_max: reader.number("header_bytes_max", 8 * KIB, MIB, 16 * KIB) as usize,
         connections_max: reader.number("connections_max", 1, 1_000_000, 10_000) as usize,
@@ -191,16 +196,16 @@ impl<'s, 't> Settings<'s, 't> {
         parse_at(&value, value.string()?, expected)
     }
 
-    fn all_parsed<T: std::str::FromStr>(&mut self, key: &'static str, expected: &str) -> Vec<T> {
+    /// Networks, and addresses as networks of their own.
+    fn networks(&mut self, key: &'static str) -> Vec<IpNet> {
         let Some(value) = self.value(key) else {
             return Vec::new();
         };
-        value
-            .strings()
-            .into_iter()
-            .flatten()
-            .filter_map(|text| parse_at(&value, text, expected))
-            .collect()
+        let network = |text: At<String>| match text.value.parse::<IpAddr>() {
+            Ok(address) => Some(IpNet::from(address)),
+            Err(_) => parse_at(&value, text, "a network or an address, like `10.0.0.0/8` or `192.0.2.1`"),
+        };
+        value.strings().into_iter().flatten().filter_map(network).collect()
     }
 
     fn origins(&mut self, key: &'static str) -> Vec<HeaderValue> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::domains;
 use super::server::{MaybeTable, Settings};
+use super::tls::certificates;
 use crate::domain::Domain;
 use crate::read::{At, Source, Value, choose};
 use crate::terms::Sharing;
@@ -78,22 +79,14 @@ const PROTOCOLS: [(&str, &str); 3] = [("resp", "resp"), ("http", "http"), ("grpc
 /// `{ cert = "FILE", key = "FILE", client_ca = "FILE", protocols = ["grpc"] }`, of which the last two may be absent.
 fn tls(value: &Value<'_, '_>) -> Option<Tls> {
     let mut table = value.table()?;
-    let mut file = |key| table.value(key).and_then(|value| value.string());
-    let [cert, key, client_ca] = ["cert", "key", "client_ca"].map(&mut file);
+    let certificates = certificates(&mut table, value);
     let protocols = match table.value("protocols") {
         Some(value) => protocols(&value)?,
         None => PROTOCOLS.map(|(name, _)| name).to_vec(),
     };
     table.finish();
-    let (Some(cert), Some(key)) = (cert, key) else {
-        let message = "`tls` needs a `cert` and a `key`: files in PEM";
-        value.source().complain(value.span(), message);
-        return None;
-    };
     Some(Tls {
-        cert: cert.value.into(),
-        key: key.value.into(),
-        client_ca: client_ca.map(|file| file.value.into()),
+        certificates: certificates?,
         resp: protocols.contains(&"resp"),
         http: protocols.contains(&"http"),
         grpc: protocols.contains(&"grpc"),

@@ -13,13 +13,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
+use tollgate_gateway::stream::Stream;
+use tollgate_gateway::tls::TlsFiles;
 
 use super::Grpc;
 use super::call::Methods;
-use crate::TlsFiles;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
-use crate::stream::Stream;
 
 /// Requests of one connection at one time.
 const STREAMS_MAX: u32 = 1_024;

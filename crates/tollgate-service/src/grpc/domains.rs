@@ -4,18 +4,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use tollgate::{Micros, OnError};
+use tollgate_gateway::watched::{LOOKED_AT_EVERY, Watched};
 use tollgate_rules::domain::Domain;
 use tollgate_rules::{Contents, LONGEST_FILE_BYTES, Standing, envoy, modified};
 
 use super::metrics::{GrpcMetrics, OfDescriptor};
 use super::overrides::{Newcomers, Overrides};
-use crate::watched::Watched;
-
-/// How often files are looked at.
-pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// The most files of Envoy's own service.
 const FILES_MAX: usize = 64;
 

@@ -23,12 +23,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tollgate_gateway::Listeners;
+use tollgate_gateway::stream::Stream;
+use tollgate_gateway::tls::TlsFiles;
 
+use crate::Service;
 use crate::grpc::Grpc;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
-use crate::stream::Stream;
-use crate::{Service, TlsFiles};
 
 /// Serves HTTP until `stop` turns true. `envoy` answers `POST /json`, where there are domains. All is encrypted if there is `tls`.
 ///

@@ -21,9 +21,10 @@ use super::batch::Batch;
 use super::parse::{self, Args, Bounds, KNOWN, STRANGER};
 use super::reply::Replies;
 use super::session::Session;
+use tollgate_gateway::stream::Stream;
+
 use crate::Service;
 use crate::metrics::Protocol;
-use crate::stream::Stream;
 
 /// Bytes that are read at once, unless a command is larger.
 const READ_BYTES: usize = 16 << 10;

@@ -19,10 +19,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
+use tollgate_gateway::tls::TlsFiles;
 
+use crate::Service;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
-use crate::{Service, TlsFiles};
 use connection::Worker;
 
 /// Serves RESP until `stop` turns true, encrypted if there is `tls`.

@@ -1,4 +1,4 @@
-//! Encryption of the service: its certificate, and roots of its clients', read again when they change.
+//! Encryption of a listener: its certificate, and roots of its clients', read again when they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -7,17 +7,39 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
-use tollgate_rules::Tls;
+use tollgate_rules::Certificates;
 
-use crate::metrics::Protocol;
 use crate::watched::Watched;
 
+/// What is spoken within TLS, where clients name it in their greeting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// Something that has no name there.
+    Unnamed,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Spoken {
+    const ALL: [Spoken; 3] = [Spoken::Unnamed, Spoken::Http1, Spoken::Http2];
+
+    fn name(self) -> Option<&'static [u8]> {
+        match self {
+            Spoken::Unnamed => None,
+            Spoken::Http1 => Some(b"http/1.1"),
+            Spoken::Http2 => Some(b"h2"),
+        }
+    }
+}
+
+/// One for each of [`Spoken::ALL`].
 type Configs = [Arc<ServerConfig>; 3];
 
 /// Keys and certificates in files.
 pub struct TlsFiles {
-    files: Tls,
-    /// One for each [`Protocol`].
+    files: Certificates,
     configs: RwLock<Configs>,
     watched: Mutex<Vec<(PathBuf, Watched)>>,
 }
@@ -27,7 +49,7 @@ impl TlsFiles {
     ///
     /// # Errors
     /// What is wrong with them, as a person should read it. Nothing of a key is repeated.
-    pub fn open(files: Tls) -> Result<Self, String> {
+    pub fn open(files: Certificates) -> Result<Self, String> {
         let paths = [
             Some(&files.cert),
             Some(&files.key),
@@ -45,9 +67,9 @@ impl TlsFiles {
         })
     }
 
-    pub(crate) fn config(&self, protocol: Protocol) -> Arc<ServerConfig> {
+    pub(crate) fn config(&self, spoken: Spoken) -> Arc<ServerConfig> {
         let configs = self.configs.read();
-        Arc::clone(&configs.unwrap_or_else(PoisonError::into_inner)[protocol as usize])
+        Arc::clone(&configs.unwrap_or_else(PoisonError::into_inner)[spoken as usize])
     }
 
     /// Reads the files again if one has changed. What cannot be used is kept out: connections go on with those from
@@ -64,7 +86,7 @@ impl TlsFiles {
         match configs(&self.files) {
             Ok(configs) => {
                 *self.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
-                tracing::info!("the certificates of the service were read again");
+                tracing::info!("certificates were read again");
             }
             Err(why) => tracing::error!("certificates have changed and are not used: {why}"),
         }
@@ -84,7 +106,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn configs(files: &Tls) -> Result<Configs, String> {
+fn configs(files: &Certificates) -> Result<Configs, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = certificates(&files.cert)?;
     let key =
@@ -107,20 +129,9 @@ fn configs(files: &Tls) -> Result<Configs, String> {
     };
     let config = builder.with_single_cert(chain, key);
     let config = config.map_err(|error| unreadable(&files.cert, &error))?;
-    Ok(
-        [Protocol::Resp, Protocol::Http, Protocol::Grpc].map(|protocol| {
-            let mut config = config.clone();
-            config.alpn_protocols = spoken(protocol).map(<[u8]>::to_vec).into_iter().collect();
-            Arc::new(config)
-        }),
-    )
-}
-
-/// What is spoken within TLS, where clients name it in their greeting.
-fn spoken(protocol: Protocol) -> Option<&'static [u8]> {
-    match protocol {
-        Protocol::Resp => None,
-        Protocol::Http => Some(b"http/1.1"),
-        Protocol::Grpc => Some(b"h2"),
-    }
+    Ok(Spoken::ALL.map(|spoken| {
+        let mut config = config.clone();
+        config.alpn_protocols = spoken.name().map(<[u8]>::to_vec).into_iter().collect();
+        Arc::new(config)
+    }))
 }

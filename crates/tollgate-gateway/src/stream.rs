@@ -10,29 +10,31 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::metrics::Protocol;
-use crate::tls::TlsFiles;
+use crate::tls::{Spoken, TlsFiles};
 
 /// How long the greeting of TLS may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// A connection, encrypted or not.
-pub(crate) enum Stream {
+pub enum Stream {
+    /// It is not.
     Plain(TcpStream),
+    /// It is.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
+    /// Whether it is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
     /// The connection, greeted by TLS if there are certificates for it; `None` for a client that cannot be.
-    pub(crate) async fn greet(
-        stream: TcpStream,
-        tls: Option<&TlsFiles>,
-        protocol: Protocol,
-    ) -> Option<Self> {
+    pub async fn greet(stream: TcpStream, tls: Option<&TlsFiles>, spoken: Spoken) -> Option<Self> {
         let Some(tls) = tls else {
             return Some(Stream::Plain(stream));
         };
-        let greeting = TlsAcceptor::from(tls.config(protocol)).accept(stream);
+        let greeting = TlsAcceptor::from(tls.config(spoken)).accept(stream);
         match tokio::time::timeout(HANDSHAKE_MAX, greeting).await {
             Ok(Ok(stream)) => return Some(Stream::Tls(Box::new(stream))),
             Ok(Err(error)) => tracing::debug!(%error, "a caller was not greeted"),

@@ -3,15 +3,18 @@
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
 
+/// How often files are looked at that may change.
+pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+
 /// What tells one state of a file from another: also where a link is put in the place of another, as volumes of
 /// Kubernetes are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Watched {
+pub struct Watched {
     modified: Option<SystemTime>,
     bytes: u64,
     inode: u64,
@@ -19,7 +22,10 @@ pub(crate) struct Watched {
 
 impl Watched {
     /// The file as it is now.
-    pub(crate) fn look(path: &Path) -> io::Result<(Self, Metadata)> {
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn look(path: &Path) -> io::Result<(Self, Metadata)> {
         let metadata = std::fs::metadata(path)?;
         #[cfg(unix)]
         let inode = metadata.ino();
@@ -35,7 +41,7 @@ impl Watched {
 
     /// Whether it has changed since. Each state is told once, also one that cannot be read or is wrong. A file that is
     /// not there has not changed: somebody may be about to put another one in its place.
-    pub(crate) fn has_changed(&mut self, path: &Path) -> bool {
+    pub fn has_changed(&mut self, path: &Path) -> bool {
         match Watched::look(path) {
             Ok((now, _)) if now != *self => {
                 *self = now;
