@@ -28,9 +28,10 @@ const rows = all("[data-window]").map((node) => ({
   bar: node.querySelector(".bar"),
   resets: node.querySelector(".resets"),
   until: node.dataset.resetsIn ? deadline(Number(node.dataset.resetsIn)) : null,
+  blocked: "blocked" in node.dataset,
 }));
 
-function show(row, { limit, remaining, resets_in }) {
+function show(row, { limit, remaining, resets_in, blocked }) {
   if (remaining > Number(row.remaining.textContent)) say(`Per ${row.name}: ${remaining} of ${limit} left`);
   write(row.remaining, String(remaining));
   write(row.limit, String(limit));
@@ -38,6 +39,7 @@ function show(row, { limit, remaining, resets_in }) {
   row.bar.firstElementChild.setAttribute("width", remaining);
   row.node.classList.toggle("empty", remaining === 0);
   row.until = resets_in == null ? null : deadline(resets_in);
+  row.blocked = blocked === true;
 }
 
 async function refresh() {
@@ -70,7 +72,7 @@ function tick() {
     if (row.until === null) {
       write(row.resets, "nothing used yet");
     } else if (left(row.until) > 0) {
-      write(row.resets, `resets in ${spell(left(row.until))}`);
+      write(row.resets, `${row.blocked ? "blocked, " : ""}resets in ${spell(left(row.until))}`);
     } else {
       write(row.resets, "resets now");
       row.until = NaN;

@@ -1,4 +1,4 @@
-//! The accounts of one gateway: opening them, also while their database is away.
+//! The accounts of one gateway: what they are made of, and how a change of them takes effect.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,13 +9,12 @@ use tollgate::{Clock, Micros};
 
 use crate::actor::Actor;
 use crate::changes::Change;
-use crate::database::{self, Database, Tx};
+use crate::chores::Chores;
+use crate::database::{Database, Tx};
 use crate::directory::Directory;
-use crate::error::OpenError;
-use crate::follow::{Place, Reach};
-use crate::house::House;
-use crate::overrides::{Noted, Shared};
 use crate::password::Passwords;
+use crate::quotas::{Reader, Shared};
+use crate::reach::{Place, Reach};
 use crate::seen::SeenSessions;
 use crate::settings::Settings;
 use crate::terms_changed::{self, TermsChanged};
@@ -36,72 +35,16 @@ pub(crate) struct Inner {
     pub(crate) seen: SeenSessions,
     pub(crate) directory: Directory,
     pub(crate) shared: Shared,
-    pub(crate) noted: Noted,
+    pub(crate) reader: Reader,
     pub(crate) terms_changed: TermsChanged,
-    usage: Usage,
+    pub(crate) usage: Usage,
     /// `None` until the database has been reached for the first time.
     pub(crate) place: Mutex<Option<Place>>,
     pub(crate) reach: Reach,
-    pub(crate) house: Mutex<House>,
+    pub(crate) chores: Mutex<Chores>,
 }
 
 impl Accounts {
-    /// Opens the accounts, and makes database, tables and the key that signs tokens when they are missing.
-    pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let accounts = Self::unopened(settings, clock)?;
-        let mut place = accounts.0.place.lock().await;
-        *place = Some(accounts.reach_first().await?);
-        drop(place);
-        Ok(accounts)
-    }
-
-    /// As [`open`](Self::open), but a server that is away for now is no error: it is said in the log, and
-    /// [`follow_changes`](Self::follow_changes) opens it as soon as it can be reached. Until then every call that needs
-    /// it fails at once.
-    ///
-    /// # Errors
-    /// What waiting does not mend: a wrong password, no such database, newer tables, a file that cannot be opened.
-    pub async fn open_or_wait(
-        settings: Settings,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, OpenError> {
-        let accounts = Self::unopened(settings, clock)?;
-        let mut place = accounts.0.place.lock().await;
-        match accounts.reach_first().await {
-            Ok(first) => *place = Some(first),
-            Err(error) if accounts.0.db.is_server() && error.is_away() => {
-                accounts.note_away(&error.into());
-            }
-            Err(error) => return Err(error),
-        }
-        drop(place);
-        Ok(accounts)
-    }
-
-    fn unopened(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        database::make_dir(&settings.data_dir)?;
-        let tokens = Arc::new(Tokens::open(&settings, clock.now())?);
-        let passwords = Passwords::new(&settings)?;
-        let db = Database::new(&settings.url, &settings.data_dir)?;
-        let inner = Arc::new(Inner {
-            shared: Shared::default(),
-            noted: Noted::default(),
-            terms_changed: TermsChanged::new(settings.on_terms_changed.clone()),
-            directory: Directory::new(settings.credentials_cached_max, tokens.clone()),
-            usage: Usage::new(db.clone(), settings.usage_kept),
-            place: Mutex::new(None),
-            reach: Reach::new(clock.now()),
-            house: Mutex::default(),
-            db,
-            clock,
-            settings,
-            passwords,
-            tokens,
-            seen: SeenSessions::default(),
-        });
-        Ok(Self(inner, Actor::Local))
-    }
-
     /// Who presents a credential, from memory: for the data plane.
     pub fn directory(&self) -> &Directory {
         &self.0.directory
@@ -182,7 +125,7 @@ impl Inner {
         let ends: Vec<_> = changes.iter().flat_map(Change::ends).collect();
         self.directory.end(&ends);
         if changes.iter().any(Change::is_shared)
-            && let Err(error) = self.read_shared(&self.db).await
+            && let Err(error) = self.shared.read(&self.db, &self.reader).await
         {
             tracing::warn!(%error, "changed quotas take effect when the database answers again");
             return Ok(());

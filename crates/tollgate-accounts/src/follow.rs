@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
@@ -13,6 +12,7 @@ use crate::accounts::Accounts;
 use crate::changes;
 use crate::error::{OpenError, Unavailable};
 use crate::random;
+use crate::reach::{Place, Trouble};
 use crate::terms_changed::TermsChanged;
 
 /// How often other processes' changes are read.
@@ -23,41 +23,6 @@ const FOLLOW_MAX: Duration = Duration::from_secs(3);
 
 /// The longest pause between attempts to reach a database that has been away since the start.
 const REACH_EVERY_MAX: Duration = Duration::from_secs(5);
-
-/// How far the log of changes has been read.
-pub(crate) struct Place {
-    last: i64,
-}
-
-/// Whether the last reading of changes succeeded, and when one last did.
-#[derive(Debug)]
-pub(crate) struct Reach {
-    read_at: AtomicU64,
-    /// What the log has said since; nothing while all is well.
-    said: AtomicU8,
-}
-
-/// The database does not answer.
-const AWAY: u8 = 1;
-/// It answers with an error, which waiting does not mend.
-const BROKEN: u8 = 2;
-
-impl Reach {
-    pub(crate) fn new(now: Micros) -> Self {
-        Self {
-            read_at: AtomicU64::new(now.0),
-            said: AtomicU8::new(0),
-        }
-    }
-
-    pub(crate) fn is_away(&self) -> bool {
-        self.said.load(Ordering::Acquire) != 0
-    }
-
-    pub(crate) fn unread_for(&self, now: Micros) -> Duration {
-        now.since(Micros(self.read_at.load(Ordering::Acquire)))
-    }
-}
 
 impl Accounts {
     /// Reads other processes' changes every second, for ever; the caller spawns it. Says once in the log that the
@@ -121,7 +86,7 @@ impl Accounts {
         // Before the quotas are read, so that these are no older than it says.
         let terms_changed = TermsChanged::stored(&db).await?;
         // After the place in the changes: what is changed meanwhile is heard of.
-        inner.read_shared(&db).await?;
+        inner.shared.read(&db, &inner.reader).await?;
         self.read_revoked_tokens(&db).await?;
         inner.directory.forget_all();
         inner.terms_changed.raise(terms_changed);
@@ -139,7 +104,7 @@ impl Accounts {
             // Or another server has taken over that had not heard the last of it: numbers will be used again.
             if missed || newest < place.last {
                 let terms_changed = TermsChanged::stored(&db).await?;
-                inner.read_shared(&db).await?;
+                inner.shared.read(&db, &inner.reader).await?;
                 self.read_revoked_tokens(&db).await?;
                 inner.directory.forget_all();
                 inner.terms_changed.raise(terms_changed);
@@ -155,7 +120,7 @@ impl Accounts {
             inner.directory.denied().add(heard.denied);
             inner.directory.end(&heard.ends);
             if heard.shared || heard.not_understood {
-                inner.read_shared(&db).await?;
+                inner.shared.read(&db, &inner.reader).await?;
             }
             inner.terms_changed.raise(heard.terms_changed);
             place.last = heard.last;
@@ -171,15 +136,15 @@ impl Accounts {
             inner.db.set_reachable(false);
         }
         let known_go_on_for_s = inner.settings.offline_ttl.as_secs();
-        let said = |what| inner.reach.said.fetch_or(what, Ordering::AcqRel) & what != 0;
+        let is_new = |trouble| inner.reach.is_new(trouble);
         let error_and_cause = error as &dyn Error;
         match error.is_away() {
-            true if !said(AWAY) => tracing::warn!(
+            true if is_new(Trouble::Away) => tracing::warn!(
                 error = error_and_cause,
                 known_go_on_for_s,
                 "the accounts database cannot be reached"
             ),
-            false if !said(BROKEN) => tracing::error!(
+            false if is_new(Trouble::Broken) => tracing::error!(
                 error = error_and_cause,
                 known_go_on_for_s,
                 "the accounts database cannot be used"
@@ -191,9 +156,8 @@ impl Accounts {
     fn note_back(&self, now: Micros) {
         let inner = self.inner();
         let away_for_s = inner.reach.unread_for(now).as_secs();
-        inner.reach.read_at.store(now.0, Ordering::Release);
         inner.db.set_reachable(true);
-        if inner.reach.said.swap(0, Ordering::AcqRel) != 0 {
+        if inner.reach.note_read(now) {
             tracing::info!(away_for_s, "the accounts database is reached again");
         }
     }

@@ -1,7 +1,6 @@
 //! Keeping house, beside the reading of changes, so that no news waits for it: when sessions were last used is written
 //! every second, and what is past is deleted every minute.
 
-use std::error::Error;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,25 +17,6 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// How long changes are kept: longer than anybody may believe what it knows without reading them, which is half an hour
 /// at most ([`Settings::offline_ttl`](crate::Settings::offline_ttl)).
 const CHANGES_KEPT: Duration = Duration::from_secs(3600);
-
-/// What is to be done, and when it was.
-pub(crate) struct House {
-    pruned_at: Micros,
-    seen: Chore,
-    accounts: Chore,
-    usage: Chore,
-}
-
-impl Default for House {
-    fn default() -> Self {
-        Self {
-            pruned_at: Micros(0),
-            seen: Chore::new("the last use of sessions cannot be written"),
-            accounts: Chore::new("old changes and sessions cannot be deleted"),
-            usage: Chore::new("old usage cannot be deleted"),
-        }
-    }
-}
 
 impl Accounts {
     /// Keeps house every second, for ever, but for the time when the database is away; the caller spawns it beside
@@ -59,21 +39,21 @@ impl Accounts {
     /// The first of those that kept something from being done; the rest was done.
     pub async fn tidy(&self) -> Result<(), Unavailable> {
         let inner = self.inner();
-        let mut house = inner.house.lock().await;
+        let mut chores = inner.chores.lock().await;
         let now = inner.clock.now();
         let written = inner.seen.write(&inner.db).await;
-        let mut done = house.seen.note(written.map_err(Unavailable::from));
-        if now.since(house.pruned_at) >= PRUNE_EVERY {
+        let mut done = chores.seen.note(written.map_err(Unavailable::from));
+        if now.since(chores.pruned_at) >= PRUNE_EVERY {
             let accounts = self.prune(now).await.map_err(Unavailable::from);
             let usage = self.usage().prune(now).await;
             if ![&accounts, &usage]
                 .iter()
                 .any(|more| matches!(more, Ok(true)))
             {
-                house.pruned_at = now;
+                chores.pruned_at = now;
             }
-            done = done.and(house.accounts.note(accounts.map(drop)));
-            done = done.and(house.usage.note(usage.map(drop)));
+            done = done.and(chores.accounts.note(accounts.map(drop)));
+            done = done.and(chores.usage.note(usage.map(drop)));
         }
         done
     }
@@ -102,32 +82,6 @@ impl Accounts {
             more |= inner.db.delete_past(table, condition, instant).await?;
         }
         Ok(more)
-    }
-}
-
-/// Something to be done again and again, whose failing is said once.
-struct Chore {
-    failing_says: &'static str,
-    is_failing: bool,
-}
-
-impl Chore {
-    fn new(failing_says: &'static str) -> Self {
-        Self {
-            failing_says,
-            is_failing: false,
-        }
-    }
-
-    fn note(&mut self, done: Result<(), Unavailable>) -> Result<(), Unavailable> {
-        match &done {
-            Err(error) if !self.is_failing => {
-                tracing::warn!(error = error as &dyn Error, "{}", self.failing_says);
-            }
-            _ => {}
-        }
-        self.is_failing = done.is_err();
-        done
     }
 }
 

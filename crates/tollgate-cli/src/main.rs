@@ -16,6 +16,7 @@ mod monitor;
 mod otlp;
 mod presets;
 mod serve;
+mod standing;
 mod time;
 
 use std::process::ExitCode;

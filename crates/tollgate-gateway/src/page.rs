@@ -96,6 +96,8 @@ pub struct Window {
     pub remaining: u64,
     /// Whole seconds, rounded up, until more remains; `None` when nothing is used.
     pub resets_in: Option<u64>,
+    /// Whether a penalty holds the key off; `None` where the limit has none.
+    pub blocked: Option<bool>,
 }
 
 /// Members of the JSON of `remaining` that no window may take the name of.
@@ -124,6 +126,7 @@ impl Window {
             used: standing.used(),
             remaining: standing.remaining(),
             resets_in: standing.resets_in(),
+            blocked: policy.penalty().map(|_| standing.is_blocked()),
         };
         shown.map(window).collect()
     }

@@ -78,14 +78,14 @@ export function windowRow(title, window) {
     bar, el("span", { class: "resets" }));
 }
 
-export function showWindow(row, { limit, remaining, resets_in }) {
+export function showWindow(row, { limit, remaining, resets_in, blocked }) {
   write(row.querySelector(".left b"), String(remaining));
   write(row.querySelector(".left span"), String(limit));
   const bar = row.querySelector(".bar");
   bar.setAttribute("viewBox", `0 0 ${limit} 1`);
   bar.firstElementChild.setAttribute("width", remaining);
   row.classList.toggle("empty", remaining === 0);
-  write(row.querySelector(".resets"), resets_in == null ? "nothing used yet" : `resets in ${spell(resets_in)}`);
+  write(row.querySelector(".resets"), resets_in == null ? "nothing used yet" : `${blocked ? "blocked, " : ""}resets in ${spell(resets_in)}`);
 }
 
 /**

@@ -25,6 +25,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// left for a new one.
 const STILL_THERE_MAX: Duration = Duration::from_secs(1);
 
+/// How long it may take to find out why there is none. With [`CONNECT_MAX`] less than a reading of changes may take.
+const WHY_MAX: Duration = Duration::from_millis(500);
+
 /// How long closing all connections may take; what a silent server keeps from closing is closed with the process.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
@@ -86,11 +89,21 @@ impl Pool {
         match self.pool.acquire().await {
             Ok(connection) => Ok(Lent::new(connection, self.kind)),
             // Nobody else can have taken the one connection, so the server has not let us in.
-            Err(sqlx::Error::PoolTimedOut) if self.gate.is_none() => {
-                let late = "no connection came about in time";
-                Err(io::Error::new(io::ErrorKind::TimedOut, late).into())
-            }
+            Err(sqlx::Error::PoolTimedOut) if self.gate.is_none() => Err(self.why_none().await),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Why no connection comes about: the pool tries again and again and keeps to itself what it met.
+    async fn why_none(&self) -> sqlx::Error {
+        let options = self.pool.connect_options();
+        match timeout(WHY_MAX, options.connect()).await {
+            Ok(Err(error)) => error,
+            // Silence; or it is there again, and the next one finds it so.
+            _ => {
+                let late = "no connection came about in time";
+                io::Error::new(io::ErrorKind::TimedOut, late).into()
+            }
         }
     }
 }

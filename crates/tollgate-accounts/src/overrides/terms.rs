@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use sqlx::any::AnyRow;
 
-use super::Scope;
 use crate::accounts::{Accounts, Inner};
 use crate::database::Columns;
 use crate::error::Unavailable;
 use crate::id::{KeyId, UserId};
+use crate::quotas::{Reader, Scope};
 use crate::terms::{ByLimit, OVERRIDES_MAX, Terms};
 
 /// How many rows are read for the keys of all users.
@@ -56,9 +56,12 @@ impl Inner {
         for row in &rows {
             match (row.text("scope")?.as_str(), key) {
                 ("key", Some(key)) => {
-                    self.add(row, &Scope::Key(key.clone()), &mut terms.of_key);
+                    self.reader
+                        .add(row, &Scope::Key(key.clone()), &mut terms.of_key);
                 }
-                _ => self.add(row, &Scope::User(user.clone()), &mut terms.of_user),
+                _ => self
+                    .reader
+                    .add(row, &Scope::User(user.clone()), &mut terms.of_user),
             }
         }
         Ok(())
@@ -118,23 +121,23 @@ impl Accounts {
             all.plans.insert(row.text("id")?.into(), plan.into());
         }
         for row in &rows.bind(ROWS_MAX).fetch_all(db.pool()).await? {
-            all.add(inner, row)?;
+            all.add(&inner.reader, row)?;
         }
         Ok(all)
     }
 }
 
 impl TermsOfKeys {
-    fn add(&mut self, inner: &Inner, row: &AnyRow) -> sqlx::Result<()> {
+    fn add(&mut self, reader: &Reader, row: &AnyRow) -> sqlx::Result<()> {
         let scope = Scope::read(&row.text("scope")?, row.text("subject")?);
         match &scope {
             Some(Scope::User(id)) => {
                 let limits = self.users.entry(id.clone()).or_default();
-                inner.add(row, &Scope::User(id.clone()), limits);
+                reader.add(row, &Scope::User(id.clone()), limits);
             }
             Some(Scope::Key(id)) => {
                 let limits = self.keys.entry(id.clone()).or_default();
-                inner.add(row, &Scope::Key(id.clone()), limits);
+                reader.add(row, &Scope::Key(id.clone()), limits);
             }
             _ => {}
         }

@@ -118,6 +118,17 @@ async fn a_server_that_is_silent_at_the_start_is_away_as_well() {
 }
 
 #[tokio::test]
+async fn why_a_server_that_was_there_cannot_be_reached_any_more_is_told() {
+    let place = Place::new();
+    let (relay, settings) = way_to(&place);
+    let accounts = Accounts::open(settings, clock()).await.unwrap();
+    relay.cut();
+    let error = accounts.poll_changes().await.unwrap_err();
+    assert!(error.is_away());
+    assert!(format!("{error:?}").contains("refused"), "{error:?}");
+}
+
+#[tokio::test]
 async fn what_was_revoked_while_the_server_was_away_ends_with_the_first_reading() {
     let (fixture, _) = Fixture::with_ann().await;
     let keys = fixture.known_keys(2).await;

@@ -1,6 +1,11 @@
 //! The OpenAPI 3.1 document of a rule set: what its routes are, ask for and answer.
 //!
-//! `web/openapi/parts.json` says what each kind of route does; what the rules decide is added here.
+//! `web/openapi/parts.json` says what each kind of route does, `console.json` what stands below that of the console;
+//! what the rules decide is added here.
+
+mod below;
+#[cfg(test)]
+mod tests;
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -17,11 +22,12 @@ const KNOWN: [&str; 8] = [
 
 pub(super) fn document(rules: &RuleSet) -> Value {
     let mut parts: Value = serde_json::from_str(PARTS).unwrap_or_default();
+    let console = below::console(rules, &mut parts);
     let mut paths = Map::new();
     let endpoints = rules.routes.endpoints();
     for (pattern, method, route, part) in endpoints.flat_map(|(pattern, method, route)| {
-        let parts = monitor::parts(pattern, route).into_iter();
-        parts.map(move |(pattern, part)| (pattern, method, route, part))
+        let paths = below::paths(pattern, route, &console).into_iter();
+        paths.map(move |(pattern, part)| (pattern, method, route, part))
     }) {
         let path = paths
             .entry(pattern.replace("{*", "{"))
@@ -44,6 +50,7 @@ pub(super) fn document(rules: &RuleSet) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "What this gateway answers. Refusals are problem documents (RFC 9457).",
         },
+        "tags": parts["tags"].as_array().cloned().unwrap_or_default(),
         "paths": paths,
         "components": parts["components"].take(),
     })
@@ -207,7 +214,3 @@ fn refusal(responses: &mut Value, status: StatusCode, description: &str, fields:
 fn header(name: &str) -> Value {
     json!({ "$ref": format!("#/components/headers/{name}") })
 }
-
-mod monitor;
-#[cfg(test)]
-mod tests;

@@ -6,12 +6,12 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use tollgate::{Decision, Reason};
 use tollgate_accounts::Identity;
 use tollgate_gateway::builtin::BuiltinCall;
-use tollgate_gateway::page::Window;
 use tollgate_gateway::refusal::Refusal;
 use tollgate_rules::Subject;
 
 use super::standings::{Standings, caller};
 use super::{Builtins, answer, time};
+use crate::standing::Standing;
 
 /// The answer: who, when, one object for each window, and what passes now.
 struct Remaining<'a> {
@@ -60,27 +60,10 @@ impl Serialize for Remaining<'_> {
         map.serialize_entry("user", &self.user)?;
         map.serialize_entry("as_of", &self.as_of)?;
         for window in &self.standings.windows {
-            map.serialize_entry(&window.name, &numbers(window))?;
+            map.serialize_entry(&window.name, &Standing::from(window))?;
         }
         map.serialize_entry("available_now", &self.standings.available)?;
         map.end()
-    }
-}
-
-#[derive(serde::Serialize)]
-struct Numbers {
-    limit: u64,
-    used: u64,
-    remaining: u64,
-    resets_in: Option<u64>,
-}
-
-fn numbers(window: &Window) -> Numbers {
-    Numbers {
-        limit: window.limit,
-        used: window.used,
-        remaining: window.remaining,
-        resets_in: window.resets_in,
     }
 }
 

@@ -18,6 +18,7 @@ use super::super::{Builtins, account, time};
 use super::counts::Counts;
 use super::{by_user, rounded, sees_everything};
 use crate::monitor::{Monitor, Place, Source, json_event, stream};
+use crate::standing::Standing;
 
 /// How many events there are from one look for new keys to the next.
 const LOOK_EVERY: u32 = 10;
@@ -60,10 +61,8 @@ struct WindowNow {
     name: String,
     /// The policy, by its full name.
     policy: String,
-    limit: u64,
-    used: u64,
-    remaining: u64,
-    resets_in: Option<u64>,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 /// A source that ends with the session, or whatever else the caller was known by.
@@ -259,12 +258,9 @@ impl RateNow {
 impl From<Window> for WindowNow {
     fn from(window: Window) -> Self {
         WindowNow {
+            standing: Standing::from(&window),
             name: window.name,
             policy: window.policy,
-            limit: window.limit,
-            used: window.used,
-            remaining: window.remaining,
-            resets_in: window.resets_in,
         }
     }
 }

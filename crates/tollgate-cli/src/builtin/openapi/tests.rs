@@ -21,6 +21,7 @@ fn check_refs(value: &Value, document: &Value) {
 fn each_preset_is_documented_with_its_routes_and_nothing_points_nowhere() {
     for (preset, path) in [
         ("random-number", "/call_api"),
+        ("random-number", "/console/me/series/{id}"),
         ("hello-by-ip", "/hello/{name}"),
         ("pages", "/see_remaining_limit"),
         ("hourly-module", "/"),
@@ -83,4 +84,45 @@ fn parameters_are_named_by_the_pattern() {
     let document = document(&rules("hello-by-ip"));
     let parameters = &document["paths"]["/hello/{name}"]["parameters"];
     assert_eq!(parameters[0]["name"], "name");
+}
+
+/// Of the admin socket, what is no administrator's business or not theirs alone.
+const ELSEWHERE: [&str; 4] = ["/livez", "/readyz", "/metrics", "/clock/advance"];
+
+/// Every path that a file of the admin side routes, with its methods, as the source writes them.
+fn routed(source: &str) -> Vec<(String, &'static str)> {
+    let mut routed = Vec::new();
+    for route in source.split(".route(").skip(1) {
+        let path = route.split('"').nth(1).unwrap();
+        let handlers = route.split("\n}").next().unwrap();
+        for method in ["get", "put", "post", "delete"] {
+            if handlers.contains(&format!("{method}(")) && !ELSEWHERE.contains(&path) {
+                routed.push((path.to_owned(), method));
+            }
+        }
+    }
+    routed
+}
+
+#[test]
+fn what_the_admin_side_answers_is_documented_below_the_console_and_nothing_else() {
+    let admin = concat!(env!("CARGO_MANIFEST_DIR"), "/src/serve/admin");
+    let files = std::fs::read_dir(admin).unwrap();
+    let mut routed: Vec<(String, &str)> = files
+        .flat_map(|file| routed(&std::fs::read_to_string(file.unwrap().path()).unwrap()))
+        .collect();
+    let document = document(&rules("random-number"));
+    let mut documented = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in ["get", "put", "post", "delete"] {
+            if let Some(path) = path.strip_prefix("/console/api")
+                && operations.get(method).is_some()
+            {
+                documented.push((path.to_owned(), method));
+            }
+        }
+    }
+    routed.sort();
+    documented.sort();
+    assert_eq!(documented, routed);
 }

@@ -16,6 +16,7 @@ use tollgate_gateway::page::Window;
 use tollgate_rules::{KeyPart, Limit};
 
 use super::{Admin, answer};
+use crate::standing::Standing;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new().route("/limits/{limit}", get(show).delete(reset))
@@ -49,12 +50,10 @@ async fn show(
         // What this gateway has decided by itself meanwhile is not what was asked for.
         return Err(answer::counters_away(&"the store cannot be reached"));
     }
-    let windows = Window::of(in_force.policies(), &decision).into_iter();
+    let windows = Window::of(in_force.policies(), &decision);
     let windows: serde_json::Map<String, serde_json::Value> = windows
-        .map(|window| {
-            let standing = json!({ "limit": window.limit, "used": window.used, "remaining": window.remaining, "resets_in": window.resets_in });
-            (window.name, standing)
-        })
+        .iter()
+        .map(|window| (window.name.clone(), json!(Standing::from(window))))
         .collect();
     Ok(Json(json!({ "limit": name, "windows": windows })).into_response())
 }

@@ -4,68 +4,7 @@ use serde_json::{Value, json};
 use tollgate_testkit::client::{Answer, Call};
 
 use super::{Service, per_user};
-
-/// What of `value` the schema does not allow; nothing if all is fine.
-fn mistakes(value: &Value, schema: &Value, document: &Value) -> Vec<String> {
-    if let Some(target) = schema["$ref"].as_str() {
-        return mistakes(value, document.pointer(&target[1..]).unwrap(), document);
-    }
-    if let Some(choices) = schema["oneOf"].as_array() {
-        let fits = choices
-            .iter()
-            .filter(|choice| mistakes(value, choice, document).is_empty());
-        return match fits.count() {
-            1 => Vec::new(),
-            count => vec![format!("{count} of the choices fit {value}")],
-        };
-    }
-    let mut found = Vec::new();
-    let types: Vec<&str> = match &schema["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(several) => several.iter().map(|one| one.as_str().unwrap()).collect(),
-        _ => Vec::new(),
-    };
-    let is = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    if !types.is_empty() && !types.contains(&is) {
-        found.push(format!("{value} is no {types:?}"));
-    }
-    if let Some(choices) = schema["enum"].as_array()
-        && !choices.contains(value)
-    {
-        found.push(format!("{value} is none of {choices:?}"));
-    }
-    if let Value::Object(members) = value {
-        let required = schema["required"].as_array().cloned().unwrap_or_default();
-        let missing = required
-            .iter()
-            .filter(|name| !members.contains_key(name.as_str().unwrap()));
-        found.extend(missing.map(|name| format!("{name} is missing")));
-        for (name, member) in members {
-            match schema["properties"].get(name) {
-                Some(schema) => found.extend(mistakes(member, schema, document)),
-                None if schema["additionalProperties"] == false => {
-                    found.push(format!("{name} is not described"))
-                }
-                None => {}
-            }
-        }
-    }
-    if let (Value::Array(items), Some(schema)) = (value, schema.get("items")) {
-        found.extend(
-            items
-                .iter()
-                .flat_map(|item| mistakes(item, schema, document)),
-        );
-    }
-    found
-}
+use crate::schema::mistakes;
 
 fn hold(document: &Value, method: &str, path: &str, body: Option<&Value>, answer: &Answer) {
     let operation = &document["paths"][path][method];

@@ -5,8 +5,7 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use super::Scope;
-use crate::accounts::Inner;
+use super::{Reader, Scope};
 use crate::database::{Columns, Database};
 use crate::terms::{ByLimit, OVERRIDES_MAX, PLANS_MAX, Policies};
 
@@ -30,7 +29,7 @@ struct Table {
 
 impl Shared {
     /// The policies in the place of a limit's own, for somebody with this plan.
-    pub(super) fn find(&self, limit: &str, plan: Option<&str>) -> Option<Policies> {
+    pub(crate) fn find(&self, limit: &str, plan: Option<&str>) -> Option<Policies> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
@@ -48,15 +47,13 @@ impl Shared {
         drop(held);
         drop(old);
     }
-}
 
-impl Inner {
     /// Reads it anew from `db`; afterwards every change committed before is in effect here.
-    pub(crate) async fn read_shared(&self, db: &Database) -> sqlx::Result<()> {
-        if self.settings.limits.is_none() {
+    pub(crate) async fn read(&self, db: &Database, reader: &Reader) -> sqlx::Result<()> {
+        if !reader.knows_limits() {
             return Ok(());
         }
-        let _one_at_a_time = self.shared.reading.lock().await;
+        let _one_at_a_time = self.reading.lock().await;
         let rows = db
             .sql(
                 "SELECT scope, subject, limit_name, quotas FROM overrides
@@ -70,14 +67,14 @@ impl Inner {
             match Scope::read(&row.text("scope")?, row.text("subject")?) {
                 Some(Scope::Plan(name)) => {
                     let scope = Scope::Plan(name.clone());
-                    self.add(row, &scope, table.plans.entry(name).or_default());
+                    reader.add(row, &scope, table.plans.entry(name).or_default());
                 }
-                Some(scope) => self.add(row, &scope, &mut table.everybody),
+                Some(scope) => reader.add(row, &scope, &mut table.everybody),
                 None => {}
             }
         }
         table.plans.retain(|_, limits| !limits.is_empty());
-        self.shared.replace(table);
+        self.replace(table);
         Ok(())
     }
 }
