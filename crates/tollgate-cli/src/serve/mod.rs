@@ -68,7 +68,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let version = RulesVersion::new(&rules, chosen.at, Arc::clone(&clock), store);
     let accounts = accounts::open(&rules, &data, &clock, &version).await?;
     let listeners = gateway_sockets(&rules)?;
-    let sockets = service::Sockets::bind(&rules, &args.service, &version)?;
+    let sockets = service::Sockets::bind(&rules, &args.service, counters, &version)?;
     let demos = demos::start(&rules).await?;
     let (traces, tracer) = Traces::start()?;
     let (calls, waiting) = builtin::calls();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
-use tollgate_gateway::Listeners;
+use tollgate_gateway::{Counters, Listeners};
 use tollgate_gateway::admission::Admission;
 use tollgate_rules::{RuleSet, Tls};
 use tollgate_service::grpc::{GrpcMetrics, LOOKED_AT_EVERY};
@@ -39,6 +39,7 @@ impl Sockets {
     pub(super) fn bind(
         rules: &RuleSet,
         args: &ServiceArgs,
+        counters: &Counters,
         version: &Arc<RulesVersion>,
     ) -> Result<Self, Failure> {
         let bind = |address: Option<SocketAddr>| {
@@ -48,7 +49,7 @@ impl Sockets {
         };
         Ok(Sockets {
             resp: bind(rules.service.resp)?,
-            envoy: Envoy::open(rules, args, version)?,
+            envoy: Envoy::open(rules, args, counters, version)?,
             http: bind(rules.service.http)?,
             tls: encryption(rules)?,
         })

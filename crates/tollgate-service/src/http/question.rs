@@ -1,6 +1,6 @@
 //! What clients ask, as JSON.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use smallvec::SmallVec;
 
 use super::key::{Key, Text};
@@ -35,15 +35,25 @@ fn one() -> u64 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Body<'b> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     limit: Option<Text<'b>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     key: Option<Key<'b>>,
+    #[serde(default, deserialize_with = "said")]
     cost: Option<u64>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     checks: Option<Vec<One<'b>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     requests: Option<Vec<Body<'b>>>,
+}
+
+/// What is there is no `null`: whoever has nothing to say leaves the member out.
+fn said<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What a body asks.
@@ -133,7 +143,9 @@ impl One<'_> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Settle {
     pub(super) receipt: String,
+    #[serde(default, deserialize_with = "said")]
     pub(super) cost: Option<u64>,
+    #[serde(default, deserialize_with = "said")]
     pub(super) costs: Option<Vec<u64>>,
 }
 
