@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
-use tollgate_gateway::{Counters, Listeners};
 use tollgate_gateway::admission::Admission;
+use tollgate_gateway::{Counters, Listeners};
 use tollgate_rules::{RuleSet, Tls};
 use tollgate_service::grpc::{GrpcMetrics, LOOKED_AT_EVERY};
 use tollgate_service::listen::Bounds;

@@ -45,13 +45,21 @@ pub fn serve(
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let (grpc, metrics) = (Arc::clone(grpc), Arc::clone(grpc.service.metrics()));
     let protocol = Protocol::Grpc;
-    listen::serve(listeners, protocol, &metrics, tls, bounds, stop, move || {
-        let methods = Rc::new(Methods::new(Arc::clone(&grpc)));
-        move |stream, stop| {
-            let methods = Rc::clone(&methods);
-            async move { talk(&methods, stream, stop).await }
-        }
-    })
+    listen::serve(
+        listeners,
+        protocol,
+        &metrics,
+        tls,
+        bounds,
+        stop,
+        move || {
+            let methods = Rc::new(Methods::new(Arc::clone(&grpc)));
+            move |stream, stop| {
+                let methods = Rc::clone(&methods);
+                async move { talk(&methods, stream, stop).await }
+            }
+        },
+    )
 }
 
 async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<bool>) {

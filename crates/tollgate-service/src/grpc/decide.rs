@@ -100,7 +100,10 @@ impl Grpc {
             let every = asked.iter().map(|one| match one.hits {
                 Hits::Take(hits) => (one, hits),
                 // What another one of the request takes from its key is as good as a look.
-                Hits::Look => (one, u64::from(!asked.iter().any(|other| takes_from(other, one)))),
+                Hits::Look => (
+                    one,
+                    u64::from(!asked.iter().any(|other| takes_from(other, one))),
+                ),
                 Hits::GiveBack(_) => (one, 0),
             });
             let seen = self.ask(every.collect(), Call::Peek, at).await?;

@@ -190,11 +190,9 @@ pub(super) async fn settle(service: &Service, body: &[u8]) -> Answered {
     let settle: Settle = read(body)?;
     let now = service.clock.now();
     // Whether the costs can be used is known before the receipt is used up.
-    let questions = service.receipts.questions(&settle.receipt);
-    let costs = questions.map(|count| settle.costs(count)).transpose()?;
+    let costs = settle.costs(service.receipts.questions(&settle.receipt))?;
     let taken = take(service, &settle.receipt, now)?;
-    let costs = costs.unwrap_or_default();
-    let cost = |question: usize| costs.get(question).copied().unwrap_or(0);
+    let cost = |question: usize| costs.get(question).map_or(0, |cost| cost.0);
     let settled = {
         let checks = taken.charged.checks(cost).map_err(too_many)?;
         let counters = &service.counters;

@@ -4,6 +4,7 @@
 //! `told` (its reasons) with the fields that every HTTP client of Tollgate reads, or `problem`.
 
 mod answer;
+mod cost;
 mod handlers;
 mod key;
 mod openapi;

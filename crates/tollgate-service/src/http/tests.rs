@@ -169,7 +169,8 @@ async fn a_receipt_that_the_store_could_not_be_asked_about_is_good_when_it_is_ba
 }
 
 #[tokio::test]
-async fn a_receipt_whose_client_goes_is_good_again_when_the_store_turns_out_not_to_have_been_asked() {
+async fn a_receipt_whose_client_goes_is_good_again_when_the_store_turns_out_not_to_have_been_asked()
+{
     let answers = Arc::new(Notify::new());
     let (service, store) = service(Failing {
         memory: Some(MemoryStore::new()),
