@@ -24,6 +24,7 @@ pub enum Counters {
 }
 
 /// A store that is a round trip away.
+#[derive(Clone)]
 pub struct Shared {
     store: Arc<dyn Store>,
     state: Arc<dyn Fn() -> SharedState + Send + Sync>,
@@ -182,6 +183,18 @@ impl Counters {
                 Answer::Ready(Ok(()))
             }
             Counters::Shared(shared) => shared.store.reset_all(policy),
+        }
+    }
+
+    /// The same counters, asked through `store`, which has the same states. Those in this process are as they were.
+    #[must_use]
+    pub fn through(&self, store: Arc<dyn Store>) -> Self {
+        match self {
+            Counters::Memory(_) => self.clone(),
+            Counters::Shared(shared) => {
+                let shared = Shared::clone(shared);
+                Counters::from(Shared { store, ..shared })
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub struct RedisStore {
     /// Gives back what no request has use for.
     _returning: Arc<Returning>,
     tag: Option<Arc<[u8]>>,
+    /// The version of the rules of those who ask, of which no policy is older.
+    version: Arc<AtomicU64>,
 }
 
 /// Ends with the store.
@@ -57,6 +59,7 @@ impl RedisStore {
         let (nodes, bytes_max) = (settings.nodes, settings.local_bytes_max);
         let link = Link::connect(location, settings).await?;
         let away = Away::new(nodes, bytes_max, Arc::clone(link.stats()));
+        let version = Arc::new(AtomicU64::new(0));
         let shared = Arc::new(Shared {
             link,
             away,
@@ -66,7 +69,7 @@ impl RedisStore {
             near: Near::default(),
             deadline,
             clock: SystemClock::new(),
-            version: AtomicU64::new(0),
+            version: Arc::clone(&version),
             ahead: AtomicI64::new(0),
             complaints: Seldom::default(),
         });
@@ -76,6 +79,7 @@ impl RedisStore {
             shared,
             _returning: Arc::new(Returning(returning)),
             tag: None,
+            version,
         })
     }
 
@@ -97,12 +101,22 @@ impl RedisStore {
     /// Two nodes of one version must have the same rules, and of two with different rules one must be the later:
     /// else each moves what is counted to its own numbers, and units come back.
     pub fn raise_version(&self, version: u64) {
-        self.shared.version.fetch_max(version, Ordering::AcqRel);
+        self.version.fetch_max(version, Ordering::AcqRel);
     }
 
     /// The version of this node's rules; 0 where nothing was said.
     pub fn version(&self) -> u64 {
-        self.shared.version.load(Ordering::Acquire)
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The same store with a version of its own, which begins as this one's is: raising one leaves the other. For rules
+    /// that change while requests are under way: whoever has taken the old ones asks the store that goes with them.
+    #[must_use]
+    pub fn with_own_version(&self) -> Self {
+        RedisStore {
+            version: Arc::new(AtomicU64::new(self.version())),
+            ..self.clone()
+        }
     }
 
     /// The same store for decisions whose keys all have this hash tag, so that a cluster has them in one place. States
@@ -110,9 +124,8 @@ impl RedisStore {
     #[must_use]
     pub fn tagged(&self, tag: &[u8]) -> Self {
         RedisStore {
-            shared: Arc::clone(&self.shared),
-            _returning: Arc::clone(&self._returning),
             tag: Some(tag.into()),
+            ..self.clone()
         }
     }
 

@@ -15,7 +15,7 @@ use tollgate_gateway::admission::{Admission, Place};
 use tollgate_gateway::stream::Stream;
 use tollgate_gateway::tls::TlsFiles;
 
-use crate::metrics::Protocol;
+use crate::metrics::{Metrics, Protocol};
 
 /// How long a thread rests that cannot accept: it is out of file descriptors, say, and others give theirs back.
 const REST: Duration = Duration::from_millis(50);
@@ -39,6 +39,7 @@ pub struct Bounds {
 pub(crate) fn serve<T, C, F>(
     listeners: Listeners,
     protocol: Protocol,
+    metrics: &Arc<Metrics>,
     tls: Option<Arc<TlsFiles>>,
     bounds: &Bounds,
     stop: &watch::Receiver<bool>,
@@ -53,6 +54,7 @@ where
         let (thread, bounds, stop) = (thread.clone(), bounds.clone(), stop.clone());
         let greeting = Greeting {
             protocol,
+            metrics: Arc::clone(metrics),
             tls: tls.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,8 +72,10 @@ where
 }
 
 /// How connections begin.
+#[derive(Clone)]
 struct Greeting {
     protocol: Protocol,
+    metrics: Arc<Metrics>,
     tls: Option<Arc<TlsFiles>>,
 }
 
@@ -105,10 +109,11 @@ async fn accept<C, F>(
                     let Some((stream, place)) = accepted else { continue };
                     let _ = stream.set_nodelay(true);
                     let (connection, stop) = (Rc::clone(&connection), stop.clone());
-                    let (tls, protocol) = (greeting.tls.clone(), greeting.protocol);
+                    let Greeting { protocol, metrics, tls } = greeting.clone();
                     connections.spawn_local(async move {
-                        if let Some(stream) = Stream::greet(stream, tls.as_deref(), protocol.spoken()).await {
-                            connection(stream, stop).await;
+                        match Stream::greet(stream, tls.as_deref(), protocol.spoken()).await {
+                            Some(stream) => connection(stream, stop).await,
+                            None => metrics.tls_handshake_failed(protocol),
                         }
                         drop(place);
                     });

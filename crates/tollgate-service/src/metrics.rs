@@ -57,6 +57,7 @@ pub struct Metrics {
     decisions: [[Counter; OUTCOMES.len()]; PROTOCOLS.len()],
     errors: [Counter; PROTOCOLS.len()],
     connections: [Gauge; PROTOCOLS.len()],
+    tls_handshakes_failed: [Counter; PROTOCOLS.len()],
 }
 
 /// Counts a connection while it is open, however it ends.
@@ -74,6 +75,7 @@ impl Metrics {
         let decisions = Family::<DecisionLabels, Counter>::default();
         let errors = Family::<ProtocolLabels, Counter>::default();
         let connections = Family::<ProtocolLabels, Gauge>::default();
+        let tls_handshakes_failed = Family::<ProtocolLabels, Counter>::default();
         let mut registry = Registry::with_prefix("tollgate_service");
         registry.register(
             "decisions",
@@ -90,6 +92,11 @@ impl Metrics {
             "Open connections of the service, by protocol",
             connections.clone(),
         );
+        registry.register(
+            "tls_handshakes_failed",
+            "Connections that ended before they were encrypted, by protocol",
+            tls_handshakes_failed.clone(),
+        );
         Metrics {
             registry,
             decisions: PROTOCOLS.map(|protocol| {
@@ -101,6 +108,9 @@ impl Metrics {
                 .map(|protocol| errors.get_or_create_owned(&ProtocolLabels { protocol })),
             connections: PROTOCOLS
                 .map(|protocol| connections.get_or_create_owned(&ProtocolLabels { protocol })),
+            tls_handshakes_failed: PROTOCOLS.map(|protocol| {
+                tls_handshakes_failed.get_or_create_owned(&ProtocolLabels { protocol })
+            }),
         }
     }
 
@@ -116,6 +126,11 @@ impl Metrics {
     /// Counts a question that was answered with an error.
     pub fn error(&self, protocol: Protocol) {
         self.errors[protocol as usize].inc();
+    }
+
+    /// Counts a connection that should have been encrypted, and could not be.
+    pub fn tls_handshake_failed(&self, protocol: Protocol) {
+        self.tls_handshakes_failed[protocol as usize].inc();
     }
 
     /// Counts a connection until what is returned is dropped.

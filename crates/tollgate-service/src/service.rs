@@ -28,7 +28,7 @@ pub struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tokens: Tokens,
     pub(crate) quotas: Quotas,
-    pub(crate) receipts: Receipts,
+    pub(crate) receipts: Arc<Receipts>,
     pub(crate) metrics: Arc<Metrics>,
     /// When it started.
     pub(crate) started: Micros,
@@ -93,7 +93,7 @@ impl Service {
         Arc::new(Service {
             tokens: Tokens::new(rules.service.tokens.clone()),
             quotas: Quotas::new(rules.counters.sharing),
-            receipts: Receipts::default(),
+            receipts: Arc::default(),
             metrics: Arc::new(Metrics::new()),
             started: clock.now(),
             key_hash: foldhash::quality::RandomState::default(),

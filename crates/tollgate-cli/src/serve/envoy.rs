@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
-use tollgate_gateway::Listeners;
 use tollgate_gateway::tls::TlsFiles;
-use tollgate_rules::RuleSet;
+use tollgate_gateway::{Counters, Listeners};
+use tollgate_rules::{RuleSet, Standing};
 use tollgate_service::Service;
 use tollgate_service::grpc::{self, Domains, Grpc, GrpcMetrics};
 use tollgate_service::listen::Bounds;
@@ -31,6 +31,7 @@ impl Envoy {
     pub(super) fn open(
         rules: &RuleSet,
         args: &ServiceArgs,
+        counters: &Counters,
         version: &Arc<RulesVersion>,
     ) -> Result<Option<Self>, Failure> {
         let native = rules.domains.clone();
@@ -54,8 +55,14 @@ impl Envoy {
         }
         let metrics = Arc::new(GrpcMetrics::new());
         let on_error = rules.counters.sharing.on_error;
-        let (files, told) = (&args.envoy_config, Arc::clone(version));
-        let on_loaded = Box::new(move |standing| told.files_read(standing));
+        let files = &args.envoy_config;
+        let (counters, version) = (counters.clone(), Arc::clone(version));
+        let on_loaded = Box::new(move |standing: Option<Standing>| {
+            match standing.and_then(|files| version.files_read(files)) {
+                Some(store) => counters.through(Arc::new(store)),
+                None => counters.clone(),
+            }
+        });
         let domains = Domains::open(native, files, on_error, Arc::clone(&metrics), on_loaded);
         let bind = |address| Listeners::bind(address, rules.server.workers);
         let listeners = rules.service.grpc.map(bind).transpose();

@@ -72,7 +72,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let tls = rules.server.tls.as_ref().filter(|_| listeners.is_some());
     let tls = tls.map(|named| certificates::open(named, "server"));
     let tls = tls.transpose()?;
-    let sockets = service::Sockets::bind(&rules, &args.service, &version)?;
+    let sockets = service::Sockets::bind(&rules, &args.service, counters, &version)?;
     let demos = demos::start(&rules).await?;
     let (traces, tracer) = Traces::start()?;
     let (calls, waiting) = builtin::calls();

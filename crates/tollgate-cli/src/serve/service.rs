@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
-use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::Admission;
 use tollgate_gateway::tls::TlsFiles;
+use tollgate_gateway::{Counters, Listeners};
 use tollgate_rules::{RuleSet, Tls};
 use tollgate_service::grpc::GrpcMetrics;
 use tollgate_service::listen::Bounds;
@@ -41,6 +41,7 @@ impl Sockets {
     pub(super) fn bind(
         rules: &RuleSet,
         args: &ServiceArgs,
+        counters: &Counters,
         version: &Arc<RulesVersion>,
     ) -> Result<Self, Failure> {
         let bind = |address: Option<SocketAddr>| {
@@ -50,7 +51,7 @@ impl Sockets {
         };
         Ok(Sockets {
             resp: bind(rules.service.resp)?,
-            envoy: Envoy::open(rules, args, version)?,
+            envoy: Envoy::open(rules, args, counters, version)?,
             http: bind(rules.service.http)?,
             tls: encryption(rules)?,
         })

@@ -26,6 +26,8 @@ pub(crate) struct RulesVersion {
 }
 
 struct State {
+    /// The store for decisions by the files that are in force, where there are any.
+    of_files: Option<RedisStore>,
     standing: Standing,
     /// The last change of quotas that this gateway knows, of everybody, plans, users and keys.
     changed: Micros,
@@ -55,6 +57,7 @@ impl RulesVersion {
             of_rules: contents,
             clock,
             state: Mutex::new(State {
+                of_files: None,
                 standing,
                 changed: Micros(0),
             }),
@@ -78,7 +81,10 @@ impl RulesVersion {
 
     /// Files beside the rules are read, and since when they are so. What takes the place of something that this gateway has
     /// had in force is newer, whatever its date.
-    pub(super) fn files_read(&self, files: Standing) {
+    ///
+    /// Returns the store for decisions by these files: of their version, also when others have taken their place. `None`
+    /// where the counters are in this process.
+    pub(super) fn files_read(&self, files: Standing) -> Option<RedisStore> {
         let mut contents = Contents::default();
         contents.join(self.of_rules);
         contents.join(files.contents);
@@ -94,7 +100,10 @@ impl RulesVersion {
             };
             state.standing = Standing { at, contents };
         }
+        let store = self.store.as_ref();
+        state.of_files = store.map(RedisStore::with_own_version);
         self.tell(&state);
+        state.of_files.clone()
     }
 
     /// As `/health` shows it. Beyond what is exact in JSON's numbers, so a text.
@@ -136,9 +145,8 @@ impl RulesVersion {
     }
 
     fn tell(&self, state: &State) {
-        if let Some(store) = &self.store {
-            store.raise_version(state.version());
-        }
+        let stores = self.store.iter().chain(&state.of_files);
+        stores.for_each(|store| store.raise_version(state.version()));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -99,6 +99,13 @@ fn redis_clients_and_curl_are_answered_over_tls_and_those_who_speak_plainly_are_
     plain.write("PING\r\n").unwrap();
     let answer = plain.try_answer_to("GET");
     assert!(answer.is_err(), "{answer:?}");
+    for protocol in ["resp", "http"] {
+        let failed = format!("tls_handshakes_failed_total{{protocol=\"{protocol}\"}} 1\n");
+        eventually("the failed greeting to be counted", || {
+            let metrics = service.gateway.admin(&Call::get("/metrics")).text();
+            metrics.contains(&failed).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -324,11 +324,11 @@ fn what_means_nothing_is_said_and_changes_nothing() {
         (json!({ "limit": "per-user", "key": 7 }), "invalid type"),
         (
             json!({ "limit": "per-user", "key": "ann", "cost": -1 }),
-            "invalid value",
+            "expected a whole number",
         ),
         (
             json!({ "limit": "per-user", "key": "ann", "cost": 9_007_199_254_740_993u64 }),
-            "at most",
+            "from 0 to 9007199254740992",
         ),
         (
             json!({ "limit": "per-user", "key": "ann", "costs": 1 }),

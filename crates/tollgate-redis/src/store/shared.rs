@@ -39,8 +39,8 @@ pub(super) struct Shared {
     /// The longest that is waited for what another request hears.
     pub(super) deadline: Duration,
     pub(super) clock: SystemClock,
-    /// The version of this node's rules, of which no policy is older.
-    pub(super) version: AtomicU64,
+    /// The version of this node's rules.
+    pub(super) version: Arc<AtomicU64>,
     /// By how many microseconds the server's clock is ahead of the callers', where a calendar once wanted to know.
     pub(super) ahead: AtomicI64,
     /// When it is said in the log why decisions are made without the store.

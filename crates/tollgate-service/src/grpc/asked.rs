@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tollgate::key::CompositeKey;
 use tollgate::{Micros, Policy};
+use tollgate_gateway::Counters;
 use tollgate_rules::domain::{Descriptor, DescriptorRate};
 
 use super::Refused;
@@ -18,6 +19,8 @@ pub(super) const DESCRIPTORS_MAX: usize = 64;
 /// A request, understood.
 pub(super) struct Asked<'k> {
     pub(super) domain: Option<&'k KnownDomain>,
+    /// Where it is decided by the limits of these domains.
+    pub(super) counters: &'k Counters,
     /// One for each descriptor, in their order.
     pub(super) descriptors: SmallVec<[AskedDescriptor<'k>; 4]>,
 }
@@ -99,6 +102,7 @@ impl<'k> Asked<'k> {
         replace(&mut descriptors);
         Ok(Asked {
             domain,
+            counters: &known.counters,
             descriptors,
         })
     }

@@ -96,7 +96,7 @@ impl Methods {
         Box::pin(async move {
             // An error says that nobody is left who could stop it.
             let _ = stop.wait_for(|stop| *stop).await;
-            grpc.health.stop();
+            grpc.health.stop().await;
         })
     }
 

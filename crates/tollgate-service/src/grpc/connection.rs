@@ -43,14 +43,23 @@ pub fn serve(
     bounds: &Bounds,
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let grpc = Arc::clone(grpc);
-    listen::serve(listeners, Protocol::Grpc, tls, bounds, stop, move || {
-        let methods = Rc::new(Methods::new(Arc::clone(&grpc)));
-        move |stream, stop| {
-            let methods = Rc::clone(&methods);
-            async move { talk(&methods, stream, stop).await }
-        }
-    })
+    let (grpc, metrics) = (Arc::clone(grpc), Arc::clone(grpc.service.metrics()));
+    let protocol = Protocol::Grpc;
+    listen::serve(
+        listeners,
+        protocol,
+        &metrics,
+        tls,
+        bounds,
+        stop,
+        move || {
+            let methods = Rc::new(Methods::new(Arc::clone(&grpc)));
+            move |stream, stop| {
+                let methods = Rc::clone(&methods);
+                async move { talk(&methods, stream, stop).await }
+            }
+        },
+    )
 }
 
 async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<bool>) {
@@ -70,12 +79,14 @@ async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<b
         async move { Ok::<_, Infallible>(methods.answer(request, &stop).await) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    let mut stopped = pin!(async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        methods.grpc.health.stop().await;
+    });
     let mut stopping = false;
     let ended = poll_fn(|context| {
         if !stopping && stopped.as_mut().poll(context).is_ready() {
             stopping = true;
-            methods.grpc.health.stop();
             connection.as_mut().graceful_shutdown();
         }
         connection.as_mut().poll(context)

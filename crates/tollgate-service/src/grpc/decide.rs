@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use smallvec::SmallVec;
 use tollgate::{Check, Checks, Micros, Policy, Standing};
+use tollgate_gateway::Counters;
 use tollgate_rules::domain::Decide;
 
 use super::asked::{Asked, AskedDescriptor, Hits};
@@ -50,6 +51,14 @@ impl Decided {
 /// Which of the descriptors a call of the store is about, and what for.
 type Part<'a, 'k> = (&'a AskedDescriptor<'k>, u64);
 
+/// Where and when a request is decided, and until when that is of use.
+#[derive(Clone, Copy)]
+struct At<'k> {
+    counters: &'k Counters,
+    deadline: Deadline,
+    now: Micros,
+}
+
 impl Grpc {
     /// Decides each descriptor, in their order.
     pub(super) async fn decide(
@@ -61,12 +70,17 @@ impl Grpc {
         let how = asked
             .domain
             .map_or(Decide::Apart, |known| known.domain.decide);
+        let at = At {
+            counters: asked.counters,
+            deadline,
+            now,
+        };
         match how {
-            Decide::Together => self.together(&asked.descriptors, deadline, now).await,
+            Decide::Together => self.together(&asked.descriptors, at).await,
             // Asked at the same time: a store that is a round trip away is waited for once.
             Decide::Apart => {
                 let each = asked.descriptors.chunks(1);
-                let each = each.map(|one| self.together(one, deadline, now));
+                let each = each.map(|one| self.together(one, at));
                 let decided = try_join_all(each).await?;
                 Ok(decided.into_iter().flatten().collect())
             }
@@ -77,8 +91,7 @@ impl Grpc {
     async fn together(
         &self,
         asked: &[AskedDescriptor<'_>],
-        deadline: Deadline,
-        now: Micros,
+        at: At<'_>,
     ) -> Result<SmallVec<[Decided; 4]>, Refused> {
         let looks = asked
             .iter()
@@ -86,10 +99,14 @@ impl Grpc {
         if looks {
             let every = asked.iter().map(|one| match one.hits {
                 Hits::Take(hits) => (one, hits),
-                Hits::Look => (one, 1),
+                // What another one of the request takes from its key is as good as a look.
+                Hits::Look => (
+                    one,
+                    u64::from(!asked.iter().any(|other| takes_from(other, one))),
+                ),
                 Hits::GiveBack(_) => (one, 0),
             });
-            let seen = self.ask(every.collect(), Call::Peek, deadline, now).await?;
+            let seen = self.ask(every.collect(), Call::Peek, at).await?;
             if seen.iter().any(|decided| decided.is_over) || !asked.iter().any(takes) {
                 return Ok(seen);
             }
@@ -98,9 +115,7 @@ impl Grpc {
             Hits::Take(hits) => (one, hits),
             Hits::Look | Hits::GiveBack(_) => (one, 0),
         });
-        let decided = self
-            .ask(taking.collect(), Call::Decide, deadline, now)
-            .await?;
+        let decided = self.ask(taking.collect(), Call::Decide, at).await?;
         let is_over = decided.iter().any(|decided| decided.is_over);
         let refunds = asked
             .iter()
@@ -108,14 +123,13 @@ impl Grpc {
         if is_over || !refunds {
             return Ok(decided);
         }
-        self.give_back(asked, deadline, now).await
+        self.give_back(asked, at).await
     }
 
     async fn give_back(
         &self,
         asked: &[AskedDescriptor<'_>],
-        deadline: Deadline,
-        now: Micros,
+        at: At<'_>,
     ) -> Result<SmallVec<[Decided; 4]>, Refused> {
         for one in asked {
             let Hits::GiveBack(hits) = one.hits else {
@@ -129,16 +143,16 @@ impl Grpc {
                     cost: hits,
                 };
                 checks.push(check).map_err(|_| Refused::TOO_MANY)?;
-                let counters = &self.service.counters;
-                let given_back = counters.see_through(counters.release(&checks, now));
-                match deadline.within(given_back).await {
+                let counters = at.counters;
+                let given_back = counters.see_through(counters.release(&checks, at.now));
+                match at.deadline.within(given_back).await {
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => self.metrics.refund_lost(hits),
                 }
             }
         }
         let every = asked.iter().map(|one| (one, 0)).collect();
-        self.ask(every, Call::Peek, deadline, now).await
+        self.ask(every, Call::Peek, at).await
     }
 
     /// Asks the store about these at one instant, or decides without it where its answer would come too late.
@@ -146,8 +160,7 @@ impl Grpc {
         &self,
         parts: SmallVec<[Part<'_, '_>; 4]>,
         call: Call,
-        deadline: Deadline,
-        now: Micros,
+        at: At<'_>,
     ) -> Result<SmallVec<[Decided; 4]>, Refused> {
         let mut checks = Checks::new();
         // Where in the checks the policies of each descriptor are: two descriptors may be the same.
@@ -173,14 +186,14 @@ impl Grpc {
         if checks.is_empty() {
             return Ok(parts.iter().map(|_| Decided::plain(false)).collect());
         }
-        let counters = &self.service.counters;
+        let counters = at.counters;
         let answer = match call {
-            Call::Decide => counters.decide_through(&checks, now),
-            Call::Peek => counters.see_through(counters.peek(&checks, now)),
+            Call::Decide => counters.decide_through(&checks, at.now),
+            Call::Peek => counters.see_through(counters.peek(&checks, at.now)),
         };
-        let decision = match deadline.within(answer).await {
+        let decision = match at.deadline.within(answer).await {
             Some(decision) => decision,
-            None => self.without_store(&checks, call, now),
+            None => self.without_store(&checks, call, at.now),
         };
         if call == Call::Decide {
             let tally = Tally::of(&decision);
@@ -208,6 +221,15 @@ impl Grpc {
 
 fn takes(one: &AskedDescriptor<'_>) -> bool {
     one.is_limited() && matches!(one.hits, Hits::Take(_))
+}
+
+/// Whether `other` takes from what `one` is counted by.
+fn takes_from(other: &AskedDescriptor<'_>, one: &AskedDescriptor<'_>) -> bool {
+    let (theirs, ours) = (other.limit.policies().iter(), one.limit.policies().iter());
+    let is_same = theirs
+        .map(|policy| policy.name())
+        .eq(ours.map(|policy| policy.name()));
+    takes(other) && other.key == one.key && is_same
 }
 
 /// What a store is asked to do.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tollgate::{Micros, OnError};
+use tollgate_gateway::Counters;
 use tollgate_gateway::watched::{LOOKED_AT_EVERY, Watched};
 use tollgate_rules::domain::Domain;
 use tollgate_rules::{Contents, LONGEST_FILE_BYTES, Standing, envoy, modified};
@@ -15,8 +16,9 @@ use super::overrides::{Newcomers, Overrides};
 /// The most files of Envoy's own service.
 const FILES_MAX: usize = 64;
 
-/// Is told since when the files are what they are, and what they say.
-pub type OnLoaded = Box<dyn Fn(Standing) + Send + Sync>;
+/// Is told since when the files are what they are, and what they say, where there are any. Returns the counters for
+/// decisions by what was read just now: of its version, whatever is read later.
+pub type OnLoaded = Box<dyn Fn(Option<Standing>) -> Counters + Send + Sync>;
 
 /// The domains that are known. What is asked while they change is decided by those from before.
 pub struct Domains {
@@ -26,11 +28,13 @@ pub struct Domains {
     on_loaded: OnLoaded,
 }
 
-/// Domains at one time.
-#[derive(Default)]
+/// Domains at one time, and the counters that go with them: limits and their version change together.
 pub(super) struct Known {
-    by_name: HashMap<String, KnownDomain>,
+    by_name: ByName,
+    pub(super) counters: Counters,
 }
+
+type ByName = HashMap<String, KnownDomain>;
 
 /// A domain, and what is measured of it.
 pub(super) struct KnownDomain {
@@ -68,7 +72,7 @@ impl Known {
 
 impl Domains {
     /// The domains of the rules and of `files`. `on_error` is what happens to limits of the files while a shared store
-    /// cannot be reached; `on_loaded` is told of the files, here and whenever they have been read again.
+    /// cannot be reached; `on_loaded` is asked here and whenever files have been read again.
     ///
     /// # Errors
     /// What is wrong with the files, as a person should read it.
@@ -99,9 +103,11 @@ impl Domains {
                 is_kept_out: false,
             });
         }
-        let known = all.known(&Known::default(), &metrics)?;
+        let known = Known {
+            by_name: all.by_name(&ByName::new(), &metrics)?,
+            counters: on_loaded(all.standing()),
+        };
         metrics.loaded();
-        all.standing().into_iter().for_each(&on_loaded);
         Ok(Arc::new(Domains {
             known: RwLock::new(Arc::new(known)),
             files: Mutex::new(all),
@@ -137,15 +143,14 @@ impl Domains {
             }
         }
         if any {
-            match files.known(&self.known(), &self.metrics) {
-                Ok(known) => {
-                    let known = Arc::new(known);
-                    self.metrics
-                        .keep(known.by_name.values().map(|of| &*of.domain));
+            match files.by_name(&self.known().by_name, &self.metrics) {
+                Ok(by_name) => {
+                    self.metrics.keep(by_name.values().map(|of| &*of.domain));
+                    let counters = (self.on_loaded)(files.standing());
+                    let known = Arc::new(Known { by_name, counters });
                     *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
                     files.is_in_use = true;
                     self.metrics.loaded();
-                    files.standing().into_iter().for_each(&self.on_loaded);
                     tracing::info!("the domains were read again; counters stay");
                 }
                 Err(why) => {
@@ -198,7 +203,7 @@ impl Files {
     }
 
     /// The domains as they now are, and were `before`.
-    fn known(&self, before: &Known, metrics: &GrpcMetrics) -> Result<Known, String> {
+    fn by_name(&self, before: &ByName, metrics: &GrpcMetrics) -> Result<ByName, String> {
         let read = self.read.iter().map(|file| &file.domain);
         let mut domains: HashMap<&str, &Arc<Domain>> = HashMap::new();
         for domain in self.native.iter().chain(read) {
@@ -210,16 +215,14 @@ impl Files {
             let of = KnownDomain {
                 domain: Arc::clone(domain),
                 metrics: metrics.of_domain(domain),
-                overrides: match before.domain(name) {
+                overrides: match before.get(name) {
                     Some(before) => before.overrides.again(domain),
                     None => Overrides::new(Arc::clone(&self.newcomers)),
                 },
             };
             (name.to_owned(), of)
         });
-        Ok(Known {
-            by_name: known.collect(),
-        })
+        Ok(known.collect())
     }
 }
 

@@ -1,8 +1,7 @@
 //! Whether the service serves, as `grpc.health.v1` asks it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use futures_util::FutureExt;
+use tokio::sync::OnceCell;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -13,7 +12,7 @@ const SERVICES: [&str; 2] = ["", "envoy.service.ratelimit.v3.RateLimitService"];
 /// Whether the service serves.
 pub(super) struct Health {
     reporter: HealthReporter,
-    has_stopped: AtomicBool,
+    stopped: OnceCell<()>,
 }
 
 impl Health {
@@ -21,29 +20,52 @@ impl Health {
     pub(super) fn new() -> Self {
         let health = Health {
             reporter: HealthReporter::new(),
-            has_stopped: AtomicBool::new(false),
+            stopped: OnceCell::new(),
         };
-        health.say(ServingStatus::Serving);
+        // Nobody else knows it yet, so there is nothing to wait for.
+        let _ = health.say(ServingStatus::Serving).now_or_never();
         health
     }
 
-    /// From now on it takes no new requests.
-    pub(super) fn stop(&self) {
+    /// From now on it takes no new requests. Comes when that has been said.
+    pub(super) async fn stop(&self) {
         // Each time it is said whoever watches hears of it.
-        if !self.has_stopped.swap(true, Ordering::Relaxed) {
-            self.say(ServingStatus::NotServing);
-        }
+        let said = || self.say(ServingStatus::NotServing);
+        self.stopped.get_or_init(said).await;
     }
 
-    fn say(&self, status: ServingStatus) {
+    async fn say(&self, status: ServingStatus) {
         for service in SERVICES {
-            // It waits only while somebody else says something.
-            let said = self.reporter.set_service_status(service, status);
-            let _ = said.now_or_never();
+            self.reporter.set_service_status(service, status).await;
         }
     }
 
     pub(super) fn server(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Request;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_check_response::ServingStatus as Told;
+    use tonic_health::pb::health_server::Health as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_is_said_also_by_a_task_that_has_had_its_turn() {
+        let health = Health::new();
+        while tokio::task::consume_budget().now_or_never().is_some() {}
+        health.stop().await;
+        for service in SERVICES {
+            let asked = Request::new(HealthCheckRequest {
+                service: service.to_owned(),
+            });
+            let service = HealthService::from_health_reporter(health.reporter.clone());
+            let told = service.check(asked).await.unwrap().into_inner();
+            assert_eq!(told.status(), Told::NotServing);
+        }
     }
 }

@@ -18,7 +18,7 @@ use super::deadline::Deadline;
 use super::messages::{
     Code, DescriptorStatus, Entry, RateLimitDescriptor, RateLimitRequest, RateLimitResponse,
 };
-use super::{Domains, Grpc, GrpcMetrics, Refused};
+use super::{Domains, Grpc, GrpcMetrics, OnLoaded, Refused};
 use crate::service::Service;
 
 /// A Wednesday, at the start of an hour.
@@ -50,6 +50,15 @@ impl Fixture {
     }
 
     fn new(domains: &str, yaml: &[&str], counters: Counters) -> Self {
+        Fixture::loading(domains, yaml, counters, None)
+    }
+
+    fn loading(
+        domains: &str,
+        yaml: &[&str],
+        counters: Counters,
+        on_loaded: Option<OnLoaded>,
+    ) -> Self {
         let text = format!("[service]\ngrpc = \"127.0.0.1:1\"\n{domains}");
         let rules = RuleSet::parse("rules", &text, &Overrides::default());
         let rules = rules.unwrap_or_else(|wrong| panic!("{}", wrong[0]));
@@ -62,14 +71,10 @@ impl Fixture {
         let files: Vec<PathBuf> = yaml.iter().enumerate().map(write).collect();
         let metrics = Arc::new(GrpcMetrics::new());
         let native = rules.domains.clone();
-        let domains = Domains::open(
-            native,
-            &files,
-            OnError::Open,
-            Arc::clone(&metrics),
-            Box::new(|_| {}),
-        )
-        .unwrap();
+        let loaded = counters.clone();
+        let on_loaded = on_loaded.unwrap_or_else(|| Box::new(move |_| loaded.clone()));
+        let measured = Arc::clone(&metrics);
+        let domains = Domains::open(native, &files, OnError::Open, measured, on_loaded).unwrap();
         let clock = Arc::new(ManualClock::new(START));
         let service = Service::new(Arc::new(rules), None, counters, clock.clone(), None);
         let grpc = Grpc::new(service, Arc::clone(&domains), Arc::clone(&metrics));

@@ -119,8 +119,7 @@ async fn answered(
         Posted::Refund => handlers::refund(service, &body).await,
         Posted::Reset => handlers::reset(service, &body).await,
         Posted::Decide(act) => {
-            let query = head.uri.query().unwrap_or_default();
-            let always_200 = query.split('&').any(|pair| pair == "status=200");
+            let always_200 = is_always_200(head.uri.query().unwrap_or_default())?;
             handlers::decide(service, act, &body, always_200).await
         }
         Posted::Envoy(envoy) => handlers::envoy(envoy.json(&head.headers, &body).await),
@@ -136,6 +135,20 @@ fn is_admitted(service: &Service, headers: &HeaderMap) -> bool {
         scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
     });
     shown.is_some_and(|token| service.tokens.admit(token))
+}
+
+/// Whether a denial is to be answered with 200.
+fn is_always_200(query: &str) -> Result<bool, Failure> {
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, value)) => (name, value),
+        None => (pair, ""),
+    });
+    let mut statuses = pairs.filter(|(name, _)| *name == "status").peekable();
+    let is_said = statuses.peek().is_some();
+    match statuses.all(|(_, value)| value == "200") {
+        true => Ok(is_said),
+        false => Err(Failure::unprocessable("`status` can be 200, or left out")),
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,5 +1,7 @@
 //! One function for each thing that can be asked.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::header::{self, HeaderName, HeaderValue};
@@ -188,19 +190,15 @@ pub(super) async fn settle(service: &Service, body: &[u8]) -> Answered {
     let settle: Settle = read(body)?;
     let now = service.clock.now();
     // Whether the costs can be used is known before the receipt is used up.
-    let questions = service.receipts.questions(&settle.receipt);
-    let costs = questions.map(|count| settle.costs(count)).transpose()?;
+    let costs = settle.costs(service.receipts.questions(&settle.receipt))?;
     let taken = take(service, &settle.receipt, now)?;
-    let costs = costs.unwrap_or_default();
-    let cost = |question: usize| costs.get(question).copied().unwrap_or(0);
+    let cost = |question: usize| costs.get(question).map_or(0, |cost| cost.0);
     let settled = {
         let checks = taken.charged.checks(cost).map_err(too_many)?;
         let counters = &service.counters;
-        counters.see_through(counters.settle(&checks, &taken.charged.receipt, now))
+        counters.settle(&checks, &taken.charged.receipt, now)
     };
-    if let Err(error) = settled.await {
-        return Err(not_done(service, taken, &error, now));
-    }
+    changed(service, settled, taken, now).await?;
     json(StatusCode::OK, &json!({ "settled": true }))
 }
 
@@ -212,12 +210,10 @@ pub(super) async fn refund(service: &Service, body: &[u8]) -> Answered {
     let refunded = {
         let checks = taken.charged.checks(|_| 1).map_err(too_many)?;
         let counters = &service.counters;
-        counters.see_through(counters.refund(&checks, &taken.charged.receipt, now))
+        counters.refund(&checks, &taken.charged.receipt, now)
     };
-    match refunded.await {
-        Ok(units) => json(StatusCode::OK, &json!({ "refunded": units })),
-        Err(error) => Err(not_done(service, taken, &error, now)),
-    }
+    let units = changed(service, refunded, taken, now).await?;
+    json(StatusCode::OK, &json!({ "refunded": units }))
 }
 
 /// What was charged in one decision fits into one again.
@@ -233,22 +229,40 @@ fn take(service: &Service, receipt: &str, now: Micros) -> Result<Taken, Failure>
     })
 }
 
-/// A receipt that nothing was done with is good again. Where nobody knows whether it was used, it is spent: nobody gets
-/// back more than was charged.
-fn not_done(service: &Service, taken: Taken, error: &StoreError, now: Micros) -> Failure {
-    match error {
-        StoreError::Unavailable(_)
-        | StoreError::Unsupported
-        | StoreError::KeysApart
-        | StoreError::Uncountable(_) => {
-            service.receipts.put_back(taken, now);
-            Failure::store(error)
+/// What the store says to a change of a charge. A receipt that nothing was done with is good again, also if the client
+/// has gone meanwhile. Where nobody knows whether it was used, it is spent: nobody gets back more than was charged.
+async fn changed<T: Unpin + Send + 'static>(
+    service: &Service,
+    answer: Answer<Result<T, StoreError>>,
+    taken: Taken,
+    now: Micros,
+) -> Result<T, Failure> {
+    let receipts = Arc::clone(&service.receipts);
+    let answer = answer.map(move |changed| {
+        if changed.as_ref().is_err_and(was_not_asked) {
+            receipts.put_back(taken, now);
         }
-        _ => Failure::new(
+        changed
+    });
+    let changed = service.counters.see_through(answer).await;
+    changed.map_err(|error| match was_not_asked(&error) {
+        true => Failure::store(&error),
+        false => Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The store of the counters did not answer. Whether the charge was changed is not known, and the receipt is spent.",
         ),
-    }
+    })
+}
+
+/// Whether nothing can have been done.
+fn was_not_asked(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unavailable(_)
+            | StoreError::Unsupported
+            | StoreError::KeysApart
+            | StoreError::Uncountable(_)
+    )
 }
 
 /// Forgets what a key has used.

@@ -4,6 +4,7 @@
 //! `told` (its reasons) with the fields that every HTTP client of Tollgate reads, or `problem`.
 
 mod answer;
+mod cost;
 mod handlers;
 mod key;
 mod openapi;
@@ -44,7 +45,8 @@ pub fn serve(
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let asked = (Arc::clone(service), envoy.cloned());
-    listen::serve(listeners, Protocol::Http, tls, bounds, stop, move || {
+    let (protocol, metrics) = (Protocol::Http, &service.metrics);
+    listen::serve(listeners, protocol, metrics, tls, bounds, stop, move || {
         let (service, envoy) = asked.clone();
         move |stream, stop| connection(Arc::clone(&service), envoy.clone(), stream, stop)
     })

@@ -1,8 +1,9 @@
 //! What clients ask, as JSON.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use smallvec::SmallVec;
 
+use super::cost::Cost;
 use super::key::{Key, Text};
 use super::problem::Failure;
 use crate::Service;
@@ -10,9 +11,6 @@ use crate::service::{Named, Words};
 
 /// Questions of one request at most.
 const REQUESTS_MAX: usize = 100;
-
-/// The largest cost: 2^53, which JSON carries exactly everywhere.
-const COST_MAX: u64 = 1 << 53;
 
 /// A limit of the rules, whose units of it, and how many.
 #[derive(Debug, Deserialize)]
@@ -22,12 +20,8 @@ pub(super) struct One<'b> {
     limit: Text<'b>,
     #[serde(borrow, default)]
     key: Key<'b>,
-    #[serde(default = "one")]
-    cost: u64,
-}
-
-fn one() -> u64 {
-    1
+    #[serde(default)]
+    cost: Cost,
 }
 
 /// The body of a request: one limit, several that are charged together or not at all, or questions that have nothing to
@@ -35,15 +29,25 @@ fn one() -> u64 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Body<'b> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     limit: Option<Text<'b>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     key: Option<Key<'b>>,
-    cost: Option<u64>,
-    #[serde(borrow)]
+    #[serde(default, deserialize_with = "said")]
+    cost: Option<Cost>,
+    #[serde(borrow, default, deserialize_with = "said")]
     checks: Option<Vec<One<'b>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     requests: Option<Vec<Body<'b>>>,
+}
+
+/// What is there is no `null`: whoever has nothing to say leaves the member out.
+fn said<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What a body asks.
@@ -86,7 +90,7 @@ impl Body<'_> {
                 let one = One {
                     limit,
                     key: self.key.unwrap_or_default(),
-                    cost: self.cost.unwrap_or(1),
+                    cost: self.cost.unwrap_or_default(),
                 };
                 return Ok(vec![one.named(service)?]);
             }
@@ -110,9 +114,7 @@ impl Body<'_> {
 
 impl One<'_> {
     fn named(self, service: &Service) -> Result<Named<'_>, Failure> {
-        if self.cost > COST_MAX {
-            return Err(Failure::unprocessable("`cost` is at most 9007199254740992"));
-        }
+        let Cost(cost) = self.cost;
         let Text(limit) = self.limit;
         let words = match self.key {
             Key::None => Words::new(),
@@ -123,7 +125,7 @@ impl One<'_> {
             }
         };
         let words: SmallVec<[&str; 2]> = words.iter().map(|word| &**word).collect();
-        let named = service.named(&limit, &words, self.cost);
+        let named = service.named(&limit, &words, cost);
         named.map_err(Failure::unprocessable)
     }
 }
@@ -133,24 +135,26 @@ impl One<'_> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Settle {
     pub(super) receipt: String,
-    pub(super) cost: Option<u64>,
-    pub(super) costs: Option<Vec<u64>>,
+    #[serde(default, deserialize_with = "said")]
+    cost: Option<Cost>,
+    #[serde(default, deserialize_with = "said")]
+    costs: Option<Vec<Cost>>,
 }
 
 impl Settle {
-    /// What each of `count` questions of the receipt cost.
-    pub(super) fn costs(&self, count: usize) -> Result<Vec<u64>, Failure> {
+    /// What each question of the receipt cost, of which there are `count` if the receipt is known.
+    pub(super) fn costs(&self, count: Option<usize>) -> Result<Vec<Cost>, Failure> {
         let costs = match (self.cost, &self.costs) {
-            (Some(cost), None) => vec![cost; count],
-            (None, Some(costs)) if costs.len() == count => costs.clone(),
-            _ => {
-                let why = format!("write `cost`, or `costs` with one for each of {count} checks");
-                return Err(Failure::unprocessable(why));
-            }
+            (Some(cost), None) => vec![cost; count.unwrap_or(1)],
+            (None, Some(costs)) => costs.clone(),
+            _ => return Err(Failure::unprocessable("write `cost` or `costs`")),
         };
-        match costs.iter().all(|cost| *cost <= COST_MAX) {
-            true => Ok(costs),
-            false => Err(Failure::unprocessable("a cost is at most 9007199254740992")),
+        match count {
+            Some(count) if costs.len() != count => {
+                let why = format!("`costs` has one for each of {count} checks");
+                Err(Failure::unprocessable(why))
+            }
+            _ => Ok(costs),
         }
     }
 }

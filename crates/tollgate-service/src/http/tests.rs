@@ -2,9 +2,11 @@
 
 use std::sync::Mutex;
 
+use futures_util::FutureExt;
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tollgate::store::{Answer, Outcome};
 use tollgate::{
     Checks, Decision, ManualClock, MemoryStore, Micros, Policy, Reason, Receipt, Store, StoreError,
@@ -24,17 +26,29 @@ struct Failing {
     refuses: Option<Reason>,
     /// What happens to the next call that is no decision.
     next: Mutex<Option<StoreError>>,
+    /// Said when such a call may be answered; at once if there is none.
+    answers: Option<Arc<Notify>>,
     memory: Option<MemoryStore>,
 }
 
 impl Failing {
-    fn change<T>(&self, change: impl FnOnce(&MemoryStore) -> T) -> Answer<Result<T, StoreError>> {
+    fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&MemoryStore) -> T,
+    ) -> Answer<Result<T, StoreError>> {
         let error = self.next.lock().unwrap().take();
-        Answer::Ready(match (error, &self.memory) {
+        let answer = match (error, &self.memory) {
             (Some(error), _) => Err(error),
             (None, Some(memory)) => Ok(change(memory)),
             (None, None) => Err(StoreError::Unsupported),
-        })
+        };
+        let Some(answers) = self.answers.clone() else {
+            return Answer::Ready(answer);
+        };
+        Answer::Pending(Box::pin(async move {
+            answers.notified().await;
+            answer
+        }))
     }
 }
 
@@ -152,6 +166,35 @@ async fn a_receipt_that_the_store_could_not_be_asked_about_is_good_when_it_is_ba
     assert_eq!((status.as_u16(), again), (503, true));
     let (status, _, told) = read(handlers::refund(&service, refund.as_bytes()).await).await;
     assert_eq!((status.as_u16(), told), (200, json!({ "refunded": 400 })));
+}
+
+#[tokio::test]
+async fn a_receipt_whose_client_goes_is_good_again_when_the_store_turns_out_not_to_have_been_asked()
+{
+    let answers = Arc::new(Notify::new());
+    let (service, store) = service(Failing {
+        memory: Some(MemoryStore::new()),
+        answers: Some(Arc::clone(&answers)),
+        ..Failing::default()
+    });
+    let receipt = reserved(&service).await;
+    let settle = json!({ "receipt": receipt, "cost": 100 }).to_string();
+    let refund = json!({ "receipt": receipt }).to_string();
+    for way in ["settle", "refund"] {
+        *store.next.lock().unwrap() = Some(StoreError::Unavailable(broke()));
+        let gone = match way {
+            "settle" => handlers::settle(&service, settle.as_bytes()).now_or_never(),
+            _ => handlers::refund(&service, refund.as_bytes()).now_or_never(),
+        };
+        assert!(gone.is_none(), "{way}: the client goes before the answer");
+        assert_eq!(service.receipts.questions(&receipt), None, "{way}");
+        answers.notify_one();
+        // The rest goes on in a task of its own.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(service.receipts.questions(&receipt), Some(1), "{way}");
+    }
 }
 
 #[tokio::test]

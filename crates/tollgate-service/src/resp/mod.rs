@@ -37,8 +37,9 @@ pub fn serve(
     bounds: &Bounds,
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let service = Arc::clone(service);
-    listen::serve(listeners, Protocol::Resp, tls, bounds, stop, move || {
+    let (service, metrics) = (Arc::clone(service), &service.metrics);
+    let protocol = Protocol::Resp;
+    listen::serve(listeners, protocol, metrics, tls, bounds, stop, move || {
         let worker = Rc::new(Worker::new(Arc::clone(&service)));
         move |stream, stop| connection::serve(Rc::clone(&worker), stream, stop)
     })

@@ -87,6 +87,18 @@ fn letter(quota: &str) -> Vec<u8> {
         .into()
 }
 
+#[tokio::test]
+async fn a_store_with_a_version_of_its_own_keeps_it_when_the_other_is_raised() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let node = Node::new(&server, "6 per day", 3).await;
+    let own = node.store.with_own_version();
+    node.store.raise_version(4);
+    assert_eq!((own.version(), node.store.version()), (3, 4));
+    own.raise_version(5);
+    assert_eq!((own.version(), node.store.version()), (5, 4));
+    assert_eq!(own.tagged(b"t").version(), 5);
+}
+
 #[test]
 fn two_nodes_in_turn_let_pass_what_the_newer_rules_say_and_no_more_in_every_pair_of_algorithms() {
     on_server(|server| async move {

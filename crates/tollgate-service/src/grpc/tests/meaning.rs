@@ -167,3 +167,20 @@ fn a_hundred_threads_at_once_take_just_what_there_is() {
     });
     assert_eq!(passed.into_inner(), 5);
 }
+
+#[test]
+fn a_look_at_what_the_same_request_takes_from_needs_no_unit_more() {
+    let fixture = Fixture::native(TWO);
+    let look = hits(&[("b", "x")], 0);
+    let take = hits(&[("b", "x")], 10);
+    let answer = fixture.ask(&[look.clone(), take.clone()]);
+    assert_eq!(told(&answer), [(true, 0), (true, 0)]);
+    // Both are over the limit now, and what else the request asks for is not taken.
+    let answer = fixture.ask(&[look.clone(), take, a()]);
+    assert_eq!(told(&answer)[..2], [(false, 0), (false, 0)]);
+    assert_eq!(fixture.left(&[("a", "x")]), 2);
+    // A look beside what is taken elsewhere is one as ever.
+    let answer = fixture.ask(&[look, a()]);
+    assert_eq!(told(&answer)[0], (false, 0));
+    assert_eq!(fixture.left(&[("a", "x")]), 2);
+}

@@ -1,5 +1,11 @@
 //! Files that change.
 
+use tollgate_gateway::counters::{Shared, SharedState};
+use tollgate_redis::{RedisStore, Settings};
+use tollgate_testkit::redis::{RedisEngine, RedisServer};
+
+use super::super::asked::Asked;
+use super::super::domains::Known;
 use super::*;
 
 fn limits(requests: u32) -> String {
@@ -141,4 +147,38 @@ fn limits_that_requests_brought_are_no_newcomers_to_a_domain_that_is_read_again(
     let known = fixture.domains.known();
     assert_eq!(known.domain("d").unwrap().overrides.len(), 1);
     assert_eq!(fixture.pass(&brought, 2), [true, false]);
+}
+
+/// Otherwise it would move what is counted to the old numbers, as if these were the newest.
+#[tokio::test]
+async fn a_request_under_way_is_decided_under_the_version_of_the_limits_that_it_took() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let store = RedisStore::connect(server.url().parse().unwrap(), Settings::default());
+    let store = store.await.unwrap();
+    let shared = Shared::new(
+        Arc::new(store.clone()),
+        Arc::new(SharedState::default),
+        tokio::runtime::Handle::current(),
+    );
+    let counters = Counters::from(shared);
+    let of_file = counters.clone();
+    let on_loaded: OnLoaded = Box::new(move |_| {
+        store.raise_version(store.version() + 1);
+        of_file.through(Arc::new(store.with_own_version()))
+    });
+    let limits = |requests| limits(requests).replace("day", "year");
+    let fixture = Fixture::loading("", &[&limits(6)], counters, Some(on_loaded));
+    let asked = request("d", &[descriptor(&[("a", "x")])]);
+    let pass = async |known: &Known| {
+        let asked = Asked::of(&asked, known, START).unwrap();
+        let patient = Deadline::of(&HeaderMap::new());
+        let decided = fixture.grpc.decide(&asked, patient, START).await;
+        !decided.unwrap()[0].is_over
+    };
+    let old = fixture.domains.known();
+    replace(&fixture, &limits(3));
+    let new = fixture.domains.known();
+    assert!(pass(&new).await && pass(&new).await && pass(&old).await);
+    assert!(!pass(&old).await, "of the new limit nothing is left");
+    assert!(!pass(&new).await);
 }
