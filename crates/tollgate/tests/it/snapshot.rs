@@ -67,6 +67,25 @@ fn a_quota_changed_between_two_runs_keeps_what_was_used() {
     );
 }
 
+/// As after every restart that takes longer than the shortest window.
+#[test]
+fn states_whose_time_has_passed_stay_behind_and_are_no_newcomers_without_room() {
+    let running = Arc::new(MemoryStore::new());
+    let before = limiter(&running);
+    for user in ["ann", "bob", "cy"] {
+        assert!(before.check_at(user, at(0)).is_allowed());
+    }
+    let mut file = Vec::new();
+    running.save(&mut file).unwrap();
+    for (now, live) in [(59, 4), (60, 3), (3_600, 2), (99_999_999, 0)] {
+        let now = at(now);
+        let (store, restored) = MemoryStore::builder().restore(&file[..], now).unwrap();
+        assert_eq!((restored.states, restored.torn), (3 * live, false));
+        let stats = store.stats(now);
+        assert_eq!((stats.keys, stats.newcomers_without_room), (3 * live, 0));
+    }
+}
+
 #[test]
 fn a_snapshot_keeps_blocks() {
     let minute = std::time::Duration::from_secs(60);

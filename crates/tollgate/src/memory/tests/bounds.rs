@@ -71,6 +71,46 @@ fn a_key_costs_its_cell_while_it_has_units_in_use() {
 }
 
 #[test]
+fn few_keys_in_a_large_store_are_counted_one_by_one() {
+    let (store, bucket, log) = (
+        MemoryStore::new(),
+        policy("5 per hour token-bucket"),
+        Arc::new(Policy::new("log", "5 per minute".parse().unwrap()).unwrap()),
+    );
+    let seen = |now| {
+        let stats = store.stats(Micros::from_secs(now));
+        (stats.keys, stats.bytes)
+    };
+    assert_eq!(seen(1_000_000), (0, 0));
+    for key in 1..=100 {
+        for policy in [&bucket, &log] {
+            let _ = charge(&store, policy, &key.to_string(), 5, 1_000_000);
+        }
+        assert_eq!(seen(1_000_000), (2 * key, (16 + 64) * key));
+    }
+    assert_eq!(seen(1_000_060), (100, 1_600), "of the logs the time has passed");
+    assert!(store.reset(&bucket, b"7"));
+    assert_eq!(seen(1_000_060), (99, 1_584));
+    // Most find their cell again or take one that is void.
+    for key in 1..=100 {
+        let _ = charge(&store, &log, &key.to_string(), 1, 1_000_060);
+    }
+    assert_eq!(seen(1_000_060), (199, 1_584 + 6_400));
+}
+
+#[test]
+fn many_keys_in_a_large_store_are_estimated_from_a_part_of_it() {
+    let (store, policy) = (MemoryStore::new(), policy("5 per hour token-bucket"));
+    for key in 0..100_000 {
+        let _ = charge(&store, &policy, &key.to_string(), 1, 1_000_000);
+    }
+    // A part of one in 25 has 4,000 of them, give or take 62: this is eight times as far.
+    let keys = store.stats(Micros::from_secs(1_000_000)).keys;
+    assert!((87_500..112_500).contains(&keys), "{keys}");
+    assert_eq!(store.stats(Micros::from_secs(1_009_000)).keys, 0);
+}
+
+#[test]
 fn long_states_stay_under_their_bound_and_void_ones_give_way_uncounted() {
     // So many units fit no cell. Each is void when the next comes.
     let (store, policy) = (small(OnFull::Open), policy("100000 per second"));
