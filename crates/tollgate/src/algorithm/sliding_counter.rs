@@ -168,9 +168,8 @@ impl SlidingCounter {
         let remaining = self.limit.saturating_sub(used);
         Outlook {
             remaining,
-            grows_at: (used > 0)
-                .then(|| self.frees_at(windows, used, now, remaining + 1))
-                .flatten(),
+            // Where nothing is used, more than all never fits.
+            grows_at: self.frees_at(windows, used, now, remaining + 1),
             void_at: match windows {
                 Windows { current: 1.., .. } => Micros((windows.index + 2) * self.period.get()),
                 Windows { previous: 1.., .. } => Micros((windows.index + 1) * self.period.get()),

@@ -391,6 +391,15 @@ mod tests {
     }
 
     #[test]
+    fn homes_begin_at_cache_lines() {
+        for homes in [1, 1_000, 100_000] {
+            let table = Table::<2>::with_homes(homes);
+            let home = std::ptr::from_ref(table.home(Fingerprint(0)));
+            assert!(home.addr().is_multiple_of(64), "{homes} homes");
+        }
+    }
+
+    #[test]
     fn what_is_live_does_not_give_way_to_its_like_although_nothing_counts_as_used() {
         let table = Table::<2>::with_homes(1);
         let claim = |key, now, units| table.claim(Fingerprint(key), now, units, |_, _| 0);

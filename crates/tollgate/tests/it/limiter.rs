@@ -109,6 +109,16 @@ fn state_is_reset_per_key_and_entirely() {
 }
 
 #[test]
+fn a_reset_tells_whether_any_policy_knew_the_key() {
+    let quotas = Quota::parse_list("1 per minute; 1 per hour").unwrap();
+    let limiter = Limiter::builder().quotas(quotas).build().unwrap();
+    assert!(!limiter.reset("ann"));
+    assert!(limiter.check_at("ann", at(0.0)).is_allowed());
+    assert!(limiter.reset("ann"));
+    assert!(!limiter.reset("ann"));
+}
+
+#[test]
 fn a_refund_makes_room_for_another() {
     let clock = Arc::new(ManualClock::new(at(0.0)));
     let limiter = Limiter::builder()

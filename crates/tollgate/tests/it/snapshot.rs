@@ -87,6 +87,19 @@ fn states_whose_time_has_passed_stay_behind_and_are_no_newcomers_without_room() 
 }
 
 #[test]
+fn what_ends_after_the_last_instant_that_is_decided_at_comes_back() {
+    let running = Arc::new(MemoryStore::new());
+    let quota = "1 per century token-bucket".parse::<Quota>().unwrap();
+    let limiter = Limiter::builder().store(Arc::clone(&running)).quotas(quota);
+    let last = Micros(1 << 53);
+    assert!(limiter.build().unwrap().check_at("ann", last).is_allowed());
+    let mut file = Vec::new();
+    running.save(&mut file).unwrap();
+    let (_, restored) = MemoryStore::builder().restore(&file[..], last).unwrap();
+    assert_eq!((restored.states, restored.torn), (1, false));
+}
+
+#[test]
 fn a_snapshot_keeps_blocks() {
     let minute = std::time::Duration::from_secs(60);
     let penalty = Penalty::new(minute)

@@ -46,6 +46,8 @@ fn a_key_costs_its_cell_while_it_has_units_in_use() {
     for (quota, cell_bytes) in [
         ("5 per hour fixed-window", 16),
         ("5 per hour token-bucket", 16),
+        // In ticks of two microseconds.
+        ("104251 per day token-bucket", 16),
         ("5 per hour sliding-counter", 16),
         ("5 per day calendar", 16),
         ("5 per hour", 64),
@@ -67,6 +69,21 @@ fn a_key_costs_its_cell_while_it_has_units_in_use() {
             store.refund(&checks, &decision.receipt().unwrap(), now);
         }
         assert_eq!(seen(&store), used(40), "{quota}: refunded");
+    }
+}
+
+#[test]
+fn keys_of_a_clock_that_was_put_back_by_less_than_a_year_fit_their_cells() {
+    const FIRST_SECS: u64 = 1_800_000_000;
+    let put_back = FIRST_SECS - 364 * 86_400;
+    for (quota, cell_bytes) in [("5 per hour token-bucket", 16), ("5 per hour", 64)] {
+        let (store, policy) = (small(OnFull::Open), policy(quota));
+        let _ = charge(&store, &policy, "ann", 1, FIRST_SECS);
+        for key in 0..99 {
+            let _ = charge(&store, &policy, &key.to_string(), 1, put_back);
+        }
+        let stats = store.stats(Micros::from_secs(put_back));
+        assert_eq!((stats.keys, stats.bytes), (100, 100 * cell_bytes), "{quota}");
     }
 }
 
