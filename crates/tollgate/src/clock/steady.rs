@@ -142,9 +142,9 @@ mod tests {
             }
             // The count is a little ahead, and the next reading is due.
             let told = boot::micros() + COUNTED_MICROS / 200;
-            let ticks_counted = (COUNTED_MICROS << PLACES).div_ceil(rate);
-            let began = cpu::ticks().wrapping_sub(ticks_counted);
-            READ.set((began, told - COUNTED_MICROS));
+            let counted = COUNTED_MICROS + 1;
+            let began = cpu::ticks().wrapping_sub((counted << PLACES).div_ceil(rate));
+            READ.set((began, told - counted));
             assert!(micros() >= told);
             assert_ne!(READ.get().0, began, "nothing was read");
         }
