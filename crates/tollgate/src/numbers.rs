@@ -277,6 +277,14 @@ mod tests {
                 limit: 1 << 31,
                 period: 1,
             },
+            Numbers::SlidingCounter {
+                limit: 0,
+                period: 1,
+            },
+            Numbers::SlidingCounter {
+                limit: 1,
+                period: PERIOD_MAX_MICROS + 1,
+            },
             Numbers::Concurrency {
                 limit: HOLDERS_MAX + 1,
                 lease: 1,

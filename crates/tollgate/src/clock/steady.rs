@@ -121,7 +121,10 @@ mod tests {
                 "{before} {now} {after}"
             );
             let read = READ.get();
-            assert!(!steady || now - read.1 < COUNTED_MICROS, "{now} at {read:?}");
+            assert!(
+                !steady || now - read.1 < COUNTED_MICROS,
+                "{now} at {read:?}"
+            );
             counted += u64::from(read == read_before);
             last = now;
         }

@@ -95,8 +95,8 @@ pub struct MemoryStore {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStats {
-    /// Keys with a state that still means something, and blocks of keys. Counted one by one as long as the store has not
-    /// met many; where a store of many MiB has, estimated from a part of it.
+    /// Keys with a state that still means something, and blocks of keys. Counted one by one in a store of up to 16 MiB,
+    /// and in a larger one until it has met many; then estimated from a part of it.
     pub keys: u64,
     /// Bytes in use by them. Memory once taken is kept, at most the bound.
     pub bytes: u64,

@@ -69,7 +69,7 @@ fn a_quota_changed_between_two_runs_keeps_what_was_used() {
 
 /// As after every restart that takes longer than the shortest window.
 #[test]
-fn states_whose_time_has_passed_stay_behind_and_are_no_newcomers_without_room() {
+fn states_whose_time_has_passed_stay_behind_and_look_for_no_place() {
     let running = Arc::new(MemoryStore::new());
     let before = limiter(&running);
     for user in ["ann", "bob", "cy"] {

@@ -83,7 +83,11 @@ fn keys_of_a_clock_that_was_put_back_by_less_than_a_year_fit_their_cells() {
             let _ = charge(&store, &policy, &key.to_string(), 1, put_back);
         }
         let stats = store.stats(Micros::from_secs(put_back));
-        assert_eq!((stats.keys, stats.bytes), (100, 100 * cell_bytes), "{quota}");
+        assert_eq!(
+            (stats.keys, stats.bytes),
+            (100, 100 * cell_bytes),
+            "{quota}"
+        );
     }
 }
 
@@ -105,7 +109,11 @@ fn few_keys_in_a_large_store_are_counted_one_by_one() {
         }
         assert_eq!(seen(1_000_000), (2 * key, (16 + 64) * key));
     }
-    assert_eq!(seen(1_000_060), (100, 1_600), "of the logs the time has passed");
+    assert_eq!(
+        seen(1_000_060),
+        (100, 1_600),
+        "of the logs the time has passed"
+    );
     assert!(store.reset(&bucket, b"7"));
     assert_eq!(seen(1_000_060), (99, 1_584));
     // Most find their cell again or take one that is void.

@@ -53,7 +53,10 @@ fn a_state_without_units_in_use_has_a_place_while_it_lasts() {
     let (store, policy) = (small(OnFull::Closed), pause(10_000_000));
     let passes = |now| charge(&store, &policy, "ann", 1, now).is_allowed();
     assert!(passes(100) && !passes(100) && !passes(109) && passes(110));
-    assert_eq!(store.stats(Micros::from_secs(110)).newcomers_without_room, 0);
+    assert_eq!(
+        store.stats(Micros::from_secs(110)).newcomers_without_room,
+        0
+    );
 }
 
 #[test]
