@@ -175,6 +175,8 @@ mod tests {
                 units: 6
             }]
         );
+        assert_eq!(algorithm.used(Some(&third), Micros(1_059)), 6);
+        assert_eq!(algorithm.used(Some(&third), Micros(1_060)), 0);
     }
 
     #[test]

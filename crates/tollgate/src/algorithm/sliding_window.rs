@@ -289,4 +289,17 @@ mod tests {
             log = Some(next);
         }
     }
+
+    #[test]
+    fn a_full_log_keeps_its_entries_while_units_come_in_its_newest_cell() {
+        let window = SlidingWindow::new(1_000, 12_700_000);
+        let mut log = None;
+        for (call, entries) in (1..=200_u64).zip((1..=128).chain(std::iter::repeat(128))) {
+            let next = window.charge(log, Micros(1_000_000_000 + call), 1);
+            assert_eq!(next.len(), entries);
+            log = Some(next);
+        }
+        let next = window.charge(log, Micros(1_000_100_000), 1);
+        assert_eq!(next.len(), 2, "one of each cell");
+    }
 }

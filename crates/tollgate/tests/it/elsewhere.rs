@@ -77,6 +77,19 @@ fn a_denial_that_is_told_again_later_waits_so_much_shorter() {
 }
 
 #[test]
+fn a_denied_request_leaves_the_state_of_another_algorithm_where_it_is() {
+    let before = Arc::new(policy("5 per minute fixed-window"));
+    let after = Arc::new(policy("5 per minute token-bucket"));
+    let never = Arc::new(Policy::new("never", Quota::deny()).unwrap());
+    let mut slots = [None, None];
+    let _ = decide::decide(&[check(&before)], &mut slots[..1], NOW);
+    let denied = decide::decide(&[check(&after), check(&never)], &mut slots, NOW);
+    assert!(!denied.is_allowed());
+    let left = decide::peek(&[check(&before)], &slots[..1], NOW).remaining();
+    assert_eq!(left, 4);
+}
+
+#[test]
 fn what_a_node_pays_from_its_own_units_stands_with_what_it_has_left() {
     let policy = Arc::new(policy("5 per 10 seconds token-bucket"));
     let standing = allowed(&policy, &mut [None]).standings()[0];

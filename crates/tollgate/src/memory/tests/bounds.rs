@@ -163,6 +163,17 @@ fn a_log_that_ends_later_than_a_stamp_can_tell_is_live() {
 }
 
 #[test]
+fn a_long_log_is_live_until_the_last_of_its_entries_is_void() {
+    let (store, policy) = (small(OnFull::Open), policy("200 per hour"));
+    for now in (0..6_000).step_by(100) {
+        assert!(charge(&store, &policy, "ann", 1, now).is_allowed());
+    }
+    assert!(store.long.bytes() > 0, "it fits its cell");
+    let live = |now| store.stats(Micros::from_secs(now)).keys;
+    assert_eq!((live(9_499), live(9_500)), (1, 0));
+}
+
+#[test]
 fn what_is_forgotten_of_a_long_log_takes_no_memory() {
     let (store, policy) = (small(OnFull::Open), policy("200 per hour"));
     for now in 0..200 {
