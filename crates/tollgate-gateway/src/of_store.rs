@@ -131,12 +131,12 @@ impl OfMemory {
         let of = OfMemory::default();
         registry.register(
             "store_keys",
-            "Keys in the store, in a large one estimated from a sample: few may read as none",
+            "Keys in the store, estimated from a sample where a large one has met many",
             of.keys.clone(),
         );
         registry.register_with_unit(
             "store_memory",
-            "Memory of the store, estimated",
+            "Memory that those keys take",
             Unit::Bytes,
             of.bytes.clone(),
         );

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::algorithm::{
-    Blocks, CoarseBucket, Concurrency, FixedWindow, HOLDERS_MAX, INTEGER_MAX, SlidingCounter,
-    SlidingWindow, TokenBucket,
+    Blocks, CoarseBucket, Concurrency, FixedWindow, INTEGER_MAX, SlidingCounter, SlidingWindow,
+    TokenBucket,
 };
 use crate::decide::LATEST;
 use crate::penalty::Penalty;
@@ -168,7 +168,7 @@ fn counted_by(numbers: &Numbers) -> Option<Counted> {
         Numbers::SlidingCounter { limit, period } if counts(limit, period) => {
             SlidingCounter::new(limit, period).map(Counted::SlidingCounter)
         }
-        Numbers::Concurrency { limit, lease } if counts(limit.min(HOLDERS_MAX + 1), lease) => {
+        Numbers::Concurrency { limit, lease } if counts(limit, lease) => {
             Concurrency::new(limit, lease).map(Counted::Concurrency)
         }
         Numbers::Penalty(penalty) => penalty
@@ -192,7 +192,7 @@ fn counted_by(numbers: &Numbers) -> Option<Counted> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::algorithm::State;
+    use crate::algorithm::{HOLDERS_MAX, State};
 
     const QUOTAS: [&str; 12] = [
         "5 per minute",
@@ -276,6 +276,14 @@ mod tests {
             Numbers::SlidingCounter {
                 limit: 1 << 31,
                 period: 1,
+            },
+            Numbers::SlidingCounter {
+                limit: 0,
+                period: 1,
+            },
+            Numbers::SlidingCounter {
+                limit: 1,
+                period: PERIOD_MAX_MICROS + 1,
             },
             Numbers::Concurrency {
                 limit: HOLDERS_MAX + 1,

@@ -432,6 +432,28 @@ mod tests {
     use crate::algorithm::Log;
 
     #[test]
+    fn a_policy_of_blocks_is_read_back_with_what_its_states_weigh() {
+        let penalty = Penalty::new(Duration::from_secs(60));
+        let policy = Policy::of_blocks("p penalty", penalty, 7).unwrap();
+        let policy = policy.with_version(3);
+        let payload = policy_payload(5, &policy).unwrap();
+        let (id, back) = read_blocks(&mut Input(&payload[1..])).unwrap();
+        assert_eq!((id, back.meaning()), (5, policy.meaning()));
+    }
+
+    #[test]
+    fn a_snapshot_whose_keys_were_hashed_in_another_way_is_refused() {
+        let mut payload = hash_payload(&MemoryStore::new());
+        // The sample stands at the end.
+        *payload.last_mut().unwrap() ^= 1;
+        let mut file = MAGIC.to_vec();
+        file.extend_from_slice(&VERSION.to_le_bytes());
+        put_record(&mut file, &payload).unwrap();
+        let restored = MemoryStore::builder().restore(&file[..], Micros::from_secs(0));
+        assert!(matches!(restored, Err(SnapshotError::Hash)));
+    }
+
+    #[test]
     fn a_state_is_saved_exactly_if_it_can_be_read_back() {
         let log = |at, units| {
             let entries = [Entry { at: 1, units: 1 }, Entry { at, units }];

@@ -111,9 +111,8 @@ impl Counting for Concurrency {
         let remaining = self.limit.saturating_sub(used);
         Outlook {
             remaining,
-            grows_at: (used > 0)
-                .then(|| self.frees_at(live, now, remaining + 1))
-                .flatten(),
+            // Where nothing is used, more than all never fits.
+            grows_at: self.frees_at(live, now, remaining + 1),
             void_at: live.last().map_or(now, |lease| Micros(lease.at)),
         }
     }
@@ -176,6 +175,8 @@ mod tests {
                 units: 6
             }]
         );
+        assert_eq!(algorithm.used(Some(&third), Micros(1_059)), 6);
+        assert_eq!(algorithm.used(Some(&third), Micros(1_060)), 0);
     }
 
     #[test]

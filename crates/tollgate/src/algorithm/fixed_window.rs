@@ -153,3 +153,17 @@ pub(super) fn window_refund(edge: u64, used: u64, cost: u64) -> (Option<Pair>, u
     let left = used - given_back;
     ((left > 0).then_some((edge, left)), given_back)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_stays_when_a_shorter_window_would_just_be_over() {
+        let shorter = FixedWindow::new(9, 60);
+        for (now, start) in [(1_059, 1_000), (1_060, 1_060), (1_061, 1_061)] {
+            let moved = shorter.adopt((1_000, 5), 5, Micros(now));
+            assert_eq!(moved, Some((start, 5)), "at {now}");
+        }
+    }
+}

@@ -133,14 +133,14 @@ impl SlidingCounter {
         windows.current + self.weighed(windows.previous, left)
     }
 
-    /// The first instant of window `index` at which what is left of `previous` is at most `room`, if it has one.
-    fn falls_to(&self, room: u64, previous: u64, index: u64) -> Option<u64> {
+    /// The first instant of window `index`, or its end, at which what is left of `previous` is at most `room`.
+    fn falls_to(&self, room: u64, previous: u64, index: u64) -> u64 {
         let steps = match previous {
             0 => self.steps.get(),
             _ => (room * self.steps.get() / previous).min(self.steps.get()),
         };
         let left = (steps * self.step.get()).min(self.period.get());
-        (steps > 0).then(|| (index + 1) * self.period.get() - left)
+        (index + 1) * self.period.get() - left
     }
 
     #[inline]
@@ -151,15 +151,11 @@ impl SlidingCounter {
         if used + cost <= self.limit {
             return Some(now);
         }
-        let next = windows.index + 1;
-        let in_this = self
-            .limit
-            .checked_sub(windows.current + cost)
-            .and_then(|room| self.falls_to(room, windows.previous, windows.index));
-        in_this
-            .or_else(|| self.falls_to(self.limit - cost, windows.current, next))
-            .or(Some((next + 1) * self.period.get()))
-            .map(Micros)
+        let at = match self.limit.checked_sub(windows.current + cost) {
+            Some(room) => self.falls_to(room, windows.previous, windows.index),
+            None => self.falls_to(self.limit - cost, windows.current, windows.index + 1),
+        };
+        Some(Micros(at))
     }
 
     /// The outlook with `used` units in use.
@@ -168,9 +164,8 @@ impl SlidingCounter {
         let remaining = self.limit.saturating_sub(used);
         Outlook {
             remaining,
-            grows_at: (used > 0)
-                .then(|| self.frees_at(windows, used, now, remaining + 1))
-                .flatten(),
+            // Where nothing is used, more than all never fits.
+            grows_at: self.frees_at(windows, used, now, remaining + 1),
             void_at: match windows {
                 Windows { current: 1.., .. } => Micros((windows.index + 2) * self.period.get()),
                 Windows { previous: 1.., .. } => Micros((windows.index + 1) * self.period.get()),
@@ -289,5 +284,22 @@ impl FixedSize for SlidingCounter {
             false => self.radix.divide(hidden),
         };
         (end.wrapping_sub(2), previous << COUNT_BITS | current)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_before_the_states_window_is_decided_as_at_its_beginning() {
+        let counter = SlidingCounter::new(100, 60_000_000).unwrap();
+        let start = 1_000 * 60_000_000;
+        let before = counter.charge(None, Micros(start - 1), 40);
+        let state = counter.charge(Some(before), Micros(start), 5);
+        for back in [0, 1, 59_000_000] {
+            let used = counter.used(Some(&state), Micros(start - back));
+            assert_eq!(used, 45, "{back} us back");
+        }
     }
 }

@@ -118,9 +118,8 @@ impl SlidingWindow {
         let remaining = self.limit.saturating_sub(used);
         Outlook {
             remaining,
-            grows_at: (used > 0)
-                .then(|| self.frees_at(live, used, now, remaining + 1))
-                .flatten(),
+            // Where nothing is used, more than all never fits.
+            grows_at: self.frees_at(live, used, now, remaining + 1),
             void_at: live
                 .last()
                 .map_or(now, |newest| Micros(newest.at + self.period)),
@@ -272,4 +271,35 @@ fn remove_oldest(entries: &mut Log, mut surplus: u64) {
         surplus -= taken;
         oldest.units > 0
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_128_entries_at_most_and_all_units_in_them() {
+        let window = SlidingWindow::new(1_000, 12_700_000);
+        let mut log = None;
+        for charged in 1..=1_000 {
+            let now = Micros(1_000_000_000 + charged * 12_000);
+            let next = window.charge(log, now, 1);
+            assert!(next.len() <= ENTRIES_MAX, "{} entries", next.len());
+            assert_eq!(window.used(Some(&next), now), charged);
+            log = Some(next);
+        }
+    }
+
+    #[test]
+    fn a_full_log_keeps_its_entries_while_units_come_in_its_newest_cell() {
+        let window = SlidingWindow::new(1_000, 12_700_000);
+        let mut log = None;
+        for (call, entries) in (1..=200_u64).zip((1..=128).chain(std::iter::repeat(128))) {
+            let next = window.charge(log, Micros(1_000_000_000 + call), 1);
+            assert_eq!(next.len(), entries);
+            log = Some(next);
+        }
+        let next = window.charge(log, Micros(1_000_100_000), 1);
+        assert_eq!(next.len(), 2, "one of each cell");
+    }
 }

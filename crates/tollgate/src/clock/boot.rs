@@ -1,10 +1,13 @@
 //! The clock that the system keeps from its start on.
 
+#[cfg(target_os = "linux")]
+use std::time::Duration;
+
 /// Microseconds on a clock that counts suspend and never steps.
 #[cfg(target_os = "linux")]
 pub(super) fn micros() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
+    crate::time::micros(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
 /// Elsewhere the monotonic clock stands in; whether it counts suspend is the system's choice.

@@ -109,23 +109,59 @@ mod tests {
 
     #[test]
     fn it_keeps_to_the_boot_clock_and_never_goes_back() {
+        let steady = cpu::ticks_are_steady();
         let (mut last, mut counted) = (0, 0);
         let end = boot::micros() + 3 * MEASURED_MICROS.start;
         while last < end {
+            let read_before = READ.get();
             let (before, now, after) = (boot::micros(), micros(), boot::micros());
             assert!(now >= last, "{now} after {last}");
             assert!(
                 now + 100 >= before && now <= after + 100,
                 "{before} {now} {after}"
             );
-            let counts = since(READ.get().0, RATE.load(Ordering::Relaxed)).is_some();
-            counted += u64::from(counts);
+            let read = READ.get();
+            assert!(
+                !steady || now - read.1 < COUNTED_MICROS,
+                "{now} at {read:?}"
+            );
+            counted += u64::from(read == read_before);
             last = now;
         }
-        assert!(
-            counted > 0 || !cpu::ticks_are_steady(),
-            "ticks were never counted"
-        );
+        assert!(counted > 0 || !steady, "ticks were never counted");
+    }
+
+    #[test]
+    fn what_was_counted_is_not_taken_back_by_the_next_reading() {
+        let end = boot::micros() + 3 * MEASURED_MICROS.start;
+        let mut last = 0;
+        while last < end {
+            last = micros();
+        }
+        for _ in 0..100 {
+            let rate = RATE.load(Ordering::Relaxed);
+            if rate == 0 {
+                continue;
+            }
+            // The count is a little ahead, and the next reading is due.
+            let told = boot::micros() + COUNTED_MICROS / 200;
+            let counted = COUNTED_MICROS + 1;
+            let began = cpu::ticks().wrapping_sub((counted << PLACES).div_ceil(rate));
+            READ.set((began, told - counted));
+            assert!(micros() >= told);
+            assert_ne!(READ.get().0, began, "nothing was read");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_measured_over_ten_seconds_at_most() {
+        let mut began = None;
+        for second in 0..=10 {
+            let micros = 1_000_000 * second;
+            let _ = measured(&mut began, 0, 3 * micros, micros);
+            let first = if second < 10 { 0 } else { micros };
+            assert_eq!(began, Some((3 * first, first)));
+        }
     }
 
     #[test]

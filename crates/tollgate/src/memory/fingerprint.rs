@@ -186,4 +186,13 @@ mod tests {
             assert_eq!(one.hash(1, b"ann"), again.hash(1, b"ann"));
         }
     }
+
+    #[test]
+    fn another_hash_gives_another_sample() {
+        let sample = |kind, seed| KeyHasher::with_seed(kind, seed).sample();
+        let one = sample(KeyHash::Fast, [1, 2]);
+        assert_eq!(one, sample(KeyHash::Fast, [1, 2]));
+        assert_ne!(one, sample(KeyHash::Strong, [1, 2]));
+        assert_ne!(one, sample(KeyHash::Fast, [1, 3]));
+    }
 }

@@ -12,7 +12,7 @@ use super::long::LongKey;
 use super::states;
 use super::table::{self, Claim, Held, Words};
 use crate::decide::{self, Stored};
-use crate::policy::Mode;
+use crate::policy::{Mode, Policy};
 use crate::store::Check;
 use crate::time::Micros;
 
@@ -56,24 +56,29 @@ impl MemoryStore {
             let room = match place.held {
                 // Its policy may be one too many.
                 Some(_) => self.registry.number(&stored.policy, now).is_some(),
-                None => {
-                    place.held = self.claim(place.key, stored, now);
+                None => weight(stored, now).is_none_or(|units| {
+                    place.held = self.claim(place.key, &stored.policy, units, now);
                     place.held.is_some()
-                }
+                }),
             };
             all &= room || check.policy.mode() == Mode::Shadow;
         }
         all
     }
 
-    /// A cell for a key that has none, emptied. The key's insert lock is held.
-    pub(super) fn claim(&self, key: Fingerprint, stored: &Stored, now: Micros) -> Option<Held<'_>> {
+    /// A cell for a key that has none and is to have `units` in use, emptied. The key's insert lock is held.
+    pub(super) fn claim(
+        &self,
+        key: Fingerprint,
+        policy: &Arc<Policy>,
+        units: u64,
+        now: Micros,
+    ) -> Option<Held<'_>> {
         let now = now.min(decide::LATEST);
-        let number = self.registry.number(&stored.policy, now);
-        let (units, _) = decide::in_use(stored, now);
+        let number = self.registry.number(policy, now);
         let units_of = |cell: &Words, head: u64| self.units(cell, head, now);
         let since_base = now.0.saturating_sub(self.base(now));
-        let claim = number.and_then(|_| match states::fixed_size(&stored.policy) {
+        let claim = number.and_then(|_| match states::fixed_size(policy) {
             Some(_) => self.slots.claim(key, since_base, units, units_of),
             None => self.lines.claim(key, since_base, units, units_of),
         });
@@ -147,4 +152,12 @@ impl MemoryStore {
         }
         states::empty(cell);
     }
+}
+
+/// What a state weighs when it looks for a place: its units in use, and at least one, for an algorithm of one's own may
+/// count none; `None` if it is void.
+pub(super) fn weight(stored: &Stored, now: Micros) -> Option<u64> {
+    let now = now.min(decide::LATEST);
+    let (units, void_at) = decide::in_use(stored, now);
+    (void_at > now).then_some(units.max(1))
 }

@@ -6,6 +6,7 @@
 
 mod builder;
 mod fingerprint;
+mod first_used;
 mod held;
 mod keep;
 mod long;
@@ -94,9 +95,10 @@ pub struct MemoryStore {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStats {
-    /// Keys with a state that still means something, and blocks of keys. In a large store, estimated from a part of it.
+    /// Keys with a state that still means something, and blocks of keys. Counted one by one in a store of up to 16 MiB,
+    /// and in a larger one until it has met many; then estimated from a part of it.
     pub keys: u64,
-    /// Bytes in use by them, estimated. Memory once taken is kept, at most the bound.
+    /// Bytes in use by them. Memory once taken is kept, at most the bound.
     pub bytes: u64,
     /// Keys with units in use that had to give way.
     pub live_evictions: u64,
@@ -316,15 +318,15 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Puts a state in its place, and tells whether there was one.
+    /// Puts a state in its place, and tells whether there was one. What is void needs none.
     pub(crate) fn insert(&self, key: u64, stored: Stored, now: Micros) -> bool {
-        let Some(key) = Fingerprint::new(key) else {
+        let (Some(key), Some(units)) = (Fingerprint::new(key), keep::weight(&stored, now)) else {
             return false;
         };
         let _inserting = self.slots.lock_inserts(table::insert_lock_of(key));
         let held = match self.find(&stored.policy, key) {
             Some(cell) => table::hold(cell, key),
-            None => self.claim(key, &stored, now),
+            None => self.claim(key, &stored.policy, units, now),
         };
         let number = self.registry.number(&stored.policy, now);
         let (Some(mut held), Some(number)) = (held, number) else {

@@ -260,10 +260,6 @@ impl MemoryStore {
             .long
             .change(LongKey::new(key, held.words), now.0, decide)?;
         self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
-        if let Some(allowed) = decision.as_ref().filter(|decision| decision.is_allowed()) {
-            let base = self.base.load(Ordering::Relaxed);
-            states::stamp_long(held.words, now + allowed.full_after(), base);
-        }
         decision
     }
 }

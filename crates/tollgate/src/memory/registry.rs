@@ -211,6 +211,8 @@ mod tests {
         }
         assert_eq!(number("5/m", 0), None, "their states may still count");
         assert_eq!(number("5/m", 86_400), None);
+        let known = registry.known.read().unwrap().entries.len();
+        assert_eq!(known, POLICIES_MAX, "who finds none is not kept");
         assert!(number("5/m", 86_401).is_some());
     }
 

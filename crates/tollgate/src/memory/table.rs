@@ -13,6 +13,7 @@
 //! chosen by the key, so that no key is put in twice. A void cell is free to take; expiry is no work at all.
 
 use super::fingerprint::{Fingerprint, HOMES_PER_WINDOW_MIN};
+use super::first_used::FirstUsed;
 use crate::sync::{self, AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// Cells that a key can be in.
@@ -24,7 +25,7 @@ const INSERT_LOCKS: usize = 1024;
 /// Times that a newcomer tries again when others change its window.
 const CLAIM_TRIES: usize = 4;
 
-/// Cache lines that are looked at to count keys.
+/// Cache lines that are looked at to count the keys of a table in which many cells were used.
 const LINES_COUNTED: usize = 1 << 16;
 
 const HELD: u64 = 1;
@@ -70,6 +71,8 @@ pub(super) struct Table<const CELL: usize> {
     first: usize,
     homes: usize,
     inserting: Box<[Mutex<()>]>,
+    /// `None` where all lines can be looked at.
+    first_used: Option<FirstUsed>,
 }
 
 /// A cell that this thread holds. It is released when this is dropped.
@@ -175,6 +178,7 @@ impl<const CELL: usize> Table<CELL> {
             words,
             homes,
             inserting: (0..INSERT_LOCKS).map(|_| Mutex::new(())).collect(),
+            first_used: (homes >= 2 * LINES_COUNTED).then(FirstUsed::new),
         }
     }
 
@@ -288,6 +292,9 @@ impl<const CELL: usize> Table<CELL> {
             if let Some(held) = try_hold(cell, head) {
                 let in_use = used(cell, head);
                 if in_use <= fewest {
+                    if let Some(first_used) = self.first_used.as_ref().filter(|_| head == 0) {
+                        first_used.note(self.start_of(cell));
+                    }
                     let evicted = in_use > 0;
                     return Some(Claim { held, evicted });
                 }
@@ -298,21 +305,33 @@ impl<const CELL: usize> Table<CELL> {
 
     /// The fingerprint of the key that `cell` has `head` for.
     pub(super) fn fingerprint(&self, cell: &Words, head: u64) -> Option<Fingerprint> {
-        let from_start = cell.as_ptr().addr() - self.words.as_ptr().addr();
-        let line = (from_start / size_of::<AtomicU64>() - self.first) / LINE_WORDS;
+        let line = (self.start_of(cell) - self.first) / LINE_WORDS;
         Fingerprint::recover(head >> TAG_SHIFT, line, Self::WINDOW_HOMES, self.homes)
     }
 
-    /// Cells whose time has not passed at `now`, and their bytes; in a large table, estimated from a part of it.
+    /// The word that `cell` begins with.
+    fn start_of(&self, cell: &Words) -> usize {
+        (cell.as_ptr().addr() - self.words.as_ptr().addr()) / size_of::<AtomicU64>()
+    }
+
+    /// Cells whose time has not passed at `now`, and their bytes: exactly if the table is small or few of its cells
+    /// were ever used, else estimated from a part of it.
     pub(super) fn count_live(&self, now: u64) -> (u64, u64) {
-        let step = (self.homes / LINES_COUNTED).max(1);
-        let lines = self.words[self.first..]
-            .chunks_exact(LINE_WORDS)
-            .step_by(step);
-        let live = |cell: &&[AtomicU64; CELL]| until(cell[1].load(Ordering::Relaxed)) > now;
-        let cells = lines.map(|line| line.as_chunks().0.iter().filter(live).count());
-        let live = (cells.sum::<usize>() * step) as u64;
-        (live, live * 8 * CELL as u64)
+        let is_live = |stamp: &AtomicU64| until(stamp.load(Ordering::Relaxed)) > now;
+        let live = match self.first_used.as_ref().and_then(FirstUsed::all) {
+            Some(starts) => starts
+                .filter(|start| self.words.get(start + 1).is_some_and(is_live))
+                .count(),
+            None => {
+                let step = (self.homes / LINES_COUNTED).max(1);
+                let lines = self.words[self.first..].chunks_exact(LINE_WORDS);
+                let cells = lines
+                    .step_by(step)
+                    .flat_map(|line| line.as_chunks::<CELL>().0);
+                cells.filter(|cell| is_live(&cell[1])).count() * step
+            }
+        };
+        (live as u64, live as u64 * 8 * CELL as u64)
     }
 
     /// Every cell that was ever used.
@@ -338,7 +357,7 @@ pub(super) fn hold_any(cell: &Words) -> Held<'_> {
 }
 
 #[cfg(not(loom))]
-fn zeroed(words: usize) -> Box<[AtomicU64]> {
+pub(super) fn zeroed(words: usize) -> Box<[AtomicU64]> {
     use zerocopy::FromZeros as _;
     // The system hands out such memory as zeros and backs it as it is used.
     <[AtomicU64]>::new_box_zeroed_with_elems(words)
@@ -346,7 +365,7 @@ fn zeroed(words: usize) -> Box<[AtomicU64]> {
 }
 
 #[cfg(loom)]
-fn zeroed(words: usize) -> Box<[AtomicU64]> {
+pub(super) fn zeroed(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
 }
 
@@ -369,6 +388,15 @@ mod tests {
         }
         check::<2>();
         check::<8>();
+    }
+
+    #[test]
+    fn homes_begin_at_cache_lines() {
+        for homes in [1, 1_000, 100_000] {
+            let table = Table::<2>::with_homes(homes);
+            let home = std::ptr::from_ref(table.home(Fingerprint(0)));
+            assert!(home.addr().is_multiple_of(64), "{homes} homes");
+        }
     }
 
     #[test]

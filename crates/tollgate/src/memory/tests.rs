@@ -4,6 +4,7 @@ mod bounds;
 mod reused;
 #[cfg(not(loom))]
 mod stress;
+mod weightless;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tollgate::algorithm::Charge;
 use tollgate::decide::{self, Stored};
 use tollgate::{
     Check, Checks, Decision, Lease, Limiter, Micros, Numbers, Penalty, Policy, PolicyError, Quota,
@@ -70,7 +71,37 @@ fn a_denial_that_is_told_again_later_waits_so_much_shorter() {
     let retry_after = Duration::from_secs(7);
     assert_eq!(later.verdict(), Verdict::Deny { retry_after });
     assert_eq!(later.standings()[0].retry_after(), Some(retry_after));
-    assert!(later.is_estimated());
+    assert!(later.is_estimated() && !later.is_degraded());
+    let later = denied.degraded().remembered(Duration::from_secs(3));
+    assert!(later.is_degraded());
+}
+
+#[test]
+fn a_denied_request_leaves_the_state_of_another_algorithm_where_it_is() {
+    let before = Arc::new(policy("5 per minute fixed-window"));
+    let after = Arc::new(policy("5 per minute token-bucket"));
+    let never = Arc::new(Policy::new("never", Quota::deny()).unwrap());
+    let mut slots = [None, None];
+    let _ = decide::decide(&[check(&before)], &mut slots[..1], NOW);
+    let denied = decide::decide(&[check(&after), check(&never)], &mut slots, NOW);
+    assert!(!denied.is_allowed());
+    let left = decide::peek(&[check(&before)], &slots[..1], NOW).remaining();
+    assert_eq!(left, 4);
+}
+
+#[test]
+fn what_a_node_pays_from_its_own_units_stands_with_what_it_has_left() {
+    let policy = Arc::new(policy("5 per 10 seconds token-bucket"));
+    let standing = allowed(&policy, &mut [None]).standings()[0];
+    let charge = Charge {
+        cost: 2,
+        ..Charge::default()
+    };
+    for (left, remaining) in [(3, 3), (9, 5)] {
+        let later = standing.later_with(Duration::from_secs(1), left, charge);
+        assert_eq!((later.remaining(), later.charged()), (remaining, 2));
+        assert_eq!(later.full_after(), Duration::from_secs(1));
+    }
 }
 
 #[test]
@@ -107,6 +138,8 @@ fn what_several_checks_were_charged_is_given_back_to_the_unit() {
     };
     checks.push(of_address).unwrap();
     let receipt = limiter.check_all(&checks).receipt().unwrap();
+    let costs = receipt.charges().iter().map(|charge| charge.cost);
+    assert!(costs.eq([1, 3]));
     assert_eq!(limiter.refund_all(&checks, &receipt), 4);
     assert_eq!(limiter.refund_all(&checks, &receipt), 0);
 }

@@ -109,6 +109,16 @@ fn state_is_reset_per_key_and_entirely() {
 }
 
 #[test]
+fn a_reset_tells_whether_any_policy_knew_the_key() {
+    let quotas = Quota::parse_list("1 per minute; 1 per hour").unwrap();
+    let limiter = Limiter::builder().quotas(quotas).build().unwrap();
+    assert!(!limiter.reset("ann"));
+    assert!(limiter.check_at("ann", at(0.0)).is_allowed());
+    assert!(limiter.reset("ann"));
+    assert!(!limiter.reset("ann"));
+}
+
+#[test]
 fn a_refund_makes_room_for_another() {
     let clock = Arc::new(ManualClock::new(at(0.0)));
     let limiter = Limiter::builder()
@@ -169,6 +179,13 @@ fn a_limiter_that_cannot_be_meant_is_refused_when_it_is_built() {
         build(Limiter::builder().quotas(Quota::parse_list("5/m; 6/m").unwrap())),
         PolicyError::SameName("minute".into())
     );
+    let policies = |count: u64| {
+        let named = |n: u64| Policy::new(&format!("p{n}"), Quota::per_second(n).unwrap()).unwrap();
+        let add = |builder: LimiterBuilder, n| builder.policy(named(n));
+        (1..=count).fold(Limiter::builder(), add)
+    };
+    assert!(policies(16).build().is_ok());
+    assert_eq!(build(policies(17)), PolicyError::TooMany { max: 16 });
     for name in ["", "no \"quotes\"", "no blanks", &"long".repeat(33)] {
         let named = Limiter::builder().named(name, Quota::per_second(1).unwrap());
         assert_eq!(build(named), PolicyError::Name, "{name}");

@@ -67,6 +67,38 @@ fn a_quota_changed_between_two_runs_keeps_what_was_used() {
     );
 }
 
+/// As after every restart that takes longer than the shortest window.
+#[test]
+fn states_whose_time_has_passed_stay_behind_and_look_for_no_place() {
+    let running = Arc::new(MemoryStore::new());
+    let before = limiter(&running);
+    for user in ["ann", "bob", "cy"] {
+        assert!(before.check_at(user, at(0)).is_allowed());
+    }
+    let mut file = Vec::new();
+    running.save(&mut file).unwrap();
+    for (now, live) in [(59, 4), (60, 3), (3_600, 2), (99_999_999, 0)] {
+        let now = at(now);
+        let (store, restored) = MemoryStore::builder().restore(&file[..], now).unwrap();
+        assert_eq!((restored.states, restored.torn), (3 * live, false));
+        let stats = store.stats(now);
+        assert_eq!((stats.keys, stats.newcomers_without_room), (3 * live, 0));
+    }
+}
+
+#[test]
+fn what_ends_after_the_last_instant_that_is_decided_at_comes_back() {
+    let running = Arc::new(MemoryStore::new());
+    let quota = "1 per century token-bucket".parse::<Quota>().unwrap();
+    let limiter = Limiter::builder().store(Arc::clone(&running)).quotas(quota);
+    let last = Micros(1 << 53);
+    assert!(limiter.build().unwrap().check_at("ann", last).is_allowed());
+    let mut file = Vec::new();
+    running.save(&mut file).unwrap();
+    let (_, restored) = MemoryStore::builder().restore(&file[..], last).unwrap();
+    assert_eq!((restored.states, restored.torn), (1, false));
+}
+
 #[test]
 fn a_snapshot_keeps_blocks() {
     let minute = std::time::Duration::from_secs(60);

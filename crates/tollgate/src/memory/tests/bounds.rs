@@ -46,6 +46,8 @@ fn a_key_costs_its_cell_while_it_has_units_in_use() {
     for (quota, cell_bytes) in [
         ("5 per hour fixed-window", 16),
         ("5 per hour token-bucket", 16),
+        // In ticks of two microseconds.
+        ("104251 per day token-bucket", 16),
         ("5 per hour sliding-counter", 16),
         ("5 per day calendar", 16),
         ("5 per hour", 64),
@@ -68,6 +70,69 @@ fn a_key_costs_its_cell_while_it_has_units_in_use() {
         }
         assert_eq!(seen(&store), used(40), "{quota}: refunded");
     }
+}
+
+#[test]
+fn keys_of_a_clock_that_was_put_back_by_less_than_a_year_fit_their_cells() {
+    const FIRST_SECS: u64 = 1_800_000_000;
+    let put_back = FIRST_SECS - 364 * 86_400;
+    for (quota, cell_bytes) in [("5 per hour token-bucket", 16), ("5 per hour", 64)] {
+        let (store, policy) = (small(OnFull::Open), policy(quota));
+        let _ = charge(&store, &policy, "ann", 1, FIRST_SECS);
+        for key in 0..99 {
+            let _ = charge(&store, &policy, &key.to_string(), 1, put_back);
+        }
+        let stats = store.stats(Micros::from_secs(put_back));
+        assert_eq!(
+            (stats.keys, stats.bytes),
+            (100, 100 * cell_bytes),
+            "{quota}"
+        );
+    }
+}
+
+#[test]
+fn few_keys_in_a_large_store_are_counted_one_by_one() {
+    let (store, bucket, log) = (
+        MemoryStore::new(),
+        policy("5 per hour token-bucket"),
+        Arc::new(Policy::new("log", "5 per minute".parse().unwrap()).unwrap()),
+    );
+    let seen = |now| {
+        let stats = store.stats(Micros::from_secs(now));
+        (stats.keys, stats.bytes)
+    };
+    assert_eq!(seen(1_000_000), (0, 0));
+    for key in 1..=100 {
+        for policy in [&bucket, &log] {
+            let _ = charge(&store, policy, &key.to_string(), 5, 1_000_000);
+        }
+        assert_eq!(seen(1_000_000), (2 * key, (16 + 64) * key));
+    }
+    assert_eq!(
+        seen(1_000_060),
+        (100, 1_600),
+        "of the logs the time has passed"
+    );
+    assert!(store.reset(&bucket, b"7"));
+    assert_eq!(seen(1_000_060), (99, 1_584));
+    // Most find their cell again or take one that is void.
+    for key in 1..=100 {
+        let _ = charge(&store, &log, &key.to_string(), 1, 1_000_060);
+    }
+    assert_eq!(seen(1_000_060), (199, 1_584 + 6_400));
+}
+
+#[test]
+fn many_keys_in_a_large_store_are_estimated_from_a_part_of_it() {
+    let (store, policy) = (MemoryStore::new(), policy("5 per hour token-bucket"));
+    for key in 0..100_000 {
+        let _ = charge(&store, &policy, &key.to_string(), 1, 1_000_000);
+    }
+    // A part of one in 25 has 4,000 of them, give or take 62: this is eight times as far.
+    let keys = store.stats(Micros::from_secs(1_000_000)).keys;
+    assert!((87_500..112_500).contains(&keys), "{keys}");
+    assert_eq!(store.stats(Micros::from_secs(1_009_000)).keys, 0);
 }
 
 #[test]
@@ -95,6 +160,17 @@ fn a_log_that_ends_later_than_a_stamp_can_tell_is_live() {
         let _ = charge(&store, &policy, "ann", 1, now);
         assert_eq!(store.stats(Micros::from_secs(now)).keys, 1, "{now}");
     }
+}
+
+#[test]
+fn a_long_log_is_live_until_the_last_of_its_entries_is_void() {
+    let (store, policy) = (small(OnFull::Open), policy("200 per hour"));
+    for now in (0..6_000).step_by(100) {
+        assert!(charge(&store, &policy, "ann", 1, now).is_allowed());
+    }
+    assert!(store.long.bytes() > 0, "it fits its cell");
+    let live = |now| store.stats(Micros::from_secs(now)).keys;
+    assert_eq!((live(9_499), live(9_500)), (1, 0));
 }
 
 #[test]

@@ -71,3 +71,12 @@ fn an_algorithm_without_debts_keeps_its_charge_when_more_was_used() {
     limiter.reserve("k", 1).unwrap().settle(2);
     assert!(!limiter.check("k").is_allowed());
 }
+
+#[test]
+fn an_algorithm_that_takes_nothing_back_keeps_its_charge_when_it_is_refunded() {
+    let policy = Policy::custom("own", Arc::new(EveryOther)).unwrap();
+    let limiter = Limiter::builder().policy(policy).build().unwrap();
+    let receipt = limiter.check_at("k", Micros(START)).receipt().unwrap();
+    assert_eq!(limiter.refund_at("k", &receipt, Micros(START)), 0);
+    assert!(!limiter.check_at("k", Micros(START)).is_allowed());
+}
