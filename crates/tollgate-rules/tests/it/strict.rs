@@ -1,6 +1,7 @@
 //! Nothing in the file is ignored, guessed or half understood.
 
 mod limits;
+mod once;
 mod places;
 mod routes;
 

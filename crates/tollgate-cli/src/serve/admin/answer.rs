@@ -8,6 +8,10 @@ use tollgate_accounts::{
 
 use super::Admin;
 
+/// What rules need for there to be accounts.
+pub(crate) const NO_ACCOUNTS: &str = "these rules have no accounts, for no route asks who calls: add `auth = [\"api-key\"]` to a route, or a route \
+     with a built-in like `builtin = \"login\"`, and start the gateway anew";
+
 /// What was asked for cannot be read.
 pub(super) fn wrong(message: impl std::fmt::Display) -> Response {
     (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response()
@@ -85,9 +89,9 @@ pub(super) fn quotas(error: &OverrideError) -> Response {
     }
 }
 
-/// The rules have no `[accounts]`, and nothing asks for them.
+/// Nothing in the rules asks for accounts.
 pub(super) fn no_accounts() -> Response {
-    missing("these rules have no accounts")
+    missing(NO_ACCOUNTS)
 }
 
 impl Admin {

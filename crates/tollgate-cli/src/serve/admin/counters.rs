@@ -52,7 +52,14 @@ async fn show(
     let windows = Window::of(in_force.policies(), &decision).into_iter();
     let windows: serde_json::Map<String, serde_json::Value> = windows
         .map(|window| {
-            let standing = json!({ "limit": window.limit, "used": window.used, "remaining": window.remaining, "resets_in": window.resets_in });
+            let standing = json!({
+                "limit": window.limit,
+                "used": window.used,
+                "remaining": window.remaining,
+                "resets_in": window.resets_in,
+                "whole_in": window.whole_in,
+                "blocked": window.blocked,
+            });
             (window.name, standing)
         })
         .collect();
@@ -193,7 +200,7 @@ impl Admin {
         ))
     }
 
-    async fn api_key(&self, id: String) -> Result<KeySummary, Response> {
+    pub(super) async fn api_key(&self, id: String) -> Result<KeySummary, Response> {
         let key = match &self.accounts {
             Some(accounts) => accounts.key(&KeyId::from(id)).await,
             None => Ok(None),
@@ -203,7 +210,7 @@ impl Admin {
     }
 
     /// What holds for a user, or the owner of a key.
-    async fn terms(
+    pub(super) async fn terms(
         &self,
         user: Option<&UserId>,
         api_key: Option<&KeySummary>,

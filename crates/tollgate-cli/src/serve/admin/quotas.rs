@@ -54,6 +54,7 @@ pub(super) async fn set(
     quotas: &str,
 ) -> Result<Response, Response> {
     let accounts = admin.accounts_as(actor)?;
+    let before = admin.held_for(scope, limit).await;
     accounts
         .set_quotas(scope, limit, quotas)
         .await
@@ -61,7 +62,9 @@ pub(super) async fn set(
             OverrideError::NoSuchLimit => admin.no_limit(limit),
             error => answer::quotas(&error),
         })?;
-    Ok(format!("{limit} is {} for {scope}\n", quotas.trim()).into_response())
+    let before = before.map(|before| format!(" (before: {before})"));
+    let (quotas, before) = (quotas.trim(), before.unwrap_or_default());
+    Ok(format!("{limit} is {quotas} for {scope}{before}\n").into_response())
 }
 
 /// Takes quotas away from whomever `scope` says.
@@ -72,7 +75,10 @@ pub(super) async fn unset(
     limit: &str,
 ) -> Result<Response, Response> {
     let unset = admin.accounts_as(actor)?.unset_quotas(scope, limit).await;
-    unset.map_err(|error| answer::quotas(&error))?;
+    unset.map_err(|error| match error {
+        OverrideError::NotSet if admin.rules.limit(limit).is_none() => admin.no_limit(limit),
+        error => answer::quotas(&error),
+    })?;
     Ok(format!("{limit} has no quotas of its own for {scope} any more\n").into_response())
 }
 
@@ -128,6 +134,31 @@ fn texts(policies: &[Arc<Policy>]) -> Vec<String> {
 }
 
 impl Admin {
+    /// The quotas that hold for whom `scope` says, in the notation; `None` when that cannot be told.
+    async fn held_for(&self, scope: &Scope, limit: &str) -> Option<String> {
+        let limit = self.rules.limit(limit)?;
+        let terms = match scope {
+            Scope::User(id) => Some(self.terms(Some(id), None).await.ok()?),
+            Scope::Key(id) => {
+                let key = self.api_key(id.to_string()).await.ok()?;
+                Some(self.terms(None, Some(&key)).await.ok()?)
+            }
+            Scope::Plan(_) => {
+                let listed = self.accounts.as_ref()?.list_overrides(Some(&limit.name));
+                let listed = listed.await.ok()?;
+                let own = listed.into_iter().find(|one| one.scope == *scope);
+                if let Some(own) = own {
+                    return Some(own.quotas);
+                }
+                None
+            }
+            _ => None,
+        };
+        let in_force = InForce::of(limit, self.accounts.as_ref(), terms.as_ref());
+        let quotas = texts(in_force.policies());
+        (!quotas.is_empty()).then(|| quotas.join("; "))
+    }
+
     /// There is no limit of this name, but perhaps one like it.
     pub(super) fn no_limit(&self, name: &str) -> Response {
         let names = self.rules.limits.iter().map(|limit| limit.name.as_str());
