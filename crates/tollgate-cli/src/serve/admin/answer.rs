@@ -8,9 +8,10 @@ use tollgate_accounts::{
 
 use super::Admin;
 
-/// What rules need for there to be accounts.
-pub(crate) const NO_ACCOUNTS: &str = "these rules have no accounts, for no route asks who calls: add `auth = [\"api-key\"]` to a route, or a route \
-     with a built-in like `builtin = \"login\"`, and start the gateway anew";
+/// Said where accounts are needed; its second line says what is missing in the rules.
+pub(crate) const NO_ACCOUNTS: &str = "\
+these rules have no accounts
+ = help: no route asks who calls: add `auth = [\"api-key\"]` to a route, or a route with `builtin = \"login\"`, and start the gateway anew";
 
 /// What was asked for cannot be read.
 pub(super) fn wrong(message: impl std::fmt::Display) -> Response {
