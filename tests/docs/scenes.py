@@ -37,7 +37,7 @@ RUN = {
         Scene(before=(UPSTREAM,), says=(r"(200\n){5}429", "HTTP/1.1 429", r'"rest.minute";q=5;w=60', r"retry-after: [456]\d")),
     ("docs/start.md", "tollgate init hello-by-ip"): Scene(says=('"token"',)),
     ("docs/start.md", "tollgate serve --preset per-api-key --listen 127.0.0.1:8000"): Scene(
-        says=("HTTP/1.1 200", "per-user is 2 per second for user:", r"200\n(200|429)\n(200|429)")),
+        says=("HTTP/1.1 200", "per-user is 2 per second for the user ann", r"200\n(200|429)\n(200|429)")),
     ("docs/start.md", "tollgate serve --resp 127.0.0.1:6380"): Scene(says=(r"^0\n16\n15\n-1\n2",)),
     ("docs/operating.md", "tollgate limit show per-user ann      # where they stand, in every window; --json for programs"): Scene(
         before=("make run", SIGNED_UP), says=("per-user of ann", r"minute +0 +5 +5  now", "fixed-window")),

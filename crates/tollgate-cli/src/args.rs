@@ -60,6 +60,7 @@ pub(crate) enum Command {
     /// Check a rules file: exit code 0 if it is right, 2 with every mistake shown if not.
     Validate {
         /// The rules file; one whose name ends with .yaml or .yml is one of Envoy's rate-limit service.
+        #[arg(default_value = "tollgate.toml")]
         file: PathBuf,
     },
     /// Write a file of Envoy's rate-limit service as a section of a rules file, with what it means differently there.
@@ -229,7 +230,10 @@ pub(crate) enum UserCommand {
         role: tollgate_accounts::Role,
     },
     /// Give a user of a running gateway a plan, or none.
-    #[command(group = ArgGroup::new("which").args(["plan", "none"]).required(true))]
+    #[command(
+        override_usage = "tollgate user plan [OPTIONS] <NAME> <PLAN|--none>",
+        group = ArgGroup::new("which").args(["plan", "none"]).required(true),
+    )]
     Plan {
         /// Their name.
         name: String,

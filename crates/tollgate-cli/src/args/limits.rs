@@ -46,7 +46,10 @@ pub(crate) enum LimitCommand {
         json: bool,
     },
     /// Forget what a key has used, or what every key has.
-    #[command(group = ArgGroup::new("whose").args(["key", "all"]).required(true))]
+    #[command(
+        override_usage = "tollgate limit reset [OPTIONS] <LIMIT> <KEY...|--all>",
+        group = ArgGroup::new("whose").args(["key", "all"]).required(true),
+    )]
     Reset {
         /// The limit's name.
         limit: String,

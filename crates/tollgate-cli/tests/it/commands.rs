@@ -130,6 +130,7 @@ fn init_writes_the_rules_of_a_preset_once_and_serve_then_reads_them() {
         example("random-number")
     );
     std::fs::write(&file, example("hourly-module")).unwrap();
+    assert_eq!(tollgate(directory.path(), &["validate"]).code, 0);
     let again = tollgate(directory.path(), &["init"]);
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);

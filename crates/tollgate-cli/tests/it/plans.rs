@@ -43,7 +43,7 @@ fn a_changed_limit_is_met_by_the_next_request_and_keeps_what_was_used() {
     let said = ok(&gateway, &["limit", "set", "per-user", "6 per second"]);
     assert_eq!(
         said,
-        "per-user is 6 per second for everybody (before: 10 per second token-bucket)"
+        "per-user is 6 per second for everybody (before: 10 per second)"
     );
     let next = gateway.call(&key.get("/limit"));
     assert_eq!(policies(&next), "\"per-user.second\";q=6;w=1");
@@ -135,8 +135,20 @@ fn setting_quotas_says_what_held_before_for_whom_they_are_set() {
         );
         said.split_once("(before: ").unwrap().1.to_owned()
     };
-    let rules = "10 per second token-bucket)";
+    let rules = "10 per second)";
     assert_eq!(set("20 per second", &["--plan", "gold"]), rules);
+    let anew = [
+        "limit",
+        "set",
+        "per-user",
+        "20 per second",
+        "--plan",
+        "gold",
+    ];
+    assert_eq!(
+        ok(&gateway, &anew),
+        "per-user is 20 per second for the plan gold (before: 20 per second)"
+    );
     assert_eq!(set("30 per second", &["--plan", "gold"]), "20 per second)");
     assert_eq!(set("5 per second", &["--user", "ann"]), rules);
     ok(&gateway, &["limit", "unset", "per-user", "--user", "ann"]);
