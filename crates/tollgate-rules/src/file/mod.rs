@@ -79,10 +79,10 @@ pub(crate) fn parse(
     let mut routes = RouteTable::default();
     let tables = match root.value("routes") {
         Some(value) => value.array(),
-        None => Some(Vec::new()),
+        None => root.lacks("routes").then(Vec::new),
     };
     match tables.as_deref() {
-        Some([]) if service.is_on() || !service_was_read || !root.lacks("routes") => {}
+        Some([]) if service.is_on() || !service_was_read => {}
         Some([]) => source.complain(
             0..0,
             "there is no `[[routes]]`: a gateway without a route answers nothing",
