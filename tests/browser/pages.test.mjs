@@ -247,6 +247,17 @@ test("without JavaScript one signs up, logs in, draws numbers, is refused and co
   assert.deepEqual(person.complaints(), []);
 });
 
+test("who wants to log out does not end every session by a slip of the finger", async (t) => {
+  const { page } = await visit(t, browser, await serve(t));
+  await logIn(page);
+  for (const width of [1280, 390]) {
+    await page.setViewportSize({ width, height: 800 });
+    const [one, all] = await Promise.all(["Log out", "Log out everywhere"].map((name) => page.getByRole("button", { name, exact: true }).boundingBox()));
+    const apart = all.y >= one.y + one.height || all.x - (one.x + one.width) >= 16;
+    assert.ok(apart, `${width}: ${JSON.stringify([one, all])}`);
+  }
+});
+
 for (const colorScheme of ["light", "dark"]) {
   test(`no page scrolls sideways on a phone (${colorScheme})`, async (t) => {
     const person = await visit(t, browser, await serve(t), { colorScheme });

@@ -37,19 +37,19 @@ RUN = {
         Scene(before=(UPSTREAM,), says=(r"(200\n){5}429", "HTTP/1.1 429", r'"rest.minute";q=5;w=60', r"retry-after: [456]\d")),
     ("docs/start.md", "tollgate init hello-by-ip"): Scene(says=('"token"',)),
     ("docs/start.md", "tollgate serve --preset per-api-key --listen 127.0.0.1:8000"): Scene(
-        says=("HTTP/1.1 200", "per-user is 2 per second for user:", r"200\n(200|429)\n(200|429)")),
+        says=("HTTP/1.1 200", "per-user is 2 per second for the user ann", r"200\n(200|429)\n(200|429)")),
     ("docs/start.md", "tollgate serve --resp 127.0.0.1:6380"): Scene(says=(r"^0\n16\n15\n-1\n2",)),
-    ("docs/operating.md", "tollgate limit show per-user ann      # where they stand, in every window"): Scene(
-        before=("make run", SIGNED_UP), says=('"remaining":5', "fixed-window")),
+    ("docs/operating.md", "tollgate limit show per-user ann      # where they stand, in every window; --json for programs"): Scene(
+        before=("make run", SIGNED_UP), says=("per-user of ann", r"minute +0 +5 +5  now", "fixed-window")),
     ("docs/monitoring.md", "curl --unix-socket tollgate-data/admin.sock http://admin/monitor/overview"): Scene(
         before=("make run",), says=('"totals"',)),
     ("docs/monitoring.md", "tollgate top                  # live; --data DIR says of which gateway"): Scene(
         before=("make run PRESET=per-api-key",), says=('"heavy"',)),
     ("docs/service.md", "tollgate serve --resp 127.0.0.1:6380"): Scene(says=(r"^0\n16\n15\n-1\n2",)),
-    ("docs/service.md", "printf '[service]\\nhttp = \"127.0.0.1:8090\"\\n[limits.per-user]\\nkey = \"user\"\\nquotas = [\"5 per minute\"]\\n' > tollgate.toml"):
+    ("docs/service.md", "printf '[service]\\nhttp = \"127.0.0.1:8090\"\\n[limits.per-user]\\nkey = \"user\"\\nquotas = [\"5 per minute\"]\\n' > service.toml"):
         Scene(says=("HTTP/1.1 200", '"remaining":4')),
     ("docs/service.md", "tollgate serve --grpc 127.0.0.1:8081 --envoy-config ratelimit.yaml     # as it is"): Scene(
-        files={"ratelimit.yaml": ENVOY_FILE}, after="cat tollgate.toml", says=(r"\[service.domains.edge\]",)),
+        files={"ratelimit.yaml": ENVOY_FILE}, after="cat domain.toml", says=(r"\[service.domains.edge\]",)),
     ("examples/hello-by-ip/README.md", "make run PRESET=hello-by-ip                 # or: tollgate serve --preset hello-by-ip"): Scene(),
     ("examples/hello-by-ip/README.md", "B=http://127.0.0.1:8000"): Scene(
         before=("make run PRESET=hello-by-ip",), says=("Hello, World!", "HTTP/1.1 429", "Hello again", "HTTP/1.1 401")),
@@ -61,7 +61,7 @@ RUN = {
     ("examples/per-api-key/README.md", "make run PRESET=per-api-key                 # or: tollgate serve --preset per-api-key"): Scene(),
     ("examples/per-api-key/README.md", "B=http://127.0.0.1:8000"): Scene(
         before=("make run PRESET=per-api-key",), says=(r"\d+ 200", "HTTP/1.1 401", "laptop")),
-    ("examples/python/README.md", "printf '[service]\\nhttp = \"127.0.0.1:8090\"\\n[limits.per-address]\\nkey = \"client-ip\"\\nquotas = [\"5 per minute\"]\\n' > tollgate.toml"):
+    ("examples/python/README.md", "printf '[service]\\nhttp = \"127.0.0.1:8090\"\\n[limits.per-address]\\nkey = \"client-ip\"\\nquotas = [\"5 per minute\"]\\n' > service.toml"):
         Scene(after="curl -s http://127.0.0.1:8090/v1/limits", says=("per-address",)),
     ("examples/random-number/README.md", "B=http://127.0.0.1:8000"): Scene(
         before=("make run",), says=("HTTP/1.1 403", "HTTP/1.1 204")),

@@ -147,6 +147,15 @@ impl Database {
         self.location.dialect()
     }
 
+    /// Does `work` until somebody closes the database: what follows it for ever must not take that for an outage.
+    pub(crate) async fn until_closed(&self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = self.pool.closed() => {}
+            () = work => {}
+        }
+    }
+
     /// After this every call fails as if the database had gone away.
     pub(crate) async fn close(&self) {
         self.pool.close().await;

@@ -25,15 +25,18 @@ const FOLLOW_MAX: Duration = Duration::from_secs(3);
 const REACH_EVERY_MAX: Duration = Duration::from_secs(5);
 
 impl Accounts {
-    /// Reads other processes' changes every second, for ever; the caller spawns it. Says once in the log that the
-    /// database has gone away, and once that it is back.
+    /// Reads other processes' changes every second, until the accounts are closed; the caller spawns it. Says once in the
+    /// log that the database has gone away, and once that it is back.
     pub async fn follow_changes(&self) {
         let mut pauses = Pauses::default();
-        loop {
-            let _ = self.poll_changes().await;
-            let was_opened = self.inner().place.lock().await.is_some();
-            sleep(pauses.next(was_opened)).await;
-        }
+        let follow = async {
+            loop {
+                let _ = self.poll_changes().await;
+                let was_opened = self.inner().place.lock().await.is_some();
+                sleep(pauses.next(was_opened)).await;
+            }
+        };
+        self.inner().db.until_closed(follow).await;
     }
 
     /// One step of [`follow_changes`](Self::follow_changes): afterwards every change committed before is in effect

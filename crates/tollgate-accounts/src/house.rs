@@ -19,17 +19,20 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const CHANGES_KEPT: Duration = Duration::from_secs(3600);
 
 impl Accounts {
-    /// Keeps house every second, for ever, but for the time when the database is away; the caller spawns it beside
-    /// [`follow_changes`](Self::follow_changes).
+    /// Keeps house every second until the accounts are closed, but for the time when the database is away; the caller
+    /// spawns it beside [`follow_changes`](Self::follow_changes).
     pub async fn housekeep(&self) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if self.away_for().is_none() {
-                let _ = self.tidy().await;
+        let keep = async {
+            loop {
+                ticks.tick().await;
+                if self.away_for().is_none() {
+                    let _ = self.tidy().await;
+                }
             }
-        }
+        };
+        self.inner().db.until_closed(keep).await;
     }
 
     /// One step of [`housekeep`](Self::housekeep): a bounded amount of work. What fails is tried again with a later one,

@@ -1,15 +1,17 @@
 //! The command line. Every flag of `serve` can also be given as an environment variable.
 
+mod address;
 mod limits;
 mod service;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 use crate::presets::Preset;
+use address::address;
 pub(crate) use limits::{AuditArgs, LimitArgs, LimitCommand, PlanArgs, PlanCommand, ScopeArgs};
 pub(crate) use service::ServiceArgs;
 
@@ -58,6 +60,7 @@ pub(crate) enum Command {
     /// Check a rules file: exit code 0 if it is right, 2 with every mistake shown if not.
     Validate {
         /// The rules file; one whose name ends with .yaml or .yml is one of Envoy's rate-limit service.
+        #[arg(default_value = "tollgate.toml")]
         file: PathBuf,
     },
     /// Write a file of Envoy's rate-limit service as a section of a rules file, with what it means differently there.
@@ -84,7 +87,7 @@ pub(crate) enum Command {
     /// Start the number API alone, with its documentation at /docs.
     DemoApi {
         /// Where it listens.
-        #[arg(long, default_value = "127.0.0.1:8000")]
+        #[arg(long, default_value = "127.0.0.1:8000", value_parser = address)]
         listen: SocketAddr,
     },
     /// Print what completes these commands in a shell.
@@ -162,7 +165,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "TOLLGATE_LIMIT", value_name = "LIMIT", requires = "upstream", conflicts_with_all = ["rules", "preset"])]
     pub(crate) limit: Vec<String>,
     /// Where the gateway listens, instead of what the rules say.
-    #[arg(long, env = "TOLLGATE_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "TOLLGATE_LISTEN", value_name = "ADDRESS", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) accounts: AccountsArgs,
@@ -177,7 +180,7 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) counters: Option<String>,
     /// Serve /livez, /readyz and /metrics on this address too, besides the admin socket in the data directory.
-    #[arg(long, env = "TOLLGATE_ADMIN", value_name = "ADDRESS")]
+    #[arg(long, env = "TOLLGATE_ADMIN", value_name = "ADDRESS", value_parser = address)]
     pub(crate) admin: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
@@ -227,14 +230,17 @@ pub(crate) enum UserCommand {
         role: tollgate_accounts::Role,
     },
     /// Give a user of a running gateway a plan, or none.
+    #[command(
+        override_usage = "tollgate user plan [OPTIONS] <NAME> <PLAN|--none>",
+        group = ArgGroup::new("which").args(["plan", "none"]).required(true),
+    )]
     Plan {
         /// Their name.
         name: String,
         /// The plan's name.
-        #[arg(required_unless_present = "none")]
         plan: Option<String>,
-        /// No plan.
-        #[arg(long, conflicts_with = "plan")]
+        /// No plan any more.
+        #[arg(long)]
         none: bool,
     },
     /// Keep a user and all their keys out.

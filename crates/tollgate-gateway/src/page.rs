@@ -96,6 +96,8 @@ pub struct Window {
     pub remaining: u64,
     /// Whole seconds, rounded up, until more remains; `None` when nothing is used.
     pub resets_in: Option<u64>,
+    /// Whole seconds, rounded up, until nothing is used any more; 0 when nothing is.
+    pub whole_in: u64,
     /// Whether a penalty holds the key off; `None` where the limit has none.
     pub blocked: Option<bool>,
 }
@@ -126,6 +128,7 @@ impl Window {
             used: standing.used(),
             remaining: standing.remaining(),
             resets_in: standing.resets_in(),
+            whole_in: standing.full_after().as_micros().div_ceil(1_000_000) as u64,
             blocked: policy.penalty().map(|_| standing.is_blocked()),
         };
         shown.map(window).collect()

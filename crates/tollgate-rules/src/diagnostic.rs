@@ -11,13 +11,22 @@ const MESSAGE_CHARS_MAX: usize = 400;
 /// One thing that is wrong: where, why, and what was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    file: String,
-    line: usize,
-    column: usize,
-    width: usize,
-    excerpt: String,
+    place: Place,
     message: String,
     help: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    File {
+        file: String,
+        line: usize,
+        column: usize,
+        width: usize,
+        excerpt: String,
+    },
+    /// The flag and its variable, as `--resp or TOLLGATE_RESP`.
+    Flag(String),
 }
 
 impl Diagnostic {
@@ -34,7 +43,7 @@ impl Diagnostic {
             .find('\n')
             .map_or(text.len(), |newline| start + newline);
         let end = floor_char_boundary(text, span.end.clamp(start, line_end));
-        Diagnostic {
+        let place = Place::File {
             file: file.to_owned(),
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
@@ -46,14 +55,30 @@ impl Diagnostic {
                     .take(EXCERPT_CHARS_MAX)
                     .collect(),
             ),
+        };
+        Diagnostic {
+            place,
             message: shortened(without_password(message)),
             help: help.map(shortened),
         }
     }
 
-    /// The line, counted from 1.
+    /// One about what the command line says instead of the file: `key` is what the file calls it.
+    pub(crate) fn of_flag(key: &str, message: String, help: Option<String>) -> Self {
+        let variable = key.to_ascii_uppercase();
+        Diagnostic {
+            place: Place::Flag(format!("--{key} or TOLLGATE_{variable}")),
+            message: shortened(without_password(message)),
+            help: help.map(shortened),
+        }
+    }
+
+    /// The line, counted from 1; 0 where a flag is wrong, and not the file.
     pub fn line(&self) -> usize {
-        self.line
+        match self.place {
+            Place::File { line, .. } => line,
+            Place::Flag(_) => 0,
+        }
     }
 
     /// What is wrong.
@@ -69,23 +94,29 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Diagnostic {
-            file, line, column, ..
-        } = self;
-        let gutter = line.to_string().len();
-        writeln!(f, "error: {}", self.message)?;
-        writeln!(f, "{:gutter$}--> {file}:{line}:{column}", "")?;
-        writeln!(f, "{:gutter$} |", "")?;
-        writeln!(f, "{line} | {}", self.excerpt)?;
-        if self.column <= EXCERPT_CHARS_MAX {
-            let carets = "^".repeat(self.width.min(EXCERPT_CHARS_MAX + 1 - self.column));
-            writeln!(
-                f,
-                "{:gutter$} | {:indent$}{carets}",
-                "",
-                "",
-                indent = self.column - 1
-            )?;
+        let gutter = match &self.place {
+            Place::File { line, .. } => line.to_string().len(),
+            Place::Flag(_) => 0,
+        };
+        match &self.place {
+            Place::Flag(flag) => writeln!(f, "error: {flag}: {}", self.message)?,
+            Place::File {
+                file,
+                line,
+                column,
+                width,
+                excerpt,
+            } => {
+                writeln!(f, "error: {}", self.message)?;
+                writeln!(f, "{:gutter$}--> {file}:{line}:{column}", "")?;
+                writeln!(f, "{:gutter$} |", "")?;
+                writeln!(f, "{line} | {excerpt}")?;
+                if *column <= EXCERPT_CHARS_MAX {
+                    let carets = "^".repeat((*width).min(EXCERPT_CHARS_MAX + 1 - column));
+                    let indent = column - 1;
+                    writeln!(f, "{:gutter$} | {:indent$}{carets}", "", "")?;
+                }
+            }
         }
         match &self.help {
             Some(help) => writeln!(f, "{:gutter$} = help: {help}", ""),

@@ -20,6 +20,8 @@ pub(crate) struct Source<'t> {
     name: &'t str,
     text: &'t str,
     found: RefCell<Vec<Complaint>>,
+    /// What is wrong with what the command line says instead.
+    of_flags: RefCell<Vec<Diagnostic>>,
 }
 
 impl<'t> Source<'t> {
@@ -28,6 +30,7 @@ impl<'t> Source<'t> {
             name,
             text,
             found: RefCell::default(),
+            of_flags: RefCell::default(),
         }
     }
 
@@ -57,12 +60,23 @@ impl<'t> Source<'t> {
         self.found.borrow_mut().push((span, message.into(), help));
     }
 
+    /// Complains about what the command line says in the place of `key`.
+    pub(crate) fn complain_of_flag(&self, key: &str, message: String, help: Option<String>) {
+        let complaint = Diagnostic::of_flag(key, message, help);
+        self.of_flags.borrow_mut().push(complaint);
+    }
+
+    /// How many complaints there are so far. What depends on a value that could not be read is not worth another one.
+    pub(crate) fn complaints(&self) -> usize {
+        self.found.borrow().len()
+    }
+
     /// Whether there are more complaints than anybody reads.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.found.borrow().len() > COMPLAINTS_MAX
     }
 
-    /// What was wrong, in the order of the file, each once.
+    /// What was wrong: with flags, then in the order of the file, each once.
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(span, ..)| span.start);
@@ -70,7 +84,8 @@ impl<'t> Source<'t> {
         found.truncate(COMPLAINTS_MAX);
         let shown =
             |(span, message, help)| Diagnostic::new(self.name, self.text, span, message, help);
-        found.into_iter().map(shown).collect()
+        let of_flags = self.of_flags.into_inner().into_iter();
+        of_flags.chain(found.into_iter().map(shown)).collect()
     }
 }
 
@@ -125,6 +140,20 @@ impl<'s, 't> Table<'s, 't> {
             key: key.to_owned(),
             value,
         })
+    }
+
+    /// Whether nothing is written for `key`, not even with a slip of the pen: such a key is complained about as unknown,
+    /// which is enough.
+    pub(crate) fn lacks(&self, key: &str) -> bool {
+        let nearly = |written: &str| nearest(written, std::iter::once(key)).is_some();
+        !self.table.keys().any(|written| nearly(written.get_ref()))
+    }
+
+    /// Complains that nothing is written for `key`, where that is so.
+    pub(crate) fn complain_lacking(&self, key: &str, message: impl Into<String>) {
+        if self.lacks(key) {
+            self.source.complain(self.span(), message);
+        }
     }
 
     /// Whether `key` has just this text. It does not become a known one.

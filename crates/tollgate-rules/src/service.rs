@@ -42,8 +42,9 @@ impl Service {
         self.addresses().next().is_some()
     }
 
-    /// The first address that other machines reach while nobody needs a token, and that is not said to be meant.
-    pub fn unguarded(&self) -> Option<SocketAddr> {
+    /// The first address that other machines reach while nobody needs a token, and that is not said to be meant; behind
+    /// the key that names it.
+    pub(crate) fn unguarded(&self) -> Option<(&'static str, SocketAddr)> {
         let guarded = self.open || !self.tokens.is_empty();
         // Who shows no certificate of a client gets no further than the greeting.
         let certified = self
@@ -51,14 +52,15 @@ impl Service {
             .as_ref()
             .filter(|tls| tls.certificates.client_ca.is_some());
         let listed = [
-            (self.resp, certified.is_some_and(|tls| tls.resp)),
-            (self.http, certified.is_some_and(|tls| tls.http)),
-            (self.grpc, certified.is_some_and(|tls| tls.grpc)),
+            ("resp", self.resp, certified.is_some_and(|tls| tls.resp)),
+            ("http", self.http, certified.is_some_and(|tls| tls.http)),
+            ("grpc", self.grpc, certified.is_some_and(|tls| tls.grpc)),
         ];
         let mut reached = listed
             .into_iter()
-            .filter_map(|(address, certified)| address.filter(|_| !certified));
-        reached.find(|address| !guarded && !address.ip().is_loopback())
+            .filter(|(.., certified)| !certified)
+            .filter_map(|(key, address, _)| Some((key, address?)));
+        reached.find(|(_, address)| !guarded && !address.ip().is_loopback())
     }
 
     /// Complains about a token that is too easy to guess, or that a header field cannot carry.

@@ -61,11 +61,14 @@ pub(crate) struct Named<'l> {
     pub(crate) cost: u64,
 }
 
+/// Among more limits than these nobody looks for the one that was meant: it takes time, and clients ask often.
+const COMPARED_MAX: usize = 100;
+
 /// Why a question names no limit, or no key of it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NamedError {
-    #[error("there is no limit `{0}`")]
-    NoLimit(String),
+    #[error("there is no limit `{name}`{}", suggestion(.near))]
+    NoLimit { name: String, near: Option<String> },
     #[error("`{limit}` counts by {key}: {expected} words, not {found}")]
     Words {
         limit: String,
@@ -140,7 +143,7 @@ impl Service {
         name: &str,
         mut parts: NamedWords<'w>,
     ) -> Result<Words<'w>, NamedError> {
-        let no_limit = || NamedError::NoLimit(shortened(name));
+        let no_limit = || self.no_limit(name);
         let wanted = &self.written.get(name).ok_or_else(no_limit)?.parts;
         let words = wanted.iter().map(|part| {
             let given = parts.iter().position(|(name, _)| name == part);
@@ -165,7 +168,7 @@ impl Service {
         cost: u64,
     ) -> Result<Named<'_>, NamedError> {
         let Some(limit) = self.rules.limit(name) else {
-            return Err(NamedError::NoLimit(shortened(name)));
+            return Err(self.no_limit(name));
         };
         let key = match has_empty(limit, words) {
             false => limit.key.key_from_words(words),
@@ -201,6 +204,22 @@ impl Service {
             cost,
         })
     }
+}
+
+impl Service {
+    fn no_limit(&self, name: &str) -> NamedError {
+        let few = self.rules.limits.len() <= COMPARED_MAX;
+        let near = few.then(|| self.rules.nearest_limit(name)).flatten();
+        NamedError::NoLimit {
+            name: shortened(name),
+            near: near.map(str::to_owned),
+        }
+    }
+}
+
+fn suggestion(near: &Option<String>) -> String {
+    let near = near.as_ref();
+    near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"))
 }
 
 impl Named<'_> {

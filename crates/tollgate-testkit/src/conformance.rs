@@ -1,5 +1,6 @@
 //! What every store must keep. A store's tests are one line: `tollgate_testkit::store_conformance!(make_store)`.
 
+mod changed_penalties;
 mod changes;
 mod charges;
 mod penalties;
@@ -7,6 +8,7 @@ mod steps;
 mod threads;
 mod timelines;
 
+pub use changed_penalties::*;
 pub use changes::*;
 pub use charges::*;
 pub use penalties::*;

@@ -76,6 +76,11 @@ impl Pool {
         &self.pool
     }
 
+    /// Returns when somebody closes it.
+    pub(super) async fn closed(&self) {
+        self.pool.close_event().await;
+    }
+
     pub(super) async fn close(&self) {
         let _ = timeout(CLOSE_MAX, self.pool.close()).await;
     }

@@ -200,3 +200,22 @@ async fn quotas_change_after_the_date_of_the_rules() {
     accounts.create_plan("pro").await.unwrap();
     assert!(*told.lock().unwrap() > rules_at);
 }
+
+#[tokio::test]
+async fn closing_is_no_outage_and_ends_following_and_keeping_house() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let accounts = &fixture.accounts;
+    let (following, keeping) = (accounts.clone(), accounts.clone());
+    let following = tokio::spawn(async move { following.follow_changes().await });
+    let keeping = tokio::spawn(async move { keeping.housekeep().await });
+    accounts.poll_changes().await.unwrap();
+    accounts.close().await;
+    let both = async { (following.await.unwrap(), keeping.await.unwrap()) };
+    let ended = tokio::time::timeout(Duration::from_secs(10), both).await;
+    assert!(ended.is_ok(), "they go on after the end");
+    assert_eq!(
+        accounts.away_for(),
+        None,
+        "nobody says that it has gone away"
+    );
+}

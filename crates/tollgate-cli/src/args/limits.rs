@@ -1,6 +1,6 @@
 //! The commands that ask a running gateway about limits: `limit`, `plan` and `audit`.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 
 use super::DataArgs;
 
@@ -41,19 +41,25 @@ pub(crate) enum LimitCommand {
         /// The id of an API key that may have quotas of its own.
         #[arg(long = "key", value_name = "ID")]
         api_key: Option<String>,
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// Forget what a key has used, or what every key has.
+    #[command(
+        override_usage = "tollgate limit reset [OPTIONS] <LIMIT> <KEY...|--all>",
+        group = ArgGroup::new("whose").args(["key", "all"]).required(true),
+    )]
     Reset {
         /// The limit's name.
         limit: String,
         /// The key, one word for each of its parts.
-        #[arg(required_unless_present = "all")]
         key: Vec<String>,
         /// The id of an API key that may have quotas of its own.
         #[arg(long = "key", value_name = "ID")]
         api_key: Option<String>,
         /// Every key.
-        #[arg(long, conflicts_with_all = ["key", "api_key"])]
+        #[arg(long, conflicts_with = "api_key")]
         all: bool,
     },
 }

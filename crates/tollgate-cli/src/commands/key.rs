@@ -5,11 +5,12 @@ use std::time::Duration;
 use tollgate::{Clock, SystemClock};
 use tollgate_accounts::{Accounts, KeyError, KeyId, KeySummary, NewKey, Scopes, UserId};
 
-use super::with_accounts;
+use super::{require_accounts, with_accounts};
 use crate::args::{KeyArgs, KeyCommand};
 use crate::failure::Failure;
 
 pub(crate) fn run(args: KeyArgs) -> Result<(), Failure> {
+    require_accounts(&args.accounts)?;
     with_accounts(&args.accounts, async |accounts| match args.command {
         KeyCommand::Create {
             user,

@@ -1,5 +1,7 @@
 //! `tollgate limit`: limits and counters of a running gateway.
 
+mod show;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -27,11 +29,16 @@ pub(crate) fn run(args: LimitArgs) -> Result<(), Failure> {
             limit,
             key,
             api_key,
-        } => (
-            Method::GET,
-            counters_of(limit, key, api_key.as_deref(), false),
-            None,
-        ),
+            json,
+        } => {
+            let target = counters_of(limit, key, api_key.as_deref(), false);
+            let answer = admin_client::done(data, Method::GET, &target, None)?;
+            match json {
+                true => println!("{}", answer.trim_end()),
+                false => show::print(&admin_client::json(&answer)?, key, api_key.as_deref()),
+            }
+            return Ok(());
+        }
         LimitCommand::Reset {
             limit,
             key,

@@ -17,12 +17,15 @@ pub(crate) mod validate;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokio::runtime::Runtime;
 use tollgate::SystemClock;
 use tollgate_accounts::Accounts;
 
+use crate::admin_client;
 use crate::args::AccountsArgs;
 use crate::failure::Failure;
+use crate::serve::admin::answer::NO_ACCOUNTS;
 
 /// Does `work` on the accounts of a data directory. A gateway that runs on them sees the change within two seconds.
 fn with_accounts<T>(
@@ -39,6 +42,23 @@ fn with_accounts<T>(
         accounts.close().await;
         done
     })
+}
+
+/// Complains when the gateway that runs on the data directory has no accounts: nobody would ever ask for what is made in
+/// them. A database that is named by itself may be another gateway's.
+fn require_accounts(args: &AccountsArgs) -> Result<(), Failure> {
+    if args.accounts.is_some() {
+        return Ok(());
+    }
+    let running = runtime()?.block_on(admin_client::fetch(&args.data.data, "/health"));
+    // Without a gateway, or with one that does not answer, the database is all there is to go by.
+    let Ok((StatusCode::OK, health)) = running else {
+        return Ok(());
+    };
+    match admin_client::json(&health)?["accounts"].is_null() {
+        true => Err(Failure::Failed(NO_ACCOUNTS.to_owned())),
+        false => Ok(()),
+    }
 }
 
 /// The database that the flags ask for.

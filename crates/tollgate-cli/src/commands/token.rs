@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Read};
 use tollgate::{Clock, Micros, SystemClock};
 use tollgate_accounts::{TOKEN_TTL_MAX, TokenId, read_token, rotate_token_key};
 
-use super::with_accounts;
+use super::{require_accounts, with_accounts};
 use crate::args::{TokenArgs, TokenCommand};
 use crate::failure::Failure;
 
@@ -13,6 +13,7 @@ use crate::failure::Failure;
 const TOKEN_BYTES_MAX: u64 = 8 * 1024;
 
 pub(crate) fn run(args: TokenArgs) -> Result<(), Failure> {
+    require_accounts(&args.accounts)?;
     let now = SystemClock::new().now();
     match args.command {
         TokenCommand::Rotate { at_once } => {

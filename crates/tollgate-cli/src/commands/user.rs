@@ -6,12 +6,13 @@ use http::Method;
 use serde_json::json;
 use tollgate_accounts::{Accounts, Role, SignUpError, UserError};
 
-use super::with_accounts;
+use super::{require_accounts, with_accounts};
 use crate::admin_client::{self, segment};
 use crate::args::{UserArgs, UserCommand};
 use crate::failure::Failure;
 
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
+    require_accounts(&args.accounts)?;
     match args.command {
         UserCommand::Create { name, admin } => {
             let password = password()?;

@@ -37,6 +37,11 @@ pub(super) async fn greet(
         } else if let Some(key) = demo_key(accounts).await? {
             println!("A demo key was made for you; it is shown this once:");
             println!("  curl -i {base}{path} -H '{field}{key}'");
+        } else {
+            println!(
+                "No demo key was made, for there are users already. `tollgate user list` names them; for a key, type:"
+            );
+            println!("  tollgate key create NAME");
         }
     }
     if preset == Some(Preset::HelloByIp) {

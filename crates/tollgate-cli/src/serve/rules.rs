@@ -28,7 +28,8 @@ pub(super) struct Chosen {
 /// The rules that the flags ask for.
 pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     let upstream = args.upstream.as_deref().map(Upstream::parse).transpose();
-    let upstream = upstream.map_err(|why| Failure::Usage(format!("--upstream: {why}")))?;
+    let upstream = upstream
+        .map_err(|why| Failure::Usage(format!("--upstream or TOLLGATE_UPSTREAM: {why}")))?;
     let counters = args.counters.as_deref().map(check_counters).transpose();
     counters.map_err(|why| Failure::Usage(format!("--counters or TOLLGATE_COUNTERS: {why}")))?;
     let overrides = Overrides {
@@ -133,35 +134,59 @@ pub(crate) fn written_at(file: &Path, rules: &RuleSet) -> Micros {
 }
 
 fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure> {
-    let rules = parse(
-        &format!("{}.toml", preset.name()),
-        preset.rules(),
-        overrides,
-    )?;
+    let from = format!("the preset {}", preset.name());
+    let rules = parse(&from, preset.rules(), overrides)?;
     Ok(Chosen {
         at: rules.version.unwrap_or_default(),
         rules,
-        from: format!("the preset {}", preset.name()),
+        from,
         preset: Some(preset),
     })
 }
 
-/// The rules that `--upstream` and `--limit` stand for.
+/// The rules that `--upstream` and `--limit` stand for, with a line for each limit.
 fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Failure> {
-    let quote = |text: &String| format!("{text:?}");
+    // A string in JSON is one in TOML.
+    let quote = |text: &String| serde_json::Value::from(text.as_str()).to_string();
     let limits: Vec<String> = args.limit.iter().map(quote).collect();
     let upstream = args.upstream.as_ref().map(quote).unwrap_or_default();
     let text = format!(
-        "[[routes]]\nmatch = \"/{{*rest}}\"\nlimits = [{}]\nupstream = {upstream}\n",
-        limits.join(", ")
+        "[[routes]]\nmatch = \"/{{*rest}}\"\nupstream = {upstream}\nlimits = [\n{}\n]\n",
+        limits.join(",\n")
     );
-    let rules = parse("the command line", &text, overrides)?;
+    let rules = RuleSet::parse("the command line", &text, overrides);
+    let rules = rules.map_err(|mistakes| mistaken_flags(&mistakes, &args.limit))?;
     Ok(Chosen {
         rules,
         at: Micros(0),
         from: format!("a limited proxy for {upstream}"),
         preset: None,
     })
+}
+
+/// The line of the first limit in the rules that flags stand for.
+const FIRST_LIMIT_LINE: usize = 5;
+
+/// What is wrong with the rules that flags stand for, without the rules themselves, which nobody has written.
+fn mistaken_flags(mistakes: &[Diagnostic], limits: &[String]) -> Failure {
+    let shown = mistakes.iter().map(|mistake| {
+        let place = mistake.line().checked_sub(FIRST_LIMIT_LINE);
+        let limit = place.and_then(|place| limits.get(place));
+        let limit = limit.map(|limit| format!(", {limit:?}"));
+        let help = mistake.help().map(|help| format!(" = help: {help}\n"));
+        match mistake.line() {
+            0 => mistake.to_string(),
+            _ => format!(
+                "error: --limit or TOLLGATE_LIMIT{}: {}\n{}",
+                limit.unwrap_or_default(),
+                mistake.message(),
+                help.unwrap_or_default()
+            ),
+        }
+    });
+    let shown: String = shown.collect();
+    let more = "These flags stand for a rules file, which can say more: `tollgate init` writes one to start from.";
+    Failure::Usage(format!("{shown}{more}"))
 }
 
 fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<RuleSet, Failure> {

@@ -217,6 +217,37 @@ fn a_rotated_key_lives_through_its_grace_beside_the_new_one() {
 }
 
 #[test]
+fn where_the_running_gateway_has_no_accounts_commands_say_what_its_rules_lack() {
+    let rules = "[limits.a]\nkey = \"client-ip\"\nquotas = [\"5 per minute\"]\n\
+                 [[routes]]\nmatch = \"GET /\"\nlimits = [\"a\"]\nrespond = { text = \"x\" }\n";
+    let gateway = launch().rules(rules).start();
+    for args in [
+        &["user", "create", "ann"][..],
+        &["user", "list"],
+        &["key", "create", "ann"],
+        &["token", "rotate"],
+        &["user", "plan", "ann", "gold"],
+        &["limit", "set", "a", "6 per minute"],
+        &["plan", "create", "gold"],
+    ] {
+        let done = gateway.command(args, PASSWORD);
+        assert_ne!(done.code, 0, "{args:?}: {done:?}");
+        for told in ["these rules have no accounts", "add `auth = [\"api-key\"]`"] {
+            assert!(done.stderr.contains(told), "{args:?}: {}", done.stderr);
+        }
+    }
+    let left_behind = ["tollgate.db", "token.secret"].map(|file| gateway.data().path().join(file));
+    assert!(left_behind.iter().all(|file| !file.exists()));
+    // A database that is named is somebody's, whatever this gateway has.
+    let other = format!(
+        "sqlite:{}",
+        gateway.data().path().join("other.db").display()
+    );
+    let named = gateway.command(&["user", "create", "ann", "--accounts", &other], PASSWORD);
+    assert_eq!(named.code, 0, "{named:?}");
+}
+
+#[test]
 fn the_commands_work_on_a_data_directory_without_a_gateway_as_well() {
     let gateway = preset("random-number");
     sign_up(&gateway, "ann");

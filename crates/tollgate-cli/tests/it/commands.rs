@@ -10,7 +10,9 @@ use tollgate_testkit::gateway::Gateway;
 use tollgate_testkit::process::{Done, Process, eventually, free_address, run};
 use tollgate_testkit::upstream::Upstream;
 
-use crate::support::{binary, join, launch, new_key, new_user, preset, root, statuses, window};
+use crate::support::{
+    binary, join, launch, new_key, new_user, pick, preset, root, statuses, window,
+};
 
 const PRESETS: [&str; 5] = [
     "random-number",
@@ -30,11 +32,15 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(root().join("examples").join(name).join("tollgate.toml")).unwrap()
 }
 
-/// What `limit show` prints.
+/// The windows that `limit show --json` prints, as a page of what remains has them.
 fn shown(gateway: &Gateway, args: &[&str]) -> Value {
-    let done = gateway.command(&[&["limit", "show"], args].concat(), "");
+    let done = gateway.command(&[&["limit", "show", "--json"], args].concat(), "");
     assert_eq!(done.code, 0, "{done:?}");
-    serde_json::from_str::<Value>(&done.stdout).unwrap()["windows"].clone()
+    let mut windows = serde_json::from_str::<Value>(&done.stdout).unwrap()["windows"].take();
+    for window in windows.as_object_mut().unwrap().values_mut() {
+        *window = pick(window, &["limit", "used", "remaining", "resets_in"]);
+    }
+    windows
 }
 
 #[test]
@@ -124,6 +130,7 @@ fn init_writes_the_rules_of_a_preset_once_and_serve_then_reads_them() {
         example("random-number")
     );
     std::fs::write(&file, example("hourly-module")).unwrap();
+    assert_eq!(tollgate(directory.path(), &["validate"]).code, 0);
     let again = tollgate(directory.path(), &["init"]);
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);
@@ -204,6 +211,9 @@ fn wrong_usage_exits_with_2_and_names_the_flag() {
     for (args, named) in [
         (&["serve", "--lisen", "x"][..], "--lisen"),
         (&["serve", "--listen", "nowhere"], "--listen"),
+        (&["serve", "--listen", "localhost:9000"], "127.0.0.1:9000"),
+        (&["serve", "--resp", "localhost:6380"], "127.0.0.1:6380"),
+        (&["serve", "--resp", "0.0.0.0:6380"], "--resp"),
         (&["serve", "--listen", "127.0.0.1:70000"], "--listen"),
         (&["serve", "--preset", "teapot"], "--preset"),
         (&["serve", "--upstream", "ftp://x"], "--upstream"),
@@ -245,7 +255,8 @@ fn wrong_usage_exits_with_2_and_names_the_flag() {
         ),
         (&["serve", "--rules", "missing.toml"], "missing.toml"),
         (&["key", "create", "ann", "--quota", "5 per minut"], "minut"),
-        (&["limit", "reset", "per-user"], "KEY"),
+        (&["limit", "reset", "per-user"], "--all"),
+        (&["user", "plan", "ann"], "--none"),
         (&["nothing"], "nothing"),
         (&[], "serve"),
     ] {
@@ -256,6 +267,37 @@ fn wrong_usage_exits_with_2_and_names_the_flag() {
     let help = tollgate(directory.path(), &["--help"]);
     assert!(help.code == 0 && help.stdout.contains("serve"));
     assert_eq!(tollgate(directory.path(), &["--version"]).code, 0);
+}
+
+#[test]
+fn what_is_wrong_with_a_limit_of_a_flag_is_told_of_the_flag_and_of_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let serve = ["serve", "--upstream", "http://127.0.0.1:1"];
+    for (limits, told) in [
+        (
+            &["7 per minute", "5 per minut"][..],
+            "error: --limit or TOLLGATE_LIMIT, \"5 per minut\": expected a unit of time",
+        ),
+        (
+            &["5 per minute by usr"],
+            "\"5 per minute by usr\": `usr` is no part of a key\n = help: did you mean `user`?",
+        ),
+        (
+            &["5 per minute", "5 per minute"],
+            "`5 per minute` is among the limits",
+        ),
+        (&["per-user"], "there is no limit `per-user`"),
+        (&["5 per minute by user"], "`tollgate init`"),
+    ] {
+        let mut args = serve.to_vec();
+        args.extend(limits.iter().flat_map(|limit| ["--limit", limit]));
+        let done = tollgate(directory.path(), &args);
+        assert_eq!(done.code, 2, "{args:?}: {done:?}");
+        assert!(done.stderr.contains(told), "{args:?}: {}", done.stderr);
+        for file in ["-->", "limits = ["] {
+            assert!(!done.stderr.contains(file), "{args:?}: {}", done.stderr);
+        }
+    }
 }
 
 #[test]
@@ -338,6 +380,15 @@ fn limit_show_charges_nothing_and_limit_reset_gives_one_key_or_all_their_units_b
             "there are: per-user",
         ),
         (
+            &["limit", "reset", "per-usr", "--all"],
+            "did you mean `per-user`?",
+        ),
+        (
+            &["limit", "set", "per-usr", "1 per day"],
+            "did you mean `per-user`?",
+        ),
+        (&["limit", "unset", "per-usr"], "did you mean `per-user`?"),
+        (
             &["limit", "show", "per-user", "nobody"],
             "there is no user `nobody`",
         ),
@@ -351,6 +402,48 @@ fn limit_show_charges_nothing_and_limit_reset_gives_one_key_or_all_their_units_b
         assert_eq!(done.code, 2, "{done:?}");
         assert!(done.stderr.contains(said), "{args:?}: {}", done.stderr);
     }
+}
+
+#[test]
+fn limit_show_is_a_table_with_the_key_what_is_used_and_when_all_is_whole_again() {
+    let gateway = preset("random-number");
+    let ann = join(&gateway, "ann");
+    let show = || {
+        let done = gateway.command(&["limit", "show", "per-user", "ann"], "");
+        assert_eq!(done.code, 0, "{done:?}");
+        done.stdout
+    };
+    assert_eq!(statuses(&gateway, &ann.get("/call_api"), 5), [200; 5]);
+    gateway.advance(10.0);
+    assert_eq!(
+        show(),
+        "per-user of ann\n\
+         window  used  limit  remaining  whole again\n\
+         minute     5      5          0  in 50 s\n\
+         hour       5    300        295  in 59 min 50 s\n"
+    );
+    gateway.advance(50.0);
+    assert!(
+        show().contains("minute     0      5          5  now\n"),
+        "{}",
+        show()
+    );
+}
+
+#[test]
+fn limit_show_tells_that_a_penalty_holds_a_key_off() {
+    let gateway = launch()
+        .rules(
+            "[limits.a]\nkey = \"client-ip\"\nquotas = [\"1 per second fixed-window\"]\npenalty = { block = \"1 hour\" }\n\
+             [[routes]]\nmatch = \"GET /\"\nlimits = [\"a\"]\nrespond = { text = \"x\" }\n",
+        )
+        .start();
+    assert_eq!(statuses(&gateway, &Call::get("/"), 2), [200, 429]);
+    let done = gateway.command(&["limit", "show", "a", "127.0.0.1"], "");
+    assert!(done.stdout.contains("blocked"), "{done:?}");
+    let json = gateway.command(&["limit", "show", "a", "127.0.0.1", "--json"], "");
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["windows"]["second"]["blocked"], true);
 }
 
 #[test]

@@ -31,7 +31,13 @@ impl Encrypted {
     fn curl(&self, path: &str, options: &[&str]) -> Done {
         let mut command = Command::new("curl");
         command.current_dir(self.files.path());
-        command.args(["--silent", "--show-error", "--include", "--cacert", "ca.pem"]);
+        command.args([
+            "--silent",
+            "--show-error",
+            "--include",
+            "--cacert",
+            "ca.pem",
+        ]);
         command.args(options);
         command.arg(format!(
             "https://localhost:{}{path}",
@@ -87,7 +93,10 @@ fn the_session_cookie_is_bound_to_https_and_the_first_line_says_where_to_go() {
     let mut site = Encrypted::start(&text.replace("[server]\n", "[server]\nTLS"), "");
     let who = ["--data", "username=ann&password=correct-horse"];
     let signed_up = site.curl("/signup", &who);
-    assert!(signed_up.stdout.starts_with("HTTP/1.1 201"), "{signed_up:?}");
+    assert!(
+        signed_up.stdout.starts_with("HTTP/1.1 201"),
+        "{signed_up:?}"
+    );
     let logged_in = site.curl("/login", &who).stdout;
     assert!(
         logged_in.contains("__Host-session=") && logged_in.contains("; Secure"),
@@ -102,22 +111,35 @@ fn clients_without_a_certificate_are_not_answered_where_one_is_wanted_and_new_fi
     let upstream = Upstream::recording();
     let site = Encrypted::start(&proxying(&upstream, ""), ", client_ca = CA");
     let without = site.curl("/", &[]);
-    assert!(without.code != 0 && without.stdout.is_empty(), "{without:?}");
+    assert!(
+        without.code != 0 && without.stdout.is_empty(),
+        "{without:?}"
+    );
     let answered = || site.curl("/", &CERTIFIED).stdout.starts_with("HTTP/1.1");
     assert!(answered());
     certificates(site.files.path());
-    eventually("the new certificates to be used", || answered().then_some(()));
+    eventually("the new certificates to be used", || {
+        answered().then_some(())
+    });
 }
 
 #[test]
 fn files_that_are_wrong_end_the_start_with_the_section_and_the_file() {
     let rules = |tls: &str| {
-        format!("[server]\ntls = {tls}\n[[routes]]\nmatch = \"GET /\"\nrespond = {{ text = \"\" }}\n")
+        format!(
+            "[server]\ntls = {tls}\n[[routes]]\nmatch = \"GET /\"\nrespond = {{ text = \"\" }}\n"
+        )
     };
     let missing = launch().rules(&rules("{ cert = \"none.pem\", key = \"none.key\" }"));
     let done = missing.refused();
     assert_eq!(done.code, 2, "{done:?}");
-    assert!(done.stderr.contains("`tls` in [server]: none.pem"), "{done:?}");
+    assert!(
+        done.stderr.contains("`tls` in [server]: none.pem"),
+        "{done:?}"
+    );
     let half = launch().rules(&rules("{ cert = \"none.pem\" }")).refused();
-    assert!(half.stderr.contains("needs a `cert` and a `key`"), "{half:?}");
+    assert!(
+        half.stderr.contains("needs a `cert` and a `key`"),
+        "{half:?}"
+    );
 }

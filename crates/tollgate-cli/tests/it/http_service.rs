@@ -300,6 +300,14 @@ fn what_means_nothing_is_said_and_changes_nothing() {
             json!({ "limit": "nobody", "key": "ann" }),
             "there is no limit `nobody`",
         ),
+        (
+            json!({ "limit": "per-usr", "key": "ann" }),
+            "there is no limit `per-usr` (did you mean `per-user`?)",
+        ),
+        (
+            json!({ "limit": "per-usr", "key": { "user": "ann" } }),
+            "(did you mean `per-user`?)",
+        ),
         (json!({ "limit": "per-user" }), "1 words, not 0"),
         (
             json!({ "limit": "per-user", "key": ["ann", "bob"] }),

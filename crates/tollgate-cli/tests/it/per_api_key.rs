@@ -6,8 +6,8 @@ use tollgate_testkit::gateway::Gateway;
 use tollgate_testkit::process::eventually;
 
 use crate::support::{
-    BAD_CREDENTIALS, Key, NO_CREDENTIALS, QUOTA_EXCEEDED, launch, new_key, new_user, pick, preset,
-    rate_limit, root, statuses,
+    BAD_CREDENTIALS, Key, NO_CREDENTIALS, QUOTA_EXCEEDED, join, launch, new_key, new_user, pick,
+    preset, rate_limit, root, statuses,
 };
 
 /// Ann with as many keys as asked for.
@@ -38,6 +38,21 @@ fn the_first_start_prints_a_demo_key_in_a_ready_curl_line() {
         gateway.call(&Call::get("/limit").field(name, value)).status,
         200
     );
+}
+
+#[test]
+fn where_there_are_users_already_the_start_says_why_it_makes_no_demo_key() {
+    let other = preset("random-number");
+    join(&other, "ann");
+    let data = other.data().clone();
+    other.stop();
+    let mut gateway = launch().preset("per-api-key").data(&data).start();
+    let line = gateway.process().line(|line| line.contains("demo key"));
+    assert!(line.contains("there are users already"), "{line}");
+    let line = gateway.process().line(|line| line.contains("tollgate key"));
+    let args: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let done = gateway.command(&[&args[..2], &["ann"]].concat(), "");
+    assert!(done.stdout.starts_with("tg_"), "{done:?}");
 }
 
 #[test]

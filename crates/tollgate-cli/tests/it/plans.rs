@@ -41,7 +41,10 @@ fn a_changed_limit_is_met_by_the_next_request_and_keeps_what_was_used() {
     let key = ann(&gateway);
     assert_eq!(passing(&gateway, &key, 4), 4);
     let said = ok(&gateway, &["limit", "set", "per-user", "6 per second"]);
-    assert_eq!(said, "per-user is 6 per second for everybody");
+    assert_eq!(
+        said,
+        "per-user is 6 per second for everybody (before: 10 per second)"
+    );
     let next = gateway.call(&key.get("/limit"));
     assert_eq!(policies(&next), "\"per-user.second\";q=6;w=1");
     assert_eq!(rate_limit(&next)["per-user.second"].0, 1);
@@ -98,9 +101,13 @@ fn a_plan_gives_its_users_more_or_less_and_all_answers_say_so() {
         [200, 403]
     );
 
-    let shown = ok(&gateway, &["limit", "show", "per-user", "ann"]);
+    let shown = ok(&gateway, &["limit", "show", "per-user", "ann", "--json"]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!(shown["windows"]["minute"], window(8, 8, Some(60)));
+    let minute = pick(
+        &shown["windows"]["minute"],
+        &["limit", "used", "remaining", "resets_in"],
+    );
+    assert_eq!(minute, window(8, 8, Some(60)));
 
     ok(
         &gateway,
@@ -114,6 +121,43 @@ fn a_plan_gives_its_users_more_or_less_and_all_answers_say_so() {
     ok(&gateway, &["user", "plan", "ann", "--none"]);
     let back = gateway.call(&ann.get("/call_api"));
     assert_eq!(rate_limit(&back).keys().count(), 2, "minute and hour again");
+}
+
+#[test]
+fn setting_quotas_says_what_held_before_for_whom_they_are_set() {
+    let gateway = preset("per-api-key");
+    let key = ann(&gateway);
+    ok(&gateway, &["plan", "create", "gold"]);
+    let set = |quotas: &str, whom: &[&str]| {
+        let said = ok(
+            &gateway,
+            &[&["limit", "set", "per-user", quotas], whom].concat(),
+        );
+        said.split_once("(before: ").unwrap().1.to_owned()
+    };
+    let rules = "10 per second)";
+    assert_eq!(set("20 per second", &["--plan", "gold"]), rules);
+    let anew = [
+        "limit",
+        "set",
+        "per-user",
+        "20 per second",
+        "--plan",
+        "gold",
+    ];
+    assert_eq!(
+        ok(&gateway, &anew),
+        "per-user is 20 per second for the plan gold (before: 20 per second)"
+    );
+    assert_eq!(set("30 per second", &["--plan", "gold"]), "20 per second)");
+    assert_eq!(set("5 per second", &["--user", "ann"]), rules);
+    ok(&gateway, &["limit", "unset", "per-user", "--user", "ann"]);
+    ok(&gateway, &["user", "plan", "ann", "gold"]);
+    assert_eq!(set("6 per second", &["--user", "ann"]), "30 per second)");
+    assert_eq!(set("7 per second", &["--key", &key.id]), "6 per second)");
+    assert_eq!(set("8 per second", &["--key", &key.id]), "7 per second)");
+    assert_eq!(set("1 per second; 9 per day", &[]), rules);
+    assert_eq!(set("2 per second", &[]), "1 per second; 9 per day)");
 }
 
 #[test]
@@ -170,7 +214,7 @@ fn a_key_with_quotas_of_its_own_counts_apart_from_its_user() {
     let show = |args: &[&str]| -> Value {
         let shown = ok(
             &gateway,
-            &[&["limit", "show", "per-user", "ann"], args].concat(),
+            &[&["limit", "show", "--json", "per-user", "ann"], args].concat(),
         );
         serde_json::from_str::<Value>(&shown).unwrap()["windows"]["second"].clone()
     };
@@ -227,7 +271,15 @@ fn a_key_in_the_place_of_another_goes_on_with_what_that_has_used() {
     assert_eq!(passing(&gateway, &small_now, 4), 1);
     assert_eq!(passing(&gateway, &small, 1), 0);
     assert_eq!(passing(&gateway, &given_now, 4), 1);
-    let show = ["limit", "show", "per-user", "ann", "--key", &given_now.id];
+    let show = [
+        "limit",
+        "show",
+        "--json",
+        "per-user",
+        "ann",
+        "--key",
+        &given_now.id,
+    ];
     let shown: Value = serde_json::from_str(&ok(&gateway, &show)).unwrap();
     assert_eq!(shown["windows"]["minute"]["used"], 3);
     let reset = ["limit", "reset", "per-user", "ann", "--key", &given_now.id];

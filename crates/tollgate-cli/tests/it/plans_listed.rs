@@ -135,7 +135,7 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
         ),
         (&["user", "plan", "nobody", "pro"], &["no such user"]),
         (&["user", "plan", "ann", "gone"], &["no such plan"]),
-        (&["user", "plan", "ann"], &["<PLAN>"]),
+        (&["user", "plan", "ann"], &["<NAME> <PLAN|--none>"]),
         (&["user", "role", "ann", "king"], &["`user` or `admin`"]),
         (&["audit", "--limit", "0"], &["1..=1000"]),
     ] {

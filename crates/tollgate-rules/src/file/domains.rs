@@ -81,7 +81,7 @@ fn descriptor(
         Some(value) => entries(&value),
         None => {
             let message = "a descriptor needs `entries`, like `entries = [\"remote_address\"]`";
-            source.complain(table.span(), message);
+            table.complain_lacking("entries", message);
             None
         }
     };

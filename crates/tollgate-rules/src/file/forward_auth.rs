@@ -27,6 +27,8 @@ pub(super) fn builtins() -> Vec<(&'static str, Option<Builtin>)> {
 pub(super) struct Ends {
     /// Where the first of those stands at which proxies ask.
     pub(super) asked_here: Option<Range<usize>>,
+    /// Whether a route ends in a part of the gateway that there is not: it may have been meant.
+    pub(super) is_unknown: bool,
     /// The routes that say nothing of where they end.
     pub(super) elsewhere: Vec<Range<usize>>,
 }
@@ -43,7 +45,10 @@ impl Ends {
             let help = "list those that ask in [server]: `trusted_proxies = [\"127.0.0.1/32\"]`";
             source.complain_with(span, message, Some(help.to_owned()));
         }
-        for span in self.elsewhere.iter().filter(|_| self.asked_here.is_none()) {
+        if self.asked_here.is_some() || self.is_unknown {
+            return;
+        }
+        for span in &self.elsewhere {
             let help = format!(
                 "it may have none of them where another route has `builtin = \"{NAME}\"` and a proxy asks there"
             );

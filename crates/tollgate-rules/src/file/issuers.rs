@@ -93,7 +93,7 @@ fn required(table: &mut Table<'_, '_>, key: &'static str, what: &str) -> Option<
         }
         None => {
             let message = format!("an issuer needs `{key}`: {what}");
-            table.source().complain(table.span(), message);
+            table.complain_lacking(key, message);
             None
         }
     }
@@ -107,7 +107,7 @@ fn algorithms(table: &mut Table<'_, '_>) -> Option<Vec<TokenAlgorithm>> {
     let source = table.source();
     let Some(value) = table.value("algorithms") else {
         let message = "an issuer needs `algorithms`: how its tokens are signed, like [\"RS256\"]";
-        source.complain(table.span(), message);
+        table.complain_lacking("algorithms", message);
         return None;
     };
     let words = value.strings()?;

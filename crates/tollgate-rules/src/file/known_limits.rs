@@ -1,9 +1,9 @@
 //! Every limit that the file has so far, by name; written out inline, a limit is added under the name of its route.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::limits::inline;
+use super::limits::{NamedLimits, inline};
 use crate::limit::Limit;
 use crate::read::{At, Source, nearest};
 use crate::terms::Sharing;
@@ -12,6 +12,10 @@ use crate::terms::Sharing;
 pub(super) struct KnownLimits {
     all: Vec<Arc<Limit>>,
     by_name: HashMap<String, usize>,
+    /// Names that are there, of limits that could not be read.
+    wrong: HashSet<String>,
+    /// Whether no limit could be read.
+    is_wrong: bool,
     /// The inline limits by base name and meaning: the same text under the same name is one limit.
     inline: HashMap<(String, String), usize>,
     /// The number that the next limit of a base name tries.
@@ -21,15 +25,18 @@ pub(super) struct KnownLimits {
 }
 
 impl KnownLimits {
-    pub(super) fn new(named: Vec<Arc<Limit>>, sharing: Sharing) -> Self {
+    pub(super) fn new(named: NamedLimits, sharing: Sharing) -> Self {
         let by_name = named
+            .read
             .iter()
             .enumerate()
             .map(|(index, limit)| (limit.name.clone(), index))
             .collect();
         KnownLimits {
-            all: named,
+            all: named.read,
             by_name,
+            wrong: named.wrong,
+            is_wrong: named.is_wrong,
             inline: HashMap::new(),
             next: HashMap::new(),
             sharing,
@@ -40,7 +47,8 @@ impl KnownLimits {
         self.all
     }
 
-    /// The limit that `text` names, or writes out; the latter is added under `base`, or `base-2` and so on.
+    /// The limit that `text` names, or writes out; the latter is added under `base`, or `base-2` and so on. Of one that
+    /// there would be if it were not wrong, nothing more is said.
     pub(super) fn resolve(
         &mut self,
         source: &Source<'_>,
@@ -50,8 +58,13 @@ impl KnownLimits {
         if let Some(index) = self.by_name.get(&text.value) {
             return Some(Arc::clone(&self.all[*index]));
         }
+        if self.wrong.contains(&text.value) {
+            return None;
+        }
         if !text.value.starts_with(|first: char| first.is_ascii_digit()) {
-            self.complain_unknown(source, text);
+            if !self.is_wrong {
+                self.complain_unknown(source, text);
+            }
             return None;
         }
         let name = self.free_name(base);
@@ -82,6 +95,7 @@ impl KnownLimits {
 
     fn complain_unknown(&self, source: &Source<'_>, text: &At<String>) {
         let names = self.all.iter().map(|limit| limit.name.as_str());
+        let names = names.chain(self.wrong.iter().map(String::as_str));
         let help = match nearest(&text.value, names) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {

@@ -1,5 +1,6 @@
 //! `[limits.NAME]`, and limits written inline: `"100 per minute by client-ip"`.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,24 +20,42 @@ const IPV6_PREFIX: u8 = 64;
 /// What the quota of an API key is called: a limit of this name and that quota would be counted as one.
 pub(super) const RESERVED_NAME: &str = "own";
 
-/// Every limit of the `[limits]` table; `sharing` is that of limits which say nothing of it.
-pub(super) fn named(table: Option<Table<'_, '_>>, sharing: Sharing) -> Vec<Arc<Limit>> {
-    let Some(table) = table else {
-        return Vec::new();
+/// The `[limits]` table as far as it could be read.
+#[derive(Default)]
+pub(super) struct NamedLimits {
+    pub(super) read: Vec<Arc<Limit>>,
+    /// Names of limits about which there is a complaint already.
+    pub(super) wrong: HashSet<String>,
+    /// Whether there is a complaint about the table, so that any name may be one of its limits.
+    pub(super) is_wrong: bool,
+}
+
+/// Every limit of the `[limits]` table of a file; `sharing` is that of limits which say nothing of it.
+pub(super) fn named(root: &mut Table<'_, '_>, sharing: Sharing) -> NamedLimits {
+    let mut limits = NamedLimits::default();
+    let Some(table) = root.table("limits") else {
+        limits.is_wrong = !root.lacks("limits");
+        return limits;
     };
-    let limits = table.entries().filter_map(|(name, value)| {
+    let source = table.source();
+    for (name, value) in table.entries() {
         if !is_name(&name.value) {
             let help = "letters, digits and dashes, beginning with a letter: names stand in response fields and metrics";
-            table.source().complain_with(name.span, format!("`{}` cannot name a limit", name.value), Some(help.to_owned()));
-            return None;
+            let message = format!("`{}` cannot name a limit", name.value);
+            source.complain_with(name.span, message, Some(help.to_owned()));
+        } else if name.value == RESERVED_NAME {
+            let message = format!("`{RESERVED_NAME}` is the name of every API key's own quota");
+            source.complain(name.span, message);
+        } else if let Some(limit) = value
+            .table()
+            .and_then(|table| limit(&name.value, table, sharing))
+        {
+            limits.read.push(limit);
+            continue;
         }
-        if name.value == RESERVED_NAME {
-            table.source().complain(name.span, format!("`{RESERVED_NAME}` is the name of every API key's own quota"));
-            return None;
-        }
-        limit(&name.value, value.table()?, sharing)
-    });
-    limits.collect()
+        limits.wrong.insert(name.value);
+    }
+    limits
 }
 
 pub(super) fn is_name(name: &str) -> bool {
@@ -57,11 +76,13 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
         Some(value) => value
             .strings()
             .and_then(|words| key_spec(source, value.span(), &words, ipv6_prefix)),
-        None => complain(
-            &table,
-            &format!("the limit `{name}`"),
-            "needs a `key`: who shares it, like `key = \"client-ip\"`",
-        ),
+        None => {
+            let message = format!(
+                "the limit `{name}` needs a `key`: who shares it, like `key = \"client-ip\"`"
+            );
+            table.complain_lacking("key", message);
+            None
+        }
     };
     let missing = table.value("missing").and_then(|value| {
         value.choice(&[
@@ -127,11 +148,11 @@ pub(super) fn counted(
     let sharing = counters::sharing(|key| table.value(key), sharing);
     let quotas = match table.value("quotas") {
         Some(value) => quotas(&value, algorithm),
-        None => complain(
-            table,
-            what,
-            "needs `quotas`, like `quotas = [\"5 per minute\"]`",
-        ),
+        None => {
+            let message = format!("{what} needs `quotas`, like `quotas = [\"5 per minute\"]`");
+            table.complain_lacking("quotas", message);
+            None
+        }
     };
     let penalty = table
         .value("penalty")
@@ -175,13 +196,6 @@ pub(super) fn counted(
         policies,
         windows,
     })
-}
-
-fn complain<T>(table: &Table<'_, '_>, what: &str, needs: &str) -> Option<T> {
-    table
-        .source()
-        .complain(table.span(), format!("{what} {needs}"));
-    None
 }
 
 type Named = (String, Quota, Range<usize>);

@@ -64,24 +64,26 @@ pub(crate) fn parse(
     let server = server::server(root.table("server"));
     let counters = counters::counters(root.table("counters"), overrides.counters.as_deref());
     let accounts = server::accounts(root.table("accounts"));
+    let mistakes_before = source.complaints();
     let (service, domains) = service::service(
         &source,
         root.table("service"),
         &overrides.service,
         counters.sharing,
     );
+    let service_was_read = source.complaints() == mistakes_before;
     let fields = server::fields(root.table("fields"));
-    let named = limits::named(root.table("limits"), counters.sharing);
+    let named = limits::named(&mut root, counters.sharing);
     let mut limits = KnownLimits::new(named, counters.sharing);
     let defaults = routes::Defaults::read(root.table("defaults"), &mut limits);
     let mut upstreams = Vec::new();
     let mut routes = RouteTable::default();
     let tables = match root.value("routes") {
         Some(value) => value.array(),
-        None => Some(Vec::new()),
+        None => root.lacks("routes").then(Vec::new),
     };
     match tables.as_deref() {
-        Some([]) if service.is_on() => {}
+        Some([]) if service.is_on() || !service_was_read => {}
         Some([]) => source.complain(
             0..0,
             "there is no `[[routes]]`: a gateway without a route answers nothing",

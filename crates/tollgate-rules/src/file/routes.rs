@@ -18,6 +18,8 @@ use crate::route_table::RouteTable;
 /// A limit and where it is asked for.
 type Placed = (Arc<Limit>, At<String>);
 
+/// Keys that say where a route ends.
+const ENDS: [&str; 3] = ["upstream", "respond", "builtin"];
 /// As many as a key can have.
 const SCOPES_MAX: usize = 16;
 
@@ -62,7 +64,7 @@ impl Reader<'_> {
         let source = table.source();
         let matches = match table.value("match") {
             Some(value) => value.strings(),
-            None => Some(Vec::new()),
+            None => table.lacks("match").then(Vec::new),
         };
         if matches.as_ref().is_some_and(Vec::is_empty) {
             source.complain(
@@ -75,8 +77,10 @@ impl Reader<'_> {
             .iter()
             .filter_map(|text| pattern(source, text))
             .collect();
-        let auth = self.auth(&mut table);
-        let scopes = scopes(&mut table, &auth);
+        let auth = auth(&mut table);
+        let asks_nobody = auth.as_ref().is_some_and(Vec::is_empty);
+        let auth = auth.unwrap_or_default();
+        let scopes = scopes(&mut table, asks_nobody);
         let status = status_map(table.table("status"), self.defaults.status);
         let action = self.action(&mut table);
         let name: Arc<str> = matches.first().map_or("", |text| &text.value).into();
@@ -100,7 +104,9 @@ impl Reader<'_> {
         let span = table.span();
         table.finish();
         let Some(action) = action else { return };
-        keys_need_auth(source, &span, &limits, &auth);
+        if asks_nobody {
+            keys_need_auth(source, &span, &limits);
+        }
         if matches!(action, Action::Elsewhere) {
             forward_auth::holds_no_slots(source, &span, &limits);
         }
@@ -135,22 +141,6 @@ impl Reader<'_> {
                 format!("`{}` cannot be a route: {why}", matches[place].value),
             );
         }
-    }
-
-    fn auth(&self, table: &mut Table<'_, '_>) -> Vec<Auth> {
-        let names = [
-            ("session", Auth::Session),
-            ("bearer", Auth::Bearer),
-            ("api-key", Auth::ApiKey),
-        ];
-        let Some(value) = table.value("auth") else {
-            return Vec::new();
-        };
-        let words = value.strings().unwrap_or_default();
-        words
-            .iter()
-            .filter_map(|word| crate::read::choose(table.source(), word, "auth", &names))
-            .collect()
     }
 
     fn limits_of(
@@ -194,7 +184,7 @@ impl Reader<'_> {
         let source = table.source();
         let of = table.value("of");
         let of_span = of.as_ref().map(Value::span);
-        let of = of.and_then(|value| value.strings()).unwrap_or_default();
+        let of = of.map_or(Some(Vec::new()), |value| value.strings());
         let (upstream, respond, builtin) = (
             table.value("upstream"),
             table.value("respond"),
@@ -204,16 +194,21 @@ impl Reader<'_> {
             (Some(value), None, None) => self.upstream(&value),
             (None, Some(value), None) => respond_of(value.table()?),
             (None, None, Some(value)) => {
-                let builtin = value.choice(&forward_auth::builtins())??;
-                let of = limits_of(source, of, "of", self.limits);
+                let builtin = value.choice(&forward_auth::builtins());
+                self.ends.is_unknown |= builtin.is_none();
+                let builtin = builtin??;
+                let shows_none = of.as_ref().is_some_and(Vec::is_empty);
+                let of = limits_of(source, of.unwrap_or_default(), "of", self.limits);
                 let of: Vec<Arc<Limit>> = of.into_iter().map(|(limit, _)| limit).collect();
-                if builtin == Builtin::Remaining && of.is_empty() {
+                if builtin == Builtin::Remaining && shows_none {
                     source.complain(value.span(), "`remaining` needs `of`: the limits that it shows, like `of = [\"per-user\"]`");
                 }
                 Some(Action::Builtin { builtin, of })
             }
             (None, None, None) => {
-                self.ends.elsewhere.push(table.span());
+                if ENDS.iter().all(|end| table.lacks(end)) {
+                    self.ends.elsewhere.push(table.span());
+                }
                 Some(Action::Elsewhere)
             }
             _ => {
@@ -259,6 +254,25 @@ impl Reader<'_> {
     }
 }
 
+/// As who callers may come; `None` where that cannot be read.
+fn auth(table: &mut Table<'_, '_>) -> Option<Vec<Auth>> {
+    let names = [
+        ("session", Auth::Session),
+        ("bearer", Auth::Bearer),
+        ("api-key", Auth::ApiKey),
+    ];
+    let Some(value) = table.value("auth") else {
+        return table.lacks("auth").then(Vec::new);
+    };
+    let words = value.strings()?;
+    let words = words
+        .iter()
+        .map(|word| crate::read::choose(table.source(), word, "auth", &names));
+    // All of them are read, so that all mistakes are told.
+    let words: Vec<Option<Auth>> = words.collect();
+    words.into_iter().collect()
+}
+
 /// The limits of these texts, each of which is named or written out.
 fn limits_of(
     source: &Source<'_>,
@@ -296,14 +310,14 @@ fn inline_name(route: &str) -> String {
     }
 }
 
-/// What a route asks of API keys and of other issuers' tokens.
-fn scopes(table: &mut Table<'_, '_>, auth: &[Auth]) -> Vec<String> {
+/// What a route asks of API keys and of other issuers' tokens; `asks_nobody` when it has no `auth`.
+fn scopes(table: &mut Table<'_, '_>, asks_nobody: bool) -> Vec<String> {
     let source = table.source();
     let Some(value) = table.value("scopes") else {
         return Vec::new();
     };
     let words = value.strings().unwrap_or_default();
-    if auth.is_empty() {
+    if asks_nobody {
         let help = "add `auth`, like `auth = [\"api-key\"]`".to_owned();
         let message = "`scopes` are of no use where nobody is asked who they are";
         source.complain_with(value.span(), message, Some(help));
@@ -328,13 +342,8 @@ fn is_scope(word: &str) -> bool {
     (1..=64).contains(&word.len()) && word.bytes().all(fits)
 }
 
-/// A limit by user cannot count requests of nobody.
-fn keys_need_auth(
-    source: &Source<'_>,
-    span: &std::ops::Range<usize>,
-    limits: &[Placed],
-    auth: &[Auth],
-) {
+/// A limit by user cannot count requests of a route that asks nobody who they are.
+fn keys_need_auth(source: &Source<'_>, span: &std::ops::Range<usize>, limits: &[Placed]) {
     for (limit, at) in limits
         .iter()
         .filter(|(limit, _)| limit.missing == MissingKey::Deny)
@@ -344,7 +353,7 @@ fn keys_need_auth(
             .parts()
             .iter()
             .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey | KeyPart::Claim(_)));
-        if by_caller && auth.is_empty() {
+        if by_caller {
             let place = if at.span.is_empty() {
                 span.clone()
             } else {

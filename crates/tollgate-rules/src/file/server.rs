@@ -203,9 +203,18 @@ impl<'s, 't> Settings<'s, 't> {
         };
         let network = |text: At<String>| match text.value.parse::<IpAddr>() {
             Ok(address) => Some(IpNet::from(address)),
-            Err(_) => parse_at(&value, text, "a network or an address, like `10.0.0.0/8` or `192.0.2.1`"),
+            Err(_) => parse_at(
+                &value,
+                text,
+                "a network or an address, like `10.0.0.0/8` or `192.0.2.1`",
+            ),
         };
-        value.strings().into_iter().flatten().filter_map(network).collect()
+        value
+            .strings()
+            .into_iter()
+            .flatten()
+            .filter_map(network)
+            .collect()
     }
 
     fn origins(&mut self, key: &'static str) -> Vec<HeaderValue> {

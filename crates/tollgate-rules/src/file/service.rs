@@ -21,6 +21,7 @@ pub(super) fn service(
     given: &Service,
     sharing: Sharing,
 ) -> (Service, Vec<Arc<Domain>>) {
+    let mistakes_before = source.complaints();
     let mut reader = Settings(table);
     let mut tokens: Vec<At<String>> = Vec::new();
     if let Some(token) = reader.value("token") {
@@ -59,17 +60,22 @@ pub(super) fn service(
     let domains = reader.0.as_mut().and_then(|table| table.table("domains"));
     let domains = domains::domains(domains, sharing);
     reader.finish();
-    if let Some(address) = service.unguarded() {
-        let written = [resp, http, grpc].into_iter().flatten();
-        let span = written.into_iter().find(|at| at.value == address);
-        source.complain_with(
-            span.map_or(0..0, |at| at.span),
-            format!("other machines reach the service on {address}, and nobody needs a token there"),
-            Some(
-                "set `token` in [service], or TOLLGATE_SERVICE_TOKEN; or `open = true` if a network that is closed keeps strangers out"
-                    .to_owned(),
-            ),
+    // Whether anybody needs a token is known when all of it was read.
+    let was_read = source.complaints() == mistakes_before;
+    if let Some((key, address)) = service.unguarded().filter(|_| was_read) {
+        let message = format!(
+            "other machines reach the service on {address}, and nobody needs a token there"
         );
+        let help = "set `token` in [service], or TOLLGATE_SERVICE_TOKEN; or `open = true` if a network that is closed keeps strangers out";
+        let written = match key {
+            "resp" => resp,
+            "http" => http,
+            _ => grpc,
+        };
+        match written.filter(|at| at.value == address) {
+            Some(at) => source.complain_with(at.span, message, Some(help.to_owned())),
+            None => source.complain_of_flag(key, message, Some(help.to_owned())),
+        }
     }
     (service, domains)
 }

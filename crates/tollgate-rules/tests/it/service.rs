@@ -118,3 +118,29 @@ fn certificates_of_clients_stand_in_the_place_of_a_token_for_what_they_encrypt()
     let wrong = text(", client_ca = \"ca.pem\", protocols = [\"htp\"]");
     assert!(complaints(&wrong).contains("did you mean `http`?"));
 }
+
+#[test]
+fn an_open_address_of_the_command_line_is_blamed_on_its_flag_and_one_of_the_file_on_its_line() {
+    let open = Overrides {
+        service: Service {
+            http: Some("0.0.0.0:8090".parse().unwrap()),
+            ..Service::default()
+        },
+        ..Overrides::default()
+    };
+    for file in ["", ROUTE, "[service]\nhttp = \"127.0.0.1:8090\"\n"] {
+        let errors = RuleSet::parse("rules.toml", file, &open).unwrap_err();
+        let shown = printed(&errors);
+        assert!(
+            shown.starts_with(
+                "error: --http or TOLLGATE_HTTP: other machines reach the service on 0.0.0.0:8090"
+            ),
+            "{shown}"
+        );
+        assert!(!shown.contains("rules.toml"), "{shown}");
+        assert!(shown.contains(" = help: set `token`"), "{shown}");
+        assert_eq!((errors.len(), errors[0].line()), (1, 0));
+    }
+    let shown = complaints(&service("http = \"0.0.0.0:8090\""));
+    assert!(shown.contains("--> tollgate.toml:2:8"), "{shown}");
+}

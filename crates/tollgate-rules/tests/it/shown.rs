@@ -30,12 +30,6 @@ error: `auth` cannot be `sesion`
 10 | auth = [\"sesion\"]
    |         ^^^^^^^^
    = help: did you mean `session`?
-error: there is no limit `per-user`
-  --> tollgate.toml:11:11
-   |
-11 | limits = [\"per-user\"]
-   |           ^^^^^^^^^^
-   = help: write `[limits.NAME]`, or the limit itself, like \"5 per minute by client-ip\"
 ";
     assert_eq!(printed(&complaints(text)), expected);
 }

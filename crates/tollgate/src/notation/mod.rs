@@ -358,9 +358,13 @@ fn suggest<'a>(
 /// The known word that is at most a third of its length away.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
+    let length = word.chars().count();
+    let farthest = |candidate: &str| (candidate.len() / 3).max(1);
     known
+        // What differs more in length alone is not worth comparing.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= farthest(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .filter(|(distance, candidate)| *distance <= farthest(candidate))
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -72,7 +72,8 @@ impl Asked {
         let (status, answer) = admin_client::fetch(&self.data, target).await?;
         Ok(match status.is_success() {
             true => Ok(answer),
-            false => Err(answer.trim_end().to_owned()),
+            // What could be done about it may follow.
+            false => Err(answer.lines().next().unwrap_or_default().to_owned()),
         })
     }
 }

@@ -8,6 +8,11 @@ use tollgate_accounts::{
 
 use super::Admin;
 
+/// Said where accounts are needed; its second line says what is missing in the rules.
+pub(crate) const NO_ACCOUNTS: &str = "\
+these rules have no accounts
+ = help: no route asks who calls: add `auth = [\"api-key\"]` to a route, or a route with `builtin = \"login\"`, and start the gateway anew";
+
 /// What was asked for cannot be read.
 pub(super) fn wrong(message: impl std::fmt::Display) -> Response {
     (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response()
@@ -85,9 +90,9 @@ pub(super) fn quotas(error: &OverrideError) -> Response {
     }
 }
 
-/// The rules have no `[accounts]`, and nothing asks for them.
+/// Nothing in the rules asks for accounts.
 pub(super) fn no_accounts() -> Response {
-    missing("these rules have no accounts")
+    missing(NO_ACCOUNTS)
 }
 
 impl Admin {

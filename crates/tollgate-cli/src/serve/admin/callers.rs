@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 use axum::{Extension, Json, Router};
-use tollgate_accounts::{Accounts, Actor, KeyId, Scope};
+use tollgate_accounts::{Accounts, Actor, KeyId, Scope, User};
 
-use super::quotas::{self, Quotas};
+use super::quotas::{self, Quotas, Whom};
 use super::{Admin, answer};
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
@@ -58,8 +58,8 @@ async fn set_of_user(
     Path((name, limit)): Path<(String, String)>,
     Json(Quotas { quotas }): Json<Quotas>,
 ) -> Result<Response, Response> {
-    let scope = user(&admin.accounts_as(actor.clone())?, &name).await?;
-    quotas::set(&admin, actor, &scope, &limit, &quotas).await
+    let whom = user(&admin.accounts_as(actor.clone())?, &name).await?;
+    quotas::set(&admin, actor, &whom, &limit, &quotas).await
 }
 
 async fn unset_of_user(
@@ -67,8 +67,8 @@ async fn unset_of_user(
     Extension(actor): Extension<Actor>,
     Path((name, limit)): Path<(String, String)>,
 ) -> Result<Response, Response> {
-    let scope = user(&admin.accounts_as(actor.clone())?, &name).await?;
-    quotas::unset(&admin, actor, &scope, &limit).await
+    let whom = user(&admin.accounts_as(actor.clone())?, &name).await?;
+    quotas::unset(&admin, actor, &whom, &limit).await
 }
 
 async fn set_of_key(
@@ -77,8 +77,8 @@ async fn set_of_key(
     Path((id, limit)): Path<(String, String)>,
     Json(Quotas { quotas }): Json<Quotas>,
 ) -> Result<Response, Response> {
-    let scope = Scope::Key(KeyId::from(id));
-    quotas::set(&admin, actor, &scope, &limit, &quotas).await
+    let whom = key(id);
+    quotas::set(&admin, actor, &whom, &limit, &quotas).await
 }
 
 async fn unset_of_key(
@@ -86,13 +86,24 @@ async fn unset_of_key(
     Extension(actor): Extension<Actor>,
     Path((id, limit)): Path<(String, String)>,
 ) -> Result<Response, Response> {
-    let scope = Scope::Key(KeyId::from(id));
-    quotas::unset(&admin, actor, &scope, &limit).await
+    let whom = key(id);
+    quotas::unset(&admin, actor, &whom, &limit).await
 }
 
-async fn user(accounts: &Accounts, name: &str) -> Result<Scope, Response> {
+fn key(id: String) -> Whom {
+    Whom {
+        called: format!("the key {id}"),
+        scope: Scope::Key(KeyId::from(id)),
+    }
+}
+
+async fn user(accounts: &Accounts, name: &str) -> Result<Whom, Response> {
     let user = accounts.user_by_name(name).await;
     let user = user.map_err(|error| answer::unavailable(&error))?;
-    user.map(|user| Scope::User(user.id))
+    let whom = |user: User| Whom {
+        called: format!("the user {}", user.name),
+        scope: Scope::User(user.id),
+    };
+    user.map(whom)
         .ok_or_else(|| answer::missing(format_args!("there is no user `{name}`")))
 }

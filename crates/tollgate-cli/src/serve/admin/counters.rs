@@ -7,6 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use serde::Serialize;
 use serde_json::json;
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Policy};
@@ -31,6 +32,24 @@ struct Counted {
     described: String,
 }
 
+/// A window of a key, for who looks at one alone.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    standing: Standing,
+    /// Seconds until nothing is used any more.
+    whole_in: u64,
+}
+
+impl From<&Window> for Shown {
+    fn from(window: &Window) -> Self {
+        Shown {
+            standing: Standing::from(window),
+            whole_in: window.whole_in,
+        }
+    }
+}
+
 async fn show(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
@@ -53,7 +72,7 @@ async fn show(
     let windows = Window::of(in_force.policies(), &decision);
     let windows: serde_json::Map<String, serde_json::Value> = windows
         .iter()
-        .map(|window| (window.name.clone(), json!(Standing::from(window))))
+        .map(|window| (window.name.clone(), json!(Shown::from(window))))
         .collect();
     Ok(Json(json!({ "limit": name, "windows": windows })).into_response())
 }
@@ -192,7 +211,7 @@ impl Admin {
         ))
     }
 
-    async fn api_key(&self, id: String) -> Result<KeySummary, Response> {
+    pub(super) async fn api_key(&self, id: String) -> Result<KeySummary, Response> {
         let key = match &self.accounts {
             Some(accounts) => accounts.key(&KeyId::from(id)).await,
             None => Ok(None),
@@ -202,7 +221,7 @@ impl Admin {
     }
 
     /// What holds for a user, or the owner of a key.
-    async fn terms(
+    pub(super) async fn terms(
         &self,
         user: Option<&UserId>,
         api_key: Option<&KeySummary>,

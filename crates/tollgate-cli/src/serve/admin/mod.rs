@@ -1,7 +1,7 @@
 //! The admin side: health, metrics, counters, plans and the log of changes, on a Unix socket in the data directory; of
 //! these, what everybody may know also on an address of its own.
 
-mod answer;
+pub(crate) mod answer;
 mod audit;
 mod callers;
 mod counters;

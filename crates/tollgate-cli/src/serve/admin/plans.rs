@@ -10,7 +10,7 @@ use axum::{Extension, Json, Router};
 use serde_json::json;
 use tollgate_accounts::{Actor, Plan, Scope};
 
-use super::quotas::{self, Quotas};
+use super::quotas::{self, Quotas, Whom};
 use super::{Admin, answer};
 use crate::time;
 
@@ -65,7 +65,7 @@ async fn set(
     Path((plan, limit)): Path<(String, String)>,
     Json(Quotas { quotas }): Json<Quotas>,
 ) -> Result<Response, Response> {
-    quotas::set(&admin, actor, &Scope::Plan(plan), &limit, &quotas).await
+    quotas::set(&admin, actor, &whom(plan), &limit, &quotas).await
 }
 
 async fn unset(
@@ -73,5 +73,12 @@ async fn unset(
     Extension(actor): Extension<Actor>,
     Path((plan, limit)): Path<(String, String)>,
 ) -> Result<Response, Response> {
-    quotas::unset(&admin, actor, &Scope::Plan(plan), &limit).await
+    quotas::unset(&admin, actor, &whom(plan), &limit).await
+}
+
+fn whom(plan: String) -> Whom {
+    Whom {
+        called: format!("the plan {plan}"),
+        scope: Scope::Plan(plan),
+    }
 }

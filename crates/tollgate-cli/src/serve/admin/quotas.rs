@@ -34,7 +34,7 @@ async fn set_of_everybody(
     Path(limit): Path<String>,
     Json(Quotas { quotas }): Json<Quotas>,
 ) -> Result<Response, Response> {
-    set(&admin, actor, &Scope::Everybody, &limit, &quotas).await
+    set(&admin, actor, &Whom::everybody(), &limit, &quotas).await
 }
 
 async fn unset_of_everybody(
@@ -42,38 +42,65 @@ async fn unset_of_everybody(
     Extension(actor): Extension<Actor>,
     Path(limit): Path<String>,
 ) -> Result<Response, Response> {
-    unset(&admin, actor, &Scope::Everybody, &limit).await
+    unset(&admin, actor, &Whom::everybody(), &limit).await
 }
 
-/// Sets quotas for whomever `scope` says.
+/// Whom quotas are for.
+pub(super) struct Whom {
+    pub(super) scope: Scope,
+    /// As whoever asks calls them: `the user ann`.
+    pub(super) called: String,
+}
+
+impl Whom {
+    fn everybody() -> Self {
+        let called = "everybody".to_owned();
+        Whom {
+            scope: Scope::Everybody,
+            called,
+        }
+    }
+}
+
+/// Sets quotas for somebody.
 pub(super) async fn set(
     admin: &Admin,
     actor: Actor,
-    scope: &Scope,
+    whom: &Whom,
     limit: &str,
     quotas: &str,
 ) -> Result<Response, Response> {
     let accounts = admin.accounts_as(actor)?;
+    let before = admin.held_for(&whom.scope, limit).await;
     accounts
-        .set_quotas(scope, limit, quotas)
+        .set_quotas(&whom.scope, limit, quotas)
         .await
         .map_err(|error| match error {
             OverrideError::NoSuchLimit => admin.no_limit(limit),
             error => answer::quotas(&error),
         })?;
-    Ok(format!("{limit} is {} for {scope}\n", quotas.trim()).into_response())
+    let before = before.map(|before| format!(" (before: {before})"));
+    let (quotas, before) = (quotas.trim(), before.unwrap_or_default());
+    Ok(format!("{limit} is {quotas} for {}{before}\n", whom.called).into_response())
 }
 
-/// Takes quotas away from whomever `scope` says.
+/// Takes quotas away from somebody.
 pub(super) async fn unset(
     admin: &Admin,
     actor: Actor,
-    scope: &Scope,
+    whom: &Whom,
     limit: &str,
 ) -> Result<Response, Response> {
-    let unset = admin.accounts_as(actor)?.unset_quotas(scope, limit).await;
-    unset.map_err(|error| answer::quotas(&error))?;
-    Ok(format!("{limit} has no quotas of its own for {scope} any more\n").into_response())
+    let unset = admin
+        .accounts_as(actor)?
+        .unset_quotas(&whom.scope, limit)
+        .await;
+    unset.map_err(|error| match error {
+        OverrideError::NotSet if admin.rules.limit(limit).is_none() => admin.no_limit(limit),
+        error => answer::quotas(&error),
+    })?;
+    let called = &whom.called;
+    Ok(format!("{limit} has no quotas of its own for {called} any more\n").into_response())
 }
 
 /// Every limit of the rules with what stands in the place of its quotas, and what does so for limits that these rules
@@ -128,6 +155,31 @@ fn texts(policies: &[Arc<Policy>]) -> Vec<String> {
 }
 
 impl Admin {
+    /// The quotas that hold for whom `scope` says, in the notation; `None` when that cannot be told.
+    async fn held_for(&self, scope: &Scope, limit: &str) -> Option<String> {
+        let limit = self.rules.limit(limit)?;
+        let terms = match scope {
+            Scope::User(id) => Some(self.terms(Some(id), None).await.ok()?),
+            Scope::Key(id) => {
+                let key = self.api_key(id.to_string()).await.ok()?;
+                Some(self.terms(None, Some(&key)).await.ok()?)
+            }
+            Scope::Plan(_) => {
+                let listed = self.accounts.as_ref()?.list_overrides(Some(&limit.name));
+                let listed = listed.await.ok()?;
+                let own = listed.into_iter().find(|one| one.scope == *scope);
+                if let Some(own) = own {
+                    return Some(own.quotas);
+                }
+                None
+            }
+            _ => None,
+        };
+        let in_force = InForce::of(limit, self.accounts.as_ref(), terms.as_ref());
+        let quotas = texts(in_force.policies());
+        (!quotas.is_empty()).then(|| quotas.join("; "))
+    }
+
     /// There is no limit of this name, but perhaps one like it.
     pub(super) fn no_limit(&self, name: &str) -> Response {
         let names = self.rules.limits.iter().map(|limit| limit.name.as_str());

@@ -122,6 +122,10 @@ fn a_key_has_one_word_for_each_part_and_a_word_may_be_cost() {
             "ERR there is no limit `nobody`",
         ),
         (
+            "TOLLGATE.CHECK per-usr ann",
+            "ERR there is no limit `per-usr` (did you mean `per-user`?)",
+        ),
+        (
             "TOLLGATE.CHECK per-user",
             "ERR `per-user` counts by user: 1 words, not 0",
         ),
