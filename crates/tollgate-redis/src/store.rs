@@ -2,6 +2,7 @@
 //! becomes the decision, by the same code that decides in memory.
 
 mod late;
+mod returning;
 mod seldom;
 mod shared;
 
@@ -117,17 +118,8 @@ impl RedisStore {
     }
 
     fn question(&self, checks: &[Check<'_>], with_penalties: bool) -> Result<Question, Reason> {
-        let Shared {
-            names, one_slot, ..
-        } = &*self.shared;
-        Question::new(
-            names,
-            checks,
-            with_penalties,
-            self.tag.as_deref(),
-            *one_slot,
-            self.version(),
-        )
+        self.shared
+            .question(checks, with_penalties, self.tag.as_deref())
     }
 }
 
