@@ -5,6 +5,7 @@ mod late;
 mod returning;
 mod seldom;
 mod shared;
+mod spoilt;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -309,6 +310,7 @@ impl Store for RedisStore {
         Answer::Pending(Box::pin(async move {
             let value = shared.link.call(scripts::reset(), keys, Vec::new()).await;
             shared.near.forget(tag.as_deref(), &policy, &key);
+            shared.away.reset(&policy, &key);
             match value.map_err(failed)? {
                 redis::Value::Int(forgotten) => Ok(forgotten > 0),
                 _ => Err(failed(shared.not_ours())),
@@ -332,6 +334,7 @@ impl Store for RedisStore {
                 forgotten = forgotten.and(shared.link.forget(prefix.as_bytes()).await);
             }
             shared.near.forget_all(&policy);
+            shared.away.reset_all(&policy);
             forgotten.map_err(failed)
         }))
     }

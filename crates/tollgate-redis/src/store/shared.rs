@@ -76,7 +76,7 @@ impl Shared {
         }
     }
 
-    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more; a
+    /// Asks a script. Where a value under its keys makes no sense to it, that is forgotten, and it is asked once more; a
     /// peek forgets nothing.
     pub(super) async fn ask(
         self: &Arc<Self>,
@@ -84,21 +84,17 @@ impl Shared {
         question: &mut Question,
         now: Micros,
     ) -> Result<Reply, LinkError> {
-        match self.asked(operation, question, now).await {
-            Err(LinkError::NotOurs(_)) if operation != Operation::Peek => {
-                self.forget(question).await?;
-                self.asked(operation, question, now).await
-            }
-            answered => answered,
+        let asked = self.asked(operation, question, now).await;
+        if operation == Operation::Peek || !matches!(asked, Err(LinkError::NotOurs(_))) {
+            return asked;
         }
-    }
-
-    /// Forgets all cells of a question, whose values are not ours.
-    pub(super) async fn forget(&self, question: &Question) -> Result<(), LinkError> {
-        let keys = question.keys.clone();
-        self.link.count_garbage(keys.len() as u64);
-        let forgotten = self.link.call(scripts::reset(), keys, Vec::new()).await;
-        forgotten.map(drop)
+        self.forget_spoilt(question).await?;
+        let asked = self.asked(operation, question, now).await;
+        if !matches!(asked, Err(LinkError::NotOurs(_))) {
+            return asked;
+        }
+        self.forget_all(question).await?;
+        self.asked(operation, question, now).await
     }
 
     /// Asks a script, and again with what it lacked: nothing has been written then.
@@ -200,11 +196,15 @@ impl Shared {
         let heard = self.since(came);
         let mut found = reply.stored(question.policies());
         self.note_newer(question, &found);
+        let has_spoilt = reply.has_spoilt(&found, question.policies());
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
         if !self.agrees(&reply, decision.is_allowed()) {
-            self.forget(question).await?;
+            self.disagrees(question, &reply).await?;
             return Err(self.not_ours());
+        }
+        if has_spoilt {
+            self.forget_spoilt(question).await?;
         }
         let granted = match decision.is_allowed() {
             true => decide::lease(&checks, &mut found, reply.now, &wanted),
@@ -234,7 +234,7 @@ impl Shared {
         match self.agrees(&reply, reserved.is_ok()) {
             true => Ok(reserved),
             false => {
-                self.forget(question).await?;
+                self.disagrees(question, &reply).await?;
                 Err(self.not_ours())
             }
         }
