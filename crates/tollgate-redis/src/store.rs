@@ -15,8 +15,9 @@ use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
 use crate::away::Away;
+use crate::error::LinkError;
 use crate::keys::KeyNames;
-use crate::link::{Link, LinkError, Stats};
+use crate::link::{Link, Stats};
 use crate::location::{Kind, Location};
 use crate::near::{Look, Near, NearStats};
 use crate::question::Question;

@@ -11,8 +11,9 @@ use tollgate::{Check, Clock, Decision, Micros, Reason, Receipt, State, SystemClo
 
 use super::seldom::Seldom;
 use crate::away::Away;
+use crate::error::LinkError;
 use crate::keys::KeyNames;
-use crate::link::{Link, LinkError};
+use crate::link::Link;
 use crate::near::{Look, Near, Probe};
 use crate::question::Question;
 use crate::reply::{Lacking, Reply};

@@ -2,7 +2,7 @@
 //! request's other limits stay.
 
 use super::shared::Shared;
-use crate::link::LinkError;
+use crate::error::LinkError;
 use crate::question::Question;
 use crate::reply::Reply;
 use crate::scripts::{self, Kinds, Operation};

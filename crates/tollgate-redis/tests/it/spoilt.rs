@@ -32,7 +32,7 @@ fn decide(store: &RedisStore, policy: &Arc<Policy>, cost: u64, now: Micros) -> D
 fn what_is_not_ours_is_forgotten_counted_and_decided_as_absent() {
     let server = RedisServer::new(RedisEngine::Redis);
     let store = connect(&server.url(), by_callers_clock());
-    let key = "tollgate:1:p:{ann}";
+    let key = "tollgate:2:p:{ann}";
     let quotas = [
         "10/s burst 2",
         "2/m",
@@ -119,7 +119,7 @@ fn what_is_not_ours_is_forgotten_counted_and_decided_as_absent() {
 fn what_is_not_ours_is_forgotten_however_large_it_is() {
     let server = RedisServer::new(RedisEngine::Redis);
     let store = connect(&server.url(), by_callers_clock());
-    let key = "tollgate:1:p:{ann}";
+    let key = "tollgate:2:p:{ann}";
     let bucket = policy("10/s burst 2");
     assert!(decide(&store, &bucket, 1, NOW).is_allowed());
     let like_ours = server.ask(&["GET", key]).text() + &" 1".repeat(1 << 20);
@@ -174,7 +174,7 @@ fn what_two_readers_may_read_differently_lifts_no_limit_and_is_forgotten() {
         "z 1 2|v9|1 1",
     ] {
         server.ask(&["FLUSHALL"]);
-        server.ask(&["SET", "tollgate:1:p:{ann}", value]);
+        server.ask(&["SET", "tollgate:2:p:{ann}", value]);
         let passed = (0..20).filter(|_| decide(&store, &policy, 1, NOW).is_allowed());
         // One of them may be decided by this node's share, before it is known that the value is nothing.
         let passed = passed.count();
@@ -239,7 +239,7 @@ fn the_states_of_a_requests_other_limits_stay_when_one_value_is_none_of_ours() {
                     .unwrap();
                 let _ = wait(OnRuntime::new(store.clone()).decide(&checks, now));
             }
-            let name = format!("tollgate:1:p:{{{key}}}");
+            let name = format!("tollgate:2:p:{{{key}}}");
             let value = spoilt(&mut random, server.ask(&["GET", &name]).text());
             others_stay(&server, &store, &key, quota, &value);
         }
@@ -271,7 +271,7 @@ fn others_stay(server: &RedisServer, store: &RedisStore, key: &str, quota: &str,
         assert!(wait(on.decide(&known, NOW)).is_allowed());
     }
     let planted_at = key.replace(' ', "+");
-    server.ask(&["SET", &format!("tollgate:1:p:{{{planted_at}}}"), value]);
+    server.ask(&["SET", &format!("tollgate:2:p:{{{planted_at}}}"), value]);
     let sees = format!("{quota}: {value}");
     let decided: Vec<Decision> = (0..3).map(|_| wait(on.decide(&all, NOW))).collect();
     assert!(!decided[2].is_degraded(), "{sees}");

@@ -54,7 +54,7 @@ fn values_are_those_of_the_documentation() {
         let policy = policy(quota);
         assert!(decide(&store, &policy, 2, NOW).is_allowed());
         assert!(decide(&store, &policy, 1, Micros(NOW.0 + 7)).is_allowed());
-        let found = server.ask(&["GET", "tollgate:1:p:{ann}"]).text();
+        let found = server.ask(&["GET", "tollgate:2:p:{ann}"]).text();
         assert_eq!(found, value, "{quota}");
         server.ask(&["FLUSHALL"]);
     }
@@ -75,7 +75,7 @@ fn large_numbers_are_written_in_whole_digits() {
             decide(&store, &policy, half - 1, NOW).is_allowed(),
             "{quota}"
         );
-        let found = server.ask(&["GET", "tollgate:1:p:{ann}"]).text();
+        let found = server.ask(&["GET", "tollgate:2:p:{ann}"]).text();
         let units = (half - 1).to_string();
         assert!(found.contains(&format!(" {units}")), "{quota}: {found}");
         assert!(

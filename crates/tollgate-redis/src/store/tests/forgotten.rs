@@ -9,7 +9,7 @@ use tollgate::{Check, Checks, Micros, Policy, Store};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
 use super::trace::settings;
-use crate::link::LinkError;
+use crate::error::LinkError;
 use crate::script::Script;
 use crate::scripts;
 use crate::store::RedisStore;
@@ -167,7 +167,7 @@ async fn why_a_decision_is_made_without_the_store_is_said_once_and_counted_each_
 #[tokio::test]
 async fn no_error_shows_a_key() {
     let (url, _) = server(
-        "-ERR unknown command 'EVALSHA', with args beginning with: '0f' '1' 'tollgate:1:p:{ann}' \r\n",
+        "-ERR unknown command 'EVALSHA', with args beginning with: '0f' '1' 'tollgate:2:p:{ann}' \r\n",
     )
     .await;
     let store = RedisStore::connect(url.parse().unwrap(), settings()).await;

@@ -73,7 +73,7 @@ async fn units_that_were_granted_before_a_reset_and_are_heard_of_after_it_are_no
             let poll = std::future::poll_fn(|cx| Poll::Ready(granted.as_mut().poll(cx)));
             assert!(poll.await.is_pending());
             // The store charges, and nobody hears of it yet.
-            let exists = ["EXISTS", "tollgate:1:p:{ann}"];
+            let exists = ["EXISTS", "tollgate:2:p:{ann}"];
             until("the units are charged", || {
                 server.ask(&exists) == Reply::Integer(1)
             })
