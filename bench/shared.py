@@ -273,7 +273,7 @@ def killed(args, redis):
     with contextlib.ExitStack() as stack:
         bench = Gateways(stack, args.tollgate, {"gateway": (counters, "")})
         for _ in range(3):
-            rounds.append(asyncio.run(clients(bench.ports["gateway"], redis, "tollgate:1:hot*")))
+            rounds.append(asyncio.run(clients(bench.ports["gateway"], redis, "tollgate:2:hot*")))
             time.sleep(1)
     failed = sum(status >= 500 for seen, *_ in rounds for _, _, status in seen)
     added, waits = [], []

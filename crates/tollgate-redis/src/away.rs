@@ -110,6 +110,17 @@ impl Away {
         self.with_stand_ins(checks, |checks| self.store.settle(checks, receipt, now));
     }
 
+    /// Forgets what a key has used here.
+    pub(crate) fn reset(&self, policy: &Policy, key: &[u8]) {
+        // A stand-in has its policy's name, by which states are known.
+        self.store.reset(policy, key);
+    }
+
+    /// Forgets what every key has used here.
+    pub(crate) fn reset_all(&self, policy: &Policy) {
+        self.store.reset_all(policy);
+    }
+
     fn with_stand_ins<T>(&self, checks: &[Check<'_>], ask: impl FnOnce(&Checks<'_>) -> T) -> T {
         let policies: Vec<_> = checks
             .iter()

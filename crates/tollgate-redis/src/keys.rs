@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use tollgate::Check;
+use tollgate::key::parts;
 
 /// The version of names and values. What another version wrote is not read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-/// `PREFIX:1:POLICY:{TAG}`, and `:KEY` behind it where the tag is not the key itself. A penalty's blocks are under
-/// `POLICY+penalty`.
+/// `PREFIX:2:POLICY:{TAG}`, and `:KEY` behind it where the tag is not the key itself. Of a key that is made of parts, each
+/// stands behind a bar. A penalty's blocks are under `POLICY+penalty`.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyNames {
     prefix: String,
@@ -35,12 +36,12 @@ impl KeyNames {
         // An empty tag is none, to a cluster.
         match tag {
             [] => name.push('%'),
-            tag => escape(&mut name, tag, b":"),
+            tag => push_key(&mut name, tag),
         }
         name.push('}');
         if tag != cell.key {
             name.push(':');
-            escape(&mut name, cell.key, b":");
+            push_key(&mut name, cell.key);
         }
         name.into_bytes()
     }
@@ -51,6 +52,17 @@ impl KeyNames {
         escape(&mut name, policy.as_bytes(), b"");
         name.push(':');
         name
+    }
+}
+
+/// Each part behind a bar, which nothing else begins with or has in it.
+fn push_key(name: &mut String, key: &[u8]) {
+    match parts(key) {
+        Some(parts) => parts.for_each(|part| {
+            name.push('|');
+            escape(name, part, b":");
+        }),
+        None => escape(name, key, b":"),
     }
 }
 
@@ -75,7 +87,10 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Arc;
 
+    use tollgate::key::CompositeKey;
     use tollgate::{Penalty, Policy};
+    use tollgate_testkit::Random;
+    use tollgate_testkit::random::scaled;
 
     use super::*;
 
@@ -94,28 +109,39 @@ mod tests {
         let per_user = policy("per-user.minute");
         type Case<'a> = (&'a [u8], Option<&'a [u8]>, &'a str);
         let cases: [Case<'_>; 6] = [
-            (b"ann", None, "tollgate:1:per-user.minute:{ann}"),
+            (b"ann", None, "tollgate:2:per-user.minute:{ann}"),
             (
                 b"2001:db8::1",
                 None,
-                "tollgate:1:per-user.minute:{2001:db8::1}",
+                "tollgate:2:per-user.minute:{2001:db8::1}",
             ),
             (
                 b"ann",
                 Some(b"acme"),
-                "tollgate:1:per-user.minute:{acme}:ann",
+                "tollgate:2:per-user.minute:{acme}:ann",
             ),
-            (b"ann", Some(b"ann"), "tollgate:1:per-user.minute:{ann}"),
-            (b"", None, "tollgate:1:per-user.minute:{%}"),
+            (b"ann", Some(b"ann"), "tollgate:2:per-user.minute:{ann}"),
+            (b"", None, "tollgate:2:per-user.minute:{%}"),
             (
                 b"{a}\n\xFF +",
                 None,
-                "tollgate:1:per-user.minute:{%7Ba%7D%0A%FF+%2B}",
+                "tollgate:2:per-user.minute:{%7Ba%7D%0A%FF+%2B}",
             ),
         ];
         for (key, tag, expected) in cases {
             assert_eq!(name(&per_user, key, tag), expected);
         }
+        for (parts, expected) in [
+            (
+                &["ann", "192.0.2.1"][..],
+                "tollgate:2:per-user.minute:{|ann|192.0.2.1}",
+            ),
+            (&["a|b", ""], "tollgate:2:per-user.minute:{|a%7Cb|}"),
+        ] {
+            assert_eq!(name(&per_user, &composite(parts), None), expected);
+        }
+        let tagged = name(&per_user, &composite(&["ann", "/x"]), Some(b"ann"));
+        assert_eq!(tagged, "tollgate:2:per-user.minute:{ann}:|ann|/x");
         let quota = "5/m".parse().unwrap();
         let punished = Policy::new("log-in", quota).unwrap();
         let penalty = Penalty::new(std::time::Duration::from_secs(60));
@@ -128,10 +154,10 @@ mod tests {
         let blocks = tollgate::decide::cells(&[check])[1].policy;
         assert_eq!(
             name(blocks, b"ann", None),
-            "tollgate:1:log-in+penalty:{ann}"
+            "tollgate:2:log-in+penalty:{ann}"
         );
         let prefix = KeyNames::new("{x}:y").of_all("p:q");
-        assert_eq!(prefix, "%7Bx%7D%3Ay:1:p%3Aq:");
+        assert_eq!(prefix, "%7Bx%7D%3Ay:2:p%3Aq:");
     }
 
     #[test]
@@ -150,6 +176,46 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn names_of_random_keys_never_meet() {
+        let mut random = Random::new();
+        let policies = ["p", "p|", "p:{|a}"].map(policy);
+        let mut known = HashMap::new();
+        for _ in 0..scaled(50_000) {
+            let policy = random.pick(&policies).clone();
+            let [key, tag] = [0, 1].map(|_| match random.below(3) {
+                0 => text(&mut random).into_bytes(),
+                parts => {
+                    let parts: Vec<String> = (0..parts).map(|_| text(&mut random)).collect();
+                    composite(&parts.iter().map(String::as_str).collect::<Vec<_>>())
+                }
+            });
+            let tag = (random.below(2) == 0).then_some(tag);
+            let name = name(&policy, &key, tag.as_deref());
+            assert!(
+                name.is_ascii() && !name.contains(['\0', ' ', '\n']),
+                "{name}"
+            );
+            let meant = (policy.name().to_owned(), key.clone(), tag.unwrap_or(key));
+            let before = known.insert(name.clone(), meant.clone());
+            assert!(before.is_none_or(|before| before == meant), "{name}");
+        }
+    }
+
+    /// A few characters that names or keys give a meaning to.
+    fn text(random: &mut Random) -> String {
+        let some = [
+            'a', 'b', '|', ':', '%', '7', 'C', '{', '}', '+', ' ', '\0', '\u{1}',
+        ];
+        (0..random.below(4)).map(|_| *random.pick(&some)).collect()
+    }
+
+    fn composite(parts: &[&str]) -> Vec<u8> {
+        let mut key = CompositeKey::new();
+        parts.iter().for_each(|part| key.push(part.as_bytes()));
+        key.as_ref().to_vec()
     }
 
     #[test]

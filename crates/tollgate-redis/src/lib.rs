@@ -25,6 +25,7 @@
 #![deny(missing_docs)]
 
 mod away;
+mod error;
 mod keys;
 mod link;
 mod location;
@@ -37,7 +38,8 @@ mod settings;
 mod store;
 mod value;
 
-pub use link::{ERROR_KINDS, LinkError, ROUND_TRIP_BOUNDS, Stats};
+pub use error::{ERROR_KINDS, LinkError};
+pub use link::{ROUND_TRIP_BOUNDS, Stats};
 pub use location::{Location, UrlError};
 pub use near::NearStats;
 pub use settings::{Settings, Time};

@@ -5,11 +5,11 @@ mod backoff;
 mod breaker;
 mod diagnose;
 mod dial;
-mod error;
 mod forget;
 mod guard;
 mod node;
 mod probe;
+mod refusal;
 mod routes;
 mod seen_through;
 pub(crate) mod slots;
@@ -27,17 +27,17 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tollgate::{Clock, Micros, SystemClock};
 
+use crate::error::LinkError;
 use crate::location::Location;
 use crate::script::Script;
 use crate::settings::Settings;
 use dial::Dialer;
-use error::Refusal;
 use node::{Common, Node};
+use refusal::Refusal;
 use routes::Routes;
 use seen_through::{LATE_MAX, SeenThrough};
 use slots::slot;
 
-pub use error::{ERROR_KINDS, LinkError};
 pub(crate) use seen_through::Late;
 pub use stats::{ROUND_TRIP_BOUNDS, Stats};
 
@@ -336,9 +336,9 @@ impl Call<'_> {
         is_asking: bool,
         command: &Cmd,
     ) -> Result<Value, Refusal> {
-        let broken = |error| Refusal::Failed(error::broken(error));
+        let broken = |error| Refusal::Failed(refusal::broken(error));
         if !is_asking {
-            return error::result(
+            return refusal::result(
                 connection
                     .send_packed_command(command)
                     .await
@@ -351,7 +351,7 @@ impl Call<'_> {
             .send_packed_commands(&pipeline, 1, 1)
             .await
             .map_err(broken)?;
-        error::result(replies.pop().unwrap_or_default())
+        refusal::result(replies.pop().unwrap_or_default())
     }
 }
 

@@ -1,24 +1,19 @@
 //! What a node answers without asking the store: from units that it holds in advance, and from denials that it remembers.
 
 mod denial;
+mod generation;
 mod held;
 mod look;
+mod name;
 mod stats;
 mod table;
-
-use std::sync::Arc;
-
-use tollgate::Policy;
+mod unspent;
+mod visits;
 
 pub(crate) use look::{Look, Probe};
 pub use stats::NearStats;
 pub(crate) use table::Near;
-
-/// Whether two policies decide alike.
-fn is_same(a: &Arc<Policy>, b: &Arc<Policy>) -> bool {
-    let numbers = |policy: &Policy| (policy.version(), policy.mode(), policy.quota());
-    Arc::ptr_eq(a, b) || a.name() == b.name() && numbers(a) == numbers(b)
-}
+pub(crate) use unspent::Unspent;
 
 #[cfg(test)]
 mod simulation;

@@ -164,10 +164,17 @@ impl Question {
             arguments: self.arguments[..FIRST + EACH * checks].to_vec(),
             kinds: self.kinds,
         };
-        if question.arguments[0].first() == Some(&b'-') {
-            question.not_after(None);
-        }
+        question.arguments = question.arguments_at_any_time();
         question.charged(receipt)
+    }
+
+    /// The arguments without a latest instant.
+    pub(crate) fn arguments_at_any_time(&self) -> Vec<Vec<u8>> {
+        let mut arguments = self.arguments.clone();
+        if arguments[0].first() == Some(&b'-') {
+            arguments[0].clear();
+        }
+        arguments
     }
 
     /// With the ends of the calendar's windows around `now`.

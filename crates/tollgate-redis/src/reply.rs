@@ -65,6 +65,31 @@ impl Reply {
         };
         policies.map(stored).collect()
     }
+
+    /// Whether one of the values of which these states were [made](Reply::stored) is none of ours.
+    pub(crate) fn has_spoilt<'p>(
+        &self,
+        found: &[Option<Stored>],
+        policies: impl Iterator<Item = (&'p Arc<Policy>, u64)>,
+    ) -> bool {
+        let mut each = self.cells.iter().zip(found);
+        let any = each.any(|(cell, state)| matches!(cell, Value::BulkString(_)) && state.is_none());
+        any && self.spoilt(policies).next().is_some()
+    }
+
+    /// The values that were found and are none of ours, with the places of their cells.
+    pub(crate) fn spoilt<'r, 'p>(
+        &'r self,
+        policies: impl Iterator<Item = (&'p Arc<Policy>, u64)>,
+    ) -> impl Iterator<Item = (usize, &'r [u8])> {
+        let each = self.cells.iter().zip(policies).enumerate();
+        each.filter_map(|(place, (cell, (policy, version)))| match cell {
+            Value::BulkString(found) if value::read(found, policy, version).is_none() => {
+                Some((place, &found[..]))
+            }
+            _ => None,
+        })
+    }
 }
 
 fn integer(value: Value) -> Option<i64> {

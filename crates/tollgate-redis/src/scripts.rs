@@ -87,6 +87,12 @@ pub(crate) fn reset() -> &'static Script {
     RESET.get_or_init(|| Script::new(include_str!("scripts/reset.lua")))
 }
 
+/// The script that forgets values that are none of ours.
+pub(crate) fn forget() -> &'static Script {
+    static FORGET: OnceLock<Script> = OnceLock::new();
+    FORGET.get_or_init(|| Script::new(include_str!("scripts/forget.lua")))
+}
+
 /// In a decision, what the short way needs stands before it, and everything else behind it: functions of the long way
 /// are created only by those that go it.
 fn text(operation: Operation, kinds: Kinds) -> String {

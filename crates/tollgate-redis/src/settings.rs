@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::link::LinkError;
+use crate::error::LinkError;
 
 /// Bounds of the way to the store. `Settings::default()` is right for a store in the same building.
 ///

@@ -2,8 +2,10 @@
 //! becomes the decision, by the same code that decides in memory.
 
 mod late;
+mod returning;
 mod seldom;
 mod shared;
+mod spoilt;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -13,8 +15,9 @@ use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
 
 use crate::away::Away;
+use crate::error::LinkError;
 use crate::keys::KeyNames;
-use crate::link::{Link, LinkError, Stats};
+use crate::link::{Link, Stats};
 use crate::location::{Kind, Location};
 use crate::near::{Look, Near, NearStats};
 use crate::question::Question;
@@ -130,17 +133,8 @@ impl RedisStore {
     }
 
     fn question(&self, checks: &[Check<'_>], with_penalties: bool) -> Result<Question, Reason> {
-        let Shared {
-            names, one_slot, ..
-        } = &*self.shared;
-        Question::new(
-            names,
-            checks,
-            with_penalties,
-            self.tag.as_deref(),
-            *one_slot,
-            self.version(),
-        )
+        self.shared
+            .question(checks, with_penalties, self.tag.as_deref())
     }
 }
 
@@ -330,6 +324,7 @@ impl Store for RedisStore {
         Answer::Pending(Box::pin(async move {
             let value = shared.link.call(scripts::reset(), keys, Vec::new()).await;
             shared.near.forget(tag.as_deref(), &policy, &key);
+            shared.away.reset(&policy, &key);
             match value.map_err(failed)? {
                 redis::Value::Int(forgotten) => Ok(forgotten > 0),
                 _ => Err(failed(shared.not_ours())),
@@ -353,6 +348,7 @@ impl Store for RedisStore {
                 forgotten = forgotten.and(shared.link.forget(prefix.as_bytes()).await);
             }
             shared.near.forget_all(&policy);
+            shared.away.reset_all(&policy);
             forgotten.map_err(failed)
         }))
     }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::algorithm::{Entry, Log};
+use tollgate::algorithm::{Entry, INTEGER_MAX, Log};
 use tollgate::decide::Stored;
 use tollgate::{CalendarUnit, Micros, Numbers, Penalty, Policy, State};
 
@@ -78,6 +78,10 @@ pub(crate) fn read(value: &[u8], policy: &Arc<Policy>, version: u64) -> Option<S
     let mut parts = text.splitn(3, '|');
     let (numbers, written) = (parts.next()?, parts.next()?.strip_prefix('v')?);
     let numbers = parse_numbers(numbers)?;
+    let is_block = |numbers: &Numbers| matches!(numbers, Numbers::Penalty(_));
+    if is_block(&numbers) != policy.numbers().as_ref().is_some_and(is_block) {
+        return None;
+    }
     let state = parse_state(&numbers, parts.next()?)?;
     let is_newer = written.parse::<u64>().ok()? > version;
     let same = policy.numbers().as_ref() == Some(&numbers);
@@ -162,6 +166,7 @@ fn parse_state(numbers: &Numbers, text: &str) -> Option<State> {
     })
 }
 
+/// Scripts go by the sum and the count, and read no more of a log than they need: so these must be true.
 fn parse_log(text: &str) -> Option<Log> {
     let (newest, older) = text.split_once('|')?;
     let entry = |text: &str| {
@@ -171,13 +176,24 @@ fn parse_log(text: &str) -> Option<Log> {
             units: units.parse().ok()?,
         })
     };
-    let mut log = older
-        .split_terminator(';')
-        .map(entry)
-        .collect::<Option<Log>>()?;
-    // The sum and the count are for scripts, which read no more of a log than they need.
-    log.push(entry(newest.splitn(3, ' ').nth(2)?)?);
-    Some(log)
+    let mut log = match older {
+        "" => Log::new(),
+        older => older
+            .strip_suffix(';')?
+            .split(';')
+            .map(entry)
+            .collect::<Option<Log>>()?,
+    };
+    let mut newest = newest.splitn(3, ' ');
+    let used: u64 = newest.next()?.parse().ok()?;
+    let entries: usize = newest.next()?.parse().ok()?;
+    log.push(entry(newest.next()?)?);
+    let sum = log
+        .iter()
+        .try_fold(0, |sum: u64, entry| sum.checked_add(entry.units))?;
+    // Sums beyond are rounded there.
+    let is_true = entries == log.len() && (used == sum || used > INTEGER_MAX);
+    (is_true && log.is_sorted_by_key(|entry| entry.at)).then_some(log)
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -256,6 +272,11 @@ mod tests {
             "t 10 1 100000 1|3|1 2",
             "s 7 60000000|v4|6 3 30 1",
             "s 7 60000000|v4|6 3 30|",
+            "s 7 60000000|v4|5 3 30 1|10 2;20 3;",
+            "s 7 60000000|v4|6 2 30 1|10 2;20 3;",
+            "s 7 60000000|v4|6 3 15 1|10 2;20 3;",
+            "s 7 60000000|v4|6 3 30 1|10 2;20 3",
+            "p 60000000 2 3600000000 86400000000|v9|1 1",
             "s 7 60000000|v4|6 3 30 1|10 2;x",
             "k 7 60000000|v4|6 3",
             "c 9 day Nowhere/At_all|v0|1 1",

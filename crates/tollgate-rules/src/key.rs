@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, header};
 use tollgate::key::CompositeKey;
+
+/// The longest text of a network: eight times four digits, and how many bits.
+const ADDRESS_BYTES_MAX: usize = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128".len();
 
 /// One part of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,17 +118,27 @@ fn present(value: &[u8]) -> Option<&[u8]> {
     (!value.is_empty()).then_some(value)
 }
 
-/// IPv4-mapped IPv6 is IPv4; of IPv6 the first bits count.
+/// IPv4-mapped IPv6 is IPv4; of IPv6 the first bits count: `192.0.2.1`, `2001:db8::/64`. In text, since a shared store shows
+/// keys.
 fn push_address(key: &mut CompositeKey, address: IpAddr, ipv6_prefix: u8) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => key.push(&address.octets()),
+    let mut text = [0; ADDRESS_BYTES_MAX];
+    let mut rest = &mut text[..];
+    // There is room for every address.
+    let _ = match address.to_canonical() {
+        IpAddr::V4(address) => write!(rest, "{address}"),
         IpAddr::V6(address) => {
             let mask = u128::MAX
                 .checked_shl(128 - u32::from(ipv6_prefix))
                 .unwrap_or(0);
-            key.push(&(address.to_bits() & mask).to_be_bytes());
+            let network = Ipv6Addr::from_bits(address.to_bits() & mask);
+            match ipv6_prefix {
+                128 => write!(rest, "{network}"),
+                _ => write!(rest, "{network}/{ipv6_prefix}"),
+            }
         }
-    }
+    };
+    let written = ADDRESS_BYTES_MAX - rest.len();
+    key.push(&text[..written]);
 }
 
 /// The one value; a client that sends several does not choose among keys.
@@ -230,6 +244,23 @@ mod tests {
         assert_ne!(key(&spec, "2001:db8::1"), key(&spec, "2001:db8:0:1::1"));
         let whole = [KeyPart::ClientIp { ipv6_prefix: 128 }];
         assert_ne!(key(&whole, "2001:db8::1"), key(&whole, "2001:db8::2"));
+        let longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        let almost = [KeyPart::ClientIp { ipv6_prefix: 127 }];
+        for (spec, address, text) in [
+            (&spec, "::ffff:192.0.2.1", "192.0.2.1"),
+            (&spec, "2001:db8::1", "2001:db8::/64"),
+            (&whole, "2001:db8::1", "2001:db8::1"),
+            (&whole, longest, longest),
+            (
+                &almost,
+                longest,
+                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127",
+            ),
+        ] {
+            let mut expected = CompositeKey::new();
+            expected.push(text.as_bytes());
+            assert_eq!(key(spec, address), expected);
+        }
     }
 
     #[test]

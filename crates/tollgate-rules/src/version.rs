@@ -13,11 +13,13 @@ const AGE_BITS: u32 = 11;
 const CONTENTS_BITS: u32 = 12;
 /// Of an age, the binary digits behind its first.
 const AGE_DIGITS: u32 = 5;
+/// How many numbers are left for rules without a date, below those of the oldest rules that have one.
+const UNDATED: u64 = (1 << AGE_BITS) - ((TIME_BITS as u64) << AGE_DIGITS) - 1;
 
 /// What a node's rules are, among those of other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// Since when they are so.
+    /// Since when they are so; 0 where nothing says it.
     pub at: Micros,
     /// What they say, as [`Contents`] has it.
     pub contents: u32,
@@ -30,11 +32,15 @@ impl Standing {
     /// Of two nodes the one that knows a later change is newer, or that has rules later than each change; of two that know
     /// the same change, the one with the newer rules, as far as their ages differ by a thirtieth; and what is left is
     /// decided by what the rules say. So equal versions mean equal rules, and all nodes agree which of two is the newer.
+    /// Rules without a date are older than all that have one, and more of what they say decides among them.
     pub fn version(&self, changed: Micros) -> u64 {
         let millis = |at: Micros| (at.since(EPOCH).as_micros() / 1_000) as u64;
         let (rules, changed) = (millis(self.at), millis(changed));
         let time = rules.max(changed).min((1 << TIME_BITS) - 1);
-        let freshness = (1 << AGE_BITS) - 1 - age_code(time.saturating_sub(rules));
+        let freshness = match self.at {
+            Micros(0) => u64::from(self.contents >> CONTENTS_BITS) % UNDATED,
+            _ => (1 << AGE_BITS) - 1 - age_code(time.saturating_sub(rules)),
+        };
         let contents = u64::from(self.contents) & ((1 << CONTENTS_BITS) - 1);
         time << (AGE_BITS + CONTENTS_BITS) | freshness << CONTENTS_BITS | contents
     }
@@ -167,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn rules_without_a_date_are_the_oldest_and_told_apart_by_more_than_those_that_have_one() {
+        for changed in [Micros(0), START, Micros(u64::MAX)] {
+            let versions = (0..UNDATED as u32).flat_map(|high| {
+                [0, 1, 0xFFF].map(|low| rules(Micros(0), high << CONTENTS_BITS | low))
+            });
+            let versions: Vec<u64> = versions.map(|rules| rules.version(changed)).collect();
+            assert!(versions.is_sorted_by(|one, other| one < other));
+            let oldest = rules(Micros(1), 0).version(changed);
+            assert!(versions.iter().all(|version| *version < oldest));
+        }
+    }
+
+    #[test]
     fn every_instant_until_2089_has_a_version_and_later_ones_have_the_last() {
         let late = Micros::from_secs(3_750_000_000);
         assert!(rules(late + DAY, 0).version(Micros(0)) > rules(late, 0).version(Micros(0)));
@@ -174,7 +193,8 @@ mod tests {
             let version = rules(at, u32::MAX).version(Micros(u64::MAX));
             assert!(version >= rules(at, u32::MAX).version(Micros(0)));
         }
-        assert_eq!(rules(Micros(0), 7).version(Micros(0)), 0x7FF << 12 | 7);
+        assert_eq!(rules(Micros(0), 7).version(Micros(0)), 7);
+        assert_eq!(rules(Micros(1), 7).version(Micros(0)), 0x7FF << 12 | 7);
     }
 
     #[test]

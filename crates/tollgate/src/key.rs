@@ -47,8 +47,39 @@ impl CompositeKey {
 /// assert_eq!(first_part(b"ann"), None);
 /// ```
 pub fn first_part(key: &[u8]) -> Option<&[u8]> {
+    split(key).map(|(part, _)| part)
+}
+
+/// The parts of a key that was made as [`CompositeKey`]s are; `None` for one without parts, and for other bytes.
+///
+/// ```
+/// use tollgate::key::{CompositeKey, parts};
+///
+/// let mut key = CompositeKey::new();
+/// key.push(b"ann");
+/// key.push(b"192.0.2.1");
+/// let parts: Vec<&[u8]> = parts(key.as_ref()).unwrap().collect();
+/// assert_eq!(parts, [&b"ann"[..], b"192.0.2.1"]);
+/// assert!(tollgate::key::parts(b"ann").is_none());
+/// ```
+pub fn parts(key: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let mut rest = key;
+    while !rest.is_empty() {
+        (_, rest) = split(rest)?;
+    }
+    let mut rest = key;
+    let parts = std::iter::from_fn(move || {
+        let (part, behind) = split(rest)?;
+        rest = behind;
+        Some(part)
+    });
+    (!key.is_empty()).then_some(parts)
+}
+
+/// The first part, and what stands behind it.
+fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = key.split_first_chunk()?;
-    rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
 }
 
 impl AsRef<[u8]> for CompositeKey {
@@ -90,5 +121,12 @@ mod tests {
         };
         let keys: std::collections::HashSet<_> = lists.iter().map(key).collect();
         assert_eq!(keys.len(), lists.len());
+        for list in &lists[1..] {
+            let key = key(list);
+            let found: Vec<&[u8]> = parts(&key).unwrap().collect();
+            assert_eq!(found, *list);
+            assert!(parts(&key[1..]).is_none() && parts(&[&key[..], b"x"].concat()).is_none());
+        }
+        assert!(parts(b"").is_none());
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::error::LinkError;
+use crate::error::LinkError;
 use crate::location::Address;
 
 /// Why a server that was spoken to over TLS has not answered, if it is that it speaks none: it says so within `limit`.

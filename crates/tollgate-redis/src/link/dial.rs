@@ -16,8 +16,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::diagnose::{speaks_plainly, speaks_tls};
-use super::error::{LinkError, broken, plain};
 use super::guard::Guarded;
+use super::refusal::{broken, plain};
+use crate::error::LinkError;
 use crate::location::{Address, Kind, Location};
 use crate::settings::Settings;
 

@@ -7,8 +7,9 @@ use tokio::time::timeout;
 
 use super::Link;
 use super::dial::ask;
-use super::error::{self, LinkError};
 use super::node::Node;
+use super::refusal;
+use crate::error::LinkError;
 
 /// Keys that are looked at in one step of [`Link::forget`], and how long a step may take.
 const STEP: u32 = 200;
@@ -66,9 +67,9 @@ async fn forget_some(node: &Node, prefix: &[u8], cursor: &[u8]) -> Result<Vec<u8
         let replies = connection
             .send_packed_commands(&unlink, 0, count)
             .await
-            .map_err(error::broken)?;
+            .map_err(refusal::broken)?;
         for reply in replies {
-            match error::plain(Ok(reply)) {
+            match refusal::plain(Ok(reply)) {
                 // A slot that has just moved takes its keys along; whoever has it now is asked as well.
                 Ok(_) | Err(LinkError::IsCluster) => {}
                 Err(error) => return Err(error),

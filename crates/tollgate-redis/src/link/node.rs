@@ -14,8 +14,8 @@ use tollgate::{Clock, SystemClock};
 use super::ahead::Ahead;
 use super::breaker::Breaker;
 use super::dial::Dialer;
-use super::error::LinkError;
 use super::stats::Stats;
+use crate::error::LinkError;
 use crate::location::Address;
 
 /// So many calls in a row that are not answered end their connection: others may be well.

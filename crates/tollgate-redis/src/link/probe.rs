@@ -8,8 +8,8 @@ use redis::{Cmd, Value};
 use tollgate::Micros;
 
 use super::dial::ask;
-use super::error::LinkError;
 use super::slots::{SLOTS, slot};
+use crate::error::LinkError;
 use crate::keys::KeyNames;
 
 /// KEYS[1]: a key that is used for nothing else. It is gone after a second. Scripts write instants by `%d`, which is as

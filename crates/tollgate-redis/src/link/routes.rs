@@ -11,10 +11,10 @@ use tollgate::Clock;
 
 use super::backoff;
 use super::dial::{Role, ask, driven};
-use super::error::LinkError;
 use super::node::{Common, Node};
 use super::probe;
 use super::slots::{SLOTS, slot};
+use crate::error::LinkError;
 use crate::keys::KeyNames;
 use crate::location::{Address, Kind};
 

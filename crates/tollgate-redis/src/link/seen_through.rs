@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Asked;
-use super::error::LinkError;
+use crate::error::LinkError;
 
 /// Late answers that are awaited at a time. Further ones are not heard.
 pub(super) const LATE_MAX: usize = 1_024;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use tollgate::Micros;
 
-use super::error::{ERROR_KINDS, LinkError};
+use crate::error::{ERROR_KINDS, LinkError};
 
 /// Upper bounds of the histogram of round trips, in microseconds; what took longer than the last is in one more place.
 pub const ROUND_TRIP_BOUNDS: [u64; 12] = [

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use tollgate::{Check, Decision, Micros, Policy, Verdict};
 
-use super::is_same;
-
 /// After this long the store is asked again: another node may have given units back.
 const REMEMBERED_MAX: Duration = Duration::from_secs(1);
 
@@ -99,4 +97,10 @@ impl Denial {
         };
         checks.len() == self.asked.len() && self.asked.iter().zip(checks).all(same)
     }
+}
+
+/// Whether two policies decide alike.
+pub(super) fn is_same(a: &Arc<Policy>, b: &Arc<Policy>) -> bool {
+    let numbers = |policy: &Policy| (policy.version(), policy.mode(), policy.quota());
+    Arc::ptr_eq(a, b) || a.name() == b.name() && numbers(a) == numbers(b)
 }

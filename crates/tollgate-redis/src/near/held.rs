@@ -7,8 +7,7 @@ use tokio::sync::Semaphore;
 use tollgate::algorithm::Charge;
 use tollgate::{Check, LeaseTerms, Micros, Policy, Standing};
 
-use super::denial::Denial;
-use super::is_same;
+use super::denial::{Denial, is_same};
 use super::look::{Look, Probe};
 
 /// A request for units whose answer has not come after this long is given up: another may ask.
@@ -32,6 +31,8 @@ struct Units {
     granted: u64,
     left: u64,
     mark: (u64, u64),
+    /// How often its key was reset by then.
+    resets: u64,
     /// The first instant at which they can no longer be spent, counted from before they were asked for.
     ends: Micros,
     last_spent: Micros,
@@ -40,6 +41,13 @@ struct Units {
     from: Micros,
     /// The store's instant then.
     at: Micros,
+}
+
+/// What was left of a lease.
+pub(super) struct Idle {
+    pub(super) policy: Arc<Policy>,
+    pub(super) charge: Charge,
+    pub(super) resets: u64,
 }
 
 /// Units asked for, in spans as long as a lease.
@@ -128,34 +136,37 @@ impl Held {
         demand.min(terms.units_max)
     }
 
-    /// Units have come, or none.
-    pub(super) fn learn(
+    /// The answer has come for which nobody else has asked for units.
+    pub(super) fn has_heard(&mut self) {
+        self.asking = None;
+    }
+
+    /// Units have come, of a key that was reset so often by then.
+    pub(super) fn take(
         &mut self,
         policy: &Arc<Policy>,
         terms: LeaseTerms,
         granted: Charge,
-        from: (Micros, Micros),
+        resets: u64,
+        (sent, at): (Micros, Micros),
         standing: Standing,
     ) {
-        self.asking = None;
-        let (sent, at) = from;
-        if granted.cost > 0 {
-            self.lease = Some(Units {
-                policy: Arc::clone(policy),
-                granted: granted.cost,
-                left: granted.cost,
-                mark: granted.mark,
-                ends: sent + terms.time,
-                last_spent: sent,
-                standing,
-                from: sent,
-                at,
-            });
-        }
+        self.lease = Some(Units {
+            policy: Arc::clone(policy),
+            granted: granted.cost,
+            left: granted.cost,
+            mark: granted.mark,
+            resets,
+            ends: sent + terms.time,
+            last_spent: sent,
+            standing,
+            from: sent,
+            at,
+        });
     }
 
     /// Takes what is left of a lease that nobody has spent from for a quarter of its time.
-    pub(super) fn take_idle(&mut self, now: Micros) -> Option<(Arc<Policy>, Charge)> {
+    pub(super) fn take_idle(&mut self, now: Micros) -> Option<Idle> {
         let lease = self
             .lease
             .as_mut()
@@ -168,7 +179,11 @@ impl Held {
             cost: std::mem::take(&mut lease.left),
             mark: lease.mark,
         };
-        Some((Arc::clone(&lease.policy), charge))
+        Some(Idle {
+            policy: Arc::clone(&lease.policy),
+            charge,
+            resets: lease.resets,
+        })
     }
 
     /// When the units end; `None` when there are none.

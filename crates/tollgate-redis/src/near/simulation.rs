@@ -11,6 +11,7 @@ use tollgate::{Check, Decision, Lease, Limiter, Micros, Policy, Receipt};
 use tollgate_testkit::random::{Random, scaled};
 
 use super::Near;
+use super::table::Asked;
 
 const NODES: usize = 4;
 const START: u64 = 1_000_000_000_000;
@@ -28,12 +29,12 @@ enum Event {
     },
     AtStore {
         node: usize,
-        sent: Micros,
+        asked: Asked,
         wanted: Vec<u64>,
     },
     Reply {
         node: usize,
-        sent: Micros,
+        asked: Asked,
         decision: Decision,
         granted: Vec<Charge>,
     },
@@ -116,7 +117,11 @@ impl World {
                 self.ask(random, node, at);
             }
             Event::Crowd { node } => (0..250).for_each(|_| self.ask(random, node, at)),
-            Event::AtStore { node, sent, wanted } => {
+            Event::AtStore {
+                node,
+                asked,
+                wanted,
+            } => {
                 self.calls += 1;
                 let now = Micros(at);
                 let decision = decide(&[check], &mut self.slot, now);
@@ -127,7 +132,7 @@ impl World {
                 self.note(&decision, at);
                 let reply = Event::Reply {
                     node,
-                    sent,
+                    asked,
                     decision,
                     granted,
                 };
@@ -135,18 +140,18 @@ impl World {
             }
             Event::Reply {
                 node,
-                sent,
+                asked,
                 decision,
                 granted,
             } => {
-                let when = (sent, clock_of(node, at));
+                let when = (asked, clock_of(node, at));
                 self.nodes[node].learn(None, &[check], &decision, &granted, when);
             }
             Event::Look { node } => {
                 if at < end {
                     self.at(at + 20_000, Event::Look { node });
                 }
-                for unspent in self.nodes[node].unspent(clock_of(node, at)) {
+                while let Some(unspent) = self.nodes[node].unspent(clock_of(node, at)) {
                     let charge = unspent.charge;
                     self.at(at + way, Event::Returned { charge });
                 }
@@ -167,8 +172,16 @@ impl World {
         if let Some(decision) = self.nodes[node].known_answer(&[check], now) {
             return self.note(&decision, at);
         }
-        let (sent, wanted) = (now, self.nodes[node].wants(None, &[check], now).to_vec());
-        self.at(at + way, Event::AtStore { node, sent, wanted });
+        let asked = self.nodes[node].asks(None, &[check], now);
+        let wanted = self.nodes[node].wants(None, &[check], now).to_vec();
+        self.at(
+            at + way,
+            Event::AtStore {
+                node,
+                asked,
+                wanted,
+            },
+        );
     }
 
     fn note(&mut self, decision: &Decision, at: u64) {

@@ -1,114 +1,39 @@
 //! What a node holds for all its keys, bounded.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use smallvec::SmallVec;
 use tollgate::algorithm::Charge;
 use tollgate::{Check, Decision, Micros, Policy};
 
-use super::NearStats;
 use super::denial::Denial;
+use super::generation::{Generation, Generations};
 use super::held::Held;
 use super::look::Look;
+use super::name::{Name, Named, Tag};
+use super::stats::NearStats;
+use super::visits::Visits;
 
 /// How many keys a node holds something for. What falls out is asked for again; units that fall out are lost until their
 /// lease would have ended.
 const KEYS_MAX: usize = 16_384;
-/// Leases that are looked at again. What finds no room is lost until its lease would have ended.
-pub(super) const VISITS_MAX: usize = 16_384;
-/// A lease that ends sooner than this is not looked at again: giving back would help nobody.
-const LOOK_AGAIN_MIN: Duration = Duration::from_millis(20);
-
-/// In so many places is counted how often what keys have used was changed from outside.
-const GENERATIONS: usize = 256;
-
-/// The hash tag of a decision, if it has one.
-type Tag<'a> = Option<&'a [u8]>;
 
 /// What one node holds.
 pub(crate) struct Near {
-    keys: Cache<Name, Arc<Mutex<Held>>>,
-    /// Leases to look at again, the earliest first.
-    visits: Mutex<BinaryHeap<Reverse<Visit>>>,
-    /// How often keys that fall into each place were reset, or units of theirs given back.
-    generations: [AtomicU64; GENERATIONS],
-    hash: RandomState,
-    stats: NearStats,
+    pub(super) keys: Cache<Name, Arc<Mutex<Held>>>,
+    /// Leases to look at again.
+    visits: Mutex<Visits>,
+    pub(super) generations: Generations,
+    pub(super) stats: NearStats,
 }
 
-/// Of the keys of a request: it changes when one of them is reset, or units are given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Generation(u64);
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Visit {
-    at: Micros,
-    name: Name,
-}
-
-/// Units that nobody has had use for, to be given back.
-#[derive(Debug)]
-pub(crate) struct Unspent {
-    pub(crate) tag: Option<Box<[u8]>>,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) key: Box<[u8]>,
-    pub(crate) charge: Charge,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Name {
-    tag: Option<Box<[u8]>>,
-    policy: Box<str>,
-    key: Box<[u8]>,
-}
-
-/// The same, borrowed.
-#[derive(Clone, Copy)]
-struct Named<'a> {
-    tag: Option<&'a [u8]>,
-    policy: &'a str,
-    key: &'a [u8],
-}
-
-impl Hash for Named<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.tag.hash(state);
-        self.policy.hash(state);
-        self.key.hash(state);
-    }
-}
-
-impl Equivalent<Name> for Named<'_> {
-    fn equivalent(&self, name: &Name) -> bool {
-        self.tag == name.tag.as_deref() && *self.policy == *name.policy && *self.key == *name.key
-    }
-}
-
-impl Name {
-    fn borrowed(&self) -> Named<'_> {
-        Named {
-            tag: self.tag.as_deref(),
-            policy: &self.policy,
-            key: &self.key,
-        }
-    }
-}
-
-impl Named<'_> {
-    fn owned(&self) -> Name {
-        Name {
-            tag: self.tag.map(Into::into),
-            policy: self.policy.into(),
-            key: self.key.into(),
-        }
-    }
+/// A question that is on its way to the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    sent: Micros,
+    generation: Generation,
 }
 
 impl Default for Near {
@@ -116,8 +41,7 @@ impl Default for Near {
         Near {
             keys: Cache::new(KEYS_MAX),
             visits: Mutex::default(),
-            generations: std::array::from_fn(|_| AtomicU64::new(0)),
-            hash: RandomState::new(),
+            generations: Generations::default(),
             stats: NearStats::default(),
         }
     }
@@ -234,97 +158,90 @@ impl Near {
         wants
     }
 
-    /// Keeps what the store has said to a request between the instants `sent` and `heard`: `granted` is empty, or what was charged in advance for
-    /// each check.
+    /// Before the store is asked.
+    pub(crate) fn asks(&self, tag: Tag<'_>, checks: &[Check<'_>], now: Micros) -> Asked {
+        Asked {
+            sent: now,
+            generation: self.generation(tag, checks),
+        }
+    }
+
+    /// Keeps what the store has said to a request that was `asked`, and `heard` at an instant: `granted` is empty, or what
+    /// was charged in advance for each check. Of keys that were reset since, units are dropped, for they may have been
+    /// charged before and be forgotten there; so are denials, also where units were given back.
     pub(crate) fn learn(
         &self,
         tag: Tag<'_>,
         checks: &[Check<'_>],
         decision: &Decision,
         granted: &[Charge],
-        (sent, heard): (Micros, Micros),
+        (asked, heard): (Asked, Micros),
     ) {
-        for held in checks.iter().filter_map(|check| self.known(tag, check)) {
-            lock(&held).denial = None;
-        }
+        self.drop_denials(tag, checks);
         if let Some((place, denial)) = Denial::of(checks, decision, heard) {
-            lock(&self.held(tag, &checks[place])).denial = Some(denial);
+            let held = self.held(tag, &checks[place]);
+            let mut held = lock(&held);
+            // Whoever changes a key counts first and forgets then, and this looks between finding its place and keeping
+            // what it knows: so one of the two sees the other.
+            if self.generation(tag, checks) == asked.generation {
+                held.denial = Some(denial);
+            }
         }
         let each = checks.iter().zip(granted).zip(decision.standings());
         for ((check, granted), standing) in each {
             let Some(terms) = check.policy.lease_terms() else {
                 continue;
             };
-            let held = self.held(tag, check);
-            lock(&held).learn(
-                check.policy,
-                terms,
-                *granted,
-                (sent, decision.at()),
-                *standing,
-            );
-            if granted.cost > 0 {
-                self.stats.leased.fetch_add(granted.cost, Ordering::Relaxed);
-                let at = sent + terms.time / 2;
-                let name = named(tag, check).owned();
-                visit(&mut self.visits(), Visit { at, name });
+            let (sent, units) = (asked.sent, granted.cost);
+            let found = self.held(tag, check);
+            let mut held = lock(&found);
+            held.has_heard();
+            // Its own before that of all, of which it is a part.
+            let resets = self.resets(Named::of(tag, check));
+            let is_kept = self.generation(tag, checks).resets == asked.generation.resets;
+            if units > 0 && is_kept {
+                let when = (sent, decision.at());
+                held.take(check.policy, terms, *granted, resets, when, *standing);
+            }
+            drop(held);
+            self.stats.leased.fetch_add(units, Ordering::Relaxed);
+            if units > 0 && is_kept {
+                let name = Named::of(tag, check).owned();
+                self.visits().push(sent + terms.time / 2, name);
             }
         }
     }
 
-    /// Before the store is asked: what [`learn_of`](Near::learn_of) wants to know.
-    pub(crate) fn generation(&self, tag: Tag<'_>, checks: &[Check<'_>]) -> Generation {
-        let each = checks.iter().map(|check| self.place(named(tag, check)));
-        Generation(each.fold(0, |sum, place| {
-            sum.wrapping_add(place.load(Ordering::SeqCst))
-        }))
+    fn generation(&self, tag: Tag<'_>, checks: &[Check<'_>]) -> Generation {
+        let keys = checks.iter().map(|check| Named::of(tag, check));
+        self.generations.of(keys)
     }
 
-    /// As [`learn`](Near::learn), but remembers no denial that may be older than a reset or a refund of its keys.
-    pub(crate) fn learn_of(
-        &self,
-        asked: Generation,
-        tag: Tag<'_>,
-        checks: &[Check<'_>],
-        decision: &Decision,
-        granted: &[Charge],
-        when: (Micros, Micros),
-    ) {
-        self.learn(tag, checks, decision, granted, when);
-        // Whoever resets counts first and forgets then, so that one of the two sees the other.
-        if self.generation(tag, checks) != asked {
-            self.drop_denials(tag, checks);
-        }
+    /// How often keys of this one's place were reset.
+    pub(super) fn resets(&self, named: Named<'_>) -> u64 {
+        self.generations.of([named].into_iter()).resets
     }
 
     /// Forgets what is held for a key: somebody has changed what it has used.
     pub(crate) fn forget(&self, tag: Tag<'_>, policy: &Policy, key: &[u8]) {
         let policy = policy.name();
         let named = Named { tag, policy, key };
-        self.place(named).fetch_add(1, Ordering::SeqCst);
+        self.generations.reset(named);
         self.keys.remove(&named);
     }
 
     /// Forgets what is held for all keys of a policy.
     pub(crate) fn forget_all(&self, policy: &Policy) {
-        for place in &self.generations {
-            place.fetch_add(1, Ordering::SeqCst);
-        }
+        self.generations.reset_all();
         self.keys.retain(|name, _| *name.policy != *policy.name());
     }
 
     /// Forgets denials of the keys of these checks: units have been given back.
     pub(crate) fn forget_denials(&self, tag: Tag<'_>, checks: &[Check<'_>]) {
         for check in checks {
-            let place = self.place(named(tag, check));
-            place.fetch_add(1, Ordering::SeqCst);
+            self.generations.refund(Named::of(tag, check));
         }
         self.drop_denials(tag, checks);
-    }
-
-    fn place(&self, named: Named<'_>) -> &AtomicU64 {
-        let hash = self.hash.hash_one(named) as usize;
-        &self.generations[hash % GENERATIONS]
     }
 
     fn drop_denials(&self, tag: Tag<'_>, checks: &[Check<'_>]) {
@@ -342,50 +259,12 @@ impl Near {
         }
     }
 
-    /// Units that nobody has had use for at `now`: no longer this node's, to be given back to the store.
-    pub(crate) fn unspent(&self, now: Micros) -> Vec<Unspent> {
-        let mut unspent = Vec::new();
-        let mut again = Vec::new();
-        let mut visits = self.visits();
-        while visits.peek().is_some_and(|Reverse(next)| next.at <= now) {
-            let Some(Reverse(visit)) = visits.pop() else {
-                break;
-            };
-            let Some(held) = self.keys.get(&visit.name.borrowed()) else {
-                continue;
-            };
-            let mut held = lock(&held);
-            match held.take_idle(now) {
-                Some((policy, charge)) => unspent.push(Unspent {
-                    tag: visit.name.tag,
-                    policy,
-                    key: visit.name.key,
-                    charge,
-                }),
-                // Once more, while giving back still helps.
-                None if held.ends().is_some_and(|ends| now < ends) => again.push(visit.name),
-                None => {}
-            }
-        }
-        let later = |name: Name| {
-            let held = self.keys.get(&name.borrowed())?;
-            let ends = lock(&held).ends()?;
-            let at = now + ends.since(now) / 2;
-            (ends.since(now) > LOOK_AGAIN_MIN).then_some(Visit { at, name })
-        };
-        let again = again.into_iter().filter_map(later);
-        again.for_each(|next| visit(&mut visits, next));
-        let units = unspent.iter().map(|unspent| unspent.charge.cost).sum();
-        self.stats.returned.fetch_add(units, Ordering::Relaxed);
-        unspent
-    }
-
-    fn visits(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Visit>>> {
+    pub(super) fn visits(&self) -> MutexGuard<'_, Visits> {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self, tag: Tag<'_>, check: &Check<'_>) -> Option<Arc<Mutex<Held>>> {
-        self.keys.get(&named(tag, check))
+        self.keys.get(&Named::of(tag, check))
     }
 
     fn held(&self, tag: Tag<'_>, check: &Check<'_>) -> Arc<Mutex<Held>> {
@@ -393,7 +272,7 @@ impl Near {
             let made = || Ok::<_, std::convert::Infallible>(Arc::default());
             match self
                 .keys
-                .get_or_insert_with(&named(tag, check).owned(), made)
+                .get_or_insert_with(&Named::of(tag, check).owned(), made)
             {
                 Ok(held) => held,
                 Err(never) => match never {},
@@ -402,20 +281,6 @@ impl Near {
     }
 }
 
-fn visit(visits: &mut BinaryHeap<Reverse<Visit>>, next: Visit) {
-    if visits.len() < VISITS_MAX {
-        visits.push(Reverse(next));
-    }
-}
-
-fn named<'a>(tag: Tag<'a>, check: &'a Check<'_>) -> Named<'a> {
-    Named {
-        tag,
-        policy: check.policy.name(),
-        key: check.key,
-    }
-}
-
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+pub(super) fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use redis::Value;
 use tollgate::algorithm::Charge;
 use tollgate::{Micros, Receipt, decide};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::link::Late;
 use crate::question::Question;
 use crate::reply::Reply;

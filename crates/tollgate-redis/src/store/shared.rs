@@ -7,20 +7,18 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tollgate::algorithm::Charge;
 use tollgate::decide::Stored;
-use tollgate::{Check, Clock, Decision, Micros, Receipt, State, SystemClock, decide};
+use tollgate::{Check, Clock, Decision, Micros, Reason, Receipt, State, SystemClock, decide};
 
 use super::seldom::Seldom;
 use crate::away::Away;
+use crate::error::LinkError;
 use crate::keys::KeyNames;
-use crate::link::{Link, LinkError};
+use crate::link::Link;
 use crate::near::{Look, Near, Probe};
 use crate::question::Question;
 use crate::reply::{Lacking, Reply};
 use crate::scripts::{self, Kinds, Operation};
 use crate::settings::Time;
-
-/// How often is looked for units that no request has use for.
-const RETURN_EVERY: Duration = Duration::from_millis(25);
 
 /// A script cannot be asked more often for one decision: of the three things that it may have lacked, it has all by then.
 const CALLS_MAX: u32 = 4;
@@ -55,6 +53,17 @@ pub(super) struct Came {
 }
 
 impl Shared {
+    pub(super) fn question(
+        &self,
+        checks: &[Check<'_>],
+        with_penalties: bool,
+        tag: Option<&[u8]>,
+    ) -> Result<Question, Reason> {
+        let version = self.version.load(Ordering::Acquire);
+        let (names, one_slot) = (&self.names, self.one_slot);
+        Question::new(names, checks, with_penalties, tag, one_slot, version)
+    }
+
     pub(super) fn came(&self, now: Micros) -> Came {
         let began = self.clock.now();
         Came { now, began }
@@ -68,7 +77,7 @@ impl Shared {
         }
     }
 
-    /// Asks a script. Where values under its keys make no sense to it, they are forgotten, and it is asked once more; a
+    /// Asks a script. Where a value under its keys makes no sense to it, that is forgotten, and it is asked once more; a
     /// peek forgets nothing.
     pub(super) async fn ask(
         self: &Arc<Self>,
@@ -76,21 +85,17 @@ impl Shared {
         question: &mut Question,
         now: Micros,
     ) -> Result<Reply, LinkError> {
-        match self.asked(operation, question, now).await {
-            Err(LinkError::NotOurs(_)) if operation != Operation::Peek => {
-                self.forget(question).await?;
-                self.asked(operation, question, now).await
-            }
-            answered => answered,
+        let asked = self.asked(operation, question, now).await;
+        if operation == Operation::Peek || !matches!(asked, Err(LinkError::NotOurs(_))) {
+            return asked;
         }
-    }
-
-    /// Forgets all cells of a question, whose values are not ours.
-    pub(super) async fn forget(&self, question: &Question) -> Result<(), LinkError> {
-        let keys = question.keys.clone();
-        self.link.count_garbage(keys.len() as u64);
-        let forgotten = self.link.call(scripts::reset(), keys, Vec::new()).await;
-        forgotten.map(drop)
+        self.forget_spoilt(question).await?;
+        let asked = self.asked(operation, question, now).await;
+        if !matches!(asked, Err(LinkError::NotOurs(_))) {
+            return asked;
+        }
+        self.forget_all(question).await?;
+        self.asked(operation, question, now).await
     }
 
     /// Asks a script, and again with what it lacked: nothing has been written then.
@@ -187,25 +192,28 @@ impl Shared {
             operation = Operation::Lease;
             question.want(&wanted);
         }
-        let generation = self.near.generation(tag, &question.checks());
+        let asked = self.near.asks(tag, &question.checks(), now);
         let reply = self.ask(operation, question, now).await?;
         let heard = self.since(came);
         let mut found = reply.stored(question.policies());
         self.note_newer(question, &found);
+        let has_spoilt = reply.has_spoilt(&found, question.policies());
         let checks = question.checks();
         let decision = decide::decide(&checks, &mut found, reply.now);
         if !self.agrees(&reply, decision.is_allowed()) {
-            self.forget(question).await?;
+            self.disagrees(question, &reply).await?;
             return Err(self.not_ours());
+        }
+        if has_spoilt {
+            self.forget_spoilt(question).await?;
         }
         let granted = match decision.is_allowed() {
             true => decide::lease(&checks, &mut found, reply.now, &wanted),
             false => wanted.iter().map(|_| Charge::default()).collect(),
         };
         if self.is_near() {
-            let when = (now, heard);
-            let near = &self.near;
-            near.learn_of(generation, tag, &checks, &decision, &granted, when);
+            let when = (asked, heard);
+            self.near.learn(tag, &checks, &decision, &granted, when);
             // A denial behind the end of a block begins the next one, so the store must hear of it.
             if let Some(end) = block_ends(&found[checks.len()..], reply.now) {
                 let until = now + end.since(reply.now);
@@ -227,7 +235,7 @@ impl Shared {
         match self.agrees(&reply, reserved.is_ok()) {
             true => Ok(reserved),
             false => {
-                self.forget(question).await?;
+                self.disagrees(question, &reply).await?;
                 Err(self.not_ours())
             }
         }
@@ -245,33 +253,6 @@ impl Shared {
 
     pub(super) fn is_near(&self) -> bool {
         self.time == Time::Server
-    }
-
-    /// Never ends.
-    pub(super) async fn return_unspent(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(RETURN_EVERY).await;
-            for unspent in self.near.unspent(self.clock.now()) {
-                let check = Check {
-                    policy: &unspent.policy,
-                    key: &unspent.key,
-                    cost: 1,
-                };
-                let tag = unspent.tag.as_deref();
-                let version = self.version.load(Ordering::Acquire);
-                let question =
-                    Question::new(&self.names, &[check], false, tag, self.one_slot, version);
-                let Ok(question) = question else {
-                    continue;
-                };
-                let receipt = Receipt::of([unspent.charge]);
-                // What does not come back is lost until the lease would have ended.
-                let mut question = question.charged(&receipt);
-                let _ = self
-                    .ask(Operation::Refund, &mut question, self.clock.now())
-                    .await;
-            }
-        }
     }
 
     /// Counts an answer that makes no sense, or tells something else of a value than is read here.

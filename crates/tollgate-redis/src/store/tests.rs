@@ -7,6 +7,7 @@ mod definition;
 mod forgotten;
 mod late;
 mod leases;
+mod returning;
 mod trace;
 mod versions;
 

@@ -80,7 +80,7 @@ fn one_server_has_all_keys_in_one_place() {
     let checks = both(&user, &address);
     assert_eq!(decide(&store, &checks).remaining(), 1);
     let mut keys: Vec<String> = server
-        .ask(&["KEYS", "tollgate:1:*"])
+        .ask(&["KEYS", "tollgate:2:*"])
         .items()
         .iter()
         .map(|key| key.text())
@@ -89,8 +89,8 @@ fn one_server_has_all_keys_in_one_place() {
     assert_eq!(
         keys,
         [
-            "tollgate:1:per-address:{192.0.2.1}",
-            "tollgate:1:per-user:{ann}"
+            "tollgate:2:per-address:{192.0.2.1}",
+            "tollgate:2:per-user:{ann}"
         ]
     );
 }

@@ -4,5 +4,6 @@
 mod cluster;
 mod conformance;
 mod servers;
+mod spoilt;
 mod time;
 mod values;

@@ -68,7 +68,7 @@ fn keys_are_kept_as_long_as_their_states_mean_anything() {
     for (place, (quota, ms)) in cases.into_iter().enumerate() {
         let policy = policy(&format!("p{place}"), quota);
         assert!(decide(&store, &policy, Micros(0)).is_allowed());
-        let key = format!("tollgate:1:p{place}:{{ann}}");
+        let key = format!("tollgate:2:p{place}:{{ann}}");
         let left = server.ask(&["PTTL", &key]).integer();
         // -2: it is over already.
         let bounds = if ms < 100 { -2..=ms } else { ms - 5_000..=ms };

@@ -8,9 +8,9 @@ use redis::aio::MultiplexedConnection;
 use tollgate::Clock;
 
 use super::Shared;
+use crate::error::LinkError;
 use crate::link::backoff;
 use crate::link::dial::{Driver, Role, driven};
-use crate::link::error::LinkError;
 use crate::link::probe::{self, probe};
 use crate::location::Kind;
 

@@ -14,7 +14,7 @@ use crate::store::RedisStore;
 const DEADLINE: Duration = Duration::from_millis(500);
 /// Missed by nobody.
 const PATIENT: Duration = Duration::from_secs(20);
-const SLOT: &str = "tollgate:1:p:{ann}";
+const SLOT: &str = "tollgate:2:p:{ann}";
 
 async fn connect(url: &str, deadline: Duration) -> RedisStore {
     let settings = Settings {

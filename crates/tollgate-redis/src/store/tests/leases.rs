@@ -210,9 +210,9 @@ fn what_a_request_waited_counts_when_it_looks_again_and_when_it_hears() {
             mark: (0, 0),
         }];
         let checks = [check(&hot)];
-        shared
-            .near
-            .learn(None, &checks, &said, &granted, (now, now));
+        let asked = shared.near.asks(None, &checks, now);
+        let near = &shared.near;
+        near.learn(None, &checks, &said, &granted, (asked, now));
         let heard = Arc::new(Semaphore::new(0));
         heard.close();
         let question = store.question(&checks, true).unwrap();
