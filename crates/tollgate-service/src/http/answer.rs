@@ -7,12 +7,15 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::handlers::{self, Act, Answered};
+use super::Response;
+use super::decide::{Act, decide};
+use super::form::Form;
+use super::handlers::{self, Answered};
 use super::openapi;
 use super::problem::Failure;
 use crate::Service;
@@ -62,7 +65,7 @@ pub(super) async fn answer(
     service: &Service,
     envoy: Option<&Grpc>,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Response {
     let (head, body) = request.into_parts();
     let headers = &head.headers;
     let span = service.tracer.as_ref();
@@ -119,9 +122,8 @@ async fn answered(
         Posted::Refund => handlers::refund(service, &body).await,
         Posted::Reset => handlers::reset(service, &body).await,
         Posted::Decide(act) => {
-            let query = head.uri.query().unwrap_or_default();
-            let always_200 = query.split('&').any(|pair| pair == "status=200");
-            handlers::decide(service, act, &body, always_200).await
+            let form = Form::of(head.uri.query(), &head.headers);
+            decide(service, act, &body, form).await
         }
         Posted::Envoy(envoy) => handlers::envoy(envoy.json(&head.headers, &body).await),
     }

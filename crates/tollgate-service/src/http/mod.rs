@@ -4,8 +4,11 @@
 //! `told` (its reasons) with the fields that every HTTP client of Tollgate reads, or `problem`.
 
 mod answer;
+mod decide;
+mod form;
 mod handlers;
 mod key;
+mod members;
 mod openapi;
 mod problem;
 mod question;
@@ -29,6 +32,9 @@ use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 use crate::stream::Stream;
 use crate::{Service, TlsFiles};
+
+/// An answer whose body is whole.
+type Response = http::Response<bytes::Bytes>;
 
 /// Serves HTTP until `stop` turns true. `envoy` answers `POST /json`, where there are domains. All is encrypted if there is `tls`.
 ///
@@ -66,7 +72,9 @@ async fn connection(
     stream.set_write_timeout(Some(service.write_timeout()));
     let answer = service_fn(|request| {
         let (service, envoy) = (&service, envoy.as_deref());
-        async move { Ok::<_, Infallible>(answer::answer(service, envoy, request).await) }
+        async move { Ok::<_, Infallible>(answer::answer(service, envoy, request)
+                .await
+                .map(http_body_util::Full::new)) }
     });
     let stream = pin!(stream);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));

@@ -1,12 +1,11 @@
 //! What went wrong with a request, as `application/problem+json`.
 
-use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
-use http_body_util::Full;
 use tollgate::{Reason, StoreError};
 use tollgate_tower::Problem;
 
+use super::Response;
 use crate::summary;
 
 const STORE_AWAY: &str = "The store of the counters cannot be reached.";
@@ -80,7 +79,7 @@ impl Failure {
         })
     }
 
-    pub(super) fn into_response(self, path: &str) -> Response<Full<Bytes>> {
+    pub(super) fn into_response(self, path: &str) -> Response {
         let problem = Problem {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Refused"),
@@ -91,7 +90,7 @@ impl Failure {
             retry_after: None,
             request_id: "",
         };
-        let mut response = Response::new(Full::from(problem.to_json()));
+        let mut response = Response::new(problem.to_json().into());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(

@@ -2,8 +2,7 @@
 
 use std::sync::Mutex;
 
-use http::{Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 use tollgate::store::{Answer, Outcome};
 use tollgate::{
@@ -13,7 +12,9 @@ use tollgate_gateway::Counters;
 use tollgate_gateway::counters::{Shared, SharedState};
 use tollgate_rules::{Overrides, RuleSet};
 
-use super::handlers::{self, Act, Answered};
+use super::decide::{Act, decide};
+use super::form::Form;
+use super::handlers::{self, Answered};
 use super::*;
 
 const RULES: &str = "[service]\nhttp = \"127.0.0.1:1\"\n[limits.tokens]\nkey = \"user\"\nquotas = [\"1000 per hour\"]\n";
@@ -115,18 +116,16 @@ fn remembering() -> (Arc<Service>, Arc<Failing>) {
 }
 
 /// The status, whether the client is told to ask again, and the body.
-async fn read(answered: Answered) -> (StatusCode, bool, Value) {
-    let response: Response<Full<_>> =
-        answered.unwrap_or_else(|failure| failure.into_response("/v1"));
+fn read(answered: Answered) -> (StatusCode, bool, Value) {
+    let response = answered.unwrap_or_else(|failure| failure.into_response("/v1"));
     let status = response.status();
     let again = response.headers().contains_key(header::RETRY_AFTER);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, again, serde_json::from_slice(&body).unwrap())
+    (status, again, serde_json::from_slice(response.body()).unwrap())
 }
 
 async fn reserved(service: &Service) -> String {
     let body = br#"{"limit":"tokens","key":"ann","cost":400}"#;
-    let (_, _, told) = read(handlers::decide(service, Act::Reserve, body, false).await).await;
+    let (_, _, told) = read(decide(service, Act::Reserve, body, Form::Whole).await);
     told["receipt"].as_str().unwrap().to_owned()
 }
 
@@ -140,17 +139,17 @@ async fn a_receipt_that_the_store_could_not_be_asked_about_is_good_when_it_is_ba
     let receipt = reserved(&service).await;
     let settle = json!({ "receipt": receipt, "cost": 100 }).to_string();
     *store.next.lock().unwrap() = Some(StoreError::Unavailable(broke()));
-    let (status, again, _) = read(handlers::settle(&service, settle.as_bytes()).await).await;
+    let (status, again, _) = read(handlers::settle(&service, settle.as_bytes()).await);
     assert_eq!((status.as_u16(), again), (503, true));
-    let (status, _, _) = read(handlers::settle(&service, settle.as_bytes()).await).await;
+    let (status, _, _) = read(handlers::settle(&service, settle.as_bytes()).await);
     assert_eq!(status.as_u16(), 200);
 
     let receipt = reserved(&service).await;
     let refund = json!({ "receipt": receipt }).to_string();
     *store.next.lock().unwrap() = Some(StoreError::Unavailable(broke()));
-    let (status, again, _) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, again, _) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!((status.as_u16(), again), (503, true));
-    let (status, _, told) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, _, told) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!((status.as_u16(), told), (200, json!({ "refunded": 400 })));
 }
 
@@ -160,10 +159,10 @@ async fn a_receipt_of_which_nobody_knows_whether_it_was_used_is_spent_and_the_cl
     let receipt = reserved(&service).await;
     let refund = json!({ "receipt": receipt }).to_string();
     *store.next.lock().unwrap() = Some(StoreError::Unanswered(broke()));
-    let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!((status.as_u16(), again), (503, false));
     assert!(told["detail"].as_str().unwrap().contains("spent"), "{told}");
-    let (status, _, _) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, _, _) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!(status.as_u16(), 410);
 }
 
@@ -179,7 +178,7 @@ async fn what_the_store_cannot_do_at_all_is_422_and_says_what() {
         let receipt = reserved(&service).await;
         *store.next.lock().unwrap() = Some(error);
         let refund = json!({ "receipt": receipt }).to_string();
-        let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+        let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await);
         assert_eq!(
             (status.as_u16(), again, &told["detail"]),
             (422, false, &json!(why))
@@ -188,7 +187,7 @@ async fn what_the_store_cannot_do_at_all_is_422_and_says_what() {
     let (service, store) = remembering();
     *store.next.lock().unwrap() = Some(StoreError::KeysApart);
     let reset = handlers::reset(&service, br#"{"limit":"tokens","key":"ann"}"#).await;
-    assert_eq!(read(reset).await.0.as_u16(), 422);
+    assert_eq!(read(reset).0.as_u16(), 422);
 }
 
 #[tokio::test]
@@ -208,8 +207,8 @@ async fn a_refusal_that_no_quota_had_a_part_in_is_told_in_words_of_its_own() {
             ..Failing::default()
         });
         let one = br#"{"limit":"tokens","key":"ann"}"#;
-        let answered = handlers::decide(&service, Act::Check, one, false).await;
-        let (status, again, told) = read(answered).await;
+        let answered = decide(&service, Act::Check, one, Form::Whole).await;
+        let (status, again, told) = read(answered);
         assert_eq!(
             (status.as_u16(), again),
             (expected, expected == 503),
@@ -218,7 +217,7 @@ async fn a_refusal_that_no_quota_had_a_part_in_is_told_in_words_of_its_own() {
         let detail = told["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(words), "{reason:?}: {detail}");
         let many = br#"{"requests":[{"limit":"tokens","key":"ann"}]}"#;
-        let answered = handlers::decide(&service, Act::Check, many, false).await;
-        assert_eq!(read(answered).await.2["answers"][0]["reason"], word);
+        let answered = decide(&service, Act::Check, many, Form::Whole).await;
+        assert_eq!(read(answered).2["answers"][0]["reason"], word);
     }
 }

@@ -1,0 +1,77 @@
+//! In which form a client wants to hear a decision.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// Says that a preference was heeded (RFC 7240, section 3).
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// The preference that is heeded (RFC 7240, section 4.2).
+pub(super) const MINIMAL: HeaderValue = HeaderValue::from_static("return=minimal");
+
+/// The form of a single decision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// 200 or 429, and everything there is to tell.
+    #[default]
+    Whole,
+    /// The same, and 200 where it is denied.
+    Whole200,
+    /// 204 or 429, and the fields alone.
+    Minimal,
+}
+
+impl Form {
+    /// What query and fields ask for. A client that wants 200 for a denial has to read a body.
+    pub(super) fn of(query: Option<&str>, fields: &HeaderMap) -> Self {
+        let mut pairs = query.unwrap_or_default().split('&');
+        if pairs.any(|pair| pair == "status=200") {
+            return Form::Whole200;
+        }
+        match prefers_minimal(fields) {
+            true => Form::Minimal,
+            false => Form::Whole,
+        }
+    }
+}
+
+/// The first `return` counts, as of every preference. What cannot be read is no preference.
+fn prefers_minimal(fields: &HeaderMap) -> bool {
+    let lines = fields.get_all(PREFER).into_iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    let mut preferences = lines.flat_map(|line| line.split(',')).map(|preference| {
+        // Parameters behind a preference mean nothing here.
+        let preference = preference.split(';').next().unwrap_or_default();
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        (name.trim(), value.trim().trim_matches('"'))
+    });
+    let first = preferences.find(|(name, _)| name.eq_ignore_ascii_case("return"));
+    first.is_some_and(|(_, value)| value.eq_ignore_ascii_case("minimal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_return_that_a_client_prefers_is_heeded() {
+        for (lines, minimal) in [
+            (&["return=minimal"][..], true),
+            (&["Return = \"Minimal\"; why=not"], true),
+            (&["respond-async, wait=10", "return=minimal"], true),
+            (&["return=representation, return=minimal"], false),
+            (&["return=minimal", "return=representation"], true),
+            (&["return"], false),
+            (&["minimal", "returned=minimal", "x=return=minimal"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let mut fields = HeaderMap::new();
+            for line in lines {
+                fields.append(PREFER, HeaderValue::from_static(line));
+            }
+            let form = Form::of(Some("status=429"), &fields);
+            assert_eq!(form == Form::Minimal, minimal, "{fields:?}");
+            assert_eq!(Form::of(Some("a&status=200"), &fields), Form::Whole200);
+        }
+    }
+}
