@@ -26,10 +26,7 @@ pub(crate) fn is_told(standing: &Standing) -> bool {
 
 impl<'p> Summary<'p> {
     /// `policies` are those of the decision's standings, in their order.
-    pub(crate) fn of(
-        policies: impl IntoIterator<Item = &'p Policy>,
-        decision: &Decision,
-    ) -> Self {
+    pub(crate) fn of(policies: impl IntoIterator<Item = &'p Policy>, decision: &Decision) -> Self {
         let standings = policies.into_iter().zip(decision.standings());
         let enforced = standings.filter(|(policy, _)| policy.mode() == Mode::Enforce);
         let tightest = enforced.min_by_key(|(_, standing)| {

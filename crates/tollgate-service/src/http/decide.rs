@@ -9,8 +9,9 @@ use tollgate_rules::LegacyFields;
 use tollgate_tower::Problem;
 use tollgate_tower::fields::{self, Legacy};
 
+use super::Response;
 use super::form::{Form, MINIMAL, PREFERENCE_APPLIED};
-use super::handlers::{Answered, read, written};
+use super::handlers::{Answered, USUAL_FIELDS, read, written};
 use super::members::Members;
 use super::problem::Failure;
 use super::question::{Asked, Body};
@@ -97,24 +98,20 @@ fn one(
         return Err(failure);
     }
     let parts = parts(named);
-    let denied = !decision.is_allowed();
-    // A receipt needs a body.
-    let mut response = if form == Form::Minimal && (act != Act::Reserve || denied) {
-        minimal(denied)
-    } else {
-        let receipt = reserved(service, act, named, decision, now);
-        let told = Told {
-            service,
-            parts: &parts,
-            decision,
-            receipt: receipt.as_deref(),
-        };
-        match denied && form != Form::Whole200 {
-            true => problem(&told),
-            false => {
-                let mut members = Members::open();
-                told.write(&mut members);
-                written(StatusCode::OK, members.close())
+    let mut response = match (decision.is_allowed(), form) {
+        // A receipt needs a body.
+        (true, Form::Minimal) if act != Act::Reserve => minimal(),
+        (allowed, form) => {
+            let receipt = reserved(service, act, named, decision, now);
+            let told = Told {
+                service,
+                parts: &parts,
+                decision,
+                receipt: receipt.as_deref(),
+            };
+            match allowed || form == Form::Whole200 {
+                true => whole(&told),
+                false => problem(&told),
             }
         }
     };
@@ -139,20 +136,25 @@ fn reserved(
     service.receipts.put(Charged { checks, receipt }, now)
 }
 
-/// Yes or no: the fields say the rest.
-fn minimal(denied: bool) -> super::Response {
-    let status = match denied {
-        true => StatusCode::TOO_MANY_REQUESTS,
-        false => StatusCode::NO_CONTENT,
-    };
-    let mut response = written(status, Vec::new());
-    response.headers_mut().remove(header::CONTENT_TYPE);
-    response.headers_mut().insert(PREFERENCE_APPLIED, MINIMAL);
+/// Yes: the fields say the rest.
+fn minimal() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.reserve(USUAL_FIELDS);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PREFERENCE_APPLIED, MINIMAL);
     response
 }
 
+fn whole(told: &Told<'_>) -> Response {
+    let mut members = Members::open();
+    told.write(&mut members);
+    written(StatusCode::OK, members.close())
+}
+
 /// A denial as a problem whose further members are the decision.
-fn problem(told: &Told<'_>) -> super::Response {
+fn problem(told: &Told<'_>) -> Response {
     let status = StatusCode::TOO_MANY_REQUESTS;
     let mut members = Members::open();
     members.text("type", Problem::QUOTA_EXCEEDED);

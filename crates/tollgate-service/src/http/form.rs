@@ -1,8 +1,7 @@
 //! In which form a client wants to hear a decision.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Says that a preference was heeded (RFC 7240, section 3).
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// The preference that is heeded (RFC 7240, section 4.2).
@@ -16,18 +15,21 @@ pub(super) enum Form {
     Whole,
     /// The same, and 200 where it is denied.
     Whole200,
-    /// 204 or 429, and the fields alone.
+    /// 204 with the fields alone where it is allowed; a denial is whole. RFC 7240 means answers to what succeeds.
     Minimal,
 }
 
 impl Form {
-    /// What query and fields ask for. A client that wants 200 for a denial has to read a body.
-    pub(super) fn of(query: Option<&str>, fields: &HeaderMap) -> Self {
+    /// What a query and the fields `Prefer` ask for. A client that wants 200 for a denial has to read a body.
+    pub(super) fn of<'p>(
+        query: Option<&str>,
+        preferences: impl IntoIterator<Item = &'p [u8]>,
+    ) -> Self {
         let mut pairs = query.unwrap_or_default().split('&');
         if pairs.any(|pair| pair == "status=200") {
             return Form::Whole200;
         }
-        match prefers_minimal(fields) {
+        match prefers_minimal(preferences) {
             true => Form::Minimal,
             false => Form::Whole,
         }
@@ -35,9 +37,9 @@ impl Form {
 }
 
 /// The first `return` counts, as of every preference. What cannot be read is no preference.
-fn prefers_minimal(fields: &HeaderMap) -> bool {
-    let lines = fields.get_all(PREFER).into_iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
+fn prefers_minimal<'p>(lines: impl IntoIterator<Item = &'p [u8]>) -> bool {
+    let lines = lines.into_iter();
+    let lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
     let mut preferences = lines.flat_map(|line| line.split(',')).map(|preference| {
         // Parameters behind a preference mean nothing here.
         let preference = preference.split(';').next().unwrap_or_default();
@@ -65,13 +67,10 @@ mod tests {
             (&[""], false),
             (&[], false),
         ] {
-            let mut fields = HeaderMap::new();
-            for line in lines {
-                fields.append(PREFER, HeaderValue::from_static(line));
-            }
-            let form = Form::of(Some("status=429"), &fields);
-            assert_eq!(form == Form::Minimal, minimal, "{fields:?}");
-            assert_eq!(Form::of(Some("a&status=200"), &fields), Form::Whole200);
+            let fields = || lines.iter().map(|line| line.as_bytes());
+            let form = Form::of(Some("status=429"), fields());
+            assert_eq!(form == Form::Minimal, minimal, "{lines:?}");
+            assert_eq!(Form::of(Some("a&status=200"), fields()), Form::Whole200);
         }
     }
 }

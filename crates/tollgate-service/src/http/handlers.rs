@@ -15,7 +15,7 @@ use crate::receipts::Taken;
 use crate::summary;
 
 /// Header fields of most answers.
-const USUAL_FIELDS: usize = 10;
+pub(super) const USUAL_FIELDS: usize = 10;
 
 pub(super) type Answered = Result<Response, Failure>;
 

@@ -120,7 +120,11 @@ fn read(answered: Answered) -> (StatusCode, bool, Value) {
     let response = answered.unwrap_or_else(|failure| failure.into_response("/v1"));
     let status = response.status();
     let again = response.headers().contains_key(header::RETRY_AFTER);
-    (status, again, serde_json::from_slice(response.body()).unwrap())
+    (
+        status,
+        again,
+        serde_json::from_slice(response.body()).unwrap(),
+    )
 }
 
 async fn reserved(service: &Service) -> String {

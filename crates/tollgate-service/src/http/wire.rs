@@ -1,0 +1,154 @@
+//! Answers as bytes of HTTP/1.1.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::StatusCode;
+use tollgate::Micros;
+
+use super::Response;
+
+/// Bytes of a date, which all have the same form (RFC 9110, section 5.6.7).
+const DATE_BYTES: usize = 29;
+
+/// The field `Date`, which is the same for a second.
+pub(super) struct Dates(Cell<(u64, [u8; DATE_BYTES])>);
+
+impl Dates {
+    pub(super) fn new() -> Self {
+        // Another second than any that is asked for.
+        Dates(Cell::new((u64::MAX, [b' '; DATE_BYTES])))
+    }
+
+    fn at(&self, now: Micros) -> [u8; DATE_BYTES] {
+        let (second, date) = self.0.get();
+        let this = now.0 / 1_000_000;
+        if second == this {
+            return date;
+        }
+        let mut date = [b' '; DATE_BYTES];
+        let at = UNIX_EPOCH + Duration::from_secs(this);
+        // It fits just so.
+        let _ = write!(&mut date[..], "{}", httpdate::HttpDate::from(at));
+        self.0.set((this, date));
+        date
+    }
+}
+
+/// What becomes of the connection behind an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// It serves again, as connections do.
+    Again,
+    /// It serves again, and the client would not expect it (HTTP/1.0).
+    KeepAlive,
+    /// It ends.
+    Close,
+}
+
+/// Writes an answer; of one to `HEAD` all but the body.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    response: &Response,
+    is_head: bool,
+    behind: Behind,
+    date: &Dates,
+    now: Micros,
+) {
+    let status = response.status();
+    if status == StatusCode::OK {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    } else {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(status.as_str().as_bytes());
+        out.push(b' ');
+        let reason = status.canonical_reason().unwrap_or_default();
+        out.extend_from_slice(reason.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    for (name, value) in response.headers() {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    let body = response.body();
+    // 204 has no body, and says nothing of its length (RFC 9110, section 8.6).
+    if status != StatusCode::NO_CONTENT {
+        out.extend_from_slice(b"content-length: ");
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(digits.format(body.len()).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    match behind {
+        Behind::Again => {}
+        Behind::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        Behind::Close => out.extend_from_slice(b"connection: close\r\n"),
+    }
+    out.extend_from_slice(b"date: ");
+    out.extend_from_slice(&date.at(now));
+    out.extend_from_slice(b"\r\n\r\n");
+    if !is_head && status != StatusCode::NO_CONTENT {
+        out.extend_from_slice(body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn written(status: u16, is_head: bool, behind: Behind) -> String {
+        let response = http::Response::builder().status(status);
+        let response = response
+            .header("retry-after", "7")
+            .body(Bytes::from("body"));
+        let mut out = Vec::new();
+        let now = Micros::from_secs(1_431_696_861);
+        write(
+            &mut out,
+            &response.unwrap(),
+            is_head,
+            behind,
+            &Dates::new(),
+            now,
+        );
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_answer_says_how_long_it_is_when_it_was_made_and_whether_another_may_follow() {
+        assert_eq!(
+            written(429, false, Behind::Close),
+            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 4\r\n\
+             connection: close\r\ndate: Fri, 15 May 2015 13:34:21 GMT\r\n\r\nbody"
+        );
+        let old = written(200, false, Behind::KeepAlive);
+        assert!(old.starts_with("HTTP/1.1 200 OK\r\n"), "{old}");
+        assert!(old.contains("\r\nconnection: keep-alive\r\n"), "{old}");
+        assert!(!written(200, false, Behind::Again).contains("connection:"));
+    }
+
+    #[test]
+    fn an_answer_without_a_body_has_none() {
+        let head = written(200, true, Behind::Again);
+        assert!(head.contains("content-length: 4\r\n") && head.ends_with("\r\n\r\n"));
+        let nothing = written(204, false, Behind::Again);
+        assert!(!nothing.contains("content-length") && nothing.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_date_is_that_of_its_second() {
+        let dates = Dates::new();
+        for (micros, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (999_999, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (1_000_000, "Thu, 01 Jan 1970 00:00:01 GMT"),
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ] {
+            assert_eq!(dates.at(Micros(micros)), date.as_bytes());
+        }
+    }
+}
