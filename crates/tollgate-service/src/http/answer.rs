@@ -5,14 +5,13 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use tollgate_gateway::spans::OpenSpan;
 
-use super::Response;
 use super::decide::{Act, decide};
 use super::form::Form;
 use super::handlers::{self, Answered};
 use super::head::Request;
 use super::openapi;
 use super::problem::Failure;
-use super::wire::Dates;
+use super::wire::{Answer, Dates};
 use crate::Service;
 use crate::grpc::Grpc;
 use crate::metrics::Protocol;
@@ -123,9 +122,9 @@ pub(super) async fn post(
 }
 
 /// What is told of a request at this path that is not answered with what it asked for.
-pub(super) fn failed(worker: &Worker, failure: Failure, path: &str) -> Response {
+pub(super) fn failed(worker: &Worker, failure: Failure, path: &str) -> Answer {
     worker.service.metrics.error(Protocol::Http);
-    failure.into_response(path)
+    failure.into_answer(path)
 }
 
 pub(super) fn begin_span(worker: &Worker, request: Request<'_>) -> Option<OpenSpan> {

@@ -18,11 +18,10 @@ use tokio::time::timeout;
 use tollgate_gateway::framing::Framing;
 use tollgate_gateway::silence::Silence;
 
-use super::Response;
 use super::answer::{self, Route, Worker};
 use super::head::{Head, Request};
 use super::problem::Failure;
-use super::wire::{self, Behind};
+use super::wire::{self, Answer, Behind};
 use crate::metrics::Protocol;
 use crate::stream::Stream;
 
@@ -186,7 +185,7 @@ impl Connection<'_> {
         };
         let answer =
             answered.unwrap_or_else(|failure| answer::failed(worker, failure, request.path()));
-        answer::end_span(worker, span, request, answer.status());
+        answer::end_span(worker, span, request, answer.status);
         self.is_unread = !self.consume(head);
         let keeps = head.keeps_alive && !self.is_unread && !is_stopped(&self.stop);
         let behind = match keeps {
@@ -276,7 +275,7 @@ impl Connection<'_> {
         whole
     }
 
-    fn write(&mut self, answer: &Response, is_head: bool, behind: Behind) {
+    fn write(&mut self, answer: &Answer, is_head: bool, behind: Behind) {
         let worker = self.worker;
         let now = worker.service.clock.now();
         wire::write(&mut self.out, answer, is_head, behind, &worker.dates, now);

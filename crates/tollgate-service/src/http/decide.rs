@@ -2,20 +2,19 @@
 
 use futures_util::future::join_all;
 use http::StatusCode;
-use http::header::{self, HeaderValue};
-use tollgate::store::Answer;
+use tollgate::store;
 use tollgate::{Decision, Micros, Outcome, Verdict};
 use tollgate_rules::LegacyFields;
 use tollgate_tower::Problem;
 use tollgate_tower::fields::{self, Legacy};
 
-use super::Response;
 use super::form::{Form, MINIMAL, PREFERENCE_APPLIED};
-use super::handlers::{Answered, USUAL_FIELDS, read, written};
+use super::handlers::{Answered, JSON, read};
 use super::members::Members;
 use super::problem::Failure;
 use super::question::{Asked, Body};
 use super::told::{Part, Told, parts};
+use super::wire::Answer;
 use crate::Service;
 use crate::metrics::{Protocol, Tally};
 use crate::receipts::Charged;
@@ -59,7 +58,7 @@ pub(super) async fn decide(service: &Service, act: Act, body: &[u8], form: Form)
                 };
                 told.write(members);
             });
-            Ok(written(StatusCode::OK, members.close()))
+            Ok(Answer::new(StatusCode::OK).with(JSON, members.close()))
         }
     }
 }
@@ -69,7 +68,7 @@ pub(super) async fn decide(service: &Service, act: Act, body: &[u8], form: Form)
 fn ask(service: &Service, act: Act, named: &[Named<'_>], now: Micros) -> Outcome {
     let counters = &service.counters;
     match (service::checks(named), act) {
-        (Err(reason), _) => Answer::Ready(Decision::refused(reason, now)),
+        (Err(reason), _) => store::Answer::Ready(Decision::refused(reason, now)),
         (Ok(checks), Act::Peek) => counters.see_through(counters.peek(&checks, now)),
         (Ok(checks), Act::Check | Act::Reserve) => counters.decide_through(&checks, now),
     }
@@ -98,7 +97,7 @@ fn one(
         return Err(failure);
     }
     let parts = parts(named);
-    let mut response = match (decision.is_allowed(), form) {
+    let mut answer = match (decision.is_allowed(), form) {
         // A receipt needs a body.
         (true, Form::Minimal) if act != Act::Reserve => minimal(),
         (allowed, form) => {
@@ -115,8 +114,8 @@ fn one(
             }
         }
     };
-    write_fields(service, named, &parts, decision, response.headers_mut());
-    Ok(response)
+    write_fields(service, named, &parts, decision, &mut answer);
+    Ok(answer)
 }
 
 /// The name of the receipt of what was reserved.
@@ -137,34 +136,27 @@ fn reserved(
 }
 
 /// Yes: the fields say the rest.
-fn minimal() -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    headers.reserve(USUAL_FIELDS);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(PREFERENCE_APPLIED, MINIMAL);
-    response
+fn minimal() -> Answer {
+    let mut answer = Answer::new(StatusCode::NO_CONTENT);
+    answer.field(&PREFERENCE_APPLIED, MINIMAL);
+    answer
 }
 
-fn whole(told: &Told<'_>) -> Response {
+fn whole(told: &Told<'_>) -> Answer {
     let mut members = Members::open();
     told.write(&mut members);
-    written(StatusCode::OK, members.close())
+    Answer::new(StatusCode::OK).with(JSON, members.close())
 }
 
 /// A denial as a problem whose further members are the decision.
-fn problem(told: &Told<'_>) -> Response {
+fn problem(told: &Told<'_>) -> Answer {
     let status = StatusCode::TOO_MANY_REQUESTS;
     let mut members = Members::open();
     members.text("type", Problem::QUOTA_EXCEEDED);
     members.text("title", "Quota Exceeded");
     members.number("status", u64::from(status.as_u16()));
     told.write(&mut members);
-    let mut response = written(status, members.close());
-    let problem = HeaderValue::from_static(Problem::MEDIA_TYPE);
-    response.headers_mut().insert(header::CONTENT_TYPE, problem);
-    response
+    Answer::new(status).with(Problem::MEDIA_TYPE, members.close())
 }
 
 fn write_fields(
@@ -172,7 +164,7 @@ fn write_fields(
     named: &[Named<'_>],
     parts: &[Part<'_>],
     decision: &Decision,
-    headers: &mut http::HeaderMap,
+    answer: &mut Answer,
 ) {
     let legacy = match service.rules.fields.legacy {
         LegacyFields::Delta => Legacy::Delta,
@@ -188,5 +180,10 @@ fn write_fields(
         Some(_) => None,
         None => fields::policy_value(shown.clone()),
     };
-    fields::write(headers, shown, known.or(made.as_ref()), decision, legacy);
+    if let Some(value) = known.or(made.as_ref()) {
+        answer.field(&fields::RATE_LIMIT_POLICY, value.as_bytes());
+    }
+    fields::each(shown, decision, legacy, |name, value| {
+        answer.field(&name, value);
+    });
 }

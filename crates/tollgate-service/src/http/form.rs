@@ -1,11 +1,11 @@
 //! In which form a client wants to hear a decision.
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderName;
 
 /// Says that a preference was heeded (RFC 7240, section 3).
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// The preference that is heeded (RFC 7240, section 4.2).
-pub(super) const MINIMAL: HeaderValue = HeaderValue::from_static("return=minimal");
+pub(super) const MINIMAL: &[u8] = b"return=minimal";
 
 /// The form of a single decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,23 +1,23 @@
 //! One function for each thing that can be asked, besides decisions.
 
 use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::json;
 use tollgate::{Micros, Reason, StoreError};
 
-use super::Response;
 use super::problem::Failure;
 use super::question::{Body, Refund, Settle};
+use super::wire::Answer;
 use crate::Service;
 use crate::grpc::JsonAnswer;
 use crate::receipts::Taken;
 use crate::summary;
 
-/// Header fields of most answers.
-pub(super) const USUAL_FIELDS: usize = 10;
+/// The media type of what is no problem.
+pub(super) const JSON: &str = "application/json";
 
-pub(super) type Answered = Result<Response, Failure>;
+pub(super) type Answered = Result<Answer, Failure>;
 
 /// What Envoy's rate-limit service answers in JSON.
 pub(super) fn envoy(answer: Result<JsonAnswer, String>) -> Answered {
@@ -26,13 +26,13 @@ pub(super) fn envoy(answer: Result<JsonAnswer, String>) -> Answered {
         true => StatusCode::TOO_MANY_REQUESTS,
         false => StatusCode::OK,
     };
-    let mut response = json(status, &answer.body)?;
+    let mut told = json(status, &answer.body)?;
     for (name, value) in answer.fields {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().append(name, value);
+            told.field(&name, value.as_bytes());
         }
     }
-    Ok(response)
+    Ok(told)
 }
 
 /// Makes a reserved charge into what the work has cost.
@@ -152,17 +152,5 @@ pub(super) fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Failure>
 fn json(status: StatusCode, value: &impl serde::Serialize) -> Answered {
     let body = serde_json::to_vec(value);
     let body = body.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
-    Ok(written(status, body))
-}
-
-/// JSON that is written already.
-pub(super) fn written(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.reserve(USUAL_FIELDS);
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(header::CONTENT_TYPE, json);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Ok(Answer::new(status).with(JSON, body))
 }

@@ -189,11 +189,12 @@ impl<'r> Request<'r> {
     fn target(&self) -> (&'r str, Option<&'r str>) {
         let target = std::str::from_utf8(self.head.target.within(self.read)).unwrap_or_default();
         // Proxies are asked with the whole URL, and servers must know it too (RFC 9112, section 3.2.2).
-        let target = match target.split_once("://") {
-            Some((_, rest)) if !target.starts_with('/') => {
-                rest.find('/').map_or("/", |path| &rest[path..])
-            }
-            _ => target,
+        let target = match target.starts_with('/') {
+            true => target,
+            false => match target.split_once("://") {
+                Some((_, rest)) => rest.find('/').map_or("/", |path| &rest[path..]),
+                None => target,
+            },
         };
         match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),

@@ -30,9 +30,6 @@ use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 use crate::{Service, TlsFiles};
 
-/// An answer whose body is whole.
-type Response = http::Response<bytes::Bytes>;
-
 /// Serves HTTP until `stop` turns true. `envoy` answers `POST /json`, where there are domains. All is encrypted if there is `tls`.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::{Value, json};
 use tollgate::store::{Answer, Outcome};
 use tollgate::{
@@ -117,14 +117,10 @@ fn remembering() -> (Arc<Service>, Arc<Failing>) {
 
 /// The status, whether the client is told to ask again, and the body.
 fn read(answered: Answered) -> (StatusCode, bool, Value) {
-    let response = answered.unwrap_or_else(|failure| failure.into_response("/v1"));
-    let status = response.status();
-    let again = response.headers().contains_key(header::RETRY_AFTER);
-    (
-        status,
-        again,
-        serde_json::from_slice(response.body()).unwrap(),
-    )
+    let answer = answered.unwrap_or_else(|failure| failure.into_answer("/v1"));
+    let status = answer.status;
+    let again = answer.has("retry-after");
+    (status, again, serde_json::from_slice(&answer.body).unwrap())
 }
 
 async fn reserved(service: &Service) -> String {

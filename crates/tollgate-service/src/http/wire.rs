@@ -1,13 +1,13 @@
-//! Answers as bytes of HTTP/1.1.
+//! Answers, and how they go over the wire: HTTP/1.1.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
+use http::header::{self, HeaderName};
 use tollgate::Micros;
-
-use super::Response;
 
 /// Bytes of a date, which all have the same form (RFC 9110, section 5.6.7).
 const DATE_BYTES: usize = 29;
@@ -47,17 +47,74 @@ pub(super) enum Behind {
     Close,
 }
 
+/// Bytes of the fields of most answers, and at most of those that every answer has.
+const USUAL_BYTES: usize = 384;
+const OWN_BYTES: usize = 160;
+
+/// An answer. Its fields are kept as they go over the wire.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    fields: Vec<u8>,
+    pub(super) body: Cow<'static, [u8]>,
+}
+
+impl Answer {
+    /// An answer of which nobody keeps a copy.
+    pub(super) fn new(status: StatusCode) -> Self {
+        let mut fields = Vec::with_capacity(USUAL_BYTES);
+        fields.extend_from_slice(b"cache-control: no-store\r\n");
+        Answer {
+            status,
+            fields,
+            body: Cow::Borrowed(&[]),
+        }
+    }
+
+    /// The answer with a body of this media type.
+    pub(super) fn with(
+        mut self,
+        media_type: &'static str,
+        body: impl Into<Cow<'static, [u8]>>,
+    ) -> Self {
+        self.field(&header::CONTENT_TYPE, media_type.as_bytes());
+        self.body = body.into();
+        self
+    }
+
+    /// Adds a field; the value is one that a field may have.
+    pub(super) fn field(&mut self, name: &HeaderName, value: &[u8]) {
+        self.fields.extend_from_slice(name.as_str().as_bytes());
+        self.fields.extend_from_slice(b": ");
+        self.fields.extend_from_slice(value);
+        self.fields.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether there is a field of this name.
+    #[cfg(test)]
+    pub(super) fn has(&self, name: &str) -> bool {
+        let fields = std::str::from_utf8(&self.fields).unwrap();
+        let mut names = fields.lines().filter_map(|line| line.split_once(':'));
+        names.any(|(its, _)| its == name)
+    }
+}
+
 /// Writes an answer; of one to `HEAD` all but the body.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    response: &Response,
+    answer: &Answer,
     is_head: bool,
     behind: Behind,
     date: &Dates,
     now: Micros,
 ) {
-    let status = response.status();
-    if status == StatusCode::OK {
+    let Answer {
+        status,
+        fields,
+        body,
+    } = answer;
+    out.reserve(fields.len() + body.len() + OWN_BYTES);
+    if *status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {
         out.extend_from_slice(b"HTTP/1.1 ");
@@ -67,15 +124,10 @@ pub(super) fn write(
         out.extend_from_slice(reason.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    for (name, value) in response.headers() {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    let body = response.body();
+    out.extend_from_slice(fields);
     // 204 has no body, and says nothing of its length (RFC 9110, section 8.6).
-    if status != StatusCode::NO_CONTENT {
+    let has_body = *status != StatusCode::NO_CONTENT;
+    if has_body {
         out.extend_from_slice(b"content-length: ");
         let mut digits = itoa::Buffer::new();
         out.extend_from_slice(digits.format(body.len()).as_bytes());
@@ -89,32 +141,22 @@ pub(super) fn write(
     out.extend_from_slice(b"date: ");
     out.extend_from_slice(&date.at(now));
     out.extend_from_slice(b"\r\n\r\n");
-    if !is_head && status != StatusCode::NO_CONTENT {
+    if has_body && !is_head {
         out.extend_from_slice(body);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn written(status: u16, is_head: bool, behind: Behind) -> String {
-        let response = http::Response::builder().status(status);
-        let response = response
-            .header("retry-after", "7")
-            .body(Bytes::from("body"));
+        let mut answer = Answer::new(StatusCode::from_u16(status).unwrap());
+        answer.field(&header::RETRY_AFTER, b"7");
+        let answer = answer.with("text/plain", &b"body"[..]);
         let mut out = Vec::new();
         let now = Micros::from_secs(1_431_696_861);
-        write(
-            &mut out,
-            &response.unwrap(),
-            is_head,
-            behind,
-            &Dates::new(),
-            now,
-        );
+        write(&mut out, &answer, is_head, behind, &Dates::new(), now);
         String::from_utf8(out).unwrap()
     }
 
@@ -122,7 +164,8 @@ mod tests {
     fn an_answer_says_how_long_it_is_when_it_was_made_and_whether_another_may_follow() {
         assert_eq!(
             written(429, false, Behind::Close),
-            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 4\r\n\
+            "HTTP/1.1 429 Too Many Requests\r\ncache-control: no-store\r\nretry-after: 7\r\n\
+             content-type: text/plain\r\ncontent-length: 4\r\n\
              connection: close\r\ndate: Fri, 15 May 2015 13:34:21 GMT\r\n\r\nbody"
         );
         let old = written(200, false, Behind::KeepAlive);
