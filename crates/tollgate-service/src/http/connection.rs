@@ -19,7 +19,7 @@ use tollgate_gateway::framing::Framing;
 use tollgate_gateway::silence::Silence;
 
 use super::answer::{self, Route, Worker};
-use super::head::{Head, Request};
+use super::head::{Head, Request, may_end};
 use super::problem::Failure;
 use super::wire::{self, Answer, Behind};
 use crate::metrics::Protocol;
@@ -106,18 +106,24 @@ impl Connection<'_> {
             stops = stops || heard && stopped.as_mut().poll(context).is_ready();
             stops
         };
+        let bytes_max = self.worker.service.rules.server.header_bytes_max;
+        // Of what was read, how much has no end of a head in it.
+        let mut seen = 0;
         loop {
-            match Head::parse(
-                &self.read,
-                self.worker.service.rules.server.header_bytes_max,
-            ) {
+            let parsed = match may_end(&self.read, seen) || self.read.len() >= bytes_max {
+                true => Head::parse(&self.read, bytes_max),
+                false => Ok(None),
+            };
+            match parsed {
                 Ok(Some(head)) => {
                     self.silence.is_over();
+                    seen = 0;
                     if !self.answer(&head).await? {
                         return self.end().await;
                     }
                 }
                 Ok(None) => {
+                    seen = self.read.len();
                     // What came together is answered together.
                     self.flush().await?;
                     if !self.more(&mut is_stopping).await? {

@@ -134,6 +134,14 @@ impl Head {
     }
 }
 
+/// Whether a head may end behind the first `seen` bytes, in which none did: a head that comes byte by byte is not parsed
+/// as often.
+pub(super) fn may_end(read: &[u8], seen: usize) -> bool {
+    let new = read.get(seen.saturating_sub(3)..).unwrap_or_default();
+    let is_end = |rest: &[u8]| rest.starts_with(b"\n\r\n") || rest.starts_with(b"\n\n");
+    seen == 0 || (0..new.len()).any(|at| is_end(&new[at..]))
+}
+
 impl Said {
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
         // Most fields differ from these in their length already.

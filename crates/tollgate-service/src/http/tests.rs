@@ -1,9 +1,13 @@
 //! What clients are told where the store does not do what it is asked.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tollgate::store::{Answer, Outcome};
 use tollgate::{
     Checks, Decision, ManualClock, MemoryStore, Micros, Policy, Reason, Receipt, Store, StoreError,
@@ -12,10 +16,13 @@ use tollgate_gateway::Counters;
 use tollgate_gateway::counters::{Shared, SharedState};
 use tollgate_rules::{Overrides, RuleSet};
 
+use super::answer::Worker;
 use super::decide::{Act, decide};
 use super::form::Form;
 use super::handlers::{self, Answered};
+use super::wire::Dates;
 use super::*;
+use crate::stream::Stream;
 
 const RULES: &str = "[service]\nhttp = \"127.0.0.1:1\"\n[limits.tokens]\nkey = \"user\"\nquotas = [\"1000 per hour\"]\n";
 
@@ -220,4 +227,56 @@ async fn a_refusal_that_no_quota_had_a_part_in_is_told_in_words_of_its_own() {
         let answered = decide(&service, Act::Check, many, Form::Whole).await;
         assert_eq!(read(answered).2["answers"][0]["reason"], word);
     }
+}
+
+/// What a client reads that asks once, over a connection of a service that is told to stop before or after the answer.
+async fn read_around_the_stop(before: bool) -> String {
+    let (service, _) = remembering();
+    let worker = Rc::new(Worker {
+        service,
+        envoy: None,
+        dates: Dates::new(),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let (stop, signal) = watch::channel(false);
+    let mut client = TcpStream::connect(to).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let asks = async {
+        let question = "POST /v1/check HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 30\r\n\r\n";
+        let body = r#"{"limit":"tokens","key":"ann"}"#;
+        client
+            .write_all(format!("{question}{body}").as_bytes())
+            .await
+            .unwrap();
+        let mut answer = vec![0; 16 << 10];
+        let count = match before {
+            true => 0,
+            false => client.read(&mut answer).await.unwrap(),
+        };
+        answer.truncate(count);
+        stop.send(true).unwrap();
+        client.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    // Less than a client has to ask again: nothing but the stop ends the connection.
+    let limit = Duration::from_secs(5);
+    let both = async {
+        tokio::join!(
+            asks,
+            connection::serve(worker, Stream::Plain(stream), signal)
+        )
+        .0
+    };
+    timeout(limit, both).await.unwrap()
+}
+
+#[tokio::test]
+async fn when_the_service_stops_what_was_asked_is_answered_and_who_asks_nothing_is_let_go() {
+    let told = read_around_the_stop(true).await;
+    assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+    assert!(told.contains("\r\nconnection: close\r\n"), "{told}");
+    let told = read_around_the_stop(false).await;
+    assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+    assert!(!told.contains("\r\nconnection:"), "{told}");
 }

@@ -12,6 +12,8 @@ fn a_head_is_the_same_wherever_it_is_cut() {
         "POST /v1/check?a=b HTTP/1.1\r\nHost: x\r\nCONTENT-length: 7\r\nx-a: 1\r\nX-A: 2\r\n\r\n";
     for at in 0..text.len() {
         assert!(parse(&text[..at]).unwrap().is_none(), "{at}");
+        assert!(may_end(text.as_bytes(), at), "{at}");
+        assert!(at == 0 || !may_end(text[..at].as_bytes(), 1), "{at}");
     }
     let read = format!("{text}{{\"body\"");
     let head = parse(&read).unwrap().unwrap();
