@@ -38,16 +38,26 @@ impl Form {
 
 /// The first `return` counts, as of every preference. What cannot be read is no preference.
 fn prefers_minimal<'p>(lines: impl IntoIterator<Item = &'p [u8]>) -> bool {
-    let lines = lines.into_iter();
-    let lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
-    let mut preferences = lines.flat_map(|line| line.split(',')).map(|preference| {
+    let preferences = lines
+        .into_iter()
+        .flat_map(|line| line.split(|byte| *byte == b','));
+    let mut named = preferences.map(|preference| {
         // Parameters behind a preference mean nothing here.
-        let preference = preference.split(';').next().unwrap_or_default();
-        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-        (name.trim(), value.trim().trim_matches('"'))
+        let mut parts = preference.splitn(2, |byte| *byte == b';');
+        let mut parts = parts
+            .next()
+            .unwrap_or_default()
+            .splitn(2, |byte| *byte == b'=');
+        let mut part = || parts.next().unwrap_or_default().trim_ascii();
+        (part(), part())
     });
-    let first = preferences.find(|(name, _)| name.eq_ignore_ascii_case("return"));
-    first.is_some_and(|(_, value)| value.eq_ignore_ascii_case("minimal"))
+    let first = named.find(|(name, _)| name.eq_ignore_ascii_case(b"return"));
+    first.is_some_and(|(_, value)| {
+        let inner = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        inner.unwrap_or(value).eq_ignore_ascii_case(b"minimal")
+    })
 }
 
 #[cfg(test)]

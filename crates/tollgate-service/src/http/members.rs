@@ -32,18 +32,22 @@ impl Members {
         }
     }
 
+    // Copies of a known length are a few instructions, and calls of others: so all that is written by name is inlined.
+    #[inline(always)]
     fn name(&mut self, name: &'static str) {
         self.0.push(b'"');
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b"\":");
     }
 
+    #[inline(always)]
     pub(super) fn bool(&mut self, name: &'static str, value: bool) {
         self.name(name);
         self.0
             .extend_from_slice(if value { b"true," } else { b"false," });
     }
 
+    #[inline(always)]
     pub(super) fn number(&mut self, name: &'static str, value: impl Into<Option<u64>>) {
         self.name(name);
         match value.into() {
@@ -56,6 +60,7 @@ impl Members {
         self.0.push(b',');
     }
 
+    #[inline(always)]
     pub(super) fn text(&mut self, name: &'static str, value: &str) {
         self.name(name);
         let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
