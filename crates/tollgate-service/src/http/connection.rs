@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use http::{Method, StatusCode};
+use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
@@ -19,23 +19,17 @@ use tollgate_gateway::framing::Framing;
 use tollgate_gateway::silence::Silence;
 
 use super::answer::{self, Route, Worker};
+use super::body::{BODY_BYTES_MAX, Body, broken_off, gather, make_room, too_large, too_late};
 use super::head::{Head, Request, may_end};
 use super::problem::Failure;
 use super::wire::{self, Answer, Behind};
 use crate::metrics::Protocol;
 use crate::stream::Stream;
 
-/// Room that is made to read into, where there is less than the second.
-const READ_BYTES: usize = 4 << 10;
-const READ_BYTES_MIN: usize = 1 << 10;
 /// Answers are written when so many bytes of them wait. Nothing is read meanwhile.
 const WRITE_BYTES: usize = 64 << 10;
 /// A connection that waits for its client keeps no larger buffers than this.
 const KEPT_BYTES: usize = 16 << 10;
-/// The largest body of a request.
-const BODY_BYTES_MAX: usize = 64 << 10;
-/// What such a body may take in chunks, with all that says where these end.
-const CHUNKED_BYTES_MAX: usize = 8 * BODY_BYTES_MAX;
 /// Bytes that are still read of a client whose connection ends, and for how long.
 const REST_BYTES: usize = 1 << 20;
 const REST_MAX: Duration = Duration::from_secs(1);
@@ -72,26 +66,6 @@ struct Connection<'w> {
     /// Ends waits for a head.
     silence: Silence,
     stop: watch::Receiver<bool>,
-}
-
-/// A body that has come whole.
-enum Body {
-    /// It stands behind its head, this long.
-    Behind(usize),
-    /// It came in chunks.
-    Gathered(Vec<u8>),
-}
-
-impl Body {
-    fn bytes<'b>(&'b self, head: &Head, read: &'b [u8]) -> &'b [u8] {
-        match self {
-            // It was waited for.
-            Body::Behind(length) => read
-                .get(head.bytes..head.bytes + length)
-                .unwrap_or_default(),
-            Body::Gathered(body) => body,
-        }
-    }
 }
 
 impl Connection<'_> {
@@ -146,7 +120,7 @@ impl Connection<'_> {
         &mut self,
         mut is_stopping: impl FnMut(&mut Context<'_>) -> bool,
     ) -> io::Result<bool> {
-        make_room(&mut self.read, READ_BYTES_MIN);
+        make_room(&mut self.read);
         let (stream, read, silence) = (&mut self.stream, &mut self.read, &mut self.silence);
         poll_fn(|context| {
             if let Poll::Ready(count) = pin!(stream.read_buf(read)).poll(context) {
@@ -315,7 +289,7 @@ impl Connection<'_> {
             let mut left = if self.is_unread { REST_BYTES } else { 0 };
             while left > 0 {
                 self.read.clear();
-                make_room(&mut self.read, READ_BYTES_MIN);
+                make_room(&mut self.read);
                 match self.stream.read_buf(&mut self.read).await? {
                     0 => break,
                     count => left = left.saturating_sub(count),
@@ -328,43 +302,9 @@ impl Connection<'_> {
     }
 }
 
-/// The whole body, which comes in chunks; what is behind it stays in `rest`.
-async fn gather(
-    stream: &mut Stream,
-    mut framing: Framing,
-    rest: &mut BytesMut,
-) -> io::Result<Result<Vec<u8>, Failure>> {
-    let mut body = Vec::new();
-    let mut left = CHUNKED_BYTES_MAX;
-    loop {
-        match framing.take(rest) {
-            Ok(Some(part)) => body.extend_from_slice(&part),
-            Ok(None) if framing == Framing::ENDED => return Ok(Ok(body)),
-            Ok(None) => {
-                make_room(rest, READ_BYTES_MIN);
-                match stream.read_buf(rest).await? {
-                    0 => return Ok(Err(broken_off())),
-                    count => left = left.saturating_sub(count),
-                }
-            }
-            Err(error) => return Ok(Err(Failure::new(StatusCode::BAD_REQUEST, error))),
-        }
-        if body.len() > BODY_BYTES_MAX || left == 0 {
-            return Ok(Err(too_large()));
-        }
-    }
-}
-
 /// Whether the signal has been given, without waiting for it.
 fn is_stopped(stop: &watch::Receiver<bool>) -> bool {
     stop.has_changed().unwrap_or(true)
-}
-
-/// Makes room to read into, where there is hardly any.
-fn make_room(read: &mut BytesMut, least: usize) {
-    if read.capacity() - read.len() < least {
-        read.reserve(READ_BYTES);
-    }
 }
 
 /// What a future comes to in this time. Most are ready at once, and need no timer.
@@ -375,20 +315,4 @@ async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elap
         Poll::Ready(output) => Ok(output),
         Poll::Pending => timeout(limit, future).await,
     }
-}
-
-fn too_large() -> Failure {
-    let why = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
-    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, why)
-}
-
-fn too_late() -> Failure {
-    Failure::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "The body did not come in time.",
-    )
-}
-
-fn broken_off() -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "The body broke off.")
 }

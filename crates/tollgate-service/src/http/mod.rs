@@ -5,6 +5,7 @@
 //! Tollgate reads, or `problem` -> `wire`.
 
 mod answer;
+mod body;
 mod connection;
 mod decide;
 mod form;
