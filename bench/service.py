@@ -9,7 +9,8 @@ core 1, all servers are up at once and take turns, and the ratio is the median o
 
     resp       pipelines of 16 by redis-benchmark, 1,000 keys: CL.THROTTLE, beside the same rule as a Lua script in
                redis-server, beside its plain GET, and beside THROTTLE of throttlecrab-server
-    http       64 connections by wrk, 1,000 keys: POST /v1/check, beside nginx with limit_req answering 204
+    http       64 connections by wrk, 1,000 keys: POST /v1/check answered with JSON, and with 204 to who prefers that,
+               beside nginx with limit_req answering 204
     grpc       8 connections of 16 streams by grpc-load, 1,000 keys: a decision on the two descriptors of a request of
                Envoy, beside one key at throttlecrab-server, and beside a service of tonic that always answers OK
     half-load  how long such a decision takes at half the rate that can be had, with server and load on all cores
@@ -83,14 +84,15 @@ function done(s)
   print(string.format('{"requests":%%d,"broken":%%d}', s.requests, e.status + e.connect + e.read + e.write + e.timeout))
 end
 """
-OURS = """wrk.format("POST", "/v1/check", { ["Content-Type"] = "application/json" },
+OURS = """wrk.format("POST", "/v1/check", { ["Content-Type"] = "application/json"%s },
     '{"limit":"per-user","key":{"user":"user-' .. i .. '"}}')"""
+MINIMAL = ', ["Prefer"] = "return=minimal"'
 THEIRS = 'wrk.format("GET", "/limit", { ["X-Api-Key"] = "user-" .. i })'
 
 # What is compared, with what, and the bar.
 RATIOS = {
     "resp": [("resp", "lua", 0.2), ("resp", "throttlecrab-resp", 0.25), ("resp", "get", 1.3)],
-    "http": [("http", "nginx", 1.1)],
+    "http": [("http", "nginx", 1.1), ("http-204", "nginx", 1.1)],
     "grpc": [("grpc", "throttlecrab-grpc", 0.75), ("grpc", "tonic-ok", 0.6)],
 }
 # How long 99.9 % of decisions may take at half load, in milliseconds.
@@ -109,10 +111,11 @@ class Bench:
         (self.dir / "nginx" / "nginx.conf").write_text(NGINX % self.ports)
         serve = [args.tollgate, "serve", "--rules", self.dir / "rules.toml", "--data", self.dir / "data"]
         ours = self.start("tollgate", serve, "grpc")
-        self.processes = {"resp": ours, "http": ours, "grpc": ours}
+        self.processes = {"resp": ours, "http": ours, "http-204": ours, "grpc": ours}
         self.loads = {
             "resp": lambda: self.redis_benchmark("resp", ["CL.THROTTLE", "key:__rand_int__", *NUMBERS]),
-            "http": lambda: self.wrk("http", OURS),
+            "http": lambda: self.wrk("http", OURS % ""),
+            "http-204": lambda: self.wrk("http", OURS % MINIMAL),
             "grpc": lambda: self.grpc_load("grpc", "rls"),
         }
         if peers:

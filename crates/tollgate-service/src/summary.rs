@@ -1,6 +1,5 @@
 //! What a decision comes to in a few numbers: those of the policy that denies, or that has the least left.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::{Decision, Micros, Mode, Policy, Reason, Standing};
@@ -27,8 +26,8 @@ pub(crate) fn is_told(standing: &Standing) -> bool {
 
 impl<'p> Summary<'p> {
     /// `policies` are those of the decision's standings, in their order.
-    pub(crate) fn of(policies: &'p [Arc<Policy>], decision: &Decision) -> Self {
-        let standings = policies.iter().zip(decision.standings());
+    pub(crate) fn of(policies: impl IntoIterator<Item = &'p Policy>, decision: &Decision) -> Self {
+        let standings = policies.into_iter().zip(decision.standings());
         let enforced = standings.filter(|(policy, _)| policy.mode() == Mode::Enforce);
         let tightest = enforced.min_by_key(|(_, standing)| {
             (
@@ -89,12 +88,13 @@ mod tests {
         let rules = Limiter::new(rules).unwrap();
         let limits = || rules.policies().iter().map(|policy| policy.capacity());
         let decision = decision.in_place_of(limits());
-        let summary = Summary::of(rules.policies(), &decision);
+        let policies = || rules.policies().iter().map(|policy| &**policy);
+        let summary = Summary::of(policies(), &decision);
         let told = (summary.policy, summary.limit, summary.remaining);
         assert_eq!(told, ("minute", Some(10), Some(4)));
         let open = Limiter::new(vec![Quota::unlimited()]).unwrap();
         let decision = open.check_at("ann", at).in_place_of([Some(3)]);
-        let summary = Summary::of(&rules.policies()[..1], &decision);
+        let summary = Summary::of(policies().take(1), &decision);
         assert_eq!((summary.limit, summary.remaining), (None, None));
     }
 }

@@ -28,6 +28,9 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
 /// The largest integer of a structured field (RFC 9651, section 3.3.1).
 const SF_INTEGER_MAX: u64 = 999_999_999_999_999;
 
+/// A value that is being written.
+type Text = SmallVec<[u8; 256]>;
+
 /// A family of fields from before the IETF's.
 ///
 /// ```
@@ -83,7 +86,13 @@ pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Optio
 pub fn standing_value<'p>(
     standings: impl IntoIterator<Item = (&'p Policy, &'p Standing)>,
 ) -> Option<HeaderValue> {
-    let mut value: SmallVec<[u8; 256]> = SmallVec::new();
+    let value = standing_text(standings);
+    let value = (!value.is_empty()).then(|| HeaderValue::from_bytes(&value));
+    value?.ok()
+}
+
+fn standing_text<'p>(standings: impl IntoIterator<Item = (&'p Policy, &'p Standing)>) -> Text {
+    let mut value = Text::new();
     for (policy, standing) in standings.into_iter().filter(is_told) {
         if !value.is_empty() {
             value.extend_from_slice(b", ");
@@ -98,8 +107,7 @@ pub fn standing_value<'p>(
             push_integer(&mut value, seconds);
         }
     }
-    let value = (!value.is_empty()).then(|| HeaderValue::from_bytes(&value));
-    value?.ok()
+    value
 }
 
 /// Writes every field of a decision: the same on allowed and refused responses.
@@ -115,24 +123,42 @@ pub fn write<'p>(
     if let Some(value) = policy_value {
         headers.insert(RATE_LIMIT_POLICY, value.clone());
     }
+    each(policies, decision, legacy, |name, value| {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.insert(name, value);
+        }
+    });
+}
+
+/// Tells `field` every field of a decision but `RateLimit-Policy`: for those who keep fields in another form than
+/// [`write`] does.
+///
+/// `policies` are those of the decision's standings, in their order.
+pub fn each<'p>(
+    policies: impl Iterator<Item = &'p Policy> + Clone,
+    decision: &'p Decision,
+    legacy: Legacy,
+    mut field: impl FnMut(HeaderName, &[u8]),
+) {
     let standings = policies.zip(decision.standings());
-    if let Some(value) = standing_value(standings.clone()) {
-        headers.insert(RATE_LIMIT, value);
+    let value = standing_text(standings.clone());
+    if !value.is_empty() {
+        field(RATE_LIMIT, &value);
     }
     if legacy != Legacy::None {
-        write_legacy(headers, standings, decision, legacy);
+        each_legacy(standings, decision, legacy, &mut field);
     }
     if let Some(seconds) = decision.retry_after_secs() {
-        headers.insert(RETRY_AFTER, integer_value(seconds));
+        field(RETRY_AFTER, itoa::Buffer::new().format(seconds).as_bytes());
     }
 }
 
 /// One window fits the old fields: the one with the least remaining, and of equals the longest. Slots are no window.
-fn write_legacy<'p>(
-    headers: &mut HeaderMap,
+fn each_legacy<'p>(
     standings: impl Iterator<Item = (&'p Policy, &'p Standing)>,
     decision: &Decision,
     legacy: Legacy,
+    field: &mut impl FnMut(HeaderName, &[u8]),
 ) {
     let shown = standings.filter(|told| is_told(told) && !told.0.holds_slots());
     let tightest = shown.min_by_key(|(policy, standing)| {
@@ -141,8 +167,11 @@ fn write_legacy<'p>(
     let Some((_, standing)) = tightest else {
         return;
     };
-    headers.insert(LEGACY_LIMIT, integer_value(standing.limit()));
-    headers.insert(LEGACY_REMAINING, integer_value(standing.remaining()));
+    let mut number = |name, integer: u64| {
+        field(name, itoa::Buffer::new().format(integer).as_bytes());
+    };
+    number(LEGACY_LIMIT, standing.limit());
+    number(LEGACY_REMAINING, standing.remaining());
     if let Some(wait) = standing.resets_in() {
         let reset = match legacy {
             Legacy::Epoch => standing
@@ -150,7 +179,7 @@ fn write_legacy<'p>(
                 .map_or(0, |wait| (decision.at() + wait).0.div_ceil(1_000_000)),
             Legacy::Delta | Legacy::None => wait,
         };
-        headers.insert(LEGACY_RESET, integer_value(reset));
+        number(LEGACY_RESET, reset);
     }
 }
 
@@ -163,15 +192,9 @@ fn is_told((policy, standing): &(&Policy, &Standing)) -> bool {
     is_shown(policy) && standing.is_known()
 }
 
-fn push_integer(value: &mut SmallVec<[u8; 256]>, integer: u64) {
+fn push_integer(value: &mut Text, integer: u64) {
     let mut digits = itoa::Buffer::new();
     value.extend_from_slice(digits.format(integer.min(SF_INTEGER_MAX)).as_bytes());
-}
-
-/// The integer as a value of just its size; the conversion that `http` has allocates twice.
-fn integer_value(integer: u64) -> HeaderValue {
-    let mut digits = itoa::Buffer::new();
-    HeaderValue::from_str(digits.format(integer)).unwrap_or_else(|_| HeaderValue::from(integer))
 }
 
 #[cfg(test)]

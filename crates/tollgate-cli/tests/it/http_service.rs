@@ -2,13 +2,15 @@
 
 mod bodies;
 mod examples;
+mod minimal;
 mod openapi;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Barrier;
 
 use serde_json::{Value, json};
-use tollgate_testkit::client::{Answer, Call, Connection};
+use tollgate_testkit::client::{Answer, Call, Connection, raw};
 use tollgate_testkit::gateway::{Gateway, Launch};
 use tollgate_testkit::process::free_address;
 use tollgate_testkit::redis::{RedisEngine, RedisServer};

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use super::error::AnswerError;
-use super::framing::Framing;
 use super::pool::Lease;
+use crate::framing::Framing;
 
 /// A body on its way from an upstream. When it has been read whole, the connection can serve again.
 pub(crate) struct AnswerBody {

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::error::AnswerError;
 use super::fields::{connection_options, is_hop_by_hop};
-use super::framing::Framing;
+use crate::framing::Framing;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const FIELDS_MAX: usize = 100;

@@ -14,7 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::answer_head::AnswerHead;
 use super::error::AnswerError;
-use super::silence::Silence;
+use crate::silence::Silence;
 
 /// Read at once, at most.
 const READ_BYTES: usize = 16 << 10;

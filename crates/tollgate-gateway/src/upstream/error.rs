@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::framing::FramingError;
+
 /// Why an upstream's answer cannot be had, or ends early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
@@ -14,6 +16,15 @@ pub(crate) enum AnswerError {
     Malformed(&'static str),
     #[error("the upstream was silent for too long")]
     Silent,
+}
+
+impl From<FramingError> for AnswerError {
+    fn from(error: FramingError) -> Self {
+        match error {
+            FramingError::Malformed(why) => AnswerError::Malformed(why),
+            FramingError::BrokenOff => AnswerError::BrokenOff(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
 }
 
 /// Why a client's body cannot be sent on.

@@ -12,10 +12,8 @@ mod exchange;
 mod fault;
 mod fields;
 mod forward;
-mod framing;
 mod pool;
 mod request;
-mod silence;
 
 pub(crate) use answer_body::AnswerBody;
 pub(crate) use error::AnswerError;

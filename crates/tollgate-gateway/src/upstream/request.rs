@@ -10,7 +10,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use super::client_body::ClientBody;
 use super::error::ClientError;
-use super::silence::Silence;
+use crate::silence::Silence;
 
 /// With so much to be written, no more is asked of the client.
 const WRITE_BYTES: usize = 16 << 10;

@@ -1,38 +1,46 @@
 //! One request: who asks, what for, and the answer.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap};
-use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use tokio::time::timeout;
+use http::{Method, StatusCode};
+use tollgate_gateway::spans::OpenSpan;
 
-use super::handlers::{self, Act, Answered};
+use super::decide::{Act, decide};
+use super::form::Form;
+use super::handlers::{self, Answered};
+use super::head::Request;
 use super::openapi;
 use super::problem::Failure;
+use super::wire::{Answer, Dates};
 use crate::Service;
 use crate::grpc::Grpc;
 use crate::metrics::Protocol;
 
-/// The largest body of a request.
-const BODY_BYTES_MAX: usize = 64 << 10;
+/// What the connections of one thread share.
+pub(super) struct Worker {
+    pub(super) service: Arc<Service>,
+    /// Answers `POST /json`, where there are domains.
+    pub(super) envoy: Option<Arc<Grpc>>,
+    pub(super) dates: Dates,
+}
 
 /// What a path is for.
 #[derive(Clone, Copy)]
-enum Route<'e> {
+pub(super) enum Route<'e> {
+    Get(Got),
+    Post(Posted<'e>),
+}
+
+/// What is asked without a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Got {
     Limits,
     OpenApi,
-    Post(Posted<'e>),
 }
 
 /// What is asked with a body.
 #[derive(Clone, Copy)]
-enum Posted<'e> {
+pub(super) enum Posted<'e> {
     Decide(Act),
     Settle,
     Refund,
@@ -42,11 +50,12 @@ enum Posted<'e> {
 }
 
 /// What is asked at a path, and the path as it is written here.
-fn route<'e>(path: &str, envoy: Option<&'e Grpc>) -> Option<(&'static str, Route<'e>)> {
+fn known<'e>(path: &str, envoy: Option<&'e Grpc>) -> Option<(&'static str, Route<'e>)> {
+    let got = |known, got| Some((known, Route::Get(got)));
     let posted = |known, posted| Some((known, Route::Post(posted)));
     match path {
-        "/v1/limits" => Some(("/v1/limits", Route::Limits)),
-        "/v1/openapi.json" => Some(("/v1/openapi.json", Route::OpenApi)),
+        "/v1/limits" => got("/v1/limits", Got::Limits),
+        "/v1/openapi.json" => got("/v1/openapi.json", Got::OpenApi),
         "/v1/check" => posted("/v1/check", Posted::Decide(Act::Check)),
         "/v1/peek" => posted("/v1/peek", Posted::Decide(Act::Peek)),
         "/v1/reserve" => posted("/v1/reserve", Posted::Decide(Act::Reserve)),
@@ -58,159 +67,98 @@ fn route<'e>(path: &str, envoy: Option<&'e Grpc>) -> Option<(&'static str, Route
     }
 }
 
-pub(super) async fn answer(
-    service: &Service,
-    envoy: Option<&Grpc>,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    let (head, body) = request.into_parts();
-    let headers = &head.headers;
-    let span = service.tracer.as_ref();
-    let span = span.and_then(|_| service.begin_span(headers, is_admitted(service, headers)));
-    let answered = answered(service, envoy, &head, body).await;
-    let answer = answered.unwrap_or_else(|failure| {
-        service.metrics.error(Protocol::Http);
-        failure.into_response(head.uri.path())
-    });
-    if let Some(open) = span {
-        let known = route(head.uri.path(), envoy).map(|(known, _)| known);
-        service.end_http(&open, &head.method, known, answer.status());
-    }
-    answer
-}
-
-async fn answered(
-    service: &Service,
-    envoy: Option<&Grpc>,
-    head: &Parts,
-    body: Incoming,
-) -> Answered {
-    let Some((_, route)) = route(head.uri.path(), envoy) else {
-        return Err(Failure::new(
-            StatusCode::NOT_FOUND,
-            "There is nothing here.",
-        ));
+/// What a request asks, if it may.
+pub(super) fn route<'w>(worker: &'w Worker, request: Request<'_>) -> Result<Route<'w>, Failure> {
+    let Some((_, route)) = known(request.path(), worker.envoy.as_deref()) else {
+        let why = "There is nothing here.";
+        return Err(Failure::new(StatusCode::NOT_FOUND, why));
     };
-    let method = match route {
-        Route::Limits | Route::OpenApi => Method::GET,
-        Route::Post(_) => Method::POST,
+    let (method, allowed) = match route {
+        Route::Get(_) => (Method::GET, "GET"),
+        Route::Post(_) => (Method::POST, "POST"),
     };
-    if head.method != method {
-        let allowed = if method == Method::GET { "GET" } else { "POST" };
+    if request.head.method != method {
         return Err(Failure::method(allowed));
     }
-    let posted = match route {
-        Route::OpenApi => return openapi::answer(),
-        _ if !is_admitted(service, &head.headers) => {
+    match route {
+        Route::Get(Got::OpenApi) => Ok(route),
+        _ if !is_admitted(&worker.service, request) => {
             let why = "Send `Authorization: Bearer` with a token of the service.";
-            return Err(Failure::new(StatusCode::UNAUTHORIZED, why));
+            Err(Failure::new(StatusCode::UNAUTHORIZED, why))
         }
-        Route::Limits => return handlers::limits(service),
         // Browsers send nothing else across origins without asking first, and are not allowed to.
-        Route::Post(_) if !is_json(&head.headers) => {
+        Route::Post(_) if !is_json(request) => {
             let why = "Send `Content-Type: application/json`.";
-            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+            Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
         }
-        Route::Post(posted) => posted,
-    };
-    let body = read(service, body).await?;
-    match posted {
-        Posted::Settle => handlers::settle(service, &body).await,
-        Posted::Refund => handlers::refund(service, &body).await,
-        Posted::Reset => handlers::reset(service, &body).await,
-        Posted::Decide(act) => {
-            let always_200 = is_always_200(head.uri.query().unwrap_or_default())?;
-            handlers::decide(service, act, &body, always_200).await
-        }
-        Posted::Envoy(envoy) => handlers::envoy(envoy.json(&head.headers, &body).await),
+        Route::Get(_) | Route::Post(_) => Ok(route),
     }
 }
 
-fn is_admitted(service: &Service, headers: &HeaderMap) -> bool {
+pub(super) fn get(worker: &Worker, got: Got) -> Answered {
+    match got {
+        Got::Limits => handlers::limits(&worker.service),
+        Got::OpenApi => openapi::answer(),
+    }
+}
+
+pub(super) async fn post(
+    worker: &Worker,
+    posted: Posted<'_>,
+    request: Request<'_>,
+    body: &[u8],
+) -> Answered {
+    let service = &worker.service;
+    match posted {
+        Posted::Settle => handlers::settle(service, body).await,
+        Posted::Refund => handlers::refund(service, body).await,
+        Posted::Reset => handlers::reset(service, body).await,
+        Posted::Decide(act) => {
+            let form = Form::of(request.query(), request.fields("prefer"))?;
+            decide(service, act, body, form).await
+        }
+        Posted::Envoy(envoy) => handlers::envoy(envoy.json(&request.header_map(), body).await),
+    }
+}
+
+/// What is told of a request at this path that is not answered with what it asked for.
+pub(super) fn failed(worker: &Worker, failure: Failure, path: &str) -> Answer {
+    worker.service.metrics.error(Protocol::Http);
+    failure.into_answer(path)
+}
+
+pub(super) fn begin_span(worker: &Worker, request: Request<'_>) -> Option<OpenSpan> {
+    let service = &worker.service;
+    service.tracer.as_ref()?;
+    service.begin_span(&request.header_map(), is_admitted(service, request))
+}
+
+pub(super) fn end_span(
+    worker: &Worker,
+    span: Option<OpenSpan>,
+    request: Request<'_>,
+    status: StatusCode,
+) {
+    let Some(open) = span else { return };
+    let known = known(request.path(), worker.envoy.as_deref()).map(|(known, _)| known);
+    let method = &request.head.method;
+    worker.service.end_http(&open, method, known, status);
+}
+
+fn is_admitted(service: &Service, request: Request<'_>) -> bool {
     if service.tokens.is_open() {
         return true;
     }
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
+    let shown = request.field("authorization").and_then(|value| {
+        let (scheme, token) = value.split_at_checked("Bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
     });
     shown.is_some_and(|token| service.tokens.admit(token))
 }
 
-/// Whether a denial is to be answered with 200.
-fn is_always_200(query: &str) -> Result<bool, Failure> {
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, value)) => (name, value),
-        None => (pair, ""),
-    });
-    let mut statuses = pairs.filter(|(name, _)| *name == "status").peekable();
-    let is_said = statuses.peek().is_some();
-    match statuses.all(|(_, value)| value == "200") {
-        true => Ok(is_said),
-        false => Err(Failure::unprocessable("`status` can be 200, or left out")),
-    }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(header::CONTENT_TYPE);
-    let media_type = media_type
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
-}
-
-async fn read(service: &Service, body: Incoming) -> Result<Bytes, Failure> {
-    let mut whole = pin!(whole(body));
-    // Most bodies come with their heads, and are here without a timer.
-    if let Some(read) = soon(whole.as_mut()).await {
-        return read;
-    }
-    let read = timeout(service.question_timeout(), whole).await;
-    read.unwrap_or_else(|_| {
-        let why = "The body did not come in time.";
-        Err(Failure::new(StatusCode::REQUEST_TIMEOUT, why))
-    })
-}
-
-/// What a future comes to at once, or as soon as its task has had another turn.
-async fn soon<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    let mut had_its_turn = false;
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if had_its_turn => Poll::Ready(None),
-        Poll::Pending => {
-            had_its_turn = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
-}
-
-/// The whole body. What comes in one piece is not copied.
-async fn whole(mut body: Incoming) -> Result<Bytes, Failure> {
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
-    while let Some(frame) = body.frame().await {
-        let broken = |_| Failure::new(StatusCode::BAD_REQUEST, "The body broke off.");
-        let Ok(piece) = frame.map_err(broken)?.into_data() else {
-            continue;
-        };
-        if first.len().max(all.len()) + piece.len() > BODY_BYTES_MAX {
-            let why = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
-            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, why));
-        }
-        if first.is_empty() {
-            first = piece;
-            continue;
-        }
-        if all.is_empty() {
-            all.extend_from_slice(&first);
-        }
-        all.extend_from_slice(&piece);
-    }
-    match all.is_empty() {
-        true => Ok(first),
-        false => Ok(all.freeze()),
-    }
+fn is_json(request: Request<'_>) -> bool {
+    let media_type = request.field("content-type").unwrap_or_default();
+    let essence = media_type.split(|byte| *byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"application/json")
 }

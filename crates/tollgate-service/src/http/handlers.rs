@@ -1,72 +1,25 @@
-//! One function for each thing that can be asked.
+//! One function for each thing that can be asked, besides decisions.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::future::join_all;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::json;
-use tollgate::store::Answer;
-use tollgate::{Decision, Micros, Outcome, Reason, StoreError, Verdict};
-use tollgate_rules::LegacyFields;
-use tollgate_tower::Problem;
-use tollgate_tower::fields::{self, Legacy};
+use tollgate::{Micros, Reason, StoreError, store};
 
 use super::problem::Failure;
-use super::question::{Asked, Body, Refund, Settle};
-use super::told::{Told, policies};
+use super::question::{Body, Refund, Settle};
+use super::wire::Answer;
 use crate::Service;
 use crate::grpc::JsonAnswer;
-use crate::metrics::{Protocol, Tally};
-use crate::receipts::{Charged, Taken};
-use crate::service::{self, Named};
+use crate::receipts::Taken;
 use crate::summary;
 
-/// Bytes of most answers.
-const USUAL_BYTES: usize = 768;
-/// Header fields of most answers.
-const USUAL_FIELDS: usize = 8;
+/// The media type of what is no problem.
+pub(super) const JSON: &str = "application/json";
 
-pub(super) type Answered = Result<Response<Full<Bytes>>, Failure>;
-
-/// What is done with units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
-    /// They are charged.
-    Check,
-    /// Nothing is charged.
-    Peek,
-    /// They are charged, and can be settled or given back.
-    Reserve,
-}
-
-/// Decides. With `always_200` a denial is an answer like any other.
-pub(super) async fn decide(service: &Service, act: Act, body: &[u8], always_200: bool) -> Answered {
-    let now = service.clock.now();
-    match read::<Body<'_>>(body)?.asked(service)? {
-        Asked::Together(named) => {
-            let decision = ask(service, act, &named, now).await;
-            count(service, [&decision]);
-            one(service, act, &named, &decision, now, always_200)
-        }
-        Asked::Each(_) if act == Act::Reserve => Err(Failure::unprocessable(
-            "what is reserved is reserved one by one: write `limit` or `checks`",
-        )),
-        Asked::Each(each) => {
-            let decisions = join_all(each.iter().map(|named| ask(service, act, named, now))).await;
-            count(service, &decisions);
-            let known: Vec<_> = each.iter().map(|named| policies(named)).collect();
-            let pairs = each.iter().zip(&known).zip(&decisions);
-            let told: Vec<_> = pairs
-                .map(|((named, policies), decision)| Told::of(service, named, policies, decision))
-                .collect();
-            json(StatusCode::OK, &json!({ "answers": told }))
-        }
-    }
-}
+pub(super) type Answered = Result<Answer, Failure>;
 
 /// What Envoy's rate-limit service answers in JSON.
 pub(super) fn envoy(answer: Result<JsonAnswer, String>) -> Answered {
@@ -75,114 +28,13 @@ pub(super) fn envoy(answer: Result<JsonAnswer, String>) -> Answered {
         true => StatusCode::TOO_MANY_REQUESTS,
         false => StatusCode::OK,
     };
-    let mut response = json(status, &answer.body)?;
+    let mut told = json(status, &answer.body)?;
     for (name, value) in answer.fields {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().append(name, value);
+            told.field(&name, value.as_bytes());
         }
     }
-    Ok(response)
-}
-
-/// The answer is seen through also when the client goes: clients that wait for less than the store takes are then heard
-/// of there.
-fn ask(service: &Service, act: Act, named: &[Named<'_>], now: Micros) -> Outcome {
-    let counters = &service.counters;
-    match (service::checks(named), act) {
-        (Err(reason), _) => Answer::Ready(Decision::refused(reason, now)),
-        (Ok(checks), Act::Peek) => counters.see_through(counters.peek(&checks, now)),
-        (Ok(checks), Act::Check | Act::Reserve) => counters.decide_through(&checks, now),
-    }
-}
-
-fn count<'d>(service: &Service, decisions: impl IntoIterator<Item = &'d Decision>) {
-    let mut tally = Tally::default();
-    decisions
-        .into_iter()
-        .for_each(|decision| tally.add(decision));
-    service.metrics.decisions(Protocol::Http, tally);
-}
-
-/// The answer to one question: with the fields that an HTTP client reads, and as a problem where it is denied.
-fn one(
-    service: &Service,
-    act: Act,
-    named: &[Named<'_>],
-    decision: &Decision,
-    now: Micros,
-    always_200: bool,
-) -> Answered {
-    if let Verdict::Refused { reason } = decision.verdict()
-        && let Some(failure) = Failure::refused(reason)
-    {
-        return Err(failure);
-    }
-    let status = match decision.is_allowed() || always_200 {
-        true => StatusCode::OK,
-        false => StatusCode::TOO_MANY_REQUESTS,
-    };
-    let policies = policies(named);
-    let mut told = Told::of(service, named, &policies, decision);
-    if act == Act::Reserve
-        && let Some(receipt) = decision.receipt()
-    {
-        let checks = named.iter().enumerate().flat_map(|(question, named)| {
-            let policies = named.policies().iter();
-            policies.map(move |policy| (question, policy.clone(), named.key.clone()))
-        });
-        let checks = checks.collect();
-        told.receipt = service.receipts.put(Charged { checks, receipt }, now);
-    }
-    let mut response = match status {
-        StatusCode::OK => json(status, &told)?,
-        status => denied(status, &told)?,
-    };
-    let shown = policies.iter().map(|policy| &**policy);
-    let legacy = match service.rules.fields.legacy {
-        LegacyFields::Delta => Legacy::Delta,
-        LegacyFields::Epoch => Legacy::Epoch,
-        LegacyFields::None => Legacy::None,
-    };
-    let known = match named {
-        [one] => service.policy_value(one),
-        _ => None,
-    };
-    let made = match known {
-        Some(_) => None,
-        None => fields::policy_value(shown.clone()),
-    };
-    fields::write(
-        response.headers_mut(),
-        shown,
-        known.or(made.as_ref()),
-        decision,
-        legacy,
-    );
-    Ok(response)
-}
-
-/// A problem whose further members are the decision.
-fn denied(status: StatusCode, told: &Told<'_>) -> Answered {
-    #[derive(serde::Serialize)]
-    struct Denied<'t> {
-        r#type: &'static str,
-        title: &'static str,
-        status: u16,
-        #[serde(flatten)]
-        told: &'t Told<'t>,
-    }
-    let mut response = json(
-        status,
-        &Denied {
-            r#type: Problem::QUOTA_EXCEEDED,
-            title: "Quota Exceeded",
-            status: status.as_u16(),
-            told,
-        },
-    )?;
-    let problem = HeaderValue::from_static(Problem::MEDIA_TYPE);
-    response.headers_mut().insert(header::CONTENT_TYPE, problem);
-    Ok(response)
+    Ok(told)
 }
 
 /// Makes a reserved charge into what the work has cost.
@@ -233,7 +85,7 @@ fn take(service: &Service, receipt: &str, now: Micros) -> Result<Taken, Failure>
 /// has gone meanwhile. Where nobody knows whether it was used, it is spent: nobody gets back more than was charged.
 async fn changed<T: Unpin + Send + 'static>(
     service: &Service,
-    answer: Answer<Result<T, StoreError>>,
+    answer: store::Answer<Result<T, StoreError>>,
     taken: Taken,
     now: Micros,
 ) -> Result<T, Failure> {
@@ -297,7 +149,7 @@ pub(super) fn limits(service: &Service) -> Answered {
     json(StatusCode::OK, &json!({ "limits": limits }))
 }
 
-fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Failure> {
+pub(super) fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Failure> {
     // A list of an object's values would be read as the object.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Failure::unprocessable("an object is expected"));
@@ -311,18 +163,8 @@ fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Failure> {
     })
 }
 
-pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Answered {
-    let mut body = Vec::with_capacity(USUAL_BYTES);
-    let written = serde_json::to_writer(&mut body, value);
-    written.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.reserve(USUAL_FIELDS);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Answered {
+    let body = serde_json::to_vec(value);
+    let body = body.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    Ok(Answer::new(status).with(JSON, body))
 }

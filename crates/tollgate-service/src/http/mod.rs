@@ -1,30 +1,31 @@
 //! Plain HTTP with JSON: `POST /v1/check` and its like, on limits of the rules.
 //!
-//! The way of a request: `answer` (route, token, body) -> `question` (which limits, whose units) -> one decision ->
-//! `told` (its reasons) with the fields that every HTTP client of Tollgate reads, or `problem`.
+//! The way of a request: `connection` (`head`, and the body behind it) -> `answer` (route, token) -> `question` (which
+//! limits, whose units) -> `decide` -> `told` (the reasons, in `members`) with the fields that every HTTP client of
+//! Tollgate reads, or `problem` -> `wire`.
 
 mod answer;
+mod body;
+mod connection;
 mod cost;
+mod decide;
+mod form;
 mod handlers;
+mod head;
 mod key;
+mod members;
 mod openapi;
 mod problem;
 mod question;
 mod told;
+mod wire;
 
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
-use tokio_io_timeout::TimeoutStream;
 use tollgate_gateway::Listeners;
-use tollgate_gateway::stream::Stream;
 use tollgate_gateway::tls::TlsFiles;
 
 use crate::Service;
@@ -48,47 +49,14 @@ pub fn serve(
     let (protocol, metrics) = (Protocol::Http, &service.metrics);
     listen::serve(listeners, protocol, metrics, tls, bounds, stop, move || {
         let (service, envoy) = asked.clone();
-        move |stream, stop| connection(Arc::clone(&service), envoy.clone(), stream, stop)
+        let dates = wire::Dates::new();
+        let worker = Rc::new(answer::Worker {
+            service,
+            envoy,
+            dates,
+        });
+        move |stream, stop| connection::serve(Rc::clone(&worker), stream, stop)
     })
-}
-
-async fn connection(
-    service: Arc<Service>,
-    envoy: Option<Arc<Grpc>>,
-    stream: Stream,
-    stop: watch::Receiver<bool>,
-) {
-    let _open = service.metrics.open(Protocol::Http);
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(service.question_timeout())
-        .max_buf_size(service.rules.server.header_bytes_max);
-    // Who reads nothing does not hold its connection for ever.
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(service.write_timeout()));
-    let answer = service_fn(|request| {
-        let (service, envoy) = (&service, envoy.as_deref());
-        async move { Ok::<_, Infallible>(answer::answer(service, envoy, request).await) }
-    });
-    let stream = pin!(stream);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    let mut signal = stop.clone();
-    let mut stopped = pin!(signal.wait_for(|stop| *stop));
-    let (mut listens, mut stopping) = (false, false);
-    let ended = poll_fn(|context| {
-        // The waker of a task never changes: once it is left with the signal, a look at the version is enough.
-        let heard = !listens || !stop.has_changed().is_ok_and(|changed| !changed);
-        listens = true;
-        if heard && !stopping && stopped.as_mut().poll(context).is_ready() {
-            stopping = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.as_mut().poll(context)
-    });
-    if let Err(error) = ended.await {
-        tracing::debug!(%error, "a connection ended early");
-    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,13 @@
 //! The description of this protocol, which a test holds against its answers.
 
-use bytes::Bytes;
-use http::Response;
-use http::header::{self, HeaderValue};
-use http_body_util::Full;
+use http::StatusCode;
 
-use super::handlers::Answered;
+use super::handlers::{Answered, JSON};
+use super::wire::Answer;
 
 const DOCUMENT: &str = include_str!("openapi.json");
 
 /// OpenAPI 3.1.
 pub(super) fn answer() -> Answered {
-    let mut response = Response::new(Full::new(Bytes::from_static(DOCUMENT.as_bytes())));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    Ok(response)
+    Ok(Answer::new(StatusCode::OK).with(JSON, DOCUMENT.as_bytes()))
 }

@@ -1,12 +1,11 @@
 //! What went wrong with a request, as `application/problem+json`.
 
-use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
+use http::header;
 use tollgate::{Reason, StoreError};
 use tollgate_tower::Problem;
 
+use super::wire::Answer;
 use crate::summary;
 
 const STORE_AWAY: &str = "The store of the counters cannot be reached.";
@@ -80,7 +79,7 @@ impl Failure {
         })
     }
 
-    pub(super) fn into_response(self, path: &str) -> Response<Full<Bytes>> {
+    pub(super) fn into_answer(self, path: &str) -> Answer {
         let problem = Problem {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Refused"),
@@ -91,27 +90,19 @@ impl Failure {
             retry_after: None,
             request_id: "",
         };
-        let mut response = Response::new(Full::from(problem.to_json()));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(Problem::MEDIA_TYPE),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut answer = Answer::new(self.status);
         if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+            answer.field(&header::ALLOW, allow.as_bytes());
         }
         match self.status {
             StatusCode::UNAUTHORIZED => {
-                let bearer = HeaderValue::from_static("Bearer realm=\"tollgate\"");
-                headers.insert(header::WWW_AUTHENTICATE, bearer);
+                answer.field(&header::WWW_AUTHENTICATE, b"Bearer realm=\"tollgate\"");
             }
             StatusCode::SERVICE_UNAVAILABLE if self.is_passing => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
+                answer.field(&header::RETRY_AFTER, b"1");
             }
             _ => {}
         }
-        response
+        answer.with(Problem::MEDIA_TYPE, problem.to_json().into_bytes())
     }
 }

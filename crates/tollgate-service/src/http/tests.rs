@@ -1,12 +1,15 @@
 //! What clients are told where the store does not do what it is asked.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::{Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tollgate::store::{Answer, Outcome};
 use tollgate::{
     Checks, Decision, ManualClock, MemoryStore, Micros, Policy, Reason, Receipt, Store, StoreError,
@@ -15,8 +18,13 @@ use tollgate_gateway::Counters;
 use tollgate_gateway::counters::{Shared, SharedState};
 use tollgate_rules::{Overrides, RuleSet};
 
-use super::handlers::{self, Act, Answered};
+use super::answer::Worker;
+use super::decide::{Act, decide};
+use super::form::Form;
+use super::handlers::{self, Answered};
+use super::wire::Dates;
 use super::*;
+use tollgate_gateway::stream::Stream;
 
 const RULES: &str = "[service]\nhttp = \"127.0.0.1:1\"\n[limits.tokens]\nkey = \"user\"\nquotas = [\"1000 per hour\"]\n";
 
@@ -129,18 +137,16 @@ fn remembering() -> (Arc<Service>, Arc<Failing>) {
 }
 
 /// The status, whether the client is told to ask again, and the body.
-async fn read(answered: Answered) -> (StatusCode, bool, Value) {
-    let response: Response<Full<_>> =
-        answered.unwrap_or_else(|failure| failure.into_response("/v1"));
-    let status = response.status();
-    let again = response.headers().contains_key(header::RETRY_AFTER);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, again, serde_json::from_slice(&body).unwrap())
+fn read(answered: Answered) -> (StatusCode, bool, Value) {
+    let answer = answered.unwrap_or_else(|failure| failure.into_answer("/v1"));
+    let status = answer.status;
+    let again = answer.has("retry-after");
+    (status, again, serde_json::from_slice(&answer.body).unwrap())
 }
 
 async fn reserved(service: &Service) -> String {
     let body = br#"{"limit":"tokens","key":"ann","cost":400}"#;
-    let (_, _, told) = read(handlers::decide(service, Act::Reserve, body, false).await).await;
+    let (_, _, told) = read(decide(service, Act::Reserve, body, Form::Whole).await);
     told["receipt"].as_str().unwrap().to_owned()
 }
 
@@ -154,17 +160,17 @@ async fn a_receipt_that_the_store_could_not_be_asked_about_is_good_when_it_is_ba
     let receipt = reserved(&service).await;
     let settle = json!({ "receipt": receipt, "cost": 100 }).to_string();
     *store.next.lock().unwrap() = Some(StoreError::Unavailable(broke()));
-    let (status, again, _) = read(handlers::settle(&service, settle.as_bytes()).await).await;
+    let (status, again, _) = read(handlers::settle(&service, settle.as_bytes()).await);
     assert_eq!((status.as_u16(), again), (503, true));
-    let (status, _, _) = read(handlers::settle(&service, settle.as_bytes()).await).await;
+    let (status, _, _) = read(handlers::settle(&service, settle.as_bytes()).await);
     assert_eq!(status.as_u16(), 200);
 
     let receipt = reserved(&service).await;
     let refund = json!({ "receipt": receipt }).to_string();
     *store.next.lock().unwrap() = Some(StoreError::Unavailable(broke()));
-    let (status, again, _) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, again, _) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!((status.as_u16(), again), (503, true));
-    let (status, _, told) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, _, told) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!((status.as_u16(), told), (200, json!({ "refunded": 400 })));
 }
 
@@ -203,10 +209,10 @@ async fn a_receipt_of_which_nobody_knows_whether_it_was_used_is_spent_and_the_cl
     let receipt = reserved(&service).await;
     let refund = json!({ "receipt": receipt }).to_string();
     *store.next.lock().unwrap() = Some(StoreError::Unanswered(broke()));
-    let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!((status.as_u16(), again), (503, false));
     assert!(told["detail"].as_str().unwrap().contains("spent"), "{told}");
-    let (status, _, _) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+    let (status, _, _) = read(handlers::refund(&service, refund.as_bytes()).await);
     assert_eq!(status.as_u16(), 410);
 }
 
@@ -222,7 +228,7 @@ async fn what_the_store_cannot_do_at_all_is_422_and_says_what() {
         let receipt = reserved(&service).await;
         *store.next.lock().unwrap() = Some(error);
         let refund = json!({ "receipt": receipt }).to_string();
-        let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await).await;
+        let (status, again, told) = read(handlers::refund(&service, refund.as_bytes()).await);
         assert_eq!(
             (status.as_u16(), again, &told["detail"]),
             (422, false, &json!(why))
@@ -231,7 +237,7 @@ async fn what_the_store_cannot_do_at_all_is_422_and_says_what() {
     let (service, store) = remembering();
     *store.next.lock().unwrap() = Some(StoreError::KeysApart);
     let reset = handlers::reset(&service, br#"{"limit":"tokens","key":"ann"}"#).await;
-    assert_eq!(read(reset).await.0.as_u16(), 422);
+    assert_eq!(read(reset).0.as_u16(), 422);
 }
 
 #[tokio::test]
@@ -251,8 +257,8 @@ async fn a_refusal_that_no_quota_had_a_part_in_is_told_in_words_of_its_own() {
             ..Failing::default()
         });
         let one = br#"{"limit":"tokens","key":"ann"}"#;
-        let answered = handlers::decide(&service, Act::Check, one, false).await;
-        let (status, again, told) = read(answered).await;
+        let answered = decide(&service, Act::Check, one, Form::Whole).await;
+        let (status, again, told) = read(answered);
         assert_eq!(
             (status.as_u16(), again),
             (expected, expected == 503),
@@ -261,7 +267,59 @@ async fn a_refusal_that_no_quota_had_a_part_in_is_told_in_words_of_its_own() {
         let detail = told["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(words), "{reason:?}: {detail}");
         let many = br#"{"requests":[{"limit":"tokens","key":"ann"}]}"#;
-        let answered = handlers::decide(&service, Act::Check, many, false).await;
-        assert_eq!(read(answered).await.2["answers"][0]["reason"], word);
+        let answered = decide(&service, Act::Check, many, Form::Whole).await;
+        assert_eq!(read(answered).2["answers"][0]["reason"], word);
     }
+}
+
+/// What a client reads that asks once, over a connection of a service that is told to stop before or after the answer.
+async fn read_around_the_stop(before: bool) -> String {
+    let (service, _) = remembering();
+    let worker = Rc::new(Worker {
+        service,
+        envoy: None,
+        dates: Dates::new(),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let (stop, signal) = watch::channel(false);
+    let mut client = TcpStream::connect(to).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let asks = async {
+        let question = "POST /v1/check HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 30\r\n\r\n";
+        let body = r#"{"limit":"tokens","key":"ann"}"#;
+        client
+            .write_all(format!("{question}{body}").as_bytes())
+            .await
+            .unwrap();
+        let mut answer = vec![0; 16 << 10];
+        let count = match before {
+            true => 0,
+            false => client.read(&mut answer).await.unwrap(),
+        };
+        answer.truncate(count);
+        stop.send(true).unwrap();
+        client.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    // Less than a client has to ask again: nothing but the stop ends the connection.
+    let limit = Duration::from_secs(5);
+    let both = async {
+        tokio::join!(
+            asks,
+            connection::serve(worker, Stream::Plain(stream), signal)
+        )
+        .0
+    };
+    timeout(limit, both).await.unwrap()
+}
+
+#[tokio::test]
+async fn when_the_service_stops_what_was_asked_is_answered_and_who_asks_nothing_is_let_go() {
+    let told = read_around_the_stop(true).await;
+    assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+    assert!(told.contains("\r\nconnection: close\r\n"), "{told}");
+    let told = read_around_the_stop(false).await;
+    assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+    assert!(!told.contains("\r\nconnection:"), "{told}");
 }

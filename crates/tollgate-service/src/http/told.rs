@@ -1,55 +1,99 @@
 //! What clients are told of a decision, as JSON.
 
-use std::sync::Arc;
-
-use serde::{Serialize, Serializer};
-use smallvec::SmallVec;
 use std::hash::BuildHasher;
-use tollgate::{Decision, Policy, Reason, Verdict};
 
+use smallvec::SmallVec;
+use tollgate::{Decision, Policy, Reason, Standing, Verdict};
+
+use super::members::Members;
 use crate::Service;
 use crate::service::Named;
 use crate::summary::{Summary, is_told, milliseconds};
 
-/// A decision, its reason, and where every policy stands after it.
-#[derive(Debug, Serialize)]
-pub(super) struct Told<'n> {
-    allowed: bool,
-    /// `allowed`, `denied`, `never`, or why it was refused.
-    reason: &'static str,
-    /// The policy that denies, or that has the least left.
-    policy: &'n str,
-    limit: Option<u64>,
-    remaining: Option<u64>,
-    retry_after_ms: Option<u64>,
-    reset_after_ms: u64,
-    /// Whether it was made without the store that should have made it: then the numbers are estimates.
-    degraded: bool,
-    policies: Vec<Standing<'n>>,
-    /// What settles the charge or gives it back, where it was reserved.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) receipt: Option<String>,
-}
-
-/// Where one policy stands.
-#[derive(Debug, Serialize)]
-struct Standing<'n> {
-    policy: &'n str,
+/// A policy that was decided on, in the rules' words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'n> {
+    pub(super) policy: &'n Policy,
     rule: &'n str,
-    /// A hash of the key: it tells keys apart while the service runs, and nothing more.
-    key: KeyHash,
-    limit: Option<u64>,
-    remaining: Option<u64>,
-    charged: u64,
-    retry_after_ms: Option<u64>,
-    reset_after_ms: u64,
-    violated: bool,
-    shadow: bool,
-    blocked: bool,
+    key: &'n [u8],
 }
 
-/// 64 bits in hexadecimal digits.
-#[derive(Debug)]
+/// The parts of a decision, in the order of its standings.
+pub(super) type Parts<'n> = SmallVec<[Part<'n>; 4]>;
+
+/// The parts of a decision on all these questions.
+pub(super) fn parts<'n>(named: &'n [Named<'_>]) -> Parts<'n> {
+    let mut parts = Parts::new();
+    for named in named {
+        let (rule, key) = (named.limit.name.as_str(), named.key.as_ref());
+        for policy in named.policies() {
+            // The same policy and key twice is one check.
+            let same = |known: &Part<'_>| known.key == key && known.policy.name() == policy.name();
+            if !parts.iter().any(same) {
+                parts.push(Part { policy, rule, key });
+            }
+        }
+    }
+    parts
+}
+
+/// A decision with its reason, and where every policy stands after it.
+pub(super) struct Told<'d> {
+    pub(super) service: &'d Service,
+    pub(super) parts: &'d [Part<'d>],
+    pub(super) decision: &'d Decision,
+    /// What settles the charge or gives it back, where it was reserved.
+    pub(super) receipt: Option<&'d str>,
+}
+
+impl Told<'_> {
+    pub(super) fn write(&self, members: &mut Members) {
+        let decision = self.decision;
+        let Summary {
+            policy,
+            limit,
+            remaining,
+            retry_after_ms,
+            reset_after_ms,
+        } = Summary::of(self.parts.iter().map(|part| part.policy), decision);
+        members.bool("allowed", decision.is_allowed());
+        // `allowed`, `denied`, `never`, or why it was refused.
+        members.text("reason", reason(decision));
+        members.text("policy", policy);
+        members.number("limit", limit);
+        members.number("remaining", remaining);
+        members.number("retry_after_ms", retry_after_ms);
+        members.number("reset_after_ms", reset_after_ms);
+        // Made without the store that should have made it: then the numbers are estimates.
+        members.bool("degraded", decision.is_degraded());
+        let standings = self.parts.iter().zip(decision.standings());
+        members.list("policies", standings, |(part, standing), members| {
+            self.write_standing(part, standing, members);
+        });
+        if let Some(receipt) = self.receipt {
+            members.text("receipt", receipt);
+        }
+    }
+
+    fn write_standing(&self, part: &Part<'_>, standing: &Standing, members: &mut Members) {
+        let limited = is_told(standing);
+        let key = KeyHash::of(self.service.key_hash.hash_one(part.key));
+        let retry_after = standing.retry_after().map(milliseconds);
+        members.text("policy", part.policy.name());
+        members.text("rule", part.rule);
+        members.text("key", key.as_str());
+        members.number("limit", limited.then(|| standing.limit()));
+        members.number("remaining", limited.then(|| standing.remaining()));
+        members.number("charged", standing.charged());
+        members.number("retry_after_ms", retry_after);
+        members.number("reset_after_ms", milliseconds(standing.full_after()));
+        members.bool("violated", standing.is_violated());
+        members.bool("shadow", standing.is_shadow());
+        members.bool("blocked", standing.is_blocked());
+    }
+}
+
+/// A hash of a key, in hexadecimal digits: it tells keys apart while the service runs, and nothing more.
 struct KeyHash([u8; 16]);
 
 impl KeyHash {
@@ -58,94 +102,10 @@ impl KeyHash {
         let digit = |place: usize| DIGITS[(hash >> (60 - 4 * place)) as usize & 15];
         KeyHash(std::array::from_fn(digit))
     }
-}
 
-impl Serialize for KeyHash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn as_str(&self) -> &str {
         // Digits are text.
-        serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
-    }
-}
-
-/// The policies of a decision's standings, in their order.
-pub(super) type Policies = SmallVec<[Arc<Policy>; 2]>;
-
-/// The policies of all questions that are decided together, in the order of the decision's standings.
-pub(super) fn policies(named: &[Named<'_>]) -> Policies {
-    let mut all: SmallVec<[(&Arc<Policy>, &[u8]); 2]> = SmallVec::new();
-    for (policy, _, key) in each(named) {
-        // The same policy and key twice is one check.
-        let same =
-            |(known, its): &(&Arc<Policy>, &[u8])| *its == key && known.name() == policy.name();
-        if !all.iter().any(same) {
-            all.push((policy, key));
-        }
-    }
-    all.into_iter()
-        .map(|(policy, _)| Arc::clone(policy))
-        .collect()
-}
-
-fn each<'n>(named: &'n [Named<'_>]) -> impl Iterator<Item = (&'n Arc<Policy>, &'n str, &'n [u8])> {
-    named.iter().flat_map(|named| {
-        let policies = named.policies().iter();
-        policies.map(|policy| (policy, named.limit.name.as_str(), named.key.as_ref()))
-    })
-}
-
-impl<'n> Told<'n> {
-    /// `policies` are those of the decision's standings, in their order.
-    pub(super) fn of(
-        service: &Service,
-        named: &'n [Named<'_>],
-        policies: &'n [Arc<Policy>],
-        decision: &Decision,
-    ) -> Self {
-        let Summary {
-            policy,
-            limit,
-            remaining,
-            retry_after_ms,
-            reset_after_ms,
-        } = Summary::of(policies, decision);
-        let mut seen: SmallVec<[(&str, &[u8]); 2]> = SmallVec::new();
-        let mut standings = decision.standings().iter();
-        let mut told = Vec::with_capacity(policies.len());
-        for (policy, rule, key) in each(named) {
-            if seen.contains(&(policy.name(), key)) {
-                continue;
-            }
-            seen.push((policy.name(), key));
-            let Some(standing) = standings.next() else {
-                break;
-            };
-            let limited = is_told(standing);
-            told.push(Standing {
-                policy: policy.name(),
-                rule,
-                key: KeyHash::of(service.key_hash.hash_one(key)),
-                limit: limited.then(|| standing.limit()),
-                remaining: limited.then(|| standing.remaining()),
-                charged: standing.charged(),
-                retry_after_ms: standing.retry_after().map(milliseconds),
-                reset_after_ms: milliseconds(standing.full_after()),
-                violated: standing.is_violated(),
-                shadow: standing.is_shadow(),
-                blocked: standing.is_blocked(),
-            });
-        }
-        Told {
-            allowed: decision.is_allowed(),
-            reason: reason(decision),
-            policy,
-            limit,
-            remaining,
-            retry_after_ms,
-            reset_after_ms,
-            degraded: decision.is_degraded(),
-            policies: told,
-            receipt: None,
-        }
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -176,8 +136,7 @@ mod tests {
     #[test]
     fn the_hash_of_a_key_is_sixteen_digits() {
         for hash in [0, 1, 0xabc, u64::MAX, 0x0123_4567_89ab_cdef] {
-            let told = serde_json::to_string(&KeyHash::of(hash)).unwrap();
-            assert_eq!(told, format!("\"{hash:016x}\""));
+            assert_eq!(KeyHash::of(hash).as_str(), format!("{hash:016x}"));
         }
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn reply(named: &Named<'_>, decision: &Decision, replies: &mut Replie
             reason => return replies.error(&refused(reason)),
         }
     }
-    let summary = Summary::of(named.policies(), decision);
+    let policies = named.policies().iter().map(|policy| &**policy);
+    let summary = Summary::of(policies, decision);
     replies.map(7);
     for (name, number) in [
         ("allowed", i64::from(decision.is_allowed())),

@@ -1,7 +1,5 @@
 //! How bodies arrive: in pieces, too large, and not at all.
 
-use tollgate_testkit::client::raw;
-
 use super::*;
 
 const HEAD: &str = "POST /v1/check HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 ///
 /// Waits begin with every request and hardly ever last. So the timer stays as it is when one begins, and is set anew
 /// only when it fires too early.
-pub(crate) struct Silence {
+pub struct Silence {
     timeout: Duration,
     /// When the present wait ends, if one has begun.
     deadline: Option<Instant>,
@@ -18,7 +18,8 @@ pub(crate) struct Silence {
 }
 
 impl Silence {
-    pub(crate) fn new(timeout: Duration) -> Self {
+    /// Waits may last so long.
+    pub fn new(timeout: Duration) -> Self {
         Silence {
             timeout,
             deadline: None,
@@ -27,12 +28,12 @@ impl Silence {
     }
 
     /// Something came through: the next wait is a new one.
-    pub(crate) fn is_over(&mut self) {
+    pub fn is_over(&mut self) {
         self.deadline = None;
     }
 
     /// Ready when the present wait has lasted too long. The first call begins it.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let deadline = *self
             .deadline
             .get_or_insert_with(|| Instant::now() + self.timeout);

@@ -1,19 +1,29 @@
-//! Where the body of an answer ends (RFC 9112, section 6.3), and taking it out of what was read.
+//! Where the body of a message ends (RFC 9112, section 6.3), and taking it out of what was read.
 
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::Status;
 
-use super::error::AnswerError;
-
 /// The longest line of a chunk's size. Its extensions are dropped.
 const SIZE_LINE_BYTES_MAX: usize = 4 << 10;
-/// What the trailer fields of an answer may take. They are dropped: a client that wants them would have to say so.
+/// What the trailer fields of a message may take. They are dropped: who wants them would have to say so.
 const TRAILERS_BYTES_MAX: usize = 16 << 10;
 const TRAILERS_MAX: usize = 64;
 
+/// Why a body cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FramingError {
+    /// It is not framed as it should be.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The connection was closed before its end.
+    #[error("the body breaks off")]
+    BrokenOff,
+}
+
 /// What says where a body ends, less what has been taken of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
     /// It ends after this many bytes.
     Length(u64),
     /// It is chunked, and the size of a chunk comes next.
@@ -28,10 +38,10 @@ pub(crate) enum Framing {
 
 impl Framing {
     /// No body, or one that has been taken whole.
-    pub(crate) const ENDED: Framing = Framing::Length(0);
+    pub const ENDED: Framing = Framing::Length(0);
 
     /// How much is still to be taken, if that is known.
-    pub(crate) fn bytes_left(self) -> Option<u64> {
+    pub fn bytes_left(self) -> Option<u64> {
         match self {
             Framing::Length(left) => Some(left),
             _ => None,
@@ -39,7 +49,10 @@ impl Framing {
     }
 
     /// The next part of the body, which is not copied; `None` at its end, and where more has to be read first.
-    pub(crate) fn take(&mut self, read: &mut BytesMut) -> Result<Option<Bytes>, AnswerError> {
+    ///
+    /// # Errors
+    /// Chunks or trailer fields that are malformed, or larger than they may be.
+    pub fn take(&mut self, read: &mut BytesMut) -> Result<Option<Bytes>, FramingError> {
         loop {
             match self {
                 Framing::Length(left) => return Ok(part(left, read)),
@@ -49,7 +62,7 @@ impl Framing {
                         return Ok(None);
                     }
                     if !read.starts_with(b"\r\n") {
-                        return Err(AnswerError::Malformed("a chunk is longer than it says"));
+                        return Err(FramingError::Malformed("a chunk is longer than it says"));
                     }
                     read.advance(2);
                     *self = Framing::ChunkSize;
@@ -69,7 +82,7 @@ impl Framing {
                         };
                     }
                     Ok(Status::Partial) if read.len() < SIZE_LINE_BYTES_MAX => return Ok(None),
-                    _ => return Err(AnswerError::Malformed("a chunk has no usable size")),
+                    _ => return Err(FramingError::Malformed("a chunk has no usable size")),
                 },
                 Framing::Trailers => {
                     let mut trailers = [httparse::EMPTY_HEADER; TRAILERS_MAX];
@@ -79,7 +92,7 @@ impl Framing {
                             *self = Framing::ENDED;
                         }
                         Ok(Status::Partial) if read.len() < TRAILERS_BYTES_MAX => return Ok(None),
-                        _ => return Err(AnswerError::Malformed("the trailer is malformed")),
+                        _ => return Err(FramingError::Malformed("the trailer is malformed")),
                     }
                 }
             }
@@ -87,15 +100,16 @@ impl Framing {
     }
 
     /// The connection is closed, and nothing that was read is left.
-    pub(crate) fn close(&mut self) -> Result<(), AnswerError> {
+    ///
+    /// # Errors
+    /// The body has not ended.
+    pub fn close(&mut self) -> Result<(), FramingError> {
         match self {
             Framing::UntilClose | &mut Framing::ENDED => {
                 *self = Framing::ENDED;
                 Ok(())
             }
-            _ => Err(AnswerError::BrokenOff(
-                std::io::ErrorKind::UnexpectedEof.into(),
-            )),
+            _ => Err(FramingError::BrokenOff),
         }
     }
 }
@@ -123,7 +137,7 @@ mod tests {
     fn taken<'p>(
         mut framing: Framing,
         pieces: impl IntoIterator<Item = &'p [u8]>,
-    ) -> (Vec<u8>, Result<Vec<u8>, AnswerError>) {
+    ) -> (Vec<u8>, Result<Vec<u8>, FramingError>) {
         let (mut body, mut read) = (Vec::new(), BytesMut::new());
         for piece in pieces {
             read.extend_from_slice(piece);
@@ -185,7 +199,7 @@ mod tests {
             for end in 0..bytes.len() {
                 let (_, closed) = taken(framing, [&bytes[..end]]);
                 assert!(
-                    matches!(closed, Err(AnswerError::BrokenOff(_))),
+                    matches!(closed, Err(FramingError::BrokenOff)),
                     "{end} of {bytes:?} passed"
                 );
             }
@@ -220,7 +234,7 @@ mod tests {
                 let (_, refused) = taken(Framing::ChunkSize, pieces);
                 let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]);
                 assert!(
-                    matches!(refused, Err(AnswerError::Malformed(_))),
+                    matches!(refused, Err(FramingError::Malformed(_))),
                     "{shown:?}"
                 );
             }

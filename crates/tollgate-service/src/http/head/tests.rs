@@ -1,0 +1,143 @@
+use super::*;
+
+const BYTES_MAX: usize = 8 << 10;
+
+fn parse(text: &str) -> Result<Option<Head>, HeadError> {
+    Head::parse(text.as_bytes(), BYTES_MAX)
+}
+
+#[test]
+fn a_head_is_the_same_wherever_it_is_cut() {
+    let text =
+        "POST /v1/check?a=b HTTP/1.1\r\nHost: x\r\nCONTENT-length: 7\r\nx-a: 1\r\nX-A: 2\r\n\r\n";
+    for at in 0..text.len() {
+        assert!(parse(&text[..at]).unwrap().is_none(), "{at}");
+        assert!(may_end(text.as_bytes(), at), "{at}");
+        assert!(at == 0 || !may_end(&text.as_bytes()[..at], 1), "{at}");
+    }
+    let read = format!("{text}{{\"body\"");
+    let head = parse(&read).unwrap().unwrap();
+    assert_eq!((head.bytes, head.framing), (text.len(), Framing::Length(7)));
+    assert_eq!(head.method, Method::POST);
+    assert!(head.keeps_alive && !head.is_old && !head.expects_continue);
+    let request = Request {
+        head: &head,
+        read: read.as_bytes(),
+    };
+    assert_eq!(
+        (request.path(), request.query()),
+        ("/v1/check", Some("a=b"))
+    );
+    assert_eq!(request.fields("x-a").collect::<Vec<_>>(), [b"1", b"2"]);
+    assert_eq!(request.field("x-b"), None);
+    let map = request.header_map();
+    assert_eq!((map.len(), &map["x-a"]), (4, &"1".parse().unwrap()));
+}
+
+#[test]
+fn a_target_is_a_path_or_a_whole_url() {
+    for (target, path, query) in [
+        ("/", "/", None),
+        ("/a?", "/a", Some("")),
+        ("/a://b/c?d?e", "/a://b/c", Some("d?e")),
+        ("http://host:80/a?b", "/a", Some("b")),
+        ("http://host", "/", None),
+        ("*", "*", None),
+    ] {
+        let read = format!("GET {target} HTTP/1.1\r\n\r\n");
+        let head = parse(&read).unwrap().unwrap();
+        let request = Request {
+            head: &head,
+            read: read.as_bytes(),
+        };
+        assert_eq!((request.path(), request.query()), (path, query), "{target}");
+    }
+}
+
+#[test]
+fn a_connection_is_kept_as_its_version_and_its_options_have_it() {
+    for (version, connection, kept) in [
+        ("1.1", "", true),
+        ("1.1", "connection: x, Close\r\n", false),
+        (
+            "1.1",
+            "connection: close\r\nconnection: keep-alive\r\n",
+            false,
+        ),
+        ("1.0", "", false),
+        ("1.0", "connection: Keep-Alive\r\n", true),
+        ("1.0", "connection: keep-alive, close\r\n", false),
+    ] {
+        let read = format!("GET / HTTP/{version}\r\n{connection}\r\n");
+        let head = parse(&read).unwrap().unwrap();
+        assert_eq!(head.keeps_alive, kept, "{version} {connection}");
+        assert_eq!(head.is_old, version == "1.0");
+    }
+}
+
+#[test]
+fn a_head_that_can_be_read_in_two_ways_is_refused() {
+    for fields in [
+        "content-length: 5\r\ncontent-length: 6\r\n",
+        "content-length: 5\r\nContent-Length: 5\r\n",
+        "content-length: 5, 5\r\n",
+        "content-length: +5\r\n",
+        "content-length: -5\r\n",
+        "content-length: 5 5\r\n",
+        "content-length:\r\n",
+        "content-length: 0x5\r\n",
+        "content-length: 18446744073709551616\r\n",
+        "transfer-encoding: gzip\r\n",
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked, identity\r\n",
+        "transfer-encoding:\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "content-length : 5\r\n",
+        "x: 1\r\n folded\r\n",
+        "x: \u{0}\r\n",
+        "x: a\rb\r\n",
+        "no field\r\n",
+        ": 1\r\n",
+    ] {
+        let refused = parse(&format!("POST / HTTP/1.1\r\n{fields}\r\n"));
+        let status = refused.map(|_| ()).map_err(|error| error.status);
+        assert_eq!(status, Err(StatusCode::BAD_REQUEST), "{fields:?}");
+    }
+    for start in [
+        "GET / HTTP/3.0",
+        "GET /",
+        "G@T / HTTP/1.1",
+        "GET /a b HTTP/1.1",
+        "PRI * HTTP/2.0",
+        "HTTP/1.1 200 OK",
+        "{\"limit\":1}",
+    ] {
+        let refused = parse(&format!("{start}\r\n\r\n"));
+        let status = refused.map(|_| ()).map_err(|error| error.status);
+        assert_eq!(status, Err(StatusCode::BAD_REQUEST), "{start}");
+    }
+    let old = parse("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n");
+    assert!(old.is_err());
+}
+
+#[test]
+fn a_head_has_a_bound_however_it_grows() {
+    let too_large = Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let status = |text: &str| {
+        parse(text)
+            .map(|head| head.is_some())
+            .map_err(|error| error.status)
+    };
+    let fields = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(count));
+    assert_eq!(status(&fields(FIELDS_MAX)), Ok(true));
+    assert_eq!(status(&fields(FIELDS_MAX + 1)), too_large);
+    let long = |bytes: usize| format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(bytes - 18));
+    assert_eq!(status(&long(BYTES_MAX)), Ok(true));
+    assert_eq!(status(&long(BYTES_MAX + 1)), too_large);
+    // One that never ends.
+    assert_eq!(status(&long(BYTES_MAX)[..BYTES_MAX - 1]), Ok(false));
+    assert_eq!(status(&"a".repeat(BYTES_MAX)), too_large);
+    assert_eq!(status(&"\r\n".repeat(BYTES_MAX / 2)), too_large);
+}
