@@ -177,24 +177,14 @@ impl Trace<'_> {
         };
         tracing::info!(
             request_id = self.request_id.to_str().unwrap_or_default(),
-            trace_id = self
-                .span
-                .as_ref()
-                .filter(|open| open.is_sampled())
-                .map(|open| open.trace_text()),
-            method = shortened(&self.method),
+            trace_id = self.span.as_ref().filter(|open| open.is_sampled()).map(|open| open.trace_text()),
+            method = %shortened(&self.method),
             route = self.route.map_or("", |route| &route.name),
             status = response.status().as_u16(),
             decision = ending.name(),
             degraded = decision.is_some_and(Decision::is_degraded).then_some(true),
-            policies = refusal
-                .map(|refusal| refusal.violated().join(" "))
-                .filter(|names| !names.is_empty()),
-            key_id = self
-                .identity
-                .as_ref()
-                .and_then(|identity| identity.key.as_ref())
-                .map(|key| key.as_str()),
+            policies = refusal.map(|refusal| refusal.violated().join(" ")).filter(|names| !names.is_empty()),
+            key_id = self.identity.as_ref().and_then(|identity| identity.key.as_ref()).map(|key| key.as_str()),
             took_us = took.as_micros() as u64,
             "request"
         );
