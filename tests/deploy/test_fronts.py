@@ -50,8 +50,19 @@ limits = ["per-tenant"]
 [[routes]]
 match = "GET /once"
 limits = ["1 per minute by client-ip"]
+[[routes]]
+match = "/admin/{*rest}"
+auth = ["api-key"]
+[[routes]]
+match = "/free/{*rest}"
 """
 IDENTITY = ["x-user-id", "x-user-name", "x-api-key-id", "x-request-id"]
+# What clients write to be taken for somebody else, to come from elsewhere, or to be asked about as something else.
+LIES = ["X-User-Id", "X_User_Id", "X-User_Id", "X.User.Id", "X_Api_Key_Id", "X.Request-Id", "Forwarded", "X-Real-IP",
+        "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Method", "X-Forwarded-Port", "X-Forwarded-Prefix",
+        "X-Forwarded-Proto", "X-Forwarded-Uri", "X-Original-Method", "X-Original-URI", "X-Original-URL", "X-Rewrite-URL"]
+# Each takes a route without `auth` in its one form, and may take another at a server that reads it as it stands.
+SPELLINGS = ["/admin/secret/../../free/x", "/admin/%2e%2e/free/x", "//free/x", "/FREE/x", "/free/./x", "/fr%65e/x"]
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 ACCOUNT = "username=ann&password=correct-horse"
 
@@ -241,6 +252,9 @@ class Asked(Fronts):
             spoken = self.ask("GET", "/call", headers={name: value}, source="127.0.0.4")
             self.assertIn(spoken.status, (400, 401), name)
         self.assertEqual(len(self.server.seen), count)
+        for path in SPELLINGS:
+            self.assertEqual(self.ask("GET", path).status, 400, path)
+        self.assertEqual(len(self.server.seen), count, "no spelling goes on that was not judged")
         self.assertEqual(self.ask("GET", "/nowhere", headers=key).status, 404)
         self.assertEqual(self.ask("GET", "/v1/auth", headers=key).status, 404, "not through the proxy")
         log = (self.folder / "log").read_text(errors="replace")
@@ -248,16 +262,83 @@ class Asked(Fronts):
         for unseen in (secret, "in-the-query"):
             self.assertNotIn(unseen, "".join(line for line in log.splitlines() if "request_id" in line))
 
-    def test_nginx_asks_and_tells_its_clients_the_true_status(self):
+    def assert_the_server_hears_no_lie(self):
+        until(self.is_up, "it answers")
+        for name in LIES:
+            # Alone, and with what a proxy takes away on its way.
+            for more in ({}, {"connection": f"close, {', '.join(IDENTITY)}"}):
+                self.assertEqual(self.ask("GET", "/free/x", headers={name: "lie", **more}).status, 200, name)
+                fields = self.server.seen.pop()[2]
+                self.assertNotIn("lie", ",".join(fields.values()), name)
+                self.assertEqual([known for known in IDENTITY if known in fields], ["x-request-id"], "it is nobody")
+        named = {"x-api-key": self.key(), "connection": f"close, {', '.join(IDENTITY)}"}
+        self.assertEqual(self.ask("GET", "/admin/x", headers=named).status, 200)
+        fields = self.server.seen.pop()[2]
+        self.assertEqual([known for known in IDENTITY if not fields.get(known)], [], "nobody becomes nobody")
+
+    def assert_a_question_has_nothing_that_a_client_decides(self):
+        until(self.answers_at_all, "it answers")
+        self.asker.seen.clear()
+        trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b"}
+        self.assertEqual(self.ask("GET", "/free/x?deny=403&a=b", headers=trace).status, 200)
+        _, path, fields, _ = self.asker.seen.pop()
+        self.assertNotIn("traceparent", fields)
+        self.assertNotIn("tracestate", fields)
+        self.assertEqual(self.server.seen.pop()[2]["traceparent"], trace["traceparent"], "the server is not ours")
+        return path, fields
+
+    def answers_at_all(self):
+        try:
+            return self.ask("GET", "/free/x").status == 200
+        except OSError:
+            return False
+
+    def ask_another(self):
+        """Has the proxy ask somebody who notes its questions, and says yes."""
+        self.asker = Server()
+        self.ended.callback(self.asker.server_close)
+        self.ended.callback(self.asker.shutdown)
+        self.behind = self.asker.server_port
+
+    def start_asking_nginx(self):
         self.start_nginx(self.site("nginx/forward-auth.conf", [
             ("127.0.0.1:8000;", f"127.0.0.1:{self.behind};"), ("127.0.0.1:9000;", f"{self.api};"),
             ("listen 80;", f"listen 127.0.0.1:{self.port} ssl;\nssl_certificate {self.folder}/fullchain.pem;\n"
              f"ssl_certificate_key {self.folder}/privkey.pem;")]))
+
+    def start_asking_caddy(self):
+        self.start_caddy("forward-auth.Caddyfile", [("127.0.0.1:9000", self.api)])
+
+    def test_nginx_asks_and_tells_its_clients_the_true_status(self):
+        self.start_asking_nginx()
         self.assert_the_gateway_decides()
+        for host in ("a,b", "a@b"):
+            self.assertEqual(self.ask("GET", "/free/x", headers={"host": host}).status, 400, host)
 
     def test_caddy_asks_and_hands_on_what_is_refused(self):
-        self.start_caddy("forward-auth.Caddyfile", [("127.0.0.1:9000", self.api)])
+        self.start_asking_caddy()
         self.assert_the_gateway_decides()
+        self.assertEqual(self.ask("GET", "/once?deny=403", source="127.0.0.3").status, 429)
+
+    def test_behind_an_nginx_that_asks_a_server_hears_no_lie(self):
+        self.start_asking_nginx()
+        self.assert_the_server_hears_no_lie()
+
+    def test_behind_a_caddy_that_asks_a_server_hears_no_lie(self):
+        self.start_asking_caddy()
+        self.assert_the_server_hears_no_lie()
+
+    def test_in_what_nginx_asks_clients_decide_on_no_trace_and_no_host(self):
+        self.ask_another()
+        self.start_asking_nginx()
+        path, fields = self.assert_a_question_has_nothing_that_a_client_decides()
+        self.assertEqual((path, fields["host"]), ("/v1/auth?deny=403", "tollgate"))
+
+    def test_in_what_caddy_asks_clients_decide_on_no_trace_and_no_query(self):
+        self.ask_another()
+        self.start_asking_caddy()
+        path, _ = self.assert_a_question_has_nothing_that_a_client_decides()
+        self.assertEqual(path, "/v1/auth")
 
 
 class Migrating(unittest.TestCase):

@@ -20,6 +20,7 @@ use crate::metered::{BytesIn, Metered};
 use crate::metrics::Ended;
 use crate::refusal::{Refusal, RefusalContext, refuse};
 use crate::trace::Trace;
+use crate::well_formed::METHOD_BYTES_MAX;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Refusals that are logged in one second; a flood of them does not fill a disk.
@@ -177,7 +178,7 @@ impl Trace<'_> {
         tracing::info!(
             request_id = self.request_id.to_str().unwrap_or_default(),
             trace_id = self.span.as_ref().filter(|open| open.is_sampled()).map(|open| open.trace_text()),
-            method = %self.method,
+            method = %shortened(&self.method),
             route = self.route.map_or("", |route| &route.name),
             status = response.status().as_u16(),
             decision = ending.name(),
@@ -188,6 +189,12 @@ impl Trace<'_> {
             "request"
         );
     }
+}
+
+/// A method that is too long is refused, and its line is as long as any other.
+fn shortened(method: &Method) -> &str {
+    let method = method.as_str();
+    method.get(..METHOD_BYTES_MAX).unwrap_or(method)
 }
 
 /// Fields that an upstream may have written about limits of its own, which ours replace.

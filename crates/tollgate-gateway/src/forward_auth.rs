@@ -3,15 +3,23 @@
 //! Only what is particular to it stands here: which request is meant, and how the answer is told. In between it goes the
 //! way of every request (`request`). Whether the proxy is believed is decided there, too.
 
+mod taken;
+
+pub(crate) use taken::{Taken, taken};
+
+use std::net::IpAddr;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Response, StatusCode};
 use tollgate_accounts::Identity;
+use tollgate_rules::{Action, Found, RouteTable};
 use tollgate_tower::address::FORWARDED_FOR;
 
 use crate::body::Body;
 use crate::refusal::Refusal;
+use crate::well_formed::normal_path;
 
 /// nginx is told the client's method and target by its own recipe; Traefik and Caddy call them otherwise.
 const METHODS: [HeaderName; 2] = [
@@ -37,14 +45,28 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// By whom it is asked, and how the answer is wanted. Other parameters may be those of the client's request: Caddy
-    /// puts them behind the path where it asks.
+    /// By whom it is asked, and how the answer is wanted. Other parameters may be those of the client's request: where
+    /// Caddy is not told otherwise it puts them behind the path where it asks. So its client may write `deny=403` and read
+    /// 403 for another refusal, with the true status beside it: that is all there is to gain.
     pub(crate) fn of(uri: &Uri, trusted_peer: bool) -> Self {
         let query = uri.query().unwrap_or_default();
         Asked {
             by_stranger: !trusted_peer,
             deny_is_403: query.split('&').any(|pair| pair == "deny=403"),
         }
+    }
+
+    /// The same of what is refused before its route is known: it is a question where its path is one's.
+    pub(crate) fn before_its_route(
+        routes: &RouteTable,
+        parts: &Parts,
+        trusted_peer: bool,
+    ) -> Option<Self> {
+        let normal = normal_path(&parts.uri).ok()?;
+        let Found::Route { route, .. } = routes.find(&parts.method, normal) else {
+            return None;
+        };
+        matches!(route.action, Action::ForwardAuth).then(|| Asked::of(&parts.uri, trusted_peer))
     }
 
     /// Tells the answer as the proxy wants it.
@@ -72,9 +94,9 @@ pub(crate) fn meant(mut parts: Parts) -> Result<Parts, Refusal> {
         .and_then(path_and_query)
         .ok_or_else(|| missing("X-Original-URI", "X-Forwarded-Uri", "the path"))?;
     // Without it all clients would be one, with the address of the proxy.
-    if !headers.contains_key(FORWARDED_FOR) {
+    if !ends_in_an_address(headers) {
         return Err(Refusal::bad_request(
-            "`X-Forwarded-For` is missing: it says whose request it is.",
+            "`X-Forwarded-For` has to end in the address of the client.",
         ));
     }
     said(headers, &[FORWARDED_PROTO])?;
@@ -108,6 +130,13 @@ fn said<'h>(
     Ok(said)
 }
 
+/// Whether the proxy says who called it: what it writes stands at the right end.
+fn ends_in_an_address(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(FORWARDED_FOR).iter().next_back();
+    last.and_then(|line| line.to_str().ok()?.rsplit(',').next())
+        .is_some_and(|hop| hop.trim().parse::<IpAddr>().is_ok())
+}
+
 /// A path with its query. What stands behind a `#` servers read or cut off.
 fn path_and_query(value: &HeaderValue) -> Option<PathAndQuery> {
     let text = value.to_str().ok()?;
@@ -119,14 +148,6 @@ fn missing(one: &str, other: &str, what: &str) -> Refusal {
     Refusal::bad_request(format!(
         "`{one}` or `{other}` has to say {what} that is asked for."
     ))
-}
-
-/// What a browser asks before a request of another origin. It carries no credentials.
-pub(crate) fn is_preflight(parts: &Parts) -> bool {
-    let has = |name: HeaderName| parts.headers.contains_key(name);
-    parts.method == Method::OPTIONS
-        && has(header::ORIGIN)
-        && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Yes, and who it is: the fields that an upstream of ours would get.
@@ -228,6 +249,17 @@ mod tests {
                 ("x-original-uri", target),
             ];
             assert!(asked(&fields).is_err(), "{target}");
+        }
+        for clients in [
+            "",
+            "unknown",
+            "192.0.2.1:80",
+            "192.0.2.1,",
+            "\u{e4}",
+            "192.0.2.1, _x",
+        ] {
+            let fields = [&sound[1..], &[("x-forwarded-for", clients)]].concat();
+            assert!(asked(&fields).is_err(), "{clients}");
         }
         for method in ["", "G ET", "GET,POST"] {
             let fields = [FOR, ("x-original-method", method), ("x-original-uri", "/a")];

@@ -19,7 +19,7 @@ use crate::admit::admit;
 use crate::body::Body;
 use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
 use crate::checks::Charge;
-use crate::forward_auth::{self, Asked};
+use crate::forward_auth::{self, Asked, Taken};
 use crate::gateway::Gateway;
 use crate::metered::BytesIn;
 use crate::refusal::Refusal;
@@ -78,7 +78,10 @@ async fn route<'g>(
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &*worker.gateway;
-    well_formed(&parts)?;
+    if let Err(refused) = well_formed(&parts) {
+        trace.asked = Asked::before_its_route(&gateway.rules.routes, &parts, origin.trusted_peer);
+        return Err(refused);
+    }
     let origins = &gateway.rules.server.cors_origins;
     if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
         return Ok(cors::options(
@@ -201,18 +204,8 @@ async fn asked<'g>(
     trace.path.clear();
     trace.path.push_str(&normal);
     trace.route = None;
-    let route = match gateway.rules.routes.find(&parts.method, normal) {
-        Found::Route { route, .. } if matches!(route.action, Action::ForwardAuth) => {
-            return Err(Refusal::not_found());
-        }
-        Found::Route { route, .. } => route,
-        Found::Options { .. } if forward_auth::is_preflight(&parts) => {
-            return Ok(forward_auth::yes(None));
-        }
-        Found::MethodNotAllowed { allow } | Found::Options { allow } => {
-            return Err(Refusal::method_not_allowed(allow));
-        }
-        Found::NotFound => return Err(Refusal::not_found()),
+    let Taken::Route(route) = forward_auth::taken(&gateway.rules.routes, &parts, normal)? else {
+        return Ok(forward_auth::yes(None));
     };
     trace.route = Some(route);
     if let Some(refused) = prefetch::refused(trace, route, &parts) {

@@ -9,8 +9,15 @@ use tollgate_rules::path;
 
 use crate::refusal::Refusal;
 
+/// What a method may be long: those that are registered have at most 17 bytes. It stands in the log.
+pub(crate) const METHOD_BYTES_MAX: usize = 32;
+
 /// What no server agrees on is not passed on: one host, one framing, a path of one form.
 pub(crate) fn well_formed(parts: &Parts) -> Result<(), Refusal> {
+    if parts.method.as_str().len() > METHOD_BYTES_MAX {
+        let why = format!("A method has at most {METHOD_BYTES_MAX} bytes.");
+        return Err(Refusal::bad_request(why));
+    }
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host),
