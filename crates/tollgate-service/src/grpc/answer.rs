@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prost_types::value::Kind;
 use prost_types::{Duration, ListValue, Struct, Value};
+use smallvec::SmallVec;
 use tollgate::{Policy, Standing};
 use tollgate_rules::domain::Metadata;
 use tollgate_tower::fields;
@@ -23,7 +24,12 @@ pub(super) enum Fields {
 }
 
 impl Grpc {
-    pub(super) fn count(&self, request: &RateLimitRequest, asked: &Asked<'_>, decided: &[Decided]) {
+    pub(super) fn count(
+        &self,
+        request: &RateLimitRequest<'_>,
+        asked: &Asked<'_>,
+        decided: &[Decided],
+    ) {
         let Some(domain) = asked.domain else {
             return;
         };
@@ -60,7 +66,7 @@ pub(super) fn of(asked: &Asked<'_>, decided: &[Decided], fields: Fields) -> Rate
         statuses: statuses.collect(),
         response_headers_to_add: match fields {
             Fields::Written => headers(decided),
-            Fields::None => Vec::new(),
+            Fields::None => SmallVec::new(),
         },
         raw_body: body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes())),
         dynamic_metadata: metadata(each),
@@ -170,7 +176,7 @@ fn unit(seconds: u64) -> (Unit, u32) {
     (unit, capped(multiplier))
 }
 
-fn headers(decided: &[Decided]) -> Vec<HeaderValue> {
+fn headers(decided: &[Decided]) -> SmallVec<[HeaderValue; 3]> {
     let standings = || {
         let each = decided.iter().flat_map(|decided| &decided.standings);
         each.map(|(policy, standing)| (&**policy, standing))
@@ -181,27 +187,15 @@ fn headers(decided: &[Decided]) -> Vec<HeaderValue> {
     let wait = over
         .filter_map(|(_, standing)| standing.retry_after())
         .max();
-    let mut headers = Vec::new();
-    let mut add = |name: &str, value: String| {
-        headers.push(HeaderValue {
-            key: name.to_owned(),
-            value,
-        });
+    let mut headers = SmallVec::new();
+    let mut add = |key, value: Option<_>| {
+        headers.extend(value.map(|value| HeaderValue { key, value }));
     };
-    let text = |value: http::HeaderValue| value.to_str().map(str::to_owned).ok();
-    if let Some(value) = policy.and_then(text) {
-        add(fields::RATE_LIMIT_POLICY.as_str(), value);
-    }
-    if let Some(value) = standing.and_then(text) {
-        add(fields::RATE_LIMIT.as_str(), value);
-    }
-    if let Some(wait) = wait {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        add(
-            http::header::RETRY_AFTER.as_str(),
-            seconds.max(1).to_string(),
-        );
-    }
+    add(fields::RATE_LIMIT_POLICY, policy);
+    add(fields::RATE_LIMIT, standing);
+    let seconds = |wait: std::time::Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let wait = wait.map(|wait| seconds(wait).max(1).into());
+    add(http::header::RETRY_AFTER, wait);
     headers
 }
 
