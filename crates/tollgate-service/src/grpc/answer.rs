@@ -65,7 +65,7 @@ pub(super) fn of(asked: &Asked<'_>, decided: &[Decided], fields: Fields) -> Rate
         overall_code: code(is_over),
         statuses: statuses.collect(),
         response_headers_to_add: match fields {
-            Fields::Written => headers(decided),
+            Fields::Written => headers(asked, decided),
             Fields::None => SmallVec::new(),
         },
         raw_body: body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes())),
@@ -176,12 +176,11 @@ fn unit(seconds: u64) -> (Unit, u32) {
     (unit, capped(multiplier))
 }
 
-fn headers(decided: &[Decided]) -> SmallVec<[HeaderValue; 3]> {
+fn headers(asked: &Asked<'_>, decided: &[Decided]) -> SmallVec<[HeaderValue; 3]> {
     let standings = || {
         let each = decided.iter().flat_map(|decided| &decided.standings);
         each.map(|(policy, standing)| (&**policy, standing))
     };
-    let policy = fields::policy_value(standings().map(|(policy, _)| policy));
     let standing = fields::standing_value(standings());
     let over = standings().filter(|(_, standing)| standing.is_violated() && !standing.is_shadow());
     let wait = over
@@ -191,12 +190,32 @@ fn headers(decided: &[Decided]) -> SmallVec<[HeaderValue; 3]> {
     let mut add = |key, value: Option<_>| {
         headers.extend(value.map(|value| HeaderValue { key, value }));
     };
-    add(fields::RATE_LIMIT_POLICY, policy);
+    add(fields::RATE_LIMIT_POLICY, policy_value(asked, decided));
     add(fields::RATE_LIMIT, standing);
     let seconds = |wait: std::time::Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let wait = wait.map(|wait| seconds(wait).max(1).into());
     add(http::header::RETRY_AFTER, wait);
     headers
+}
+
+/// `RateLimit-Policy` of the descriptors that were decided by numbers. What is written of those of the rules is at hand.
+fn policy_value(asked: &Asked<'_>, decided: &[Decided]) -> Option<http::HeaderValue> {
+    let each = asked.descriptors.iter().zip(decided);
+    let numbered = each.filter(|(_, decided)| !decided.standings.is_empty());
+    let mut values = numbered.filter_map(|(of, _)| match (&of.limit, of.met) {
+        (Limit::Policies(_), Some(met)) => asked.domain?.policy_values.get(met.index)?.clone(),
+        (limit, _) => fields::policy_value(limit.policies().iter().map(|policy| &**policy)),
+    });
+    let first = values.next()?;
+    let Some(second) = values.next() else {
+        return Some(first);
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for value in std::iter::once(second).chain(values) {
+        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(value.as_bytes());
+    }
+    http::HeaderValue::from_maybe_shared(Bytes::from(joined)).ok()
 }
 
 /// What the descriptors that pass have to tell, under `metadata`; of two values of one name the later.

@@ -19,7 +19,7 @@ pub(super) const DESCRIPTORS_MAX: usize = 64;
 pub(super) struct Asked<'k> {
     pub(super) domain: Option<&'k KnownDomain>,
     /// One for each descriptor, in their order.
-    pub(super) descriptors: SmallVec<[AskedDescriptor<'k>; 4]>,
+    pub(super) descriptors: SmallVec<[AskedDescriptor<'k>; 2]>,
 }
 
 /// A descriptor of a request.

@@ -97,14 +97,14 @@ impl Methods {
         answer.map_err(Status::from)
     }
 
-    /// Answers with an error.
+    /// Answers with an error, if anybody still waits for it.
     pub(super) fn refuse(
         &self,
         respond: &mut SendResponse<Bytes>,
         status: Status,
     ) -> Result<(), h2::Error> {
-        self.grpc.service.metrics.error(Protocol::Grpc);
         respond.send_response(status.into_http(), true)?;
+        self.grpc.service.metrics.error(Protocol::Grpc);
         Ok(())
     }
 

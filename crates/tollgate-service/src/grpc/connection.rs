@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
 
@@ -21,7 +22,6 @@ use super::heartbeat::Heartbeat;
 use crate::TlsFiles;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
-use crate::stream::Stream;
 
 /// Requests of one connection at one time.
 const STREAMS_MAX: u32 = 1_024;
@@ -52,7 +52,10 @@ pub fn serve(
     })
 }
 
-async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<bool>) {
+pub(super) async fn talk<S>(methods: &Rc<Methods>, stream: S, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = &methods.grpc.service;
     let _open = service.metrics.open(Protocol::Grpc);
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
@@ -80,10 +83,10 @@ async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<b
     }
 }
 
-/// The frames of a connection.
-type Http = Connection<Stream, Bytes>;
-
-async fn greet(stream: Stream) -> Result<Http, h2::Error> {
+async fn greet<S>(stream: S) -> Result<Connection<S, Bytes>, h2::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     Builder::new()
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX)
@@ -94,15 +97,18 @@ async fn greet(stream: Stream) -> Result<Http, h2::Error> {
 }
 
 /// A connection that has been greeted.
-struct Served {
-    http: Http,
+struct Served<S> {
+    http: Connection<S, Bytes>,
     heartbeat: Option<Heartbeat>,
     /// Calls that came and are not answered yet.
     calls: Vec<Call>,
 }
 
-impl Served {
-    fn new(mut http: Http) -> Self {
+impl<S> Served<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    fn new(mut http: Connection<S, Bytes>) -> Self {
         Served {
             heartbeat: http.ping_pong().map(Heartbeat::new),
             http,

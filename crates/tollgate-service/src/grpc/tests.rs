@@ -5,8 +5,10 @@ mod far;
 mod meaning;
 mod protocol;
 mod reload;
+mod wire;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderMap;
