@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::poll_immediate;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, Request, header};
@@ -68,11 +69,20 @@ impl Methods {
         request: Request<RecvStream>,
         respond: &mut SendResponse<Bytes>,
     ) -> Result<(), h2::Error> {
-        let answer = pin!(tokio::time::timeout(CALL_MAX, self.decided(request)));
-        let Some(answer) = unless_reset(answer, respond).await else {
-            return Ok(());
+        let mut answer = pin!(self.decided(request));
+        let answer = match poll_immediate(&mut answer).await {
+            Some(answer) => answer,
+            None => {
+                let in_time = pin!(tokio::time::timeout(CALL_MAX, answer));
+                let Some(answer) =
+                    unless_reset(in_time, |context| respond.poll_reset(context)).await
+                else {
+                    return Ok(());
+                };
+                answer.unwrap_or_else(|_| Err(late()))
+            }
         };
-        match answer.unwrap_or_else(|_| Err(late())) {
+        match answer {
             Ok(answer) => frames::send(respond, &answer),
             Err(status) => self.refuse(respond, status),
         }
@@ -121,13 +131,15 @@ impl Methods {
 }
 
 /// What the future comes to, or nothing if the caller takes its call back before.
+///
+/// `poll_reset` is that of what its answer goes through: of its stream, once the head has been sent.
 pub(super) async fn unless_reset<F: Future + Unpin>(
     mut future: F,
-    respond: &mut SendResponse<Bytes>,
+    mut poll_reset: impl FnMut(&mut Context<'_>) -> Poll<Result<h2::Reason, h2::Error>>,
 ) -> Option<F::Output> {
     poll_fn(|context| match pin!(&mut future).poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => respond.poll_reset(context).map(|_| None),
+        Poll::Pending => poll_reset(context).map(|_| None),
     })
     .await
 }

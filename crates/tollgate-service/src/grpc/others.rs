@@ -64,7 +64,7 @@ impl Others {
         }
         let request = request.map(|body| streams::request(Received(body), stopped(methods)));
         let response = pin!(tokio::time::timeout(CALL_MAX, other(request)));
-        let response = match unless_reset(response, respond).await {
+        let response = match unless_reset(response, |context| respond.poll_reset(context)).await {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(never))) => match never {},
             Some(Err(_)) => late().into_http(),
@@ -125,7 +125,8 @@ where
     }
     let mut sending = respond.send_response(head, false)?;
     loop {
-        let Some(frame) = unless_reset(body.frame(), respond).await else {
+        let Some(frame) = unless_reset(body.frame(), |context| sending.poll_reset(context)).await
+        else {
             return Ok(());
         };
         let Some(frame) = frame else {

@@ -1,7 +1,6 @@
 //! An answer as the bytes of a message.
 
 use prost::Message;
-use prost::encoding::encode_varint;
 
 use super::{CurrentLimit, DescriptorStatus, HeaderValue, RateLimitResponse};
 
@@ -53,7 +52,7 @@ const BYTES: u8 = 2;
 fn number(tag: u8, number: u64, out: &mut Vec<u8>) {
     if number != 0 {
         out.push(tag << 3 | NUMBER);
-        encode_varint(number, out);
+        varint(number, out);
     }
 }
 
@@ -61,9 +60,17 @@ fn number(tag: u8, number: u64, out: &mut Vec<u8>) {
 fn bytes(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     if !bytes.is_empty() {
         out.push(tag << 3 | BYTES);
-        encode_varint(bytes.len() as u64, out);
+        varint(bytes.len() as u64, out);
         out.extend_from_slice(bytes);
     }
+}
+
+fn varint(mut number: u64, out: &mut Vec<u8>) {
+    while number > 127 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 /// A message within the message.
@@ -76,7 +83,7 @@ fn nested(tag: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         Ok(length @ ..128) => out[begin - 1] = length,
         _ => {
             let mut length = Vec::new();
-            encode_varint((out.len() - begin) as u64, &mut length);
+            varint((out.len() - begin) as u64, &mut length);
             out.splice(begin - 1..begin, length);
         }
     }

@@ -314,6 +314,26 @@ async fn who_does_not_answer_is_let_go_and_who_does_stays() {
 }
 
 #[tokio::test]
+async fn a_stream_goes_on_until_its_client_takes_it_back() {
+    run(async {
+        let (client, _greeted) = Line::open().greeted(65_535).await;
+        let uri = "http://d/grpc.health.v1.Health/Watch";
+        let request = Request::post(uri).header("content-type", "application/grpc");
+        let mut ready = client.clone().ready().await.unwrap();
+        let watch = ready.send_request(request.body(()).unwrap(), false);
+        let (response, mut sending) = watch.unwrap();
+        sending.send_data(framed(b""), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let serving = body.data().await.unwrap().unwrap();
+        assert_eq!(serving, framed(&[8, 1]));
+        assert!(passes(&client).await);
+        sending.send_reset(h2::Reason::CANCEL);
+        assert!(passes(&client).await);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_long_is_refused_and_the_connection_goes_on() {
     run(async {
         let (client, _greeted) = Line::open().greeted(65_535).await;
