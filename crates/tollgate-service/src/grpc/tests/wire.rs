@@ -97,6 +97,9 @@ fn framed(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
+/// Fields of a request's head.
+type Fields<'f> = &'f [(&'static str, &'static str)];
+
 async fn begin(
     client: &SendRequest<Bytes>,
     fields: &[(&'static str, &str)],
@@ -192,7 +195,7 @@ async fn what_is_no_message_is_told_and_charges_nothing() {
         let gzip = [("grpc-encoding", "gzip")];
         let compressed = [&[1, 0, 0, 0, ASKED.len() as u8], ASKED].concat();
         let long = [&[0, 0, 4, 0, 1], &[b'v'; MESSAGE_BYTES_MAX + 1][..]].concat();
-        let cases: [(&str, &[(&str, &str)], &[u8], &str); 9] = [
+        let cases: [(&str, Fields<'_>, &[u8], &str); 9] = [
             ("nothing", &[], b"", "13"),
             ("less than a length", &[], &[0, 0, 0], "13"),
             ("less than its length says", &[], &framed(ASKED)[..9], "13"),
