@@ -1,7 +1,7 @@
 //! Envoy's rate-limit service, version 3, over gRPC.
 //!
 //! The way of a request: `listen` -> `connection` (HTTP/2, with or without TLS) -> `call` (which method, and who asks) ->
-//! `asked` (domain, descriptors, keys) -> `decide` -> `answer`. Domains are the rules' and those of files of Envoy's own
+//! `frames` and `messages` (from bytes to a request) -> `asked` (domain, descriptors, keys) -> `decide` -> `answer`. Domains are the rules' and those of files of Envoy's own
 //! service, which are read again when they change.
 
 mod answer;
@@ -11,12 +11,15 @@ mod connection;
 mod deadline;
 mod decide;
 mod domains;
+mod frames;
 mod health;
+mod heartbeat;
 mod json;
 mod key;
 mod meanwhile;
 mod messages;
 mod metrics;
+mod others;
 mod overrides;
 mod streams;
 
@@ -82,7 +85,7 @@ impl Grpc {
     /// Decides on a request.
     async fn should_rate_limit(
         &self,
-        request: &RateLimitRequest,
+        request: &RateLimitRequest<'_>,
         deadline: Deadline,
     ) -> Result<RateLimitResponse, Refused> {
         let known = self.domains.known();

@@ -3,8 +3,6 @@
 //!
 //! The draft is not an RFC and its parameters have been renamed before, so its syntax is written here and nowhere else.
 
-use std::fmt::Write;
-
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use smallvec::SmallVec;
 use tollgate::{Decision, Mode, Policy, Standing};
@@ -57,27 +55,26 @@ pub enum Legacy {
 /// `q` is the quota and `w` the window in whole seconds, left out where it is no whole number of them. Of a
 /// `concurrency` policy `q` counts requests in flight, `qu` says so, and there is no window.
 pub fn policy_value<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Option<HeaderValue> {
-    let mut value = String::new();
+    let mut value: SmallVec<[u8; 256]> = SmallVec::new();
     for policy in policies.into_iter().filter(|policy| is_shown(policy)) {
         let (Some(quota), Some(window)) = (policy.capacity(), policy.window()) else {
             continue;
         };
         if !value.is_empty() {
-            value.push_str(", ");
+            value.extend_from_slice(b", ");
         }
-        let _ = write!(
-            value,
-            "\"{}\";q={}",
-            policy.name(),
-            quota.min(SF_INTEGER_MAX)
-        );
+        value.push(b'"');
+        value.extend_from_slice(policy.name().as_bytes());
+        value.extend_from_slice(b"\";q=");
+        push_integer(&mut value, quota);
         if policy.holds_slots() {
-            value.push_str(";qu=\"concurrent-requests\"");
+            value.extend_from_slice(b";qu=\"concurrent-requests\"");
         } else if window.subsec_nanos() == 0 {
-            let _ = write!(value, ";w={}", window.as_secs());
+            value.extend_from_slice(b";w=");
+            push_integer(&mut value, window.as_secs());
         }
     }
-    let value = (!value.is_empty()).then(|| HeaderValue::try_from(value));
+    let value = (!value.is_empty()).then(|| HeaderValue::from_bytes(&value));
     value?.ok()
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prost_types::value::Kind;
 use prost_types::{Duration, ListValue, Struct, Value};
+use smallvec::SmallVec;
 use tollgate::{Policy, Standing};
 use tollgate_rules::domain::Metadata;
 use tollgate_tower::fields;
@@ -23,7 +24,12 @@ pub(super) enum Fields {
 }
 
 impl Grpc {
-    pub(super) fn count(&self, request: &RateLimitRequest, asked: &Asked<'_>, decided: &[Decided]) {
+    pub(super) fn count(
+        &self,
+        request: &RateLimitRequest<'_>,
+        asked: &Asked<'_>,
+        decided: &[Decided],
+    ) {
         let Some(domain) = asked.domain else {
             return;
         };
@@ -59,8 +65,8 @@ pub(super) fn of(asked: &Asked<'_>, decided: &[Decided], fields: Fields) -> Rate
         overall_code: code(is_over),
         statuses: statuses.collect(),
         response_headers_to_add: match fields {
-            Fields::Written => headers(decided),
-            Fields::None => Vec::new(),
+            Fields::Written => headers(asked, decided),
+            Fields::None => SmallVec::new(),
         },
         raw_body: body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes())),
         dynamic_metadata: metadata(each),
@@ -170,39 +176,46 @@ fn unit(seconds: u64) -> (Unit, u32) {
     (unit, capped(multiplier))
 }
 
-fn headers(decided: &[Decided]) -> Vec<HeaderValue> {
+fn headers(asked: &Asked<'_>, decided: &[Decided]) -> SmallVec<[HeaderValue; 3]> {
     let standings = || {
         let each = decided.iter().flat_map(|decided| &decided.standings);
         each.map(|(policy, standing)| (&**policy, standing))
     };
-    let policy = fields::policy_value(standings().map(|(policy, _)| policy));
     let standing = fields::standing_value(standings());
     let over = standings().filter(|(_, standing)| standing.is_violated() && !standing.is_shadow());
     let wait = over
         .filter_map(|(_, standing)| standing.retry_after())
         .max();
-    let mut headers = Vec::new();
-    let mut add = |name: &str, value: String| {
-        headers.push(HeaderValue {
-            key: name.to_owned(),
-            value,
-        });
+    let mut headers = SmallVec::new();
+    let mut add = |key, value: Option<_>| {
+        headers.extend(value.map(|value| HeaderValue { key, value }));
     };
-    let text = |value: http::HeaderValue| value.to_str().map(str::to_owned).ok();
-    if let Some(value) = policy.and_then(text) {
-        add(fields::RATE_LIMIT_POLICY.as_str(), value);
-    }
-    if let Some(value) = standing.and_then(text) {
-        add(fields::RATE_LIMIT.as_str(), value);
-    }
-    if let Some(wait) = wait {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        add(
-            http::header::RETRY_AFTER.as_str(),
-            seconds.max(1).to_string(),
-        );
-    }
+    add(fields::RATE_LIMIT_POLICY, policy_value(asked, decided));
+    add(fields::RATE_LIMIT, standing);
+    let seconds = |wait: std::time::Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let wait = wait.map(|wait| seconds(wait).max(1).into());
+    add(http::header::RETRY_AFTER, wait);
     headers
+}
+
+/// `RateLimit-Policy` of the descriptors that were decided by numbers. What is written of those of the rules is at hand.
+fn policy_value(asked: &Asked<'_>, decided: &[Decided]) -> Option<http::HeaderValue> {
+    let each = asked.descriptors.iter().zip(decided);
+    let numbered = each.filter(|(_, decided)| !decided.standings.is_empty());
+    let mut values = numbered.filter_map(|(of, _)| match (&of.limit, of.met) {
+        (Limit::Policies(_), Some(met)) => asked.domain?.policy_values.get(met.index)?.clone(),
+        (limit, _) => fields::policy_value(limit.policies().iter().map(|policy| &**policy)),
+    });
+    let first = values.next()?;
+    let Some(second) = values.next() else {
+        return Some(first);
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for value in std::iter::once(second).chain(values) {
+        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(value.as_bytes());
+    }
+    http::HeaderValue::from_maybe_shared(Bytes::from(joined)).ok()
 }
 
 /// What the descriptors that pass have to tell, under `metadata`; of two values of one name the later.

@@ -22,7 +22,7 @@ pub(super) struct Asked<'k> {
     /// Where it is decided by the limits of these domains.
     pub(super) counters: &'k Counters,
     /// One for each descriptor, in their order.
-    pub(super) descriptors: SmallVec<[AskedDescriptor<'k>; 4]>,
+    pub(super) descriptors: SmallVec<[AskedDescriptor<'k>; 2]>,
 }
 
 /// A descriptor of a request.
@@ -64,7 +64,7 @@ impl Limit<'_> {
 
 impl Hits {
     /// Of a descriptor of a request that says `of_request` for all. There 0 means 1, and here 0 means 0.
-    fn of(descriptor: &RateLimitDescriptor, of_request: u32) -> Self {
+    fn of(descriptor: &RateLimitDescriptor<'_>, of_request: u32) -> Self {
         let hits = descriptor
             .hits_addend
             .unwrap_or_else(|| u64::from(of_request.max(1)));
@@ -79,7 +79,7 @@ impl Hits {
 impl<'k> Asked<'k> {
     /// What a request asks of the domains that are known.
     pub(super) fn of(
-        request: &RateLimitRequest,
+        request: &RateLimitRequest<'_>,
         known: &'k Known,
         now: Micros,
     ) -> Result<Self, Refused> {
@@ -92,8 +92,8 @@ impl<'k> Asked<'k> {
         if request.descriptors.len() > DESCRIPTORS_MAX {
             return Err(Refused("there are more than 64 descriptors"));
         }
-        let domain = known.domain(&request.domain);
-        let asked = |descriptor: &RateLimitDescriptor| {
+        let domain = known.domain(request.domain);
+        let asked = |descriptor: &RateLimitDescriptor<'_>| {
             asked_descriptor(descriptor, request.hits_addend, domain, now)
         };
         let descriptors: Result<SmallVec<_>, Refused> =
@@ -109,7 +109,7 @@ impl<'k> Asked<'k> {
 }
 
 fn asked_descriptor<'k>(
-    descriptor: &RateLimitDescriptor,
+    descriptor: &RateLimitDescriptor<'_>,
     hits: u32,
     known: Option<&'k KnownDomain>,
     now: Micros,
@@ -131,7 +131,7 @@ fn asked_descriptor<'k>(
         }
         None => {
             let entries = descriptor.entries.iter();
-            let met = domain.find(entries.map(|entry| (&*entry.key, &*entry.value)));
+            let met = domain.find(entries.map(|entry| (entry.key, entry.value)));
             (met, met.map_or(Limit::Nothing, configured))
         }
     };

@@ -1,23 +1,25 @@
 //! One caller's connection: HTTP/2, within TLS or not, with as many requests at a time as it likes up to a bound.
+//!
+//! Calls are answered on the connection's own task. A task for each, and a library between them and the frames, was
+//! more than half of what a decision cost.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::server::{Builder, Connection};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tollgate_gateway::Listeners;
-use tollgate_gateway::stream::Stream;
 use tollgate_gateway::tls::TlsFiles;
 
 use super::Grpc;
-use super::call::Methods;
+use super::call::{Call, Methods};
+use super::heartbeat::Heartbeat;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 
@@ -25,9 +27,6 @@ use crate::metrics::Protocol;
 const STREAMS_MAX: u32 = 1_024;
 /// The head of a request.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
-/// A peer that does not answer for so long after so long is gone.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PING_MAX: Duration = Duration::from_secs(10);
 /// What a stream may send before it is read.
 const WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
@@ -43,8 +42,8 @@ pub fn serve(
     bounds: &Bounds,
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let (grpc, metrics) = (Arc::clone(grpc), Arc::clone(grpc.service.metrics()));
-    let protocol = Protocol::Grpc;
+    let (grpc, stops) = (Arc::clone(grpc), stop.clone());
+    let (protocol, metrics) = (Protocol::Grpc, Arc::clone(grpc.service.metrics()));
     listen::serve(
         listeners,
         protocol,
@@ -53,7 +52,7 @@ pub fn serve(
         bounds,
         stop,
         move || {
-            let methods = Rc::new(Methods::new(Arc::clone(&grpc)));
+            let methods = Rc::new(Methods::new(Arc::clone(&grpc), stops.clone()));
             move |stream, stop| {
                 let methods = Rc::clone(&methods);
                 async move { talk(&methods, stream, stop).await }
@@ -62,46 +61,100 @@ pub fn serve(
     )
 }
 
-async fn talk(methods: &Rc<Methods>, stream: Stream, mut stop: watch::Receiver<bool>) {
-    let _open = methods.grpc.service.metrics.open(Protocol::Grpc);
-    let mut builder = http2::Builder::new(OnThisThread);
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_MAX);
-    let stops = stop.clone();
-    let service = service_fn(|request| {
-        let (methods, stop) = (Rc::clone(methods), stops.clone());
-        async move { Ok::<_, Infallible>(methods.answer(request, &stop).await) }
-    });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+pub(super) async fn talk<S>(methods: &Rc<Methods>, stream: S, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = &methods.grpc.service;
+    let _open = service.metrics.open(Protocol::Grpc);
     let mut stopped = pin!(async {
         let _ = stop.wait_for(|stop| *stop).await;
         methods.grpc.health.stop().await;
     });
+    let greeting = tokio::time::timeout(service.question_timeout(), greet(stream));
+    let http = tokio::select! {
+        greeted = greeting => match greeted {
+            Ok(Ok(http)) => http,
+            Ok(Err(error)) => return tracing::debug!(%error, "a caller was not greeted"),
+            Err(_) => return tracing::debug!("a caller took too long to greet"),
+        },
+        _ = &mut stopped => return,
+    };
+    let mut served = Served::new(http);
     let mut stopping = false;
     let ended = poll_fn(|context| {
         if !stopping && stopped.as_mut().poll(context).is_ready() {
             stopping = true;
-            connection.as_mut().graceful_shutdown();
+            served.http.graceful_shutdown();
         }
-        connection.as_mut().poll(context)
+        served.poll(methods, context)
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-/// Requests of a connection are served by its thread.
-#[derive(Clone, Copy)]
-struct OnThisThread;
+async fn greet<S>(stream: S) -> Result<Connection<S, Bytes>, h2::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    Builder::new()
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .handshake(stream)
+        .await
+}
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(async move { drop(task.await) });
+/// A connection that has been greeted.
+struct Served<S> {
+    http: Connection<S, Bytes>,
+    heartbeat: Option<Heartbeat>,
+    /// Calls that came and are not answered yet.
+    calls: Vec<Call>,
+}
+
+impl<S> Served<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    fn new(mut http: Connection<S, Bytes>) -> Self {
+        Served {
+            heartbeat: http.ping_pong().map(Heartbeat::new),
+            http,
+            calls: Vec::new(),
+        }
+    }
+
+    /// Ready when the connection has ended.
+    fn poll(
+        &mut self,
+        methods: &Rc<Methods>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), h2::Error>> {
+        if let Some(heartbeat) = &mut self.heartbeat
+            && Pin::new(heartbeat).poll(context).is_ready()
+        {
+            tracing::debug!("a caller does not answer any more");
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            // Each time this is asked, what was answered before is written: so all that have come are answered first,
+            // and their answers leave together.
+            while let Poll::Ready(accepted) = self.http.poll_accept(context) {
+                match accepted {
+                    Some(Ok(call)) => self.calls.push(call),
+                    Some(Err(error)) => return Poll::Ready(Err(error)),
+                    None => return Poll::Ready(Ok(())),
+                }
+            }
+            if self.calls.is_empty() {
+                return Poll::Pending;
+            }
+            for call in self.calls.drain(..) {
+                methods.take(call, context);
+            }
+        }
     }
 }

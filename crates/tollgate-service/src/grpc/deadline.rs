@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 use tollgate::store::Answer;
 
@@ -10,9 +10,9 @@ use tollgate::store::Answer;
 const WAY_BACK: Duration = Duration::from_millis(3);
 /// The longest that anybody waits for a store.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-const TIMEOUT: &str = "grpc-timeout";
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Envoy says it in milliseconds.
-const ENVOY_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
+const ENVOY_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
 /// Until when an answer is of use.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Deadline {
 impl Deadline {
     /// What the head of a request says of it, that came just now.
     pub(super) fn of(head: &HeaderMap) -> Self {
-        let field = |name: &str| head.get(name)?.to_str().ok();
+        let field = |name: HeaderName| head.get(name)?.to_str().ok();
         let told = [
             field(TIMEOUT).and_then(timeout),
             field(ENVOY_TIMEOUT)
@@ -101,10 +101,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_shorter_of_two_times_counts_and_some_of_it_is_left_for_the_way_back() {
-        let left = |fields: &[(&'static str, &str)]| {
+        let left = |fields: &[(HeaderName, &str)]| {
             let mut head = HeaderMap::new();
             for (name, value) in fields {
-                head.insert(*name, value.parse().unwrap());
+                head.insert(name, value.parse().unwrap());
             }
             Deadline::of(&head).left
         };

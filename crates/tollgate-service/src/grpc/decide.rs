@@ -66,7 +66,7 @@ impl Grpc {
         asked: &Asked<'_>,
         deadline: Deadline,
         now: Micros,
-    ) -> Result<SmallVec<[Decided; 4]>, Refused> {
+    ) -> Result<SmallVec<[Decided; 2]>, Refused> {
         let how = asked
             .domain
             .map_or(Decide::Apart, |known| known.domain.decide);
@@ -92,7 +92,7 @@ impl Grpc {
         &self,
         asked: &[AskedDescriptor<'_>],
         at: At<'_>,
-    ) -> Result<SmallVec<[Decided; 4]>, Refused> {
+    ) -> Result<SmallVec<[Decided; 2]>, Refused> {
         let looks = asked
             .iter()
             .any(|one| one.hits == Hits::Look && one.is_limited());
@@ -130,7 +130,7 @@ impl Grpc {
         &self,
         asked: &[AskedDescriptor<'_>],
         at: At<'_>,
-    ) -> Result<SmallVec<[Decided; 4]>, Refused> {
+    ) -> Result<SmallVec<[Decided; 2]>, Refused> {
         for one in asked {
             let Hits::GiveBack(hits) = one.hits else {
                 continue;
@@ -158,13 +158,13 @@ impl Grpc {
     /// Asks the store about these at one instant, or decides without it where its answer would come too late.
     async fn ask(
         &self,
-        parts: SmallVec<[Part<'_, '_>; 4]>,
+        parts: SmallVec<[Part<'_, '_>; 2]>,
         call: Call,
         at: At<'_>,
-    ) -> Result<SmallVec<[Decided; 4]>, Refused> {
+    ) -> Result<SmallVec<[Decided; 2]>, Refused> {
         let mut checks = Checks::new();
         // Where in the checks the policies of each descriptor are: two descriptors may be the same.
-        let mut places: SmallVec<[usize; 8]> = SmallVec::new();
+        let mut places: SmallVec<[usize; 4]> = SmallVec::new();
         for (one, cost) in &parts {
             for policy in one.limit.policies() {
                 let check = Check {

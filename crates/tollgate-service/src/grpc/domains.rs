@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use http::HeaderValue;
 use tollgate::{Micros, OnError};
 use tollgate_gateway::Counters;
 use tollgate_gateway::watched::{LOOKED_AT_EVERY, Watched};
-use tollgate_rules::domain::Domain;
+use tollgate_rules::domain::{Descriptor, DescriptorRate, Domain};
 use tollgate_rules::{Contents, LONGEST_FILE_BYTES, Standing, envoy, modified};
+use tollgate_tower::fields;
 
 use super::metrics::{GrpcMetrics, OfDescriptor};
 use super::overrides::{Newcomers, Overrides};
@@ -41,6 +43,8 @@ pub(super) struct KnownDomain {
     pub(super) domain: Arc<Domain>,
     /// One for each of its descriptors, by index.
     pub(super) metrics: Vec<OfDescriptor>,
+    /// `RateLimit-Policy` of each, likewise: it depends on no request.
+    pub(super) policy_values: Vec<Option<HeaderValue>>,
     pub(super) overrides: Overrides,
 }
 
@@ -215,6 +219,7 @@ impl Files {
             let of = KnownDomain {
                 domain: Arc::clone(domain),
                 metrics: metrics.of_domain(domain),
+                policy_values: domain.descriptors().iter().map(policy_value).collect(),
                 overrides: match before.get(name) {
                     Some(before) => before.overrides.again(domain),
                     None => Overrides::new(Arc::clone(&self.newcomers)),
@@ -223,6 +228,15 @@ impl Files {
             (name.to_owned(), of)
         });
         Ok(known.collect())
+    }
+}
+
+fn policy_value(descriptor: &Arc<Descriptor>) -> Option<HeaderValue> {
+    match &descriptor.rate {
+        DescriptorRate::Limited(policies) => {
+            fields::policy_value(policies.iter().map(|policy| &**policy))
+        }
+        DescriptorRate::None | DescriptorRate::Unlimited => None,
     }
 }
 

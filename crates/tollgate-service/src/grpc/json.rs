@@ -1,7 +1,9 @@
 //! Envoy's rate-limit service as JSON over HTTP, as `POST /json` of Envoy's own service has it: the messages in
 //! protobuf's mapping to JSON.
 
+use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
+use smallvec::SmallVec;
 
 use super::Grpc;
 use super::deadline::Deadline;
@@ -29,7 +31,7 @@ pub struct JsonAnswer {
     /// The answer.
     pub body: Value,
     /// Fields for the response.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Grpc {
@@ -123,7 +125,7 @@ fn object<'v>(value: &'v Value, wrong: &'static str) -> Read<&'v Map<String, Val
     value.as_object().ok_or(wrong)
 }
 
-fn request(value: &Value) -> Read<RateLimitRequest> {
+fn request(value: &Value) -> Read<RateLimitRequest<'_>> {
     let map = object(value, "the request is no object")?;
     known(map, &["domain", "descriptors", "hitsAddend", "hits_addend"])?;
     let domain = match map.get("domain") {
@@ -135,19 +137,19 @@ fn request(value: &Value) -> Read<RateLimitRequest> {
             let list = list.as_array().ok_or("`descriptors` is no array")?;
             list.iter().map(descriptor).collect::<Read<_>>()?
         }
-        None => Vec::new(),
+        None => SmallVec::new(),
     };
     let hits = field(map, ["hitsAddend", "hits_addend"])
         .map(number)
         .transpose()?;
     Ok(RateLimitRequest {
-        domain: domain.to_owned(),
+        domain,
         descriptors,
         hits_addend: u32::try_from(hits.unwrap_or(0)).map_err(|_| "`hitsAddend` is too large")?,
     })
 }
 
-fn descriptor(value: &Value) -> Read<RateLimitDescriptor> {
+fn descriptor(value: &Value) -> Read<RateLimitDescriptor<'_>> {
     let map = object(value, "a descriptor is no object")?;
     let names = [
         "entries",
@@ -163,7 +165,7 @@ fn descriptor(value: &Value) -> Read<RateLimitDescriptor> {
             let list = list.as_array().ok_or("`entries` is no array")?;
             list.iter().map(entry).collect::<Read<_>>()?
         }
-        None => Vec::new(),
+        None => SmallVec::new(),
     };
     let negative = field(map, ["isNegativeHits", "is_negative_hits"]);
     let negative = negative.map(|value| {
@@ -181,15 +183,12 @@ fn descriptor(value: &Value) -> Read<RateLimitDescriptor> {
     })
 }
 
-fn entry(value: &Value) -> Read<Entry> {
+fn entry(value: &Value) -> Read<Entry<'_>> {
     let map = object(value, "an entry is no object")?;
     known(map, &["key", "value"])?;
     let text = |name: &str| match map.get(name) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(value) => value
-            .as_str()
-            .map(str::to_owned)
-            .ok_or("an entry's key and value are strings"),
+        None | Some(Value::Null) => Ok(""),
+        Some(value) => value.as_str().ok_or("an entry's key and value are strings"),
     };
     Ok(Entry {
         key: text("key")?,

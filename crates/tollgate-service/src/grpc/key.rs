@@ -8,7 +8,7 @@ use super::messages::Entry;
 
 /// The key of a descriptor of a domain. Whoever sends requests chooses values, and may choose long ones: refusing these
 /// would let them pass, because Envoy lets pass what its service refuses. So what is longer than a key is hashed.
-pub(super) fn of(domain: &str, decide: Decide, entries: &[Entry]) -> CompositeKey {
+pub(super) fn of(domain: &str, decide: Decide, entries: &[Entry<'_>]) -> CompositeKey {
     let mut key = CompositeKey::new();
     key.push(domain.as_bytes());
     for entry in entries {
@@ -41,11 +41,8 @@ pub(super) fn of(domain: &str, decide: Decide, entries: &[Entry]) -> CompositeKe
 mod tests {
     use super::*;
 
-    fn entries(values: &[(&str, &str)]) -> Vec<Entry> {
-        let entry = |(key, value): &(&str, &str)| Entry {
-            key: (*key).to_owned(),
-            value: (*value).to_owned(),
-        };
+    fn entries<'m>(values: &[(&'m str, &'m str)]) -> Vec<Entry<'m>> {
+        let entry = |&(key, value)| Entry { key, value };
         values.iter().map(entry).collect()
     }
 
@@ -67,7 +64,7 @@ mod tests {
         ];
         for decide in [Decide::Together, Decide::Apart] {
             let keys = ["d", "e"].map(|domain| {
-                let of = |list: &Vec<Entry>| of(domain, decide, list).as_ref().to_vec();
+                let of = |list: &Vec<Entry<'_>>| of(domain, decide, list).as_ref().to_vec();
                 lists.iter().map(of).collect::<Vec<_>>()
             });
             let mut keys = keys.concat();

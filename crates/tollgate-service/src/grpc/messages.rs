@@ -1,52 +1,49 @@
 //! The messages of Envoy's rate-limit service, as far as they are served.
 //!
-//! They are written by hand beside `proto/`, which has them for others: so a build needs no compiler of protocol buffers.
-//! That both say the same is a test.
+//! They are written by hand beside `proto/`, which has them for others: so a build needs no compiler of protocol buffers,
+//! and a request is read where it lies. That both say the same is a test.
 
-use prost::{Enumeration, Message};
+mod read;
+mod write;
+
+use bytes::Bytes;
+use http::HeaderName;
+use prost::Enumeration;
 use prost_types::{Duration, Struct};
+use smallvec::SmallVec;
 
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct RateLimitRequest {
-    #[prost(string, tag = "1")]
-    pub(crate) domain: String,
-    #[prost(message, repeated, tag = "2")]
-    pub(crate) descriptors: Vec<RateLimitDescriptor>,
+pub(super) use read::request;
+pub(super) use write::answer;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RateLimitRequest<'m> {
+    pub(crate) domain: &'m str,
+    pub(crate) descriptors: SmallVec<[RateLimitDescriptor<'m>; 2]>,
     /// 0 means 1.
-    #[prost(uint32, tag = "3")]
     pub(crate) hits_addend: u32,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct RateLimitDescriptor {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) entries: Vec<Entry>,
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RateLimitDescriptor<'m> {
+    pub(crate) entries: SmallVec<[Entry<'m>; 3]>,
     /// Stands in the place of the configured limit.
-    #[prost(message, optional, tag = "2")]
     pub(crate) limit: Option<RateLimitOverride>,
     /// Stands in the place of the request's; here 0 means 0.
-    #[prost(message, optional, tag = "3")]
     pub(crate) hits_addend: Option<u64>,
     /// Whether hits are given back.
-    #[prost(bool, tag = "4")]
     pub(crate) is_negative_hits: bool,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Entry {
-    #[prost(string, tag = "1")]
-    pub(crate) key: String,
-    #[prost(string, tag = "2")]
-    pub(crate) value: String,
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Entry<'m> {
+    pub(crate) key: &'m str,
+    pub(crate) value: &'m str,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RateLimitOverride {
-    #[prost(uint32, tag = "1")]
     pub(crate) requests_per_unit: u32,
-    #[prost(enumeration = "Unit", tag = "2")]
     pub(crate) unit: i32,
-    #[prost(message, optional, tag = "3")]
     pub(crate) unit_multiplier: Option<u32>,
 }
 
@@ -64,18 +61,13 @@ pub(crate) enum Unit {
     Week = 7,
 }
 
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RateLimitResponse {
-    #[prost(enumeration = "Code", tag = "1")]
     pub(crate) overall_code: i32,
     /// One for each descriptor, in their order.
-    #[prost(message, repeated, tag = "2")]
-    pub(crate) statuses: Vec<DescriptorStatus>,
-    #[prost(message, repeated, tag = "3")]
-    pub(crate) response_headers_to_add: Vec<HeaderValue>,
-    #[prost(bytes = "bytes", tag = "5")]
-    pub(crate) raw_body: bytes::Bytes,
-    #[prost(message, optional, tag = "6")]
+    pub(crate) statuses: SmallVec<[DescriptorStatus; 2]>,
+    pub(crate) response_headers_to_add: SmallVec<[HeaderValue; 3]>,
+    pub(crate) raw_body: Bytes,
     pub(crate) dynamic_metadata: Option<Struct>,
 }
 
@@ -88,35 +80,29 @@ pub(crate) enum Code {
     OverLimit = 2,
 }
 
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct DescriptorStatus {
-    #[prost(enumeration = "Code", tag = "1")]
     pub(crate) code: i32,
-    #[prost(message, optional, tag = "2")]
     pub(crate) current_limit: Option<CurrentLimit>,
-    #[prost(uint32, tag = "3")]
     pub(crate) limit_remaining: u32,
-    #[prost(message, optional, tag = "4")]
     pub(crate) duration_until_reset: Option<Duration>,
 }
 
 /// `RateLimitResponse.RateLimit`.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CurrentLimit {
-    #[prost(uint32, tag = "1")]
     pub(crate) requests_per_unit: u32,
-    #[prost(enumeration = "Unit", tag = "2")]
     pub(crate) unit: i32,
-    #[prost(string, tag = "3")]
     pub(crate) name: String,
-    #[prost(message, optional, tag = "4")]
     pub(crate) unit_multiplier: Option<u32>,
 }
 
-#[derive(Clone, PartialEq, Message)]
+/// A field for the response to the client.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HeaderValue {
-    #[prost(string, tag = "1")]
-    pub(crate) key: String,
-    #[prost(string, tag = "2")]
-    pub(crate) value: String,
+    pub(crate) key: HeaderName,
+    pub(crate) value: http::HeaderValue,
 }
+
+#[cfg(test)]
+mod tests;

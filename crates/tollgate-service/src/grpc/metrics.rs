@@ -217,7 +217,7 @@ impl GrpcMetrics {
     }
 
     /// Counts a descriptor of a request, with the entries that it had.
-    pub(super) fn descriptor(&self, of: &OfDescriptor, entries: &[Entry], outcome: Outcome) {
+    pub(super) fn descriptor(&self, of: &OfDescriptor, entries: &[Entry<'_>], outcome: Outcome) {
         let Some(measured) = &of.measured else {
             of.counters[outcome as usize].inc();
             return;
@@ -231,13 +231,13 @@ impl GrpcMetrics {
     }
 
     /// A label with values in it, or `other` when there are too many of them.
-    fn by_values(&self, of: &OfDescriptor, measured: &[bool], entries: &[Entry]) -> String {
+    fn by_values(&self, of: &OfDescriptor, measured: &[bool], entries: &[Entry<'_>]) -> String {
         let words = entries
             .iter()
             .zip(measured)
             .map(|(entry, measured)| match measured {
                 true => format!("{}={}", entry.key, entry.value),
-                false => entry.key.clone(),
+                false => entry.key.to_owned(),
             });
         let label: String = words.collect::<Vec<_>>().join("/");
         let label: String = label.chars().take(LABEL_CHARS_MAX).collect();

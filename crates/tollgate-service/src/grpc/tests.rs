@@ -5,8 +5,10 @@ mod far;
 mod meaning;
 mod protocol;
 mod reload;
+mod wire;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -88,7 +90,7 @@ impl Fixture {
         }
     }
 
-    fn try_ask(&self, request: &RateLimitRequest) -> Result<RateLimitResponse, Refused> {
+    fn try_ask(&self, request: &RateLimitRequest<'_>) -> Result<RateLimitResponse, Refused> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -99,7 +101,7 @@ impl Fixture {
         runtime.unwrap().block_on(answer)
     }
 
-    fn ask(&self, descriptors: &[RateLimitDescriptor]) -> RateLimitResponse {
+    fn ask(&self, descriptors: &[RateLimitDescriptor<'_>]) -> RateLimitResponse {
         let answer = self.try_ask(&request("d", descriptors)).unwrap();
         assert_eq!(answer.statuses.len(), descriptors.len());
         let over = answer
@@ -114,7 +116,7 @@ impl Fixture {
     }
 
     /// Whether each of so many requests of this descriptor passes.
-    fn pass(&self, descriptor: &RateLimitDescriptor, times: usize) -> Vec<bool> {
+    fn pass(&self, descriptor: &RateLimitDescriptor<'_>, times: usize) -> Vec<bool> {
         let each = (0..times).map(|_| is_ok(&self.ask(std::slice::from_ref(descriptor))));
         each.collect()
     }
@@ -136,33 +138,30 @@ fn memory() -> Counters {
     .into()
 }
 
-fn request(domain: &str, descriptors: &[RateLimitDescriptor]) -> RateLimitRequest {
+fn request<'m>(domain: &'m str, descriptors: &[RateLimitDescriptor<'m>]) -> RateLimitRequest<'m> {
     RateLimitRequest {
-        domain: domain.to_owned(),
-        descriptors: descriptors.to_vec(),
+        domain,
+        descriptors: descriptors.into(),
         hits_addend: 0,
     }
 }
 
-fn descriptor(entries: &[(&str, &str)]) -> RateLimitDescriptor {
-    let entry = |(key, value): &(&str, &str)| Entry {
-        key: (*key).to_owned(),
-        value: (*value).to_owned(),
-    };
+fn descriptor<'m>(entries: &[(&'m str, &'m str)]) -> RateLimitDescriptor<'m> {
+    let entry = |&(key, value)| Entry { key, value };
     RateLimitDescriptor {
         entries: entries.iter().map(entry).collect(),
         ..RateLimitDescriptor::default()
     }
 }
 
-fn hits(entries: &[(&str, &str)], hits: u64) -> RateLimitDescriptor {
+fn hits<'m>(entries: &[(&'m str, &'m str)], hits: u64) -> RateLimitDescriptor<'m> {
     RateLimitDescriptor {
         hits_addend: Some(hits),
         ..descriptor(entries)
     }
 }
 
-fn give_back(entries: &[(&str, &str)], units: u64) -> RateLimitDescriptor {
+fn give_back<'m>(entries: &[(&'m str, &'m str)], units: u64) -> RateLimitDescriptor<'m> {
     RateLimitDescriptor {
         is_negative_hits: true,
         ..hits(entries, units)

@@ -29,11 +29,11 @@ descriptors:
     rate_limit: {unit: day, requests_per_unit: 0}
 ";
 
-fn a() -> RateLimitDescriptor {
+fn a() -> RateLimitDescriptor<'static> {
     descriptor(&[("a", "x")])
 }
 
-fn b() -> RateLimitDescriptor {
+fn b() -> RateLimitDescriptor<'static> {
     descriptor(&[("b", "x")])
 }
 

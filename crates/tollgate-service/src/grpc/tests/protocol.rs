@@ -224,7 +224,12 @@ fn the_response_to_the_client_is_given_the_fields_of_the_standard_unless_the_rul
             .response_headers_to_add;
         fields
             .into_iter()
-            .map(|field| (field.key, field.value))
+            .map(|field| {
+                (
+                    field.key.to_string(),
+                    field.value.to_str().unwrap().to_owned(),
+                )
+            })
             .collect()
     };
     let policy = (
@@ -261,28 +266,5 @@ fn what_a_denied_client_reads_and_what_passing_descriptors_tell_is_the_domains()
     assert_eq!(
         (&denied.raw_body[..], denied.dynamic_metadata),
         (&b"slow down"[..], None)
-    );
-}
-
-#[test]
-fn the_messages_are_those_of_the_proto_files() {
-    // What protoc says the encoding of this request is.
-    let asked = RateLimitRequest {
-        domain: "d".to_owned(),
-        descriptors: vec![RateLimitDescriptor {
-            limit: Some(RateLimitOverride {
-                requests_per_unit: 7,
-                unit: Unit::Week as i32,
-                unit_multiplier: Some(2),
-            }),
-            ..give_back(&[("k", "v")], 9)
-        }],
-        hits_addend: 3,
-    };
-    let bytes = prost::Message::encode_to_vec(&asked);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(
-        hex,
-        "0a016412180a060a016b120176120808071007 1a020802 1a020809 2001 1803".replace(' ', "")
     );
 }

@@ -1,0 +1,183 @@
+//! Methods of other services than the one for which all this is here: health, and reflection. Libraries answer them.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::BoxFuture;
+
+use super::Grpc;
+use super::call::{CALL_MAX, Methods, late, unauthenticated, unless_reset};
+use super::streams::{self, Stopped, UntilStop};
+
+type Other = Box<dyn Fn(Request<UntilStop<Received>>) -> BoxFuture<Response<Body>, Infallible>>;
+
+pub(super) struct Others {
+    health: Other,
+    /// In its two versions, of which older clients know the second.
+    reflection: Option<(Other, Other)>,
+}
+
+/// The messages of the service, for clients that ask for them.
+const DESCRIPTORS: &[u8] = include_bytes!("../../proto/rls.binpb");
+
+impl Others {
+    pub(super) fn new(grpc: &Grpc) -> Self {
+        Others {
+            health: other(grpc.health.server()),
+            reflection: reflection(),
+        }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        methods: &Methods,
+        request: Request<RecvStream>,
+        respond: &mut SendResponse<Bytes>,
+    ) -> Result<(), h2::Error> {
+        let path = request.uri().path();
+        let reflection = self.reflection.as_ref();
+        let other = match path.trim_start_matches('/').split_once('/') {
+            // Whoever asks whether it is alive has no token.
+            Some(("grpc.health.v1.Health", _)) => Some(&self.health),
+            Some(("grpc.reflection.v1.ServerReflection", _)) => reflection.map(|(new, _)| new),
+            Some(("grpc.reflection.v1alpha.ServerReflection", _)) => reflection.map(|(_, old)| old),
+            _ => None,
+        };
+        let Some(other) = other else {
+            let status = Status::unimplemented("this service has no such method");
+            return methods.refuse(respond, status);
+        };
+        let is_health = path.starts_with("/grpc.health.");
+        if !is_health && !methods.admits(request.headers()) {
+            return methods.refuse(respond, unauthenticated());
+        }
+        let request = request.map(|body| streams::request(Received(body), stopped(methods)));
+        let response = pin!(tokio::time::timeout(CALL_MAX, other(request)));
+        let response = match unless_reset(response, |context| respond.poll_reset(context)).await {
+            Some(Ok(Ok(response))) => response,
+            Some(Ok(Err(never))) => match never {},
+            Some(Err(_)) => late().into_http(),
+            None => return Ok(()),
+        };
+        send(
+            response.map(|body| streams::response(body, stopped(methods))),
+            respond,
+        )
+        .await
+    }
+}
+
+/// Comes when the service stops and health says so.
+fn stopped(methods: &Methods) -> Stopped {
+    let (mut stop, grpc) = (methods.stop.clone(), Arc::clone(&methods.grpc));
+    Box::pin(async move {
+        // An error says that nobody is left who could stop it.
+        let _ = stop.wait_for(|stop| *stop).await;
+        grpc.health.stop().await;
+    })
+}
+
+/// What a client sends, as libraries read it.
+pub(super) struct Received(RecvStream);
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if let Some(data) = ready!(self.0.poll_data(context)).transpose()? {
+            self.0.flow_control().release_capacity(data.len())?;
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let trailers = ready!(self.0.poll_trailers(context))?;
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
+
+/// Sends an answer as its parts come and its reader has room for them.
+async fn send<B>(response: Response<B>, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let (head, mut body) = response.into_parts();
+    let head = Response::from_parts(head, ());
+    if body.is_end_stream() {
+        respond.send_response(head, true)?;
+        return Ok(());
+    }
+    let mut sending = respond.send_response(head, false)?;
+    loop {
+        let Some(frame) = unless_reset(body.frame(), |context| sending.poll_reset(context)).await
+        else {
+            return Ok(());
+        };
+        let Some(frame) = frame else {
+            return sending.send_data(Bytes::new(), true);
+        };
+        let Ok(frame) = frame else {
+            sending.send_reset(Reason::INTERNAL_ERROR);
+            return Ok(());
+        };
+        match frame.into_data() {
+            Ok(data) => send_data(&mut sending, data).await?,
+            Err(frame) => {
+                let trailers = frame.into_trailers().unwrap_or_default();
+                return sending.send_trailers(trailers);
+            }
+        }
+    }
+}
+
+/// Sends all of it, as its reader has room.
+async fn send_data(sending: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
+    while !data.is_empty() {
+        sending.reserve_capacity(data.len());
+        let room = poll_fn(|context| sending.poll_capacity(context)).await;
+        let room = room.unwrap_or_else(|| Err(Reason::CANCEL.into()))?;
+        sending.send_data(data.split_to(room.min(data.len())), false)?;
+    }
+    Ok(())
+}
+
+/// A service of a library, to be called with a request.
+fn other<S>(service: S) -> Other
+where
+    S: tower_service::Service<
+            Request<UntilStop<Received>>,
+            Response = Response<Body>,
+            Error = Infallible,
+        > + Clone
+        + 'static,
+    S::Future: Send + 'static,
+{
+    Box::new(move |request| Box::pin(service.clone().call(request)))
+}
+
+/// `None` if the messages cannot be read: then clients must know them, and a test says so before.
+fn reflection() -> Option<(Other, Other)> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let (new, old) = (builder().build_v1().ok()?, builder().build_v1alpha().ok()?);
+    Some((other(new), other(old)))
+}
