@@ -54,6 +54,7 @@ impl Trace<'_> {
         let took = self.started.elapsed();
         let ended = Ended {
             method: &self.method,
+            secure: self.secure,
             status: response.status(),
             ending,
             took,

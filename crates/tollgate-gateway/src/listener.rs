@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
@@ -132,7 +133,9 @@ async fn accept(
                     let (worker, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
                     connections.spawn_local(async move {
                         let _ = stream.set_nodelay(true);
-                        if let Some(stream) = greet(stream, tls.as_deref(), stop.clone()).await {
+                        let failed = &worker.gateway.metrics.tls_handshakes_failed;
+                        let greeted = greet(stream, tls.as_deref(), failed, stop.clone()).await;
+                        if let Some(stream) = greeted {
                             connection::serve(worker, stream, peer, stop).await;
                         }
                         drop(place);
@@ -162,6 +165,7 @@ async fn accept(
 async fn greet(
     stream: tokio::net::TcpStream,
     tls: Option<&TlsFiles>,
+    failed: &Counter,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Stream> {
     if tls.is_none() {
@@ -169,7 +173,12 @@ async fn greet(
     }
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => None,
-        greeted = Stream::greet(stream, tls, Spoken::Http1) => greeted,
+        greeted = Stream::greet(stream, tls, Spoken::Http1) => {
+            if greeted.is_none() {
+                failed.inc();
+            }
+            greeted
+        }
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Metrics {
     /// Connections that are open.
     pub connections: Gauge,
     connections_refused: Total,
+    /// Connections that ended in their greeting.
+    pub(crate) tls_handshakes_failed: Counter,
     calls_waiting: Gauge,
     /// One for each of [`FAULTS`], for each upstream.
     faults: Vec<[Counter; FAULTS.len()]>,
@@ -90,6 +92,8 @@ pub struct Metrics {
 /// How a request ended.
 pub(crate) struct Ended<'e> {
     pub(crate) method: &'e Method,
+    /// Whether its client came by https.
+    pub(crate) secure: bool,
     pub(crate) status: StatusCode,
     pub(crate) ending: Ending,
     /// From its header to its answer's.
@@ -181,6 +185,7 @@ impl Metrics {
             asked_by_strangers: of_asked("stranger"),
             connections: Gauge::default(),
             connections_refused: Total::default(),
+            tls_handshakes_failed: Counter::default(),
             calls_waiting: Gauge::default(),
             faults: rules.upstreams.iter().map(of_upstream).collect(),
             registry: Registry::default(),
@@ -213,6 +218,11 @@ impl Metrics {
             "connections_refused",
             "Connections that were closed at once, since their address had its share",
             metrics.connections_refused.clone(),
+        );
+        own.register(
+            "tls_handshakes_failed",
+            "Connections that ended before they were encrypted",
+            metrics.tls_handshakes_failed.clone(),
         );
         own.register(
             "control_calls_waiting",
@@ -258,7 +268,8 @@ impl Metrics {
     pub(crate) fn request(&self, route: Option<&Route>, ended: &Ended<'_>) {
         let of = route.map_or(&self.unrouted, |route| &self.routes[route.index]);
         of.endings[ended.ending as usize].inc();
-        of.durations.observe(ended.method, ended.status, ended.took);
+        of.durations
+            .observe(ended.method, ended.secure, ended.status, ended.took);
     }
 
     /// Counts a request that an upstream did not answer.

@@ -58,6 +58,7 @@ pub(crate) async fn answer(
         path: String::new(),
         cors_origin: parts.headers.get(header::ORIGIN).cloned(),
         client: origin.client,
+        secure: origin.secure,
         route: None,
         identity: None,
         decided: None,

@@ -12,7 +12,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use crate::durations::{DurationCounts, Durations};
 
-/// Pairs of a method and a status that one route tells apart.
+/// Methods with a scheme and a status that one route tells apart.
 pub(crate) const SERIES_MAX: usize = 32;
 
 /// The histograms of one route.
@@ -29,6 +29,8 @@ pub(crate) struct RouteDurations {
 #[derive(Debug)]
 struct Series {
     method: &'static str,
+    /// Whether the client came by https.
+    secure: bool,
     status: StatusCode,
     durations: Durations,
 }
@@ -42,14 +44,23 @@ impl RouteDurations {
         })
     }
 
-    pub(crate) fn observe(&self, method: &Method, status: StatusCode, took: Duration) {
+    pub(crate) fn observe(
+        &self,
+        method: &Method,
+        secure: bool,
+        status: StatusCode,
+        took: Duration,
+    ) {
         let method = known_method(method);
         let new = || Series {
             method,
+            secure,
             status,
             durations: Durations::default(),
         };
-        let is_it = |series: &&Series| series.status == status && series.method == method;
+        let is_it = |series: &&Series| {
+            (series.status, series.secure) == (status, secure) && series.method == method
+        };
         let mut places = self.series.iter().map(|place| place.get_or_init(new));
         match places.find(is_it) {
             Some(series) => series.durations.observe(took),
@@ -102,6 +113,7 @@ impl EncodeMetric for RequestDurations {
             for series in route.known() {
                 let labels = [
                     ("http_request_method", series.method),
+                    ("url_scheme", if series.secure { "https" } else { "http" }),
                     ("http_route", &route.template),
                     ("http_response_status_code", series.status.as_str()),
                 ];
@@ -139,18 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn each_method_and_status_of_a_route_has_a_histogram_of_its_own() {
+    fn each_method_scheme_and_status_of_a_route_has_a_histogram_of_its_own() {
         let route = RouteDurations::new("/things/{id}");
         let took = Duration::from_millis(2);
-        route.observe(&Method::GET, StatusCode::OK, took);
-        route.observe(&Method::GET, StatusCode::OK, took);
-        route.observe(&Method::GET, StatusCode::TOO_MANY_REQUESTS, took);
+        route.observe(&Method::GET, false, StatusCode::OK, took);
+        route.observe(&Method::GET, false, StatusCode::OK, took);
+        route.observe(&Method::GET, false, StatusCode::TOO_MANY_REQUESTS, took);
         let invented = Method::from_bytes(b"INVENTED").unwrap();
-        route.observe(&invented, StatusCode::OK, took);
+        route.observe(&invented, true, StatusCode::OK, took);
         let text = encoded(&route);
-        for (method, status, count) in [("GET", 200, 2), ("GET", 429, 1), ("_OTHER", 200, 1)] {
+        for (method, scheme, status, count) in [
+            ("GET", "http", 200, 2),
+            ("GET", "http", 429, 1),
+            ("_OTHER", "https", 200, 1),
+        ] {
             let line = format!(
-                "took_count{{http_request_method=\"{method}\",http_route=\"/things/{{id}}\",http_response_status_code=\"{status}\"}} {count}\n"
+                "took_count{{http_request_method=\"{method}\",url_scheme=\"{scheme}\",http_route=\"/things/{{id}}\",http_response_status_code=\"{status}\"}} {count}\n"
             );
             assert!(text.contains(&line), "{line}{text}");
         }
@@ -163,7 +179,7 @@ mod tests {
         let route = RouteDurations::new("/");
         for status in 100..1000 {
             let status = StatusCode::from_u16(status).unwrap();
-            route.observe(&Method::GET, status, Duration::from_millis(1));
+            route.observe(&Method::GET, false, status, Duration::from_millis(1));
         }
         let text = encoded(&route);
         let series = text.lines().filter(|line| line.starts_with("took_count"));

@@ -28,6 +28,8 @@ pub(crate) struct Trace<'g> {
     pub(crate) path: String,
     pub(crate) cors_origin: Option<HeaderValue>,
     pub(crate) client: IpAddr,
+    /// Whether the client came by https.
+    pub(crate) secure: bool,
     pub(crate) route: Option<&'g Route>,
     pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) decided: Option<Decided>,

@@ -133,8 +133,8 @@ impl RedisStore {
     }
 
     fn question(&self, checks: &[Check<'_>], with_penalties: bool) -> Result<Question, Reason> {
-        self.shared
-            .question(checks, with_penalties, self.tag.as_deref())
+        let (tag, version) = (self.tag.as_deref(), self.version());
+        self.shared.question(checks, with_penalties, tag, version)
     }
 }
 

@@ -71,6 +71,15 @@ fn requests_over_tls_are_limited_and_their_upstream_is_told_that_they_came_by_ht
     let plain = Call::get("/").try_send(site.gateway.address());
     assert!(plain.is_err(), "{plain:?}");
     assert_eq!(upstream.count(), 2, "a refused one goes nowhere");
+    let metrics = eventually("the failed greeting to be counted", || {
+        let metrics = site.gateway.admin(&Call::get("/metrics")).text();
+        let counted = metrics.contains("\ntollgate_tls_handshakes_failed_total 1\n");
+        counted.then_some(metrics)
+    });
+    assert!(
+        metrics.contains("http_request_method=\"GET\",url_scheme=\"https\""),
+        "{metrics}"
+    );
 }
 
 #[test]

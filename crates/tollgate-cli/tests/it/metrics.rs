@@ -136,9 +136,9 @@ fn durations_are_told_apart_by_method_template_and_status_and_never_by_what_a_cl
     let mut counts: Vec<&str> = counts.map(|line| line.split_once('{').unwrap().1).collect();
     counts.sort_unstable();
     let expected = [
-        "http_request_method=\"GET\",http_route=\"/{*rest}\",http_response_status_code=\"200\"} 1",
-        "http_request_method=\"GET\",http_route=\"/{*rest}\",http_response_status_code=\"429\"} 1",
-        "http_request_method=\"_OTHER\",http_route=\"/{*rest}\",http_response_status_code=\"200\"} 1",
+        "http_request_method=\"GET\",url_scheme=\"http\",http_route=\"/{*rest}\",http_response_status_code=\"200\"} 1",
+        "http_request_method=\"GET\",url_scheme=\"http\",http_route=\"/{*rest}\",http_response_status_code=\"429\"} 1",
+        "http_request_method=\"_OTHER\",url_scheme=\"http\",http_route=\"/{*rest}\",http_response_status_code=\"200\"} 1",
     ];
     assert_eq!(counts, expected);
     assert!(!metrics.contains("private"), "{metrics}");

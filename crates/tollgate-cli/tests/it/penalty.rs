@@ -139,12 +139,17 @@ fn shown(gateway: &Gateway, ann: &Person, root: &Person) -> Vec<[Value; 2]> {
     let left = get(ann, "/left");
     let of_limits = |at: &dyn Fn(&str) -> Value| {
         let [strict, loose] = ["strict", "loose"].map(at);
-        [
+        let mut both = [
             strict["windows"]["minute"].clone(),
             loose["windows"]["hour"].clone(),
-        ]
+        ];
+        // Told there alone.
+        for window in &mut both {
+            assert!(window.as_object_mut().unwrap().remove("whole_in").is_some());
+        }
+        both
     };
-    let command = |limit: &str| ok(gateway, &["limit", "show", limit, "ann"]);
+    let command = |limit: &str| ok(gateway, &["limit", "show", limit, "ann", "--json"]);
     let mut stream = Connection::open(gateway.address());
     stream.send(&ann.with_cookie(Call::get("/console/me/live")));
     assert_eq!(stream.head().unwrap().status, 200);

@@ -1,6 +1,7 @@
 //! Giving back units that were held in advance and that no request has had use for.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -42,7 +43,8 @@ impl Shared {
             key: &unspent.key,
             cost: 1,
         };
-        let question = self.question(&[check], false, unspent.tag.as_deref());
+        let version = self.version.load(Ordering::Acquire);
+        let question = self.question(&[check], false, unspent.tag.as_deref(), version);
         let Ok(question) = question else {
             return;
         };

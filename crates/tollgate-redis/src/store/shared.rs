@@ -58,8 +58,8 @@ impl Shared {
         checks: &[Check<'_>],
         with_penalties: bool,
         tag: Option<&[u8]>,
+        version: u64,
     ) -> Result<Question, Reason> {
-        let version = self.version.load(Ordering::Acquire);
         let (names, one_slot) = (&self.names, self.one_slot);
         Question::new(names, checks, with_penalties, tag, one_slot, version)
     }
