@@ -128,7 +128,7 @@ pub fn write<'p>(
 }
 
 /// Tells `field` every field of a decision but `RateLimit-Policy`: for those who keep fields in another form than
-/// [`write`] does.
+/// [`write()`] does.
 ///
 /// `policies` are those of the decision's standings, in their order.
 pub fn each<'p>(
