@@ -355,7 +355,7 @@ pub(super) fn inline(
     };
     for quota in quotas {
         let window = quota.window_name();
-        match Policy::new(&policy_name, quota) {
+        match Policy::new(&format!("{name}.{window}"), quota) {
             Ok(_) if limit.windows.contains(&window) => {
                 source.complain(
                     text.span.clone(),
