@@ -175,7 +175,7 @@ impl Node {
             if self.is_away() {
                 return Err(LinkError::Away);
             }
-            if let Some(found) = self.shared.nearest(slot.into()) {
+            if let Some(found) = self.shared.of_slot(slot.into()) {
                 return Ok(found);
             }
             changed.await;
@@ -232,6 +232,15 @@ impl Place {
 }
 
 impl Shared {
+    /// The connection of a slot. While that one does not answer, they take turns, so that a dead one costs few calls.
+    fn of_slot(&self, slot: usize) -> Option<(usize, MultiplexedConnection)> {
+        let first = slot % self.places.len();
+        match self.places[first].unanswered.load(Ordering::Relaxed) {
+            0 => self.nearest(first),
+            _ => self.any(),
+        }
+    }
+
     fn any(&self) -> Option<(usize, MultiplexedConnection)> {
         self.nearest(self.next.fetch_add(1, Ordering::Relaxed) % self.places.len())
     }
