@@ -229,7 +229,7 @@ impl Link {
         for _ in 0..=HOPS_MAX {
             let _flight = node.enter()?;
             asked.is_now(Arc::clone(&node));
-            let (place, mut connection) = node.connection().await?;
+            let (place, mut connection) = node.connection(slot).await?;
             asked.sends_over(place);
             let answer = match call
                 .run(&mut connection, is_asking, &call.by_digest())

@@ -36,7 +36,7 @@ macro_rules! store_conformance {
             a_clock_that_goes_back_is_never_more_generous a_state_far_ahead_of_the_clock_is_void costs_and_never
             a_hundred_parallel_requests_admit_exactly_five parallel_requests_over_two_keys_charge_both_or_none
             a_changed_quota_keeps_what_was_used an_older_policy_is_decided_under_the_stored_numbers
-            another_algorithm_starts_empty a_denied_request_costs_nothing a_denied_request_that_counts_takes_what_still_fits
+            another_algorithm_takes_over_what_was_used a_denied_request_costs_nothing a_denied_request_that_counts_takes_what_still_fits
             peek_charges_nothing_and_agrees_with_the_next_decision cost_zero_passes_and_writes_nothing
             a_refund_gives_back_what_the_charge_still_holds a_shadow_policy_never_denies
             what_is_released_is_given_back_whoever_took_it

@@ -10,7 +10,7 @@ use smallvec::{SmallVec, smallvec};
 pub use charges::{lease, refund, release, reserve, settle};
 use penalties::Beside;
 
-use crate::algorithm::{Charge, Counting, Facts, INTEGER_MAX, Outlook, State};
+use crate::algorithm::{Algorithm, Charge, Counting, Facts, INTEGER_MAX, Outlook, State};
 use crate::decision::{Decision, Outcome, Standing, Verdict};
 use crate::policy::{Mode, Policy};
 use crate::rule::Rule;
@@ -55,8 +55,7 @@ pub fn cells<'a>(checks: &[Check<'a>]) -> SmallVec<[Check<'a>; 2]> {
 /// Decides all `checks` at `now`. `slots` holds the states of their [`cells`], and afterwards what to keep of them.
 ///
 /// When a check is denied no slot changes, but for the policies that count denied requests, for the blocks that a
-/// denial begins, and for states that move to a newer policy's numbers. A state of another algorithm stays until a charge
-/// takes its place.
+/// denial begins, and for states that move to a newer policy's numbers or algorithm.
 pub fn decide(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> Decision {
     let now = now.min(LATEST);
     let foreign = migrate_all(checks, slots, now);
@@ -188,7 +187,7 @@ fn moves(check: &Check<'_>, stored: &Stored) -> bool {
     check.policy.version() >= stored.policy.version() && !check.policy.counts_like(&stored.policy)
 }
 
-/// States of other algorithms, taken out of their slots: they say nothing under their check's policy.
+/// States that a policy without an algorithm cannot move, taken out of their slots.
 type Foreign = SmallVec<[Option<Stored>; 2]>;
 
 fn migrate_all(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> Foreign {
@@ -199,8 +198,8 @@ fn migrate_all(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) 
         .collect()
 }
 
-/// A state of another algorithm stays where no charge has taken its place: whoever is still decided by that algorithm, on
-/// a node with older rules, must not find its units given back by a request that took none.
+/// A policy without an algorithm has no use for a state, but whoever is still decided by that state, on a node with older
+/// rules, must not find its units given back.
 fn put_back(slots: &mut [Option<Stored>], foreign: Foreign) {
     for (slot, foreign) in slots.iter_mut().zip(foreign) {
         if slot.is_none() {
@@ -209,19 +208,22 @@ fn put_back(slots: &mut [Option<Stored>], foreign: Foreign) {
     }
 }
 
-/// Moves a state to the check's numbers, if these are to decide. Returns it where it is of another algorithm.
+/// Moves a state to the check's numbers, if these are to decide. Returns it where they are `deny` or `unlimited`.
 fn migrate(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros) -> Option<Stored> {
     let stored = slot.as_mut()?;
     if moves(check, stored) {
-        let name = |policy: &Policy| policy.algorithm().map(|algorithm| algorithm.name());
-        let Some(algorithm) =
-            (check.policy.algorithm()).filter(|_| name(check.policy) == name(&stored.policy))
-        else {
+        let Some(algorithm) = check.policy.algorithm() else {
             return slot.take();
         };
         let (used, _) = in_use(stored, now);
-        let state = std::mem::replace(&mut stored.state, State::Pair(0, 0));
-        *slot = algorithm.adopt(state, used, now).map(|state| Stored {
+        let before = stored.policy.algorithm().map(Algorithm::name);
+        let state = if before == Some(algorithm.name()) {
+            let state = std::mem::replace(&mut stored.state, State::Pair(0, 0));
+            algorithm.adopt(state, used, now)
+        } else {
+            charged_anew(algorithm, used, now)
+        };
+        *slot = state.map(|state| Stored {
             policy: Arc::clone(check.policy),
             state,
         });
@@ -229,6 +231,15 @@ fn migrate(check: &Check<'_>, slot: &mut Option<Stored>, now: Micros) -> Option<
         stored.policy = Arc::clone(check.policy);
     }
     None
+}
+
+/// The state of a key whose units were used under another algorithm: as if they were used now. When they come free by the
+/// other algorithm is of no use here, and now is never too early. An empty state would soon be void, and nodes with older
+/// rules would begin anew, again and again.
+fn charged_anew(algorithm: &dyn Algorithm, used: u64, now: Micros) -> Option<State> {
+    let used = used.min(algorithm.capacity());
+    let charged = (used > 0).then(|| algorithm.step(None, now, used));
+    charged?.ok()
 }
 
 /// The policy that decides: the stored one where it is newer.

@@ -42,7 +42,7 @@ impl Link {
 
 /// One step; the cursor of the next.
 async fn forget_some(node: &Node, prefix: &[u8], cursor: &[u8]) -> Result<Vec<u8>, LinkError> {
-    let (_, mut connection) = node.connection().await?;
+    let (_, mut connection) = node.connection(0).await?;
     let mut scan = redis::cmd("SCAN");
     scan.arg(cursor)
         .arg("MATCH")

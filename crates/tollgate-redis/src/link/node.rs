@@ -43,6 +43,7 @@ struct Shared {
     address: Option<Address>,
     probe_key: Mutex<String>,
     places: Vec<Place>,
+    /// Where the next looks first who may have any connection.
     next: AtomicUsize,
     in_flight: AtomicUsize,
     is_open: AtomicBool,
@@ -161,8 +162,12 @@ impl Node {
         Ok(flight)
     }
 
-    /// A connection and its place, as soon as there is one.
-    pub(super) async fn connection(&self) -> Result<(usize, MultiplexedConnection), LinkError> {
+    /// The connection of a slot and its place, as soon as there is one: always the same, while it lasts, so that calls
+    /// about one key are carried out in the order in which they are sent.
+    pub(super) async fn connection(
+        &self,
+        slot: u16,
+    ) -> Result<(usize, MultiplexedConnection), LinkError> {
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
@@ -170,7 +175,7 @@ impl Node {
             if self.is_away() {
                 return Err(LinkError::Away);
             }
-            if let Some(found) = self.shared.any() {
+            if let Some(found) = self.shared.of_slot(slot.into()) {
                 return Ok(found);
             }
             changed.await;
@@ -227,11 +232,24 @@ impl Place {
 }
 
 impl Shared {
+    /// The connection of a slot. While that one does not answer, they take turns, so that a dead one costs few calls.
+    fn of_slot(&self, slot: usize) -> Option<(usize, MultiplexedConnection)> {
+        let first = slot % self.places.len();
+        match self.places[first].unanswered.load(Ordering::Relaxed) {
+            0 => self.nearest(first),
+            _ => self.any(),
+        }
+    }
+
     fn any(&self) -> Option<(usize, MultiplexedConnection)> {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let places =
-            (0..self.places.len()).map(|step| first.wrapping_add(step) % self.places.len());
-        places.into_iter().find_map(|place| {
+        self.nearest(self.next.fetch_add(1, Ordering::Relaxed) % self.places.len())
+    }
+
+    /// The connection at a place, counted round and round, or the next that there is.
+    fn nearest(&self, first: usize) -> Option<(usize, MultiplexedConnection)> {
+        let count = self.places.len();
+        let mut places = (first..first + count).map(|place| place % count);
+        places.find_map(|place| {
             let connection = self.places[place]
                 .connection
                 .read()

@@ -25,9 +25,9 @@ local function numbered(numbers)
   return c
 end
 
--- A value under another head. A newer version decides under its own numbers; an older one moves to the check's. One of
--- another algorithm stays as it is until a charge takes its place, so that nodes with older rules, which still decide by
--- it, do not find its units given back.
+-- A value under another head. A newer version decides under its own numbers; an older one moves to the check's. What was
+-- used under another algorithm is as if it were used now. Where the check has no algorithm, the value stays as it is, so
+-- that nodes with older rules, which still decide by it, do not find its units given back.
 local function move(c)
   c.is_moved = true
   local numbers, version, from = match(c.found, '^(%a [^|]*)|v(%d+)|()')
@@ -55,11 +55,20 @@ local function move(c)
     old.head, old.found = sub(c.found, 1, from - 1), c.found
     return old
   end
+  if not c.al then return end
+  if not old.al then
+    lacks_kind = true
+    return
+  end
+  c.changed = true
+  if not old.al.parse(old, c.found, from) then return spoil(c) end
+  old.al.more()
+  local used = old.al.used(old, now)
   if old.kind == c.kind then
-    c.changed = true
-    if not old.al.parse(old, c.found, from) then return spoil(c) end
     c.al.more()
-    c.al.adopt(c, old, c.al.used(old, now))
+    c.al.adopt(c, old, used)
+  elseif used > 0 then
+    c.al.charge(c, now, math.min(used, c.n1))
   end
 end
 

@@ -20,6 +20,9 @@ const IPV6_PREFIX: u8 = 64;
 /// What the quota of an API key is called: a limit of this name and that quota would be counted as one.
 pub(super) const RESERVED_NAME: &str = "own";
 
+/// The policy that counts numbers which come with a question, `CL.THROTTLE`: under this name its units would be shared.
+const RESERVED_POLICY: &str = "cl.throttle";
+
 /// The `[limits]` table as far as it could be read.
 #[derive(Default)]
 pub(super) struct NamedLimits {
@@ -177,11 +180,19 @@ pub(super) fn counted(
             );
             continue;
         }
+        let policy_name = format!("{name}.{window}");
+        if policy_name == RESERVED_POLICY {
+            source.complain(
+                span,
+                format!("`{RESERVED_POLICY}` counts what is asked by `CL.THROTTLE`: give the limit or the window another name"),
+            );
+            continue;
+        }
         // A limit that is off keeps its name and its place, and decides nothing.
         let Some(mode) = terms.mode else {
             continue;
         };
-        match Policy::new(&format!("{name}.{window}"), quota) {
+        match Policy::new(&policy_name, quota) {
             Ok(policy) => {
                 let policy = policy.with_mode(mode).counting_denied(count_denied);
                 let policy = sharing.with(policy);

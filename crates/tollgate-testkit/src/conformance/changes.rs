@@ -70,14 +70,36 @@ pub fn an_older_policy_is_decided_under_the_stored_numbers(store: &dyn Store) {
     assert_eq!(peek(store, &old, 1, 3.0).standings()[0].limit(), 2);
 }
 
-pub fn another_algorithm_starts_empty(store: &dyn Store) {
-    let old = [policy("p", "1/m")];
-    passes(store, &old, 0.0);
-    let new = [Arc::new(
-        Policy::new("p", "1/m fixed-window".parse().unwrap())
-            .unwrap()
-            .with_version(1),
-    )];
-    passes(store, &new, 1.0);
-    denied(store, &new, 2.0, 59.0);
+pub fn another_algorithm_takes_over_what_was_used(store: &dyn Store) {
+    let version = |name: &str, quota: &str, version| {
+        [Arc::new(
+            Policy::new(name, quota.parse::<Quota>().unwrap())
+                .unwrap()
+                .with_version(version),
+        )]
+    };
+    // Of two numbers each, for these are one table of a store in memory.
+    const ALGORITHMS: [&str; 3] = ["burst 6", "fixed-window", "sliding-counter"];
+    for (old, new) in ALGORITHMS
+        .iter()
+        .flat_map(|old| ALGORITHMS.map(|new| (*old, new)))
+    {
+        if old == new {
+            continue;
+        }
+        let name = format!("{old} to {new}").replace(' ', "-");
+        let rules = [
+            version(&name, &format!("6/m {old}"), 1),
+            version(&name, &format!("6/m {new}"), 2),
+        ];
+        assert_eq!(take(store, &rules[0], 4, 0.0).remaining(), 2, "{name}");
+        assert_eq!(peek(store, &rules[1], 1, 1.0).remaining(), 2, "{name}");
+        assert!(!take(store, &rules[1], 3, 1.0).is_allowed(), "{name}");
+        assert_eq!(take(store, &rules[1], 2, 1.0).remaining(), 0, "{name}");
+        for rules in &rules {
+            assert!(!take(store, rules, 1, 1.0).is_allowed(), "{name}");
+        }
+        // As if all had been used at the change.
+        assert!(take(store, &rules[1], 6, 120.0).is_allowed(), "{name}");
+    }
 }

@@ -6,6 +6,7 @@ mod elsewhere;
 mod in_advance;
 mod limiter;
 mod penalties;
+mod rollout;
 mod snapshot;
 
 mod memory_store {

@@ -53,3 +53,30 @@ fn two_services_on_one_store_let_five_of_a_hundred_pass_and_keep_the_order_of_a_
     assert_eq!(remaining(services[1].connect().ask(check)), 4);
     assert_eq!(client.ask("DEL ann").integer(), 1);
 }
+
+#[test]
+fn questions_of_one_pipeline_about_one_key_are_decided_in_their_order() {
+    let redis = RedisServer::new(RedisEngine::Redis);
+    let service = service(&redis);
+    let mut client: Client = service.connect();
+    // Scripts that the server does not know are sent again, and may be overtaken.
+    client.ask("TOLLGATE.CHECK per-user warm");
+    client.ask("TOLLGATE.PEEK per-user warm");
+    client.ask("CL.THROTTLE warm 9 10 3600");
+    for key in 0..20 {
+        client.send(
+            format!("CL.THROTTLE k{key} 9 10 3600\r\n")
+                .repeat(10)
+                .as_bytes(),
+        );
+        let remaining =
+            (0..10).map(|_| super::resp::read(&mut client.0).unwrap().items()[2].integer());
+        let in_order: Vec<i64> = (0..10).rev().collect();
+        assert_eq!(remaining.collect::<Vec<_>>(), in_order, "k{key}");
+        let pair = format!("TOLLGATE.CHECK per-user k{key}\r\nTOLLGATE.PEEK per-user k{key}\r\n");
+        client.send(pair.as_bytes());
+        let remaining =
+            [(); 2].map(|()| super::resp::read(&mut client.0).unwrap().items()[5].integer());
+        assert_eq!(remaining, [4, 4], "k{key}");
+    }
+}

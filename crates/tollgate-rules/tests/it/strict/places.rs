@@ -71,6 +71,10 @@ fn addresses_networks_origins_and_names_are_checked() {
             "`own` is the name of every API key's own quota",
         ),
         (
+            "[limits.cl]\nkey = \"user\"\nquotas = { throttle = \"5 per minute\" }\n",
+            "`cl.throttle` counts what is asked by `CL.THROTTLE`",
+        ),
+        (
             "[limits.1st]\nkey = \"user\"\nquotas = [\"5 per minute\"]\n",
             "`1st` cannot name a limit",
         ),
