@@ -168,6 +168,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// What a terminal sends that is closed: SIGHUP.
+    pub fn hang_up(&mut self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Stops it at once: SIGKILL.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);

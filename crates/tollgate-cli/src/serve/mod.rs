@@ -69,6 +69,9 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let version = RulesVersion::new(&rules, chosen.at, Arc::clone(&clock), store);
     let accounts = accounts::open(&rules, &data, &clock, &version).await?;
     let listeners = gateway_sockets(&rules)?;
+    if let (None, Some(address)) = (&listeners, args.listen) {
+        tracing::warn!(%address, "nothing listens there: these rules have no routes");
+    }
     let tls = rules.server.tls.as_ref().filter(|_| listeners.is_some());
     let tls = tls.map(|named| certificates::open(named, "server"));
     let tls = tls.transpose()?;
@@ -151,7 +154,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
             first_run::greet(from, preset, &base, links, accounts.as_ref()).await?;
         }
         if let Some(service) = &service {
-            sockets.greet();
+            sockets.greet(!rules.service.tokens.is_empty());
             let of_service = sockets.serve(service, &rules, &stopping);
             threads.extend(of_service.map_err(cannot_start)?);
         }

@@ -159,7 +159,10 @@ fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Fail
     Ok(Chosen {
         rules,
         at: Micros(0),
-        from: format!("a limited proxy for {upstream}"),
+        from: match limits.as_slice() {
+            [] => format!("a proxy for {upstream} that limits nothing: `--limit` adds a limit"),
+            _ => format!("a limited proxy for {upstream}"),
+        },
         preset: None,
     })
 }

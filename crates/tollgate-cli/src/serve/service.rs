@@ -57,30 +57,36 @@ impl Sockets {
         })
     }
 
-    /// Says to people where each protocol is spoken.
-    pub(super) fn greet(&self) {
+    /// Says to people where each protocol is spoken; `with_token`, if one is needed.
+    pub(super) fn greet(&self, with_token: bool) {
         if let Some(resp) = &self.resp {
             let (host, port) = (resp.address().ip(), resp.address().port());
-            let tls = if self.files(|tls| tls.resp).is_some() {
-                " --tls"
-            } else {
-                ""
+            let tls = match self.files(|tls| tls.resp) {
+                Some(_) => " --tls",
+                None => "",
+            };
+            let token = match with_token {
+                true => " -a \"$TOLLGATE_SERVICE_TOKEN\"",
+                false => "",
             };
             println!("Decisions over RESP on {host}:{port}. Type:");
-            println!("  redis-cli{tls} -h {host} -p {port} CL.THROTTLE ann 15 30 60");
+            println!("  redis-cli{tls} -h {host} -p {port}{token} CL.THROTTLE ann 15 30 60");
         }
         if let Some(envoy) = &self.envoy {
             envoy.greet(self.files(|tls| tls.grpc).is_some());
         }
         if let Some(http) = &self.http {
             let address = http.address();
-            let scheme = if self.files(|tls| tls.http).is_some() {
-                "https"
-            } else {
-                "http"
+            let scheme = match self.files(|tls| tls.http) {
+                Some(_) => "https",
+                None => "http",
+            };
+            let token = match with_token {
+                true => " -H \"Authorization: Bearer $TOLLGATE_SERVICE_TOKEN\"",
+                false => "",
             };
             println!("Decisions over HTTP on {scheme}://{address}. Type:");
-            println!("  curl {scheme}://{address}/v1/limits");
+            println!("  curl {scheme}://{address}/v1/limits{token}");
         }
     }
 

@@ -231,6 +231,29 @@ fn the_first_lines_say_how_to_ask() {
 }
 
 #[test]
+fn where_a_token_is_needed_the_first_lines_show_it_by_its_variable_and_not_itself() {
+    let token = "0123456789abcdef-secret";
+    let mut gateway = launch()
+        .variable("TOLLGATE_SERVICE_TOKEN", token)
+        .option("--resp", free_address().to_string())
+        .option("--http", free_address().to_string())
+        .start();
+    let process = gateway.process();
+    process.line(|line| line.contains("-a \"$TOLLGATE_SERVICE_TOKEN\" CL.THROTTLE"));
+    process.line(|line| line.contains("Bearer $TOLLGATE_SERVICE_TOKEN"));
+    // The gateway's own address was given in vain.
+    eventually("it to say so", || {
+        process
+            .stderr()
+            .iter()
+            .any(|line| line.contains("no routes"))
+            .then_some(())
+    });
+    let said = [process.stdout(), process.stderr()].concat();
+    assert!(!said.iter().any(|line| line.contains(token)), "{said:?}");
+}
+
+#[test]
 fn keys_of_the_service_are_not_told_in_errors() {
     let files = DataDir::new();
     certificates(files.path());

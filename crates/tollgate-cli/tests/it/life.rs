@@ -85,6 +85,22 @@ fn a_second_signal_stops_the_gateway_without_waiting_for_what_is_in_flight_and_c
 }
 
 #[test]
+fn a_terminal_that_closes_stops_the_gateway_as_other_signals_do() {
+    let (data, limit) = (DataDir::new(), "2 per hour by client-ip");
+    let upstream = Upstream::recording();
+    let start = || {
+        let launch = launch().data(&data).upstream(&upstream.url());
+        launch.limit(limit).start()
+    };
+    let mut gateway = start();
+    assert_eq!(statuses(&gateway, &Call::get("/"), 1), [200]);
+    gateway.process().hang_up();
+    assert!(gateway.process().wait().success());
+    drop(gateway);
+    assert_eq!(statuses(&start(), &Call::get("/"), 2), [200, 429]);
+}
+
+#[test]
 fn counters_sessions_tokens_and_keys_survive_a_restart() {
     let gateway = preset("random-number");
     let ann = join(&gateway, "ann");

@@ -38,6 +38,15 @@ fn two_flags_make_a_limited_proxy_without_a_file() {
 }
 
 #[test]
+fn a_proxy_without_a_limit_says_that_it_has_none() {
+    let upstream = Upstream::recording();
+    let mut gateway = launch().upstream(&upstream.url()).start();
+    let line = gateway.process().line(|line| line.contains("listens"));
+    assert!(line.contains("limits nothing"), "{line}");
+    assert_eq!(statuses(&gateway, &Call::get("/"), 3), [200; 3]);
+}
+
+#[test]
 fn a_slot_is_held_until_the_answer_has_gone_and_is_free_when_the_client_goes() {
     let (upstream, held) = Upstream::held();
     let gateway = launch()
