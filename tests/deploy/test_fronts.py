@@ -328,6 +328,16 @@ class Asked(Fronts):
         self.start_asking_caddy()
         self.assert_the_server_hears_no_lie()
 
+    def test_of_upgrades_caddy_sends_websocket_alone_on(self):
+        # On a connection that has become HTTP/2 nobody would be asked about anything.
+        self.start_asking_caddy()
+        until(self.is_up, "it answers")
+        for said, heard in [("h2c", None), ("websocket, h2c", None), ("WebSocket", "websocket")]:
+            fields = {"connection": "Upgrade, HTTP2-Settings", "upgrade": said, "http2-settings": "AAMAAABkAAQAAP__"}
+            self.assertEqual(self.ask("GET", "/free/x", headers=fields).status, 200, said)
+            fields = self.server.seen.pop()[2]
+            self.assertEqual((fields.get("upgrade"), fields.get("http2-settings")), (heard, None), said)
+
     def test_in_what_nginx_asks_clients_decide_on_no_trace_and_no_host(self):
         self.ask_another()
         self.start_asking_nginx()

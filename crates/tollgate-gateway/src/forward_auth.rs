@@ -19,6 +19,7 @@ use tollgate_tower::address::FORWARDED_FOR;
 
 use crate::body::Body;
 use crate::refusal::Refusal;
+use crate::upstream::is_identity;
 use crate::well_formed::normal_path;
 
 /// nginx is told the client's method and target by its own recipe; Traefik and Caddy call them otherwise.
@@ -105,6 +106,14 @@ pub(crate) fn meant(mut parts: Parts) -> Result<Parts, Refusal> {
     }
     for name in METHODS.iter().chain(&TARGETS) {
         headers.remove(name);
+    }
+    let disguised = headers.keys().map(HeaderName::as_str).find(|name| {
+        is_identity(name) && name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
+    });
+    // The proxy sends it on, and servers behind it read many spellings alike.
+    if let Some(name) = disguised {
+        let why = format!("`{name}` would be read as a field that says who asks.");
+        return Err(Refusal::bad_request(why));
     }
     parts.method = method;
     parts.uri = Uri::from(target);

@@ -249,6 +249,10 @@ fn what_is_said_twice_or_contradicts_itself_is_refused_and_charges_nothing() {
             "{target}"
         );
     }
+    for name in ["x_user_id", "x+user+id", "x~forwarded-for", "x.real.ip"] {
+        let answer = gateway.call(&sound().field(name, "root"));
+        assert_eq!(statuses(&answer), (400, Some("400")), "{name}");
+    }
     let left = rate_limit(&gateway.call(&sound()))["per-user.minute"].0;
     assert_eq!(
         left, 3,

@@ -142,7 +142,7 @@ fn is_told_anew(leg: &Leg<'_>, name: &str) -> bool {
 }
 
 /// Servers behind CGI-like interfaces read `-`, `_` and often every other sign alike.
-fn is_identity(name: &str) -> bool {
+pub(crate) fn is_identity(name: &str) -> bool {
     name.starts_with(['x', 'f'])
         && IDENTITY.iter().any(|known| {
             known.len() == name.len()

@@ -18,6 +18,6 @@ mod request;
 pub(crate) use answer_body::AnswerBody;
 pub(crate) use error::AnswerError;
 pub(crate) use fault::{FAULTS, Fault};
-pub(crate) use fields::Identify;
+pub(crate) use fields::{Identify, is_identity};
 pub(crate) use forward::{Forwarded, forward};
 pub(crate) use pool::Pool;
