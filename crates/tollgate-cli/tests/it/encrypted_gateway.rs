@@ -133,6 +133,30 @@ fn clients_without_a_certificate_are_not_answered_where_one_is_wanted_and_new_fi
 }
 
 #[test]
+fn certificates_that_could_not_be_read_are_tried_again_although_no_file_changes() {
+    let upstream = Upstream::recording();
+    let mut site = Encrypted::start(&proxying(&upstream, ""), ", client_ca = CA");
+    let (path, next) = (site.files.path().to_owned(), DataDir::new());
+    certificates(next.path());
+    std::fs::copy(next.path().join("ca.pem"), path.join("next-ca.pem")).unwrap();
+    // The roots are away while the certificate changes, and come back as they were.
+    std::fs::rename(path.join("ca.pem"), path.join("away.pem")).unwrap();
+    for name in ["service.pem", "service.key"] {
+        std::fs::copy(next.path().join(name), path.join(name)).unwrap();
+    }
+    let told = "certificates have changed and are not used";
+    eventually("the failure to be told", || {
+        site.gateway.process().log().contains(told).then_some(())
+    });
+    std::fs::rename(path.join("away.pem"), path.join("ca.pem")).unwrap();
+    let options = [&CERTIFIED[..], &["--cacert", "next-ca.pem"]].concat();
+    eventually("the new certificate to be used", || {
+        let answer = site.curl("/", &options);
+        answer.stdout.starts_with("HTTP/1.1").then_some(())
+    });
+}
+
+#[test]
 fn files_that_are_wrong_end_the_start_with_the_section_and_the_file() {
     let rules = |tls: &str| {
         format!(
