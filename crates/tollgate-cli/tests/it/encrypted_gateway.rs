@@ -96,6 +96,16 @@ fn a_proxy_that_is_believed_knows_better_how_its_clients_came() {
 }
 
 #[test]
+fn a_proxy_that_does_not_say_how_its_clients_came_is_told_by_its_own_connection() {
+    let upstream = Upstream::recording();
+    let trusting = "trusted_proxies = [\"127.0.0.1\", \"::1\"]\n";
+    let site = Encrypted::start(&proxying(&upstream, trusting), "");
+    let answer = site.curl("/", &["--header", "X-Forwarded-For: 192.0.2.7"]);
+    assert!(answer.stdout.starts_with("HTTP/1.1 200"), "{answer:?}");
+    assert_eq!(upstream.last().field("x-forwarded-proto"), Some("https"));
+}
+
+#[test]
 fn the_session_cookie_is_bound_to_https_and_the_first_line_says_where_to_go() {
     let file = root().join("examples/random-number/tollgate.toml");
     let text = std::fs::read_to_string(file).unwrap();
