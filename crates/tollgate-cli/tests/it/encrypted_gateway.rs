@@ -1,6 +1,9 @@
 //! The gateway's own listener over TLS. The decision service's is in `encrypted`.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::{DataDir, Gateway};
@@ -103,6 +106,17 @@ fn a_proxy_that_does_not_say_how_its_clients_came_is_told_by_its_own_connection(
     let answer = site.curl("/", &["--header", "X-Forwarded-For: 192.0.2.7"]);
     assert!(answer.stdout.starts_with("HTTP/1.1 200"), "{answer:?}");
     assert_eq!(upstream.last().field("x-forwarded-proto"), Some("https"));
+}
+
+#[test]
+fn who_does_not_greet_in_the_time_for_a_header_is_cut_off() {
+    let upstream = Upstream::recording();
+    let site = Encrypted::start(&proxying(&upstream, "header_timeout_s = 1\n"), "");
+    let mut silent = TcpStream::connect(site.gateway.address()).unwrap();
+    silent
+        .set_read_timeout(Some(Duration::from_secs(8)))
+        .unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]
