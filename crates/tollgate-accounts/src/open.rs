@@ -21,6 +21,10 @@ use crate::usage::Usage;
 
 impl Accounts {
     /// Opens the accounts, and makes database, tables and the key that signs tokens when they are missing.
+    ///
+    /// # Errors
+    /// A server that cannot be reached, and what waiting does not mend: a wrong password, no such database, newer tables,
+    /// a file that cannot be opened.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let accounts = Self::unopened(settings, clock)?;
         let mut place = accounts.inner().place.lock().await;

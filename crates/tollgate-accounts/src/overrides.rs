@@ -78,7 +78,7 @@ impl Accounts {
     }
 
     /// Puts other quotas in the place of a limit's. When this has returned, the next request here meets them; other
-    /// processes hear of them with their next poll.
+    /// processes hear of them with their next poll. Returns the quotas of the same scope that they replace.
     ///
     /// # Errors
     /// A limit that the rules do not have, or whose key does not tell callers apart while the scope does; quotas that
@@ -88,7 +88,7 @@ impl Accounts {
         scope: &Scope,
         limit: &str,
         quotas: &str,
-    ) -> Result<(), OverrideError> {
+    ) -> Result<Option<String>, OverrideError> {
         let inner = self.inner();
         let quotas = quotas.trim();
         let limits = inner.settings.limits.as_ref();
@@ -119,7 +119,8 @@ impl Accounts {
         let about = about(scope);
         self.log(&mut transaction, Action::QuotasSet, &about, &detail, now)
             .await?;
-        Ok(inner.commit(transaction, scope.change(), now).await?)
+        inner.commit(transaction, scope.change(), now).await?;
+        Ok(old)
     }
 
     /// Takes such quotas away again, so that the next more general ones hold.

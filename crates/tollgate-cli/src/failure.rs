@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::plain;
+
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -46,6 +48,6 @@ impl fmt::Display for Failure {
         } else {
             "error: "
         };
-        write!(f, "{prefix}{}", message.trim_end())
+        write!(f, "{prefix}{}", plain::lines(message.trim_end()))
     }
 }

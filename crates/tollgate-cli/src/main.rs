@@ -14,6 +14,7 @@ mod logging;
 mod monitor;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod plain;
 mod presets;
 mod serve;
 mod standing;

@@ -32,7 +32,7 @@ const TARGETS: [HeaderName; 2] = [
     HeaderName::from_static("x-forwarded-uri"),
 ];
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The status of a refusal, also where a proxy that knows few of them is told another.
 const TRUE_STATUS: HeaderName = HeaderName::from_static("x-tollgate-status");
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
@@ -133,8 +132,7 @@ async fn accept(
                     let (worker, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
                     connections.spawn_local(async move {
                         let _ = stream.set_nodelay(true);
-                        let failed = &worker.gateway.metrics.tls_handshakes_failed;
-                        let greeted = greet(stream, tls.as_deref(), failed, stop.clone()).await;
+                        let greeted = greet(&worker, stream, tls.as_deref(), stop.clone()).await;
                         if let Some(stream) = greeted {
                             connection::serve(worker, stream, peer, stop).await;
                         }
@@ -163,19 +161,21 @@ async fn accept(
 
 /// The connection, encrypted where it is to be. Who is still greeting when everything stops has asked for nothing.
 async fn greet(
+    worker: &Worker,
     stream: tokio::net::TcpStream,
     tls: Option<&TlsFiles>,
-    failed: &Counter,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Stream> {
     if tls.is_none() {
         return Some(Stream::Plain(stream));
     }
+    let gateway = &worker.gateway;
+    let time = gateway.rules.server.header_timeout;
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => None,
-        greeted = Stream::greet(stream, tls, Spoken::Http1) => {
+        greeted = Stream::greet(stream, tls, Spoken::Http1, time) => {
             if greeted.is_none() {
-                failed.inc();
+                gateway.metrics.tls_handshakes_failed.inc();
             }
             greeted
         }

@@ -1,6 +1,7 @@
 //! What every page is made of: links from the rules, standings, and the fields that keep a page to itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -88,6 +89,8 @@ pub struct Window {
     pub name: String,
     /// The policy's name, which no other has: `per-user.minute`.
     pub policy: String,
+    /// How long it is; of slots, how long one is held at most.
+    pub period: Duration,
     /// The most units it holds.
     pub limit: u64,
     /// Units in use.
@@ -124,6 +127,7 @@ impl Window {
         let window = |(policy, standing): (&Arc<Policy>, &tollgate::Standing)| Window {
             name: name_among(policy, all).to_owned(),
             policy: policy.name().to_owned(),
+            period: policy.window().unwrap_or_default(),
             limit: standing.limit(),
             used: standing.used(),
             remaining: standing.remaining(),

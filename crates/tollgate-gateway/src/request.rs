@@ -19,7 +19,7 @@ use crate::admit::admit;
 use crate::body::Body;
 use crate::builtin::{BUILTIN_BODY_BYTES_MAX, BuiltinCall, Call, Caller};
 use crate::checks::Charge;
-use crate::forward_auth::{self, Asked, Taken};
+use crate::forward_auth::{self, Asked, FORWARDED_PROTO, Taken};
 use crate::gateway::Gateway;
 use crate::metered::BytesIn;
 use crate::refusal::Refusal;
@@ -39,8 +39,8 @@ pub(crate) async fn answer(
     let gateway = &*worker.gateway;
     let (parts, body) = request.into_parts();
     let mut origin = gateway.proxies.origin(peer.address, &parts.headers);
-    // Of its own clients a proxy knows better.
-    if !origin.trusted_peer {
+    // Of its own clients a proxy knows better, where it says so.
+    if !origin.trusted_peer || !parts.headers.contains_key(FORWARDED_PROTO) {
         origin.secure = peer.secure;
     }
     let now = gateway.clock.now();

@@ -12,9 +12,6 @@ use tokio_rustls::server::TlsStream;
 
 use crate::tls::{Spoken, TlsFiles};
 
-/// How long the greeting of TLS may take.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-
 /// A connection, encrypted or not.
 pub enum Stream {
     /// It is not.
@@ -29,13 +26,19 @@ impl Stream {
         matches!(self, Stream::Tls(_))
     }
 
-    /// The connection, greeted by TLS if there are certificates for it; `None` for a client that cannot be.
-    pub async fn greet(stream: TcpStream, tls: Option<&TlsFiles>, spoken: Spoken) -> Option<Self> {
+    /// The connection, greeted by TLS if there are certificates for it; `None` for a client that cannot be in so much
+    /// `time`.
+    pub async fn greet(
+        stream: TcpStream,
+        tls: Option<&TlsFiles>,
+        spoken: Spoken,
+        time: Duration,
+    ) -> Option<Self> {
         let Some(tls) = tls else {
             return Some(Stream::Plain(stream));
         };
         let greeting = TlsAcceptor::from(tls.config(spoken)).accept(stream);
-        match tokio::time::timeout(HANDSHAKE_MAX, greeting).await {
+        match tokio::time::timeout(time, greeting).await {
             Ok(Ok(stream)) => return Some(Stream::Tls(Box::new(stream))),
             Ok(Err(error)) => tracing::debug!(%error, "a caller was not greeted"),
             Err(_) => tracing::debug!("a caller took too long to greet"),

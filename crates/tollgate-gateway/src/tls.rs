@@ -41,7 +41,14 @@ type Configs = [Arc<ServerConfig>; 3];
 pub struct TlsFiles {
     files: Certificates,
     configs: RwLock<Configs>,
-    watched: Mutex<Vec<(PathBuf, Watched)>>,
+    seen: Mutex<Seen>,
+}
+
+/// What the files were when they were last looked at.
+struct Seen {
+    watched: Vec<(PathBuf, Watched)>,
+    /// Why what they are now is not used, where it is not.
+    kept_out: Option<String>,
 }
 
 impl TlsFiles {
@@ -61,7 +68,10 @@ impl TlsFiles {
         };
         let watched: Result<_, String> = paths.into_iter().flatten().map(look).collect();
         Ok(TlsFiles {
-            watched: Mutex::new(watched?),
+            seen: Mutex::new(Seen {
+                watched: watched?,
+                kept_out: None,
+            }),
             configs: RwLock::new(configs(&files)?),
             files,
         })
@@ -72,23 +82,32 @@ impl TlsFiles {
         Arc::clone(&configs.unwrap_or_else(PoisonError::into_inner)[spoken as usize])
     }
 
-    /// Reads the files again if one has changed. What cannot be used is kept out: connections go on with those from
-    /// before.
+    /// Reads the files again if one has changed. What cannot be used is kept out, and tried again each time: one of them
+    /// may have been away, and come back as it was. Connections go on with those from before.
     pub fn read_changed(&self) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Each is looked at, so that each is known as it is now.
-        let changed = watched
+        let changed = seen
+            .watched
             .iter_mut()
-            .map(|(path, watched)| watched.has_changed(path));
-        if !changed.fold(false, |any, one| any | one) {
+            .map(|(path, watched)| watched.has_changed(path))
+            .fold(false, |any, one| any | one);
+        if !changed && seen.kept_out.is_none() {
             return;
         }
         match configs(&self.files) {
             Ok(configs) => {
                 *self.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
+                seen.kept_out = None;
                 tracing::info!("certificates were read again");
             }
-            Err(why) => tracing::error!("certificates have changed and are not used: {why}"),
+            Err(why) => {
+                // Told once, and not with each time that it is tried.
+                if changed || seen.kept_out.as_ref() != Some(&why) {
+                    tracing::error!("certificates have changed and are not used: {why}");
+                }
+                seen.kept_out = Some(why);
+            }
         }
     }
 }

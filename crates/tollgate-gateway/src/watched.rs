@@ -3,13 +3,29 @@
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
 
 /// How often files are looked at that may change.
-pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks at files again and again: `look` reads those that have changed, which are called `what` in the log.
+pub async fn follow(what: &str, look: impl Fn() + Send + Sync + 'static) {
+    let look = Arc::new(look);
+    let mut every = tokio::time::interval(LOOKED_AT_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let look = Arc::clone(&look);
+        // Reading a file may wait for a disk.
+        if tokio::task::spawn_blocking(move || look()).await.is_err() {
+            tracing::error!("{what} could not be looked at");
+        }
+    }
+}
 
 /// What tells one state of a file from another: also where a link is put in the place of another, as volumes of
 /// Kubernetes are changed.

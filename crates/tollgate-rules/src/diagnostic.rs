@@ -48,17 +48,15 @@ impl Diagnostic {
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
             width: text[start..end].chars().count().max(1),
-            excerpt: without_password(
-                text[line_start..line_end]
-                    .trim_end()
-                    .chars()
-                    .take(EXCERPT_CHARS_MAX)
-                    .collect(),
-            ),
+            // Of the whole line: what is cut off may be the `@` by which a password is known.
+            excerpt: without_passwords(text[line_start..line_end].trim_end().to_owned())
+                .chars()
+                .take(EXCERPT_CHARS_MAX)
+                .collect(),
         };
         Diagnostic {
             place,
-            message: shortened(without_password(message)),
+            message: shortened(without_passwords(message)),
             help: help.map(shortened),
         }
     }
@@ -68,7 +66,7 @@ impl Diagnostic {
         let variable = key.to_ascii_uppercase();
         Diagnostic {
             place: Place::Flag(format!("--{key} or TOLLGATE_{variable}")),
-            message: shortened(without_password(message)),
+            message: shortened(without_passwords(message)),
             help: help.map(shortened),
         }
     }
@@ -125,24 +123,25 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The text with `*` in place of every character of a URL's password, so that a log holds none.
-fn without_password(mut text: String) -> String {
-    let Some(authority) = text.find("://").map(|scheme| scheme + 3) else {
-        return text;
-    };
-    let end = text[authority..].find(['"', ' ']);
-    let end = end.map_or(text.len(), |length| authority + length);
-    let (Some(at), Some(colon)) = (
-        text[authority..end].rfind('@').map(|at| authority + at),
-        text[authority..end]
+/// The text with `*` in place of every character of a password in a URL, so that a log holds none.
+fn without_passwords(mut text: String) -> String {
+    let mut from = 0;
+    while let Some(scheme) = text[from..].find("://") {
+        let authority = from + scheme + 3;
+        let length = text[authority..].find(['"', ' ']);
+        let mut end = length.map_or(text.len(), |length| authority + length);
+        let at = text[authority..end].rfind('@').map(|at| authority + at);
+        let colon = text[authority..end]
             .find(':')
-            .map(|colon| authority + colon + 1),
-    ) else {
-        return text;
-    };
-    if colon < at {
-        let stars = "*".repeat(text[colon..at].chars().count());
-        text.replace_range(colon..at, &stars);
+            .map(|colon| authority + colon + 1);
+        if let (Some(at), Some(colon)) = (at, colon)
+            && colon < at
+        {
+            let stars = "*".repeat(text[colon..at].chars().count());
+            end = end - (at - colon) + stars.len();
+            text.replace_range(colon..at, &stars);
+        }
+        from = end;
     }
     text
 }

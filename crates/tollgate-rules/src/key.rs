@@ -111,6 +111,14 @@ impl KeySpec {
         }
         words.next().is_none().then_some(key)
     }
+
+    /// Whether the key tells users or API keys apart, so that one of them can have quotas that others do not have:
+    /// otherwise two callers would count one key under two quotas.
+    pub fn names_caller(&self) -> bool {
+        self.0
+            .iter()
+            .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey))
+    }
 }
 
 /// An empty value identifies nobody.
@@ -167,16 +175,6 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
 fn query<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     only(pairs.filter(|(key, _)| key == name).map(|(_, value)| value))
-}
-
-impl KeySpec {
-    /// Whether the key tells users or API keys apart, so that one of them can have quotas that others do not have:
-    /// otherwise two callers would count one key under two quotas.
-    pub fn names_caller(&self) -> bool {
-        self.0
-            .iter()
-            .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey))
-    }
 }
 
 /// Its parts, as the rules file writes them.

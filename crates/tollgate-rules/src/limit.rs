@@ -71,9 +71,7 @@ impl Limit {
             (None, MissingKey::Anonymous) => Ok(Some(CompositeKey::new())),
         }
     }
-}
 
-impl Limit {
     /// The policies that these quotas are under this limit: named `LIMIT.WINDOW`, with its mode, penalty and default
     /// algorithm. None for a limit that is off.
     ///
@@ -112,9 +110,7 @@ impl Limit {
             None => Ok(Vec::new()),
         }
     }
-}
 
-impl Limit {
     fn enforces(&self) -> bool {
         self.policies
             .iter()

@@ -1,6 +1,7 @@
 //! Reading TOML strictly: every value typed, every key known, every complaint with its place.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use tollgate::Micros;
@@ -80,7 +81,8 @@ impl<'t> Source<'t> {
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(span, ..)| span.start);
-        found.dedup();
+        let mut told = HashSet::new();
+        found.retain(|complaint| told.insert(complaint.clone()));
         found.truncate(COMPLAINTS_MAX);
         let shown =
             |(span, message, help)| Diagnostic::new(self.name, self.text, span, message, help);
@@ -385,4 +387,20 @@ pub(crate) fn choose<T: Copy>(
         );
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_complaint_is_told_once_also_where_another_stands_between() {
+        let source = Source::new("file", "a b\n");
+        for (at, message) in [(2, "x"), (0, "one"), (0, "two"), (0, "one"), (2, "x")] {
+            source.complain(at..at + 1, message);
+        }
+        let told = source.into_diagnostics();
+        let messages: Vec<&str> = told.iter().map(Diagnostic::message).collect();
+        assert_eq!(messages, ["one", "two", "x"]);
+    }
 }

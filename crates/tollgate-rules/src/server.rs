@@ -46,7 +46,7 @@ pub struct Server {
 /// Whether cookies are marked `Secure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CookieSecure {
-    /// When a trusted proxy says that the client came by https.
+    /// When the client came by https, to this listener or to a trusted proxy that says so.
     Auto,
     /// Always.
     Always,

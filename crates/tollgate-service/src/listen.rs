@@ -25,6 +25,8 @@ const REST: Duration = Duration::from_millis(50);
 pub struct Bounds {
     /// Which connections are served.
     pub admission: Arc<Admission>,
+    /// How long a client may take to greet, where connections are encrypted.
+    pub greeting_timeout: Duration,
     /// How long connections may take to end when the service stops.
     pub drain_timeout: Duration,
 }
@@ -110,8 +112,10 @@ async fn accept<C, F>(
                     let _ = stream.set_nodelay(true);
                     let (connection, stop) = (Rc::clone(&connection), stop.clone());
                     let Greeting { protocol, metrics, tls } = greeting.clone();
+                    let time = bounds.greeting_timeout;
                     connections.spawn_local(async move {
-                        match Stream::greet(stream, tls.as_deref(), protocol.spoken()).await {
+                        let tls = tls.as_deref();
+                        match Stream::greet(stream, tls, protocol.spoken(), time).await {
                             Some(stream) => connection(stream, stop).await,
                             None => metrics.tls_handshake_failed(protocol),
                         }

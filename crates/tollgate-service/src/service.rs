@@ -204,9 +204,7 @@ impl Service {
             cost,
         })
     }
-}
 
-impl Service {
     fn no_limit(&self, name: &str) -> NamedError {
         let few = self.rules.limits.len() <= COMPARED_MAX;
         let near = few.then(|| self.rules.nearest_limit(name)).flatten();

@@ -108,7 +108,8 @@ function lookUp({ limit, key }) {
 
   const look = async () => {
     const answer = await call(`api/limits/${segment(limit)}?${query}`);
-    found.replaceChildren(...Object.entries(answer.windows).map(([name, window]) => {
+    const windows = Object.entries(answer.windows).sort(([, one], [, other]) => one.window_s - other.window_s);
+    found.replaceChildren(...windows.map(([name, window]) => {
       const row = windowRow(limit, name);
       showWindow(row, window);
       return row;

@@ -68,6 +68,7 @@ impl Reader {
             );
         }
     }
+
     /// Whether this is the first time.
     fn is_new(&self, what: String) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);

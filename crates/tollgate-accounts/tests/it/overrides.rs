@@ -44,6 +44,25 @@ fn scopes(user: &UserId, key: &NewKey) -> [(Scope, &'static str); 4] {
 }
 
 #[tokio::test]
+async fn who_sets_quotas_is_told_those_of_the_same_scope_that_they_replace() {
+    let (fixture, ann, key) = on_a_plan().await;
+    let accounts = &fixture.accounts;
+    for (scope, quotas) in scopes(&ann, &key) {
+        let replaced = accounts.set_quotas(&scope, LIMIT, quotas).await.unwrap();
+        assert_eq!(replaced, None, "{scope}");
+        // Each is told what it has replaced, also of many at once.
+        let [one, other] = ["8 per minute", "9 per minute"];
+        let (by_one, by_other) = tokio::join!(
+            accounts.set_quotas(&scope, LIMIT, one),
+            accounts.set_quotas(&scope, LIMIT, other),
+        );
+        let (by_one, by_other) = (by_one.unwrap().unwrap(), by_other.unwrap().unwrap());
+        let told = [by_one.as_str(), by_other.as_str()];
+        assert!(told == [quotas, one] || told == [other, quotas], "{told:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_most_special_quotas_hold_and_without_them_the_next_more_general() {
     let (fixture, ann, key) = on_a_plan().await;
     let accounts = &fixture.accounts;

@@ -5,6 +5,7 @@ use http::Method;
 use crate::admin_client;
 use crate::args::AuditArgs;
 use crate::failure::Failure;
+use crate::plain;
 
 /// The newest first, a line each: number, time, actor, action, subject, detail.
 pub(crate) fn run(args: &AuditArgs) -> Result<(), Failure> {
@@ -13,8 +14,9 @@ pub(crate) fn run(args: &AuditArgs) -> Result<(), Failure> {
     let answer = admin_client::done(&args.data.data, Method::GET, &target, None)?;
     let answer = admin_client::json(&answer)?;
     for entry in answer["entries"].as_array().into_iter().flatten() {
-        let text = |field: &str| entry[field].as_str().unwrap_or_default();
-        let actor = entry["actor_name"].as_str().unwrap_or(text("actor"));
+        let text = |field: &str| entry[field].as_str().map(plain::line).unwrap_or_default();
+        let name = entry["actor_name"].as_str().map(plain::line);
+        let actor = name.unwrap_or_else(|| text("actor"));
         println!(
             "{}  {}  {actor}  {}  {}  {}",
             entry["seq"],

@@ -8,6 +8,7 @@ use tollgate_accounts::{Accounts, KeyError, KeyId, KeySummary, NewKey, Scopes, U
 use super::{require_accounts, with_accounts};
 use crate::args::{KeyArgs, KeyCommand};
 use crate::failure::Failure;
+use crate::plain;
 
 pub(crate) fn run(args: KeyArgs) -> Result<(), Failure> {
     require_accounts(&args.accounts)?;
@@ -109,6 +110,7 @@ async fn list(accounts: &Accounts, user: Option<&str>) -> Result<(), Failure> {
             .as_ref()
             .map(|scopes| format!("  [{scopes}]"))
             .unwrap_or_default();
+        let (user_name, name) = (plain::line(user_name), plain::line(name));
         println!("{id}  {state:<7} {hint}  {user_name}  {name}{quota}{scopes}");
     }
     Ok(())

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::admin_client::{self, segment};
 use crate::args::{LimitArgs, LimitCommand, ScopeArgs};
 use crate::failure::Failure;
+use crate::plain;
 
 pub(crate) fn run(args: LimitArgs) -> Result<(), Failure> {
     let data = &args.data.data;
@@ -34,7 +35,7 @@ pub(crate) fn run(args: LimitArgs) -> Result<(), Failure> {
             let target = counters_of(limit, key, api_key.as_deref(), false);
             let answer = admin_client::done(data, Method::GET, &target, None)?;
             match json {
-                true => println!("{}", answer.trim_end()),
+                true => println!("{}", plain::escaped(answer.trim_end())),
                 false => show::print(&admin_client::json(&answer)?, key, api_key.as_deref()),
             }
             return Ok(());
@@ -51,7 +52,7 @@ pub(crate) fn run(args: LimitArgs) -> Result<(), Failure> {
         ),
     };
     let answer = admin_client::done(data, method, &target, body.as_ref())?;
-    println!("{}", answer.trim_end());
+    println!("{}", plain::line(answer.trim_end()));
     Ok(())
 }
 
@@ -96,7 +97,9 @@ fn list(answer: &Value) -> Result<(), Failure> {
             ),
         }
         for one in rows(&limit["overrides"]) {
-            let user = one["user"].as_str().map(|name| format!(" ({name})"));
+            let user = one["user"]
+                .as_str()
+                .map(|name| format!(" ({})", plain::line(name)));
             let unusable = one["unusable"].as_str();
             let unusable = unusable.map(|reason| format!("  unusable: {reason}"));
             println!(

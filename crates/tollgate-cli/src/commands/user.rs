@@ -10,6 +10,7 @@ use super::{require_accounts, with_accounts};
 use crate::admin_client::{self, segment};
 use crate::args::{UserArgs, UserCommand};
 use crate::failure::Failure;
+use crate::plain;
 
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     require_accounts(&args.accounts)?;
@@ -89,7 +90,7 @@ async fn list(accounts: &Accounts) -> Result<(), Failure> {
             "{}  {:<8}  {}{}{}",
             user.id,
             state,
-            user.name,
+            plain::line(&user.name),
             role.unwrap_or_default(),
             plan.unwrap_or_default()
         );

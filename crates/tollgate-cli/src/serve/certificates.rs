@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tollgate_gateway::tls::TlsFiles;
-use tollgate_gateway::watched::LOOKED_AT_EVERY;
+use tollgate_gateway::watched;
 use tollgate_rules::Certificates;
 
 use crate::failure::Failure;
@@ -21,12 +21,7 @@ pub(super) fn open(named: &Certificates, section: &str) -> Result<Arc<TlsFiles>,
 /// Has them read again when they change, as long as the runtime is there.
 pub(super) fn follow(files: &Arc<TlsFiles>) {
     let files = Arc::clone(files);
-    tokio::spawn(async move {
-        let mut every = tokio::time::interval(LOOKED_AT_EVERY);
-        loop {
-            every.tick().await;
-            let files = Arc::clone(&files);
-            let _ = tokio::task::spawn_blocking(move || files.read_changed()).await;
-        }
-    });
+    tokio::spawn(watched::follow("certificates", move || {
+        files.read_changed();
+    }));
 }

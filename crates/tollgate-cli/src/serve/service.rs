@@ -116,6 +116,7 @@ impl Sockets {
                 rules.server.connections_max,
                 rules.server.connections_per_address_max,
             ),
+            greeting_timeout: rules.server.header_timeout,
             drain_timeout: rules.server.drain_timeout,
         };
         if let Some(tls) = &self.tls {

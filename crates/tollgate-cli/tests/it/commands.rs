@@ -431,6 +431,25 @@ fn limit_show_is_a_table_with_the_key_what_is_used_and_when_all_is_whole_again()
 }
 
 #[test]
+fn limit_show_has_the_shortest_window_first_whatever_its_limit_is() {
+    let gateway = launch()
+        .rules(
+            "[limits.a]\nkey = \"client-ip\"\nquotas = [\"1000 per minute\", \"5000 per hour\", \"100 per day\", \"5 per 100 ms\"]\n\
+             [[routes]]\nmatch = \"GET /\"\nlimits = [\"a\"]\nrespond = { text = \"x\" }\n",
+        )
+        .start();
+    let table = gateway.command(&["limit", "show", "a", "127.0.0.1"], "");
+    let limits = table.stdout.lines().skip(2);
+    let limits: Vec<&str> = limits
+        .filter_map(|row| row.split_whitespace().nth(2))
+        .collect();
+    assert_eq!(limits, ["5", "1000", "5000", "100"], "{table:?}");
+    let json = gateway.command(&["limit", "show", "a", "127.0.0.1", "--json"], "");
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["windows"]["minute"]["window_s"], 60);
+}
+
+#[test]
 fn limit_show_tells_that_a_penalty_holds_a_key_off() {
     let gateway = launch()
         .rules(

@@ -1,7 +1,7 @@
 //! The decision service over TLS, by Redis's protocol and by HTTP; Envoy's gRPC is in `envoy::secured`.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -26,13 +26,20 @@ struct Service {
 
 impl Service {
     fn start(more: &str) -> Self {
+        Self::start_with("", more)
+    }
+
+    /// One with more sections in its rules.
+    fn start_with(sections: &str, more: &str) -> Self {
         let files = DataDir::new();
         certificates(files.path());
         let (resp, http) = (free_address(), free_address());
         let file = |name: &str| files.path().join(name).display().to_string();
         let (cert, key) = (file("service.pem"), file("service.key"));
         let more = more.replace("CA", &format!("{:?}", file("ca.pem")));
-        let rules = format!("[service]\ntls = {{ cert = {cert:?}, key = {key:?}{more} }}\n{LIMIT}");
+        let rules = format!(
+            "{sections}[service]\ntls = {{ cert = {cert:?}, key = {key:?}{more} }}\n{LIMIT}"
+        );
         let launch = launch()
             .rules(&rules)
             .option("--resp", resp.to_string())
@@ -105,6 +112,18 @@ fn redis_clients_and_curl_are_answered_over_tls_and_those_who_speak_plainly_are_
             let metrics = service.gateway.admin(&Call::get("/metrics")).text();
             metrics.contains(&failed).then_some(())
         });
+    }
+}
+
+#[test]
+fn who_does_not_greet_in_the_time_for_a_header_is_cut_off() {
+    let service = Service::start_with("[server]\nheader_timeout_s = 1\n", "");
+    for address in [service.resp, service.http] {
+        let mut silent = TcpStream::connect(address).unwrap();
+        silent
+            .set_read_timeout(Some(Duration::from_secs(8)))
+            .unwrap();
+        assert_eq!(silent.read(&mut [0]).unwrap(), 0);
     }
 }
 

@@ -1,6 +1,9 @@
 //! The gateway's own listener over TLS. The decision service's is in `encrypted`.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::{DataDir, Gateway};
@@ -96,6 +99,27 @@ fn a_proxy_that_is_believed_knows_better_how_its_clients_came() {
 }
 
 #[test]
+fn a_proxy_that_does_not_say_how_its_clients_came_is_told_by_its_own_connection() {
+    let upstream = Upstream::recording();
+    let trusting = "trusted_proxies = [\"127.0.0.1\", \"::1\"]\n";
+    let site = Encrypted::start(&proxying(&upstream, trusting), "");
+    let answer = site.curl("/", &["--header", "X-Forwarded-For: 192.0.2.7"]);
+    assert!(answer.stdout.starts_with("HTTP/1.1 200"), "{answer:?}");
+    assert_eq!(upstream.last().field("x-forwarded-proto"), Some("https"));
+}
+
+#[test]
+fn who_does_not_greet_in_the_time_for_a_header_is_cut_off() {
+    let upstream = Upstream::recording();
+    let site = Encrypted::start(&proxying(&upstream, "header_timeout_s = 1\n"), "");
+    let mut silent = TcpStream::connect(site.gateway.address()).unwrap();
+    silent
+        .set_read_timeout(Some(Duration::from_secs(8)))
+        .unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
 fn the_session_cookie_is_bound_to_https_and_the_first_line_says_where_to_go() {
     let file = root().join("examples/random-number/tollgate.toml");
     let text = std::fs::read_to_string(file).unwrap();
@@ -129,6 +153,30 @@ fn clients_without_a_certificate_are_not_answered_where_one_is_wanted_and_new_fi
     certificates(site.files.path());
     eventually("the new certificates to be used", || {
         answered().then_some(())
+    });
+}
+
+#[test]
+fn certificates_that_could_not_be_read_are_tried_again_although_no_file_changes() {
+    let upstream = Upstream::recording();
+    let mut site = Encrypted::start(&proxying(&upstream, ""), ", client_ca = CA");
+    let (path, next) = (site.files.path().to_owned(), DataDir::new());
+    certificates(next.path());
+    std::fs::copy(next.path().join("ca.pem"), path.join("next-ca.pem")).unwrap();
+    // The roots are away while the certificate changes, and come back as they were.
+    std::fs::rename(path.join("ca.pem"), path.join("away.pem")).unwrap();
+    for name in ["service.pem", "service.key"] {
+        std::fs::copy(next.path().join(name), path.join(name)).unwrap();
+    }
+    let told = "certificates have changed and are not used";
+    eventually("the failure to be told", || {
+        site.gateway.process().log().contains(told).then_some(())
+    });
+    std::fs::rename(path.join("away.pem"), path.join("ca.pem")).unwrap();
+    let options = [&CERTIFIED[..], &["--cacert", "next-ca.pem"]].concat();
+    eventually("the new certificate to be used", || {
+        let answer = site.curl("/", &options);
+        answer.stdout.starts_with("HTTP/1.1").then_some(())
     });
 }
 

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use http::HeaderValue;
 use tollgate::{Micros, OnError};
 use tollgate_gateway::Counters;
-use tollgate_gateway::watched::{LOOKED_AT_EVERY, Watched};
+use tollgate_gateway::watched::{self, Watched};
 use tollgate_rules::domain::{Descriptor, DescriptorRate, Domain};
 use tollgate_rules::{Contents, LONGEST_FILE_BYTES, Standing, envoy, modified};
 use tollgate_tower::fields;
 
 use super::metrics::{GrpcMetrics, OfDescriptor};
 use super::overrides::{Newcomers, Overrides};
+
 /// The most files of Envoy's own service.
 const FILES_MAX: usize = 64;
 
@@ -177,19 +178,7 @@ impl Domains {
 
     /// Reads what has changed again and again.
     pub async fn follow(self: Arc<Self>) {
-        let mut every = tokio::time::interval(LOOKED_AT_EVERY);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            every.tick().await;
-            let domains = Arc::clone(&self);
-            // Reading a file may wait for a disk.
-            if tokio::task::spawn_blocking(move || domains.read_changed())
-                .await
-                .is_err()
-            {
-                tracing::error!("the domains could not be looked at");
-            }
-        }
+        watched::follow("the domains", move || self.read_changed()).await;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::plain;
+
 const HEADINGS: [&str; 5] = ["window", "used", "limit", "remaining", "whole again"];
 
 /// Prints what a gateway has answered about the key of these words.
@@ -10,12 +12,12 @@ pub(super) fn print(answer: &Value, key: &[String], api_key: Option<&str>) {
 }
 
 fn table(answer: &Value, key: &[String], api_key: Option<&str>) -> String {
-    let limit = answer["limit"].as_str().unwrap_or_default();
+    let limit = plain::line(answer["limit"].as_str().unwrap_or_default());
     let whose = match key {
         [] => "everybody together".to_owned(),
-        words => words.join(", "),
+        words => plain::line(&words.join(", ")),
     };
-    let by_key = api_key.map(|id| format!(", by the API key {id}"));
+    let by_key = api_key.map(|id| format!(", by the API key {}", plain::line(id)));
     let mut shown = format!("{limit} of {whose}{}\n", by_key.unwrap_or_default());
     let mut windows: Vec<(&String, &Value)> = answer["windows"]
         .as_object()
@@ -26,8 +28,8 @@ fn table(answer: &Value, key: &[String], api_key: Option<&str>) -> String {
         shown.push_str("It counts nothing: it is off, only watches, lets all pass or none.\n");
         return shown;
     }
-    // The smallest first, as people write them.
-    windows.sort_by_key(|(_, window)| window["limit"].as_u64());
+    // The shortest first, as people write them.
+    windows.sort_by(|(_, one), (_, other)| length(one).total_cmp(&length(other)));
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(windows.iter().map(|(name, window)| row(name, window)));
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
@@ -39,6 +41,10 @@ fn table(answer: &Value, key: &[String], api_key: Option<&str>) -> String {
         ));
     }
     shown
+}
+
+fn length(window: &Value) -> f64 {
+    window["window_s"].as_f64().unwrap_or_default()
 }
 
 fn row(name: &str, window: &Value) -> [String; 5] {
@@ -89,18 +95,30 @@ mod tests {
     #[test]
     fn every_window_has_a_row_and_a_key_its_words() {
         let answer = json!({ "limit": "per-user", "windows": {
-            "hour": { "limit": 300, "used": 5, "remaining": 295, "whole_in": 3_590, "blocked": false },
-            "minute": { "limit": 5, "used": 5, "remaining": 0, "whole_in": 50, "blocked": true },
-            "year": { "limit": 1_000_000, "used": 0, "remaining": 1_000_000, "whole_in": 0, "blocked": false },
+            "day": { "window_s": 86_400, "limit": 100, "used": 5, "remaining": 95, "whole_in": 86_400, "blocked": false },
+            "hour": { "window_s": 3_600, "limit": 300, "used": 5, "remaining": 295, "whole_in": 3_590, "blocked": false },
+            "burst": { "window_s": 0.5, "limit": 400, "used": 5, "remaining": 395, "whole_in": 1, "blocked": false },
+            "minute": { "window_s": 60, "limit": 5, "used": 5, "remaining": 0, "whole_in": 50, "blocked": true },
+            "year": { "window_s": 31_536_000, "limit": 1_000_000, "used": 0, "remaining": 1_000_000, "whole_in": 0, "blocked": false },
         }});
         assert_eq!(
             table(&answer, &words("ann 127.0.0.1"), Some("k1")),
             "per-user of ann, 127.0.0.1, by the API key k1\n\
              window  used    limit  remaining  whole again\n\
+             burst      5      400        395  in 1 s\n\
              minute     5        5          0  in 50 s, blocked until more remains\n\
              hour       5      300        295  in 59 min 50 s\n\
+             day        5      100         95  in 1 d\n\
              year       0  1000000    1000000  now\n"
         );
+    }
+
+    #[test]
+    fn no_word_moves_the_cursor_or_begins_a_line() {
+        let answer = json!({ "limit": "a", "windows": {} });
+        let shown = table(&answer, &words("\u{1b}[31m b\u{202e}"), Some("\u{9b}k"));
+        let first = "a of \u{fffd}[31m, b\u{fffd}, by the API key \u{fffd}k\n";
+        assert!(shown.starts_with(first), "{shown:?}");
     }
 
     #[test]

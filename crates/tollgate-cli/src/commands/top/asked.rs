@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::events::{Events, SILENCE_MAX, silent};
-use super::plain::Plain;
 use crate::admin_client;
 use crate::failure::Failure;
+use crate::plain::Plain;
 
 /// How many callers are asked for, and how many heavy hitters of each list.
 const CALLERS_ASKED: usize = 500;

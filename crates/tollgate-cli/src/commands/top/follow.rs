@@ -9,9 +9,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::asked::Asked;
 use super::model::Update;
-use super::plain::Plain;
 use super::reading::{Event, Overview};
 use crate::failure::Failure;
+use crate::plain::Plain;
 
 /// From one try to reach a gateway that is away to the next.
 const RETRY_EVERY: Duration = Duration::from_secs(1);

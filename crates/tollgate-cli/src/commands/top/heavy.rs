@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use super::callers::called;
 use super::model::Model;
-use super::plain::Plain;
 use super::reading::{HeavyCaller, HeavyList};
 use super::table::{Column, Table};
 use super::units::{count, percent};
+use crate::plain::Plain;
 
 /// The orders that there are, the first is the usual one.
 pub(super) const SORTS: [&str; 2] = ["allowed", "denied"];

@@ -11,7 +11,6 @@ mod follow;
 mod heavy;
 mod key;
 mod model;
-mod plain;
 mod reading;
 mod routes;
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::plain::Plain;
 use super::reading::{Callers, Event, Heavy, Now, Overview, Traffic};
 use crate::monitor::ROUTES_STREAMED_MAX;
+use crate::plain::Plain;
 
 /// Seconds that are kept: five minutes, as in the gateway.
 pub(super) const SECONDS_KEPT: usize = 300;

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-use super::plain::Plain;
+use crate::plain::Plain;
 
 /// `/monitor/overview`: everything at one instant, with the last 300 seconds.
 #[derive(Clone, Debug, Deserialize)]

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 
 use super::model::Model;
-use super::plain::Plain;
 use super::reading::{Route, Traffic};
 use super::table::{Column, Table};
 use super::units::{count, latency};
+use crate::plain::Plain;
 
 /// The orders that there are, the first is the usual one.
 pub(super) const SORTS: [&str; 3] = ["requests/s", "denied", "route"];

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::asked::{Answer, Asked};
 use super::model::{Model, Update};
-use super::plain::escaped;
 use super::summary::{self, ENDINGS};
 use super::view::LISTED;
 use crate::admin_client;
 use crate::failure::Failure;
+use crate::plain::escaped;
 
 /// How wide the bars are: five seconds each.
 const BARS: usize = 60;

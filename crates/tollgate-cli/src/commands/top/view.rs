@@ -162,7 +162,7 @@ mod tests {
         let mut view = View::new(Model::new(overview(1)));
         view.act(Action::Pause);
         view.take(Update::Event(event(7)));
-        view.take(Update::Away(super::super::plain::Plain::new("gone")));
+        view.take(Update::Away(crate::plain::Plain::new("gone")));
         assert_eq!(
             (view.model().now.totals.allowed, view.away()),
             (1, Some("gone"))

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Number, json};
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Policy};
 use tollgate_accounts::{Actor, KeyId, KeySummary, Terms, UserId};
@@ -37,6 +38,8 @@ struct Counted {
 struct Shown {
     #[serde(flatten)]
     standing: Standing,
+    /// Seconds that it is long: a JSON object has no order.
+    window_s: Number,
     /// Seconds until nothing is used any more.
     whole_in: u64,
 }
@@ -45,8 +48,17 @@ impl From<&Window> for Shown {
     fn from(window: &Window) -> Self {
         Shown {
             standing: Standing::from(window),
+            window_s: seconds(window.period),
             whole_in: window.whole_in,
         }
+    }
+}
+
+fn seconds(period: Duration) -> Number {
+    let whole = Number::from(period.as_secs());
+    match period.subsec_nanos() {
+        0 => whole,
+        _ => Number::from_f64(period.as_secs_f64()).unwrap_or(whole),
     }
 }
 

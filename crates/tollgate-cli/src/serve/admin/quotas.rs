@@ -71,15 +71,18 @@ pub(super) async fn set(
     quotas: &str,
 ) -> Result<Response, Response> {
     let accounts = admin.accounts_as(actor)?;
-    let before = admin.held_for(&whom.scope, limit).await;
-    accounts
+    // Read ahead, for whoever has no quotas of their own yet: others may change them until these are set.
+    let in_force = admin.in_force_for(&whom.scope, limit).await;
+    let replaced = accounts
         .set_quotas(&whom.scope, limit, quotas)
         .await
         .map_err(|error| match error {
             OverrideError::NoSuchLimit => admin.no_limit(limit),
             error => answer::quotas(&error),
         })?;
-    let before = before.map(|before| format!(" (before: {before})"));
+    let before = replaced
+        .or(in_force)
+        .map(|before| format!(" (before: {before})"));
     let (quotas, before) = (quotas.trim(), before.unwrap_or_default());
     Ok(format!("{limit} is {quotas} for {}{before}\n", whom.called).into_response())
 }
@@ -155,8 +158,9 @@ fn texts(policies: &[Arc<Policy>]) -> Vec<String> {
 }
 
 impl Admin {
-    /// The quotas that hold for whom `scope` says, in the notation; `None` when that cannot be told.
-    async fn held_for(&self, scope: &Scope, limit: &str) -> Option<String> {
+    /// The quotas that hold for whom `scope` says, in the notation, a plan's own left aside; `None` when that cannot be
+    /// told.
+    async fn in_force_for(&self, scope: &Scope, limit: &str) -> Option<String> {
         let limit = self.rules.limit(limit)?;
         let terms = match scope {
             Scope::User(id) => Some(self.terms(Some(id), None).await.ok()?),
@@ -164,16 +168,7 @@ impl Admin {
                 let key = self.api_key(id.to_string()).await.ok()?;
                 Some(self.terms(None, Some(&key)).await.ok()?)
             }
-            Scope::Plan(_) => {
-                let listed = self.accounts.as_ref()?.list_overrides(Some(&limit.name));
-                let listed = listed.await.ok()?;
-                let own = listed.into_iter().find(|one| one.scope == *scope);
-                if let Some(own) = own {
-                    return Some(own.quotas);
-                }
-                None
-            }
-            _ => None,
+            Scope::Plan(_) | Scope::Everybody => None,
         };
         let in_force = InForce::of(limit, self.accounts.as_ref(), terms.as_ref());
         let quotas = texts(in_force.policies());

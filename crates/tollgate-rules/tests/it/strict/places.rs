@@ -27,6 +27,21 @@ fn places_where_accounts_cannot_live_are_refused_and_repeat_no_password() {
 }
 
 #[test]
+fn no_password_of_a_line_is_repeated_however_many_urls_it_has_and_wherever_it_is_cut() {
+    let long = format!("redis://ann:{}@h", "s3cr3t".repeat(40));
+    for urls in [
+        "http://h\", \"redis://ann:s3cr3t@h",
+        "redis://bob:s3cr3t@g\", \"redis://änn:s3cr3t@h\", \"http://h",
+        &long,
+    ] {
+        let errors = complaints(&format!("[accounts]\nurls = [\"{urls}\"]\n{ROUTE}"));
+        let shown = crate::printed(&errors);
+        assert!(shown.contains("urls = [\""), "{shown}");
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
+#[test]
 fn accounts_live_in_any_of_three_databases_and_no_debug_form_shows_the_password() {
     for url in [
         "sqlite:a.db",

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 
 use super::super::model::{Model, Update};
-use super::super::plain::Plain;
 use super::super::reading::Store;
 use super::super::sample::{event, full, overview};
 use super::super::view::{Action, Listed};
 use super::*;
+use crate::plain::Plain;
 
 fn drawn(view: &mut View, (width, height): (u16, u16), colours: bool) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();

@@ -13,10 +13,10 @@ const REPLACEMENT: char = '\u{fffd}';
 
 /// A text without control characters and invisible ones, and of a bounded length.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Plain(String);
+pub(crate) struct Plain(String);
 
 impl Plain {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let mut shown: String = text.chars().take(CHARS_MAX).map(replaced).collect();
         if text.chars().nth(CHARS_MAX).is_some() {
             shown.push('…');
@@ -24,7 +24,7 @@ impl Plain {
         Plain(shown)
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -42,8 +42,20 @@ impl<'de> Deserialize<'de> for Plain {
     }
 }
 
+/// A line whole, but for such characters.
+pub(crate) fn line(text: &str) -> String {
+    text.chars().map(replaced).collect()
+}
+
+/// Lines whole, with tabs as they are.
+pub(crate) fn lines(text: &str) -> String {
+    let layout = |char| matches!(char, '\n' | '\t');
+    let shown = |char| if layout(char) { char } else { replaced(char) };
+    text.chars().map(shown).collect()
+}
+
 /// JSON whose texts have no such character either: they are escaped, so that a program reads what they were.
-pub(super) fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for char in json.chars() {
         match char {
@@ -89,6 +101,12 @@ mod tests {
             Plain::new(&"x".repeat(1_000)).as_str().chars().count(),
             CHARS_MAX + 1
         );
+    }
+
+    #[test]
+    fn lines_are_shown_whole_with_their_layout() {
+        assert_eq!(line(&"\u{1b}\t\n".repeat(99)), "\u{fffd}".repeat(297));
+        assert_eq!(lines("a\u{1b}\r\n\tb"), "a\u{fffd}\u{fffd}\n\tb");
     }
 
     #[test]
