@@ -13,7 +13,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::admission::Place;
 use crate::connection;
 use crate::gateway::Gateway;
-use crate::stream::Stream;
+use crate::stream::{NotGreeted, Stream};
 use crate::tls::{Spoken, TlsFiles};
 use crate::worker::Worker;
 
@@ -132,9 +132,14 @@ async fn accept(
                     let (worker, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
                     connections.spawn_local(async move {
                         let _ = stream.set_nodelay(true);
-                        let greeted = greet(&worker, stream, tls.as_deref(), stop.clone()).await;
-                        if let Some(stream) = greeted {
-                            connection::serve(worker, stream, peer, stop).await;
+                        let time = worker.gateway.rules.server.header_timeout;
+                        let tls = tls.as_deref();
+                        match Stream::greet(stream, tls, Spoken::Http1, time, stop.clone()).await {
+                            Ok(stream) => connection::serve(worker, stream, peer, stop).await,
+                            Err(NotGreeted::Failed) => {
+                                worker.gateway.metrics.tls_handshakes_failed.inc();
+                            }
+                            Err(NotGreeted::Stopped) => {}
                         }
                         drop(place);
                     });
@@ -157,29 +162,6 @@ async fn accept(
         );
     }
     idle.abort();
-}
-
-/// The connection, encrypted where it is to be. Who is still greeting when everything stops has asked for nothing.
-async fn greet(
-    worker: &Worker,
-    stream: tokio::net::TcpStream,
-    tls: Option<&TlsFiles>,
-    mut stop: watch::Receiver<bool>,
-) -> Option<Stream> {
-    if tls.is_none() {
-        return Some(Stream::Plain(stream));
-    }
-    let gateway = &worker.gateway;
-    let time = gateway.rules.server.header_timeout;
-    tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => None,
-        greeted = Stream::greet(stream, tls, Spoken::Http1, time) => {
-            if greeted.is_none() {
-                gateway.metrics.tls_handshakes_failed.inc();
-            }
-            greeted
-        }
-    }
 }
 
 type Accepted = (tokio::net::TcpStream, SocketAddr, Place);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -26,25 +27,42 @@ impl Stream {
         matches!(self, Stream::Tls(_))
     }
 
-    /// The connection, greeted by TLS if there are certificates for it; `None` for a client that cannot be in so much
-    /// `time`.
+    /// The connection, greeted by TLS if there are certificates for it.
+    ///
+    /// # Errors
+    /// A client that cannot be greeted in so much `time`, or that is still greeting when `stop` turns true: it has asked
+    /// for nothing yet.
     pub async fn greet(
         stream: TcpStream,
         tls: Option<&TlsFiles>,
         spoken: Spoken,
         time: Duration,
-    ) -> Option<Self> {
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Self, NotGreeted> {
         let Some(tls) = tls else {
-            return Some(Stream::Plain(stream));
+            return Ok(Stream::Plain(stream));
         };
         let greeting = TlsAcceptor::from(tls.config(spoken)).accept(stream);
-        match tokio::time::timeout(time, greeting).await {
-            Ok(Ok(stream)) => return Some(Stream::Tls(Box::new(stream))),
+        let greeted = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Err(NotGreeted::Stopped),
+            greeted = tokio::time::timeout(time, greeting) => greeted,
+        };
+        match greeted {
+            Ok(Ok(stream)) => return Ok(Stream::Tls(Box::new(stream))),
             Ok(Err(error)) => tracing::debug!(%error, "a caller was not greeted"),
             Err(_) => tracing::debug!("a caller took too long to greet"),
         }
-        None
+        Err(NotGreeted::Failed)
     }
+}
+
+/// Why a connection is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotGreeted {
+    /// Its client cannot be encrypted with, or took too long.
+    Failed,
+    /// Nobody is served any more.
+    Stopped,
 }
 
 impl AsyncRead for Stream {

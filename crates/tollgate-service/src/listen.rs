@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 use tollgate_gateway::Listeners;
 use tollgate_gateway::admission::{Admission, Place};
-use tollgate_gateway::stream::Stream;
+use tollgate_gateway::stream::{NotGreeted, Stream};
 use tollgate_gateway::tls::TlsFiles;
 
 use crate::metrics::{Metrics, Protocol};
@@ -115,9 +115,10 @@ async fn accept<C, F>(
                     let time = bounds.greeting_timeout;
                     connections.spawn_local(async move {
                         let tls = tls.as_deref();
-                        match Stream::greet(stream, tls, protocol.spoken(), time).await {
-                            Some(stream) => connection(stream, stop).await,
-                            None => metrics.tls_handshake_failed(protocol),
+                        match Stream::greet(stream, tls, protocol.spoken(), time, stop.clone()).await {
+                            Ok(stream) => connection(stream, stop).await,
+                            Err(NotGreeted::Failed) => metrics.tls_handshake_failed(protocol),
+                            Err(NotGreeted::Stopped) => {}
                         }
                         drop(place);
                     });

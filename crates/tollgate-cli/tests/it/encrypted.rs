@@ -128,6 +128,18 @@ fn who_does_not_greet_in_the_time_for_a_header_is_cut_off() {
 }
 
 #[test]
+fn who_is_still_greeting_does_not_hold_up_the_end() {
+    let bounds = "[server]\nheader_timeout_s = 3600\ndrain_timeout_s = 3600\n";
+    let service = Service::start_with(bounds, "");
+    let silent = [service.resp, service.http].map(|address| TcpStream::connect(address).unwrap());
+    // They are accepted by now: whoever came after them is answered.
+    assert_eq!(service.redis_cli(false, &["PING"]).stdout, "PONG\n");
+    assert_eq!(service.curl(false, "/v1/limits", None).code, 0);
+    assert!(service.gateway.stop().success());
+    drop(silent);
+}
+
+#[test]
 fn a_pipeline_is_answered_whole_over_tls_whatever_its_length() {
     let service = Service::start("");
     let mut command = Command::new("redis-benchmark");
