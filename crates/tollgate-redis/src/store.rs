@@ -10,6 +10,7 @@ mod spoilt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
@@ -75,6 +76,8 @@ impl RedisStore {
             version: Arc::clone(&version),
             ahead: AtomicI64::new(0),
             complaints: Seldom::default(),
+            forgetting: Arc::new(Semaphore::new(1)),
+            forgetting_complaints: Seldom::default(),
         });
         let returning = Arc::clone(&shared).return_unspent();
         let returning = (time == Time::Server).then(|| tokio::spawn(returning).abort_handle());
