@@ -136,12 +136,13 @@ impl Held {
         demand.min(terms.units_max)
     }
 
-    /// The answer has come for which nobody else has asked for units.
-    pub(super) fn has_heard(&mut self) {
-        self.asking = None;
+    /// The answer has come to who asked for units at this instant. Who has asked since, the answer being late, still
+    /// waits.
+    pub(super) fn has_heard(&mut self, asked: Micros) {
+        self.asking = self.asking.filter(|asking| *asking != asked);
     }
 
-    /// Units have come, of a key that was reset so often by then.
+    /// Units have come, of a key that was reset so often by then: what is left of those that they replace.
     pub(super) fn take(
         &mut self,
         policy: &Arc<Policy>,
@@ -150,7 +151,8 @@ impl Held {
         resets: u64,
         (sent, at): (Micros, Micros),
         standing: Standing,
-    ) {
+    ) -> Option<Idle> {
+        let replaced = self.take_left(sent);
         self.lease = Some(Units {
             policy: Arc::clone(policy),
             granted: granted.cost,
@@ -163,18 +165,25 @@ impl Held {
             from: sent,
             at,
         });
+        replaced
     }
 
     /// Takes what is left of a lease that nobody has spent from for a quarter of its time.
     pub(super) fn take_idle(&mut self, now: Micros) -> Option<Idle> {
-        let lease = self
-            .lease
-            .as_mut()
-            .filter(|lease| lease.left > 0 && now < lease.ends)?;
+        let lease = self.lease.as_ref()?;
         let time = lease.policy.lease_terms()?.time;
         if now.since(lease.last_spent) < time / 4 {
             return None;
         }
+        self.take_left(now)
+    }
+
+    /// Takes what is left of a lease that has not ended.
+    fn take_left(&mut self, now: Micros) -> Option<Idle> {
+        let lease = self
+            .lease
+            .as_mut()
+            .filter(|lease| lease.left > 0 && now < lease.ends)?;
         let charge = Charge {
             cost: std::mem::take(&mut lease.left),
             mark: lease.mark,

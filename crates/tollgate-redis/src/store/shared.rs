@@ -197,7 +197,7 @@ impl Shared {
             operation = Operation::Lease;
             question.want(&wanted);
         }
-        let asked = self.near.asks(tag, &question.checks(), now);
+        let asked = self.near.asks(tag, &question.checks(), &wanted, now);
         let reply = self.ask(operation, question, now).await?;
         let heard = self.since(came);
         let mut found = reply.stored(question.policies());

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tollgate::algorithm::Charge;
+use tollgate::decide::decide;
 use tollgate::{Check, Lease, Micros, Policy};
 
 use super::super::Near;
@@ -140,6 +142,72 @@ fn while_one_request_asks_for_units_no_other_does() {
 }
 
 #[test]
+fn an_answer_to_who_asked_for_no_units_is_not_the_one_that_is_awaited() {
+    let policy = policy("10000 per second token-bucket");
+    let [ann, bob] = [&b"ann"[..], b"bob"].map(|key| Check {
+        policy: &policy,
+        key,
+        cost: 1,
+    });
+    let near = Near::default();
+    for _ in 0..5 {
+        assert!(near.known_answer(&[ann, bob], START).is_none());
+    }
+    // What a first look makes, the demand is noted in.
+    assert!(near.wants(None, &[ann, bob], START).is_empty());
+    for _ in 0..5 {
+        assert!(near.known_answer(&[ann, bob], START).is_none());
+    }
+    assert_eq!(near.wants(None, &[ann], START)[..], [5]);
+    let at = |ms| START + Duration::from_millis(ms);
+    let wanted = near.wants(None, &[ann, bob], at(1));
+    assert_eq!(wanted[..], [0, 5]);
+    let asked = near.asks(None, &[ann, bob], &wanted, at(1));
+    let mut slots = [None, None];
+    let said = decide(&[ann, bob], &mut slots, START);
+    let granted = [Charge::default(), grant(5)[0]];
+    near.learn(None, &[ann, bob], &said, &granted, (asked, at(2)));
+    assert!(near.wants(None, &[ann], at(3)).is_empty(), "asked twice");
+    // Nor is one that comes when another has asked since.
+    let again = at(300);
+    for _ in 0..2 {
+        assert!(near.known_answer(&[ann], again).is_none());
+    }
+    assert_eq!(near.wants(None, &[ann], again)[..], [2]);
+    let said = super::said(&ann, 0);
+    hear(&near, &[ann], &said, &[Charge::default()], (START, again));
+    assert!(near.wants(None, &[ann], again).is_empty());
+    hear(&near, &[ann], &said, &[Charge::default()], (again, again));
+    assert!(!near.wants(None, &[ann], again).is_empty());
+}
+
+#[test]
+fn what_is_left_of_a_lease_that_another_replaces_is_given_back() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = leased(&check, 5);
+    assert!(near.known_answer(&[check], START).is_some());
+    let then = START + Duration::from_millis(1);
+    let granted = [Charge {
+        cost: 7,
+        mark: (3, 4),
+    }];
+    hear(&near, &[check], &said(&check, 105), &granted, (then, then));
+    let unspent = near.unspent(then).unwrap();
+    assert_eq!((unspent.charge.cost, unspent.charge.mark), (4, (1, 2)));
+    assert_eq!(&unspent.key[..], b"ann");
+    assert!(near.is_charged(&unspent));
+    assert_eq!(near.stats().returned(), 4);
+    assert!(near.unspent(then).is_none());
+    let spent = (0..9).filter(|_| near.known_answer(&[check], then).is_some());
+    assert_eq!(spent.count(), 7);
+}
+
+#[test]
 fn what_nobody_spends_is_given_back_before_it_ends() {
     let policy = policy("10000 per second token-bucket");
     let check = Check {
@@ -247,7 +315,7 @@ fn units_that_were_granted_while_their_key_was_reset_are_not_spent() {
     ];
     for reset in resets {
         let near = Near::default();
-        let asked = near.asks(None, &[ann], START);
+        let asked = near.asks(None, &[ann], &[5], START);
         reset(&near, &ann);
         near.learn(None, &[ann], &said(&ann, 100), &grant(5), (asked, START));
         assert!(near.known_answer(&[ann], START).is_none());
@@ -266,7 +334,7 @@ fn units_that_were_granted_while_their_key_was_reset_are_not_spent() {
     }
     // What is given back says nothing about what was granted meanwhile.
     let near = Near::default();
-    let asked = near.asks(None, &[ann], START);
+    let asked = near.asks(None, &[ann], &[5], START);
     near.forget_denials(None, &[ann]);
     near.learn(None, &[ann], &said(&ann, 100), &grant(5), (asked, START));
     assert!(near.known_answer(&[ann], START).is_some());

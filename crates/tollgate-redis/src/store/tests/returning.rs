@@ -115,7 +115,7 @@ async fn unspent_units_go_back_some_at_once_and_what_is_beyond_stays_here() {
             cost: 5,
             mark: (0, 0),
         }];
-        let asked = shared.near.asks(None, &checks, granted_at);
+        let asked = shared.near.asks(None, &checks, &[5], granted_at);
         let near = &shared.near;
         near.learn(None, &checks, &said, &granted, (asked, granted_at));
     }
