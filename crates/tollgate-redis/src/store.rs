@@ -242,7 +242,9 @@ impl Store for RedisStore {
                 question,
             };
             let asks = shared.ask(Operation::Refund, &mut asked.question, now);
-            asks.await.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
+            asks.await
+                .map(|reply| reply.result.unwrap_or(0))
+                .map_err(failed)
         }))
     }
 
@@ -262,7 +264,9 @@ impl Store for RedisStore {
                 question,
             };
             let asks = shared.ask(Operation::Release, &mut asked.question, now);
-            asks.await.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
+            asks.await
+                .map(|reply| reply.result.unwrap_or(0))
+                .map_err(failed)
         }))
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Held {
     pub(super) denial: Option<Denial>,
     lease: Option<Units>,
     demand: Demand,
+    /// When its lease is looked at again: there is one such visit, however often units are granted.
+    visit: Option<Micros>,
     /// When units were asked for, until their answer comes.
     asking: Option<Micros>,
     /// Who asks whether a denial is over; closed when the answer has come.
@@ -166,6 +168,21 @@ impl Held {
             at,
         });
         replaced
+    }
+
+    /// Whether its lease is now looked at again at this instant, and was not to be by then.
+    pub(super) fn is_to_visit(&mut self, at: Micros) -> bool {
+        let is_sooner = self.visit.is_none_or(|visit| at < visit);
+        if is_sooner {
+            self.visit = Some(at);
+        }
+        is_sooner
+    }
+
+    /// Whether it was to be looked at again at this instant, as it now is not any more. It was not where another visit, or
+    /// another lease, has come in the place of that one.
+    pub(super) fn has_visit(&mut self, at: Micros) -> bool {
+        self.visit.take_if(|visit| *visit == at).is_some()
     }
 
     /// Takes what is left of a lease that nobody has spent from for a quarter of its time.

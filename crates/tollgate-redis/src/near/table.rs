@@ -220,12 +220,16 @@ impl Near {
             }
             let when = (sent, decision.at());
             let replaced = held.take(check.policy, terms, *granted, resets, when, *standing);
+            let visit_at = sent + terms.time / 2;
+            let is_to_visit = held.is_to_visit(visit_at);
             drop(held);
             let name = Named::of(tag, check).owned();
             if let Some(idle) = replaced {
                 self.give_back(Unspent::of(name.clone(), idle));
             }
-            self.visits().push(sent + terms.time / 2, name);
+            if is_to_visit && !self.visits().push(visit_at, name) {
+                lock(&found).has_visit(visit_at);
+            }
         }
     }
 

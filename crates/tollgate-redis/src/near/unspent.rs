@@ -45,11 +45,14 @@ impl Near {
             return Some(replaced);
         }
         let mut visits = self.visits();
-        while let Some(name) = visits.pop_due(now) {
+        while let Some((at, name)) = visits.pop_due(now) {
             let Some(held) = self.keys.get(&name.borrowed()) else {
                 continue;
             };
             let mut held = lock(&held);
+            if !held.has_visit(at) {
+                continue;
+            }
             if let Some(idle) = held.take_idle(now) {
                 let units = idle.charge.cost;
                 self.stats.returned.fetch_add(units, Ordering::Relaxed);
@@ -57,8 +60,9 @@ impl Near {
             }
             // Once more, while giving back still helps.
             let left = held.ends().map_or(Duration::ZERO, |ends| ends.since(now));
-            if left > LOOK_AGAIN_MIN {
-                visits.push(now + left / 2, name);
+            let again = now + left / 2;
+            if left > LOOK_AGAIN_MIN && visits.push(again, name) {
+                held.is_to_visit(again);
             }
         }
         None

@@ -276,7 +276,10 @@ fn others_stay(server: &RedisServer, store: &RedisStore, key: &str, quota: &str,
     let decided = (0..3).map(|_| wait(on.decide(&all, NOW))).last().unwrap();
     // Beside a decision that stands the value may be forgotten a little later than it was met.
     let is_met_again = decided.is_degraded();
-    assert!(!is_met_again || !wait(on.decide(&all, NOW)).is_degraded(), "{sees}");
+    assert!(
+        !is_met_again || !wait(on.decide(&all, NOW)).is_degraded(),
+        "{sees}"
+    );
     let left = wait(on.peek(&known, NOW));
     for standing in left.standings() {
         assert!(standing.used() >= 9, "{sees}: {standing:?}");

@@ -7,8 +7,8 @@ use tollgate::algorithm::Charge;
 use tollgate::decide::decide;
 use tollgate::{Check, Lease, Micros, Policy};
 
-use super::super::Near;
 use super::super::visits::VISITS_MAX;
+use super::super::{Near, Unspent};
 use super::{START, grant, hear, policy, said};
 
 /// A node that has been asked for the key often, and has leased so many units at START.
@@ -278,6 +278,53 @@ fn no_more_leases_are_looked_at_again_than_there_is_room_for() {
         hear(&near, &[check], &said, &grant(5), (START, START));
     }
     assert_eq!(near.visits_len(), VISITS_MAX);
+}
+
+#[test]
+fn however_often_units_of_a_key_are_granted_it_is_looked_at_again_once() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = Near::default();
+    for ms in 0..1_000 {
+        let now = START + Duration::from_millis(ms);
+        let said = said(&check, 100);
+        hear(&near, &[check], &said, &grant(2), (now, now));
+        assert!(near.known_answer(&[check], now).is_some());
+        assert!(near.known_answer(&[check], now).is_some());
+        hear(&near, &[check], &said, &grant(1), (now, now));
+        assert!(near.unspent(now).is_none(), "all are spent");
+        assert_eq!(near.visits_len(), 1, "after {ms} ms");
+        assert!(near.known_answer(&[check], now).is_some());
+    }
+    // A lease that ends sooner is looked at sooner.
+    let slow = Policy::new("slow", "6000 per minute token-bucket".parse().unwrap()).unwrap();
+    let slow = Arc::new(slow.with_lease(Lease::Auto));
+    let near = Near::default();
+    let now = START + Duration::from_secs(2);
+    for (sent, cost) in [(now, 5), (START, 6)] {
+        let check = Check {
+            policy: &slow,
+            ..check
+        };
+        hear(
+            &near,
+            &[check],
+            &said(&check, 9),
+            &grant(cost),
+            (sent, sent),
+        );
+    }
+    let at = |ms| near.unspent(START + Duration::from_millis(ms));
+    let units = |unspent: Option<Unspent>| unspent.map(|unspent| unspent.charge.cost);
+    assert_eq!(units(at(1_000)), Some(5), "replaced");
+    assert_eq!(units(at(1_000)), Some(6));
+    assert_eq!(near.visits_len(), 1);
+    assert!(at(3_000).is_none());
+    assert_eq!(near.visits_len(), 0);
 }
 
 #[test]
