@@ -196,6 +196,11 @@ impl Link {
         self.heard(&asked, began, called.ok())
     }
 
+    /// Does what nobody waits for.
+    pub(crate) fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.common.runtime.spawn(work);
+    }
+
     fn deadline(&self) -> Duration {
         self.0.common.dialer.settings.deadline
     }

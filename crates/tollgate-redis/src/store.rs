@@ -1,6 +1,7 @@
 //! The store: checks become keys and arguments, one script call steps them where the states are, and what was found there
 //! becomes the decision, by the same code that decides in memory.
 
+mod change;
 mod late;
 mod returning;
 mod seldom;
@@ -10,6 +11,7 @@ mod spoilt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tollgate::store::{Answer, Checks, Outcome, Store, StoreError};
 use tollgate::{Check, Decision, Micros, Policy, Reason, Receipt, SystemClock, decide};
@@ -23,6 +25,7 @@ use crate::near::{Look, Near, NearStats};
 use crate::question::Question;
 use crate::scripts::{self, Operation};
 use crate::settings::{Settings, Time};
+use change::{Afterwards, GivesBack};
 use seldom::Seldom;
 use shared::Shared;
 
@@ -75,6 +78,8 @@ impl RedisStore {
             version: Arc::clone(&version),
             ahead: AtomicI64::new(0),
             complaints: Seldom::default(),
+            forgetting: Arc::new(Semaphore::new(1)),
+            forgetting_complaints: Seldom::default(),
         });
         let returning = Arc::clone(&shared).return_unspent();
         let returning = (time == Time::Server).then(|| tokio::spawn(returning).abort_handle());
@@ -225,17 +230,21 @@ impl Store for RedisStore {
         if receipt.is_degraded() {
             return Answer::Ready(Ok(self.shared.away.refund(checks, receipt, now)));
         }
-        let mut question = match self.question(checks, false) {
+        let question = match self.question(checks, false) {
             Ok(question) => question.charged(receipt),
             Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
         };
         let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
-            let reply = shared.ask(Operation::Refund, &mut question, now).await;
-            shared
-                .near
-                .forget_denials(tag.as_deref(), &question.checks());
-            reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
+            let mut asked = GivesBack {
+                shared: Arc::clone(&shared),
+                tag,
+                question,
+            };
+            let asks = shared.ask(Operation::Refund, &mut asked.question, now);
+            asks.await
+                .map(|reply| reply.result.unwrap_or(0))
+                .map_err(failed)
         }))
     }
 
@@ -243,17 +252,21 @@ impl Store for RedisStore {
         if checks.is_empty() {
             return Answer::Ready(Ok(0));
         }
-        let mut question = match self.question(checks, false) {
+        let question = match self.question(checks, false) {
             Ok(question) => question,
             Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
         };
         let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
-            let reply = shared.ask(Operation::Release, &mut question, now).await;
-            shared
-                .near
-                .forget_denials(tag.as_deref(), &question.checks());
-            reply.map(|reply| reply.result.unwrap_or(0)).map_err(failed)
+            let mut asked = GivesBack {
+                shared: Arc::clone(&shared),
+                tag,
+                question,
+            };
+            let asks = shared.ask(Operation::Release, &mut asked.question, now);
+            asks.await
+                .map(|reply| reply.result.unwrap_or(0))
+                .map_err(failed)
         }))
     }
 
@@ -270,17 +283,19 @@ impl Store for RedisStore {
             self.shared.away.settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
-        let mut question = match self.question(checks, false) {
+        let question = match self.question(checks, false) {
             Ok(question) => question.charged(receipt),
             Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
         };
         let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
         Answer::Pending(Box::pin(async move {
-            let reply = shared.ask(Operation::Settle, &mut question, now).await;
-            shared
-                .near
-                .forget_denials(tag.as_deref(), &question.checks());
-            reply.map(|_| ()).map_err(failed)
+            let mut asked = GivesBack {
+                shared: Arc::clone(&shared),
+                tag,
+                question,
+            };
+            let asks = shared.ask(Operation::Settle, &mut asked.question, now);
+            asks.await.map(|_| ()).map_err(failed)
         }))
     }
 
@@ -322,9 +337,11 @@ impl Store for RedisStore {
             .collect();
         let (shared, tag, key) = (Arc::clone(&self.shared), self.tag.clone(), key.to_vec());
         Answer::Pending(Box::pin(async move {
+            let _forgets = Afterwards(|| {
+                shared.near.forget(tag.as_deref(), &policy, &key);
+                shared.away.reset(&policy, &key);
+            });
             let value = shared.link.call(scripts::reset(), keys, Vec::new()).await;
-            shared.near.forget(tag.as_deref(), &policy, &key);
-            shared.away.reset(&policy, &key);
             match value.map_err(failed)? {
                 redis::Value::Int(forgotten) => Ok(forgotten > 0),
                 _ => Err(failed(shared.not_ours())),
@@ -343,12 +360,14 @@ impl Store for RedisStore {
         let prefixes: Vec<String> = decide::cells(&[check]).iter().map(prefix).collect();
         let shared = Arc::clone(&self.shared);
         Answer::Pending(Box::pin(async move {
+            let _forgets = Afterwards(|| {
+                shared.near.forget_all(&policy);
+                shared.away.reset_all(&policy);
+            });
             let mut forgotten = Ok(());
             for prefix in prefixes {
                 forgotten = forgotten.and(shared.link.forget(prefix.as_bytes()).await);
             }
-            shared.near.forget_all(&policy);
-            shared.away.reset_all(&policy);
             forgotten.map_err(failed)
         }))
     }

@@ -18,6 +18,8 @@ pub(super) struct Held {
     pub(super) denial: Option<Denial>,
     lease: Option<Units>,
     demand: Demand,
+    /// When its lease is looked at again: there is one such visit, however often units are granted.
+    visit: Option<Micros>,
     /// When units were asked for, until their answer comes.
     asking: Option<Micros>,
     /// Who asks whether a denial is over; closed when the answer has come.
@@ -136,12 +138,13 @@ impl Held {
         demand.min(terms.units_max)
     }
 
-    /// The answer has come for which nobody else has asked for units.
-    pub(super) fn has_heard(&mut self) {
-        self.asking = None;
+    /// The answer has come to who asked for units at this instant. Who has asked since, the answer being late, still
+    /// waits.
+    pub(super) fn has_heard(&mut self, asked: Micros) {
+        self.asking = self.asking.filter(|asking| *asking != asked);
     }
 
-    /// Units have come, of a key that was reset so often by then.
+    /// Units have come, of a key that was reset so often by then: what is left of those that they replace.
     pub(super) fn take(
         &mut self,
         policy: &Arc<Policy>,
@@ -150,7 +153,8 @@ impl Held {
         resets: u64,
         (sent, at): (Micros, Micros),
         standing: Standing,
-    ) {
+    ) -> Option<Idle> {
+        let replaced = self.take_left(sent);
         self.lease = Some(Units {
             policy: Arc::clone(policy),
             granted: granted.cost,
@@ -163,18 +167,40 @@ impl Held {
             from: sent,
             at,
         });
+        replaced
+    }
+
+    /// Whether its lease is now looked at again at this instant, and was not to be by then.
+    pub(super) fn is_to_visit(&mut self, at: Micros) -> bool {
+        let is_sooner = self.visit.is_none_or(|visit| at < visit);
+        if is_sooner {
+            self.visit = Some(at);
+        }
+        is_sooner
+    }
+
+    /// Whether it was to be looked at again at this instant, as it now is not any more. It was not where another visit, or
+    /// another lease, has come in the place of that one.
+    pub(super) fn has_visit(&mut self, at: Micros) -> bool {
+        self.visit.take_if(|visit| *visit == at).is_some()
     }
 
     /// Takes what is left of a lease that nobody has spent from for a quarter of its time.
     pub(super) fn take_idle(&mut self, now: Micros) -> Option<Idle> {
-        let lease = self
-            .lease
-            .as_mut()
-            .filter(|lease| lease.left > 0 && now < lease.ends)?;
+        let lease = self.lease.as_ref()?;
         let time = lease.policy.lease_terms()?.time;
         if now.since(lease.last_spent) < time / 4 {
             return None;
         }
+        self.take_left(now)
+    }
+
+    /// Takes what is left of a lease that has not ended.
+    fn take_left(&mut self, now: Micros) -> Option<Idle> {
+        let lease = self
+            .lease
+            .as_mut()
+            .filter(|lease| lease.left > 0 && now < lease.ends)?;
         let charge = Charge {
             cost: std::mem::take(&mut lease.left),
             mark: lease.mark,

@@ -172,8 +172,8 @@ impl World {
         if let Some(decision) = self.nodes[node].known_answer(&[check], now) {
             return self.note(&decision, at);
         }
-        let asked = self.nodes[node].asks(None, &[check], now);
         let wanted = self.nodes[node].wants(None, &[check], now).to_vec();
+        let asked = self.nodes[node].asks(None, &[check], &wanted, now);
         self.at(
             at + way,
             Event::AtStore {

@@ -14,7 +14,8 @@ use super::held::Held;
 use super::look::Look;
 use super::name::{Name, Named, Tag};
 use super::stats::NearStats;
-use super::visits::Visits;
+use super::unspent::Unspent;
+use super::visits::{VISITS_MAX, Visits};
 
 /// How many keys a node holds something for. What falls out is asked for again; units that fall out are lost until their
 /// lease would have ended.
@@ -25,15 +26,19 @@ pub(crate) struct Near {
     pub(super) keys: Cache<Name, Arc<Mutex<Held>>>,
     /// Leases to look at again.
     visits: Mutex<Visits>,
+    /// What is left of leases that others have replaced, to be given back.
+    replaced: Mutex<Vec<Unspent>>,
     pub(super) generations: Generations,
     pub(super) stats: NearStats,
 }
 
 /// A question that is on its way to the store.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     sent: Micros,
     generation: Generation,
+    /// Units that it asks for in advance, as [`Near::wants`] said at the same instant.
+    wanted: SmallVec<[u64; 2]>,
 }
 
 impl Default for Near {
@@ -41,6 +46,7 @@ impl Default for Near {
         Near {
             keys: Cache::new(KEYS_MAX),
             visits: Mutex::default(),
+            replaced: Mutex::default(),
             generations: Generations::default(),
             stats: NearStats::default(),
         }
@@ -158,11 +164,18 @@ impl Near {
         wants
     }
 
-    /// Before the store is asked.
-    pub(crate) fn asks(&self, tag: Tag<'_>, checks: &[Check<'_>], now: Micros) -> Asked {
+    /// Before the store is asked, also for the units that are `wanted` in advance.
+    pub(crate) fn asks(
+        &self,
+        tag: Tag<'_>,
+        checks: &[Check<'_>],
+        wanted: &[u64],
+        now: Micros,
+    ) -> Asked {
         Asked {
             sent: now,
             generation: self.generation(tag, checks),
+            wanted: wanted.into(),
         }
     }
 
@@ -188,26 +201,34 @@ impl Near {
             }
         }
         let each = checks.iter().zip(granted).zip(decision.standings());
-        for ((check, granted), standing) in each {
+        for (place, ((check, granted), standing)) in each.enumerate() {
             let Some(terms) = check.policy.lease_terms() else {
                 continue;
             };
             let (sent, units) = (asked.sent, granted.cost);
             let found = self.held(tag, check);
             let mut held = lock(&found);
-            held.has_heard();
+            if asked.wanted.get(place).is_some_and(|units| *units > 0) {
+                held.has_heard(sent);
+            }
             // Its own before that of all, of which it is a part.
             let resets = self.resets(Named::of(tag, check));
             let is_kept = self.generation(tag, checks).resets == asked.generation.resets;
-            if units > 0 && is_kept {
-                let when = (sent, decision.at());
-                held.take(check.policy, terms, *granted, resets, when, *standing);
-            }
-            drop(held);
             self.stats.leased.fetch_add(units, Ordering::Relaxed);
-            if units > 0 && is_kept {
-                let name = Named::of(tag, check).owned();
-                self.visits().push(sent + terms.time / 2, name);
+            if units == 0 || !is_kept {
+                continue;
+            }
+            let when = (sent, decision.at());
+            let replaced = held.take(check.policy, terms, *granted, resets, when, *standing);
+            let visit_at = sent + terms.time / 2;
+            let is_to_visit = held.is_to_visit(visit_at);
+            drop(held);
+            let name = Named::of(tag, check).owned();
+            if let Some(idle) = replaced {
+                self.give_back(Unspent::of(name.clone(), idle));
+            }
+            if is_to_visit && !self.visits().push(visit_at, name) {
+                lock(&found).has_visit(visit_at);
             }
         }
     }
@@ -257,6 +278,20 @@ impl Near {
                 denial.end_by(until);
             }
         }
+    }
+
+    /// Has units given back that are this node's no more, if there is room.
+    fn give_back(&self, unspent: Unspent) {
+        let mut replaced = self.replaced();
+        if replaced.len() < VISITS_MAX {
+            let units = unspent.charge.cost;
+            self.stats.returned.fetch_add(units, Ordering::Relaxed);
+            replaced.push(unspent);
+        }
+    }
+
+    pub(super) fn replaced(&self) -> MutexGuard<'_, Vec<Unspent>> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn visits(&self) -> MutexGuard<'_, Visits> {

@@ -50,6 +50,7 @@ fn hear(
     granted: &[Charge],
     (sent, heard): (Micros, Micros),
 ) {
-    let asked = near.asks(None, checks, sent);
+    let wanted = vec![1; granted.len()];
+    let asked = near.asks(None, checks, &wanted, sent);
     near.learn(None, checks, said, granted, (asked, heard));
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tollgate::algorithm::Charge;
 use tollgate::{Micros, Policy};
 
-use super::name::Named;
+use super::held::Idle;
+use super::name::{Name, Named};
 use super::table::{Near, lock};
 
 /// A lease that ends sooner than this is not looked at again: giving back would help nobody.
@@ -24,31 +25,44 @@ pub(crate) struct Unspent {
     resets: u64,
 }
 
+impl Unspent {
+    pub(super) fn of(name: Name, idle: Idle) -> Self {
+        Unspent {
+            tag: name.tag,
+            policy: idle.policy,
+            key: name.key,
+            charge: idle.charge,
+            resets: idle.resets,
+        }
+    }
+}
+
 impl Near {
     /// Units of one key that nobody has had use for at `now`: no longer this node's, to be given back to the store. `None`
     /// when there are no more for now.
     pub(crate) fn unspent(&self, now: Micros) -> Option<Unspent> {
+        if let Some(replaced) = self.replaced().pop() {
+            return Some(replaced);
+        }
         let mut visits = self.visits();
-        while let Some(name) = visits.pop_due(now) {
+        while let Some((at, name)) = visits.pop_due(now) {
             let Some(held) = self.keys.get(&name.borrowed()) else {
                 continue;
             };
             let mut held = lock(&held);
+            if !held.has_visit(at) {
+                continue;
+            }
             if let Some(idle) = held.take_idle(now) {
                 let units = idle.charge.cost;
                 self.stats.returned.fetch_add(units, Ordering::Relaxed);
-                return Some(Unspent {
-                    tag: name.tag,
-                    policy: idle.policy,
-                    key: name.key,
-                    charge: idle.charge,
-                    resets: idle.resets,
-                });
+                return Some(Unspent::of(name, idle));
             }
             // Once more, while giving back still helps.
             let left = held.ends().map_or(Duration::ZERO, |ends| ends.since(now));
-            if left > LOOK_AGAIN_MIN {
-                visits.push(now + left / 2, name);
+            let again = now + left / 2;
+            if left > LOOK_AGAIN_MIN && visits.push(again, name) {
+                held.is_to_visit(again);
             }
         }
         None

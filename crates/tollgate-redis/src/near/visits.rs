@@ -21,20 +21,22 @@ struct Visit {
 }
 
 impl Visits {
-    /// Looks at a key at this instant.
-    pub(super) fn push(&mut self, at: Micros, name: Name) {
-        if self.0.len() < VISITS_MAX {
+    /// Looks at a key at this instant, if there is room.
+    pub(super) fn push(&mut self, at: Micros, name: Name) -> bool {
+        let has_room = self.0.len() < VISITS_MAX;
+        if has_room {
             self.0.push(Reverse(Visit { at, name }));
         }
+        has_room
     }
 
-    /// The next key whose instant has come.
-    pub(super) fn pop_due(&mut self, now: Micros) -> Option<Name> {
+    /// The next key whose instant has come, and that instant.
+    pub(super) fn pop_due(&mut self, now: Micros) -> Option<(Micros, Name)> {
         let Reverse(next) = self.0.peek()?;
         if next.at > now {
             return None;
         }
-        self.0.pop().map(|Reverse(visit)| visit.name)
+        self.0.pop().map(|Reverse(visit)| (visit.at, visit.name))
     }
 
     #[cfg(test)]

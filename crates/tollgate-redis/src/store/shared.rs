@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use tokio::sync::Semaphore;
 use tollgate::algorithm::Charge;
 use tollgate::decide::Stored;
 use tollgate::{Check, Clock, Decision, Micros, Reason, Receipt, State, SystemClock, decide};
@@ -43,6 +44,10 @@ pub(super) struct Shared {
     pub(super) ahead: AtomicI64,
     /// When it is said in the log why decisions are made without the store.
     pub(super) complaints: Seldom,
+    /// The place of who forgets values that are none of ours beside the decisions that met them.
+    pub(super) forgetting: Arc<Semaphore>,
+    /// When it is said in the log why such values are not forgotten.
+    pub(super) forgetting_complaints: Seldom,
 }
 
 /// When a request came: its caller's reading, and the store's own at the same instant.
@@ -192,7 +197,7 @@ impl Shared {
             operation = Operation::Lease;
             question.want(&wanted);
         }
-        let asked = self.near.asks(tag, &question.checks(), now);
+        let asked = self.near.asks(tag, &question.checks(), &wanted, now);
         let reply = self.ask(operation, question, now).await?;
         let heard = self.since(came);
         let mut found = reply.stored(question.policies());
@@ -204,13 +209,19 @@ impl Shared {
             self.disagrees(question, &reply).await?;
             return Err(self.not_ours());
         }
-        if has_spoilt {
-            self.forget_spoilt(question).await?;
-        }
-        let granted = match decision.is_allowed() {
+        let mut granted = match decision.is_allowed() {
             true => decide::lease(&checks, &mut found, reply.now, &wanted),
             false => wanted.iter().map(|_| Charge::default()).collect(),
         };
+        if has_spoilt {
+            // What was charged there is forgotten with the value, and may be less than is read here.
+            for (place, _) in reply.spoilt(question.policies()) {
+                if let Some(granted) = granted.get_mut(place) {
+                    *granted = Charge::default();
+                }
+            }
+            self.forget_spoilt_beside(question);
+        }
         if self.is_near() {
             let when = (asked, heard);
             self.near.learn(tag, &checks, &decision, &granted, when);

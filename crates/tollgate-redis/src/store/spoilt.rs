@@ -1,6 +1,10 @@
 //! Values that are none of ours, where they keep a decision from being made: they are forgotten, and the states of the
 //! request's other limits stay.
 
+use std::sync::Arc;
+
+use tollgate::Clock;
+
 use super::shared::Shared;
 use crate::error::LinkError;
 use crate::question::Question;
@@ -41,6 +45,25 @@ impl Shared {
             }
             _ => Err(self.not_ours()),
         }
+    }
+
+    /// The same, beside a decision that stands: the script has decided what the definition decides, and has charged it, so
+    /// that whoever asked has their answer however this ends. One at a time: what is left over is met by the next decision.
+    pub(super) fn forget_spoilt_beside(self: &Arc<Self>, question: &Question) {
+        let Ok(place) = Arc::clone(&self.forgetting).try_acquire_owned() else {
+            return;
+        };
+        let (shared, question) = (Arc::clone(self), question.clone());
+        self.link.beside(async move {
+            let forgotten = shared.forget_spoilt(&question).await;
+            drop(place);
+            let Err(error) = forgotten else {
+                return;
+            };
+            if error != LinkError::Away && shared.forgetting_complaints.is_due(shared.clock.now()) {
+                tracing::warn!(%error, "a value that is none of ours could not be forgotten");
+            }
+        });
     }
 
     /// Forgets all cells of a question: one of them makes no sense to scripts, and nothing tells which.

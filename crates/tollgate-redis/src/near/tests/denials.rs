@@ -168,7 +168,7 @@ fn a_denial_that_was_on_its_way_while_its_key_was_reset_or_given_units_back_is_n
     ];
     for change in changes {
         let near = Near::default();
-        let asked = near.asks(None, &[ann], START);
+        let asked = near.asks(None, &[ann], &[], START);
         change(&near, &ann);
         let denied = said(&ann, 2);
         near.learn(None, &[ann], &denied, &[], (asked, START));

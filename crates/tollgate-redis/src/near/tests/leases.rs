@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tollgate::algorithm::Charge;
+use tollgate::decide::decide;
 use tollgate::{Check, Lease, Micros, Policy};
 
-use super::super::Near;
 use super::super::visits::VISITS_MAX;
+use super::super::{Near, Unspent};
 use super::{START, grant, hear, policy, said};
 
 /// A node that has been asked for the key often, and has leased so many units at START.
@@ -140,6 +142,72 @@ fn while_one_request_asks_for_units_no_other_does() {
 }
 
 #[test]
+fn an_answer_to_who_asked_for_no_units_is_not_the_one_that_is_awaited() {
+    let policy = policy("10000 per second token-bucket");
+    let [ann, bob] = [&b"ann"[..], b"bob"].map(|key| Check {
+        policy: &policy,
+        key,
+        cost: 1,
+    });
+    let near = Near::default();
+    for _ in 0..5 {
+        assert!(near.known_answer(&[ann, bob], START).is_none());
+    }
+    // What a first look makes, the demand is noted in.
+    assert!(near.wants(None, &[ann, bob], START).is_empty());
+    for _ in 0..5 {
+        assert!(near.known_answer(&[ann, bob], START).is_none());
+    }
+    assert_eq!(near.wants(None, &[ann], START)[..], [5]);
+    let at = |ms| START + Duration::from_millis(ms);
+    let wanted = near.wants(None, &[ann, bob], at(1));
+    assert_eq!(wanted[..], [0, 5]);
+    let asked = near.asks(None, &[ann, bob], &wanted, at(1));
+    let mut slots = [None, None];
+    let said = decide(&[ann, bob], &mut slots, START);
+    let granted = [Charge::default(), grant(5)[0]];
+    near.learn(None, &[ann, bob], &said, &granted, (asked, at(2)));
+    assert!(near.wants(None, &[ann], at(3)).is_empty(), "asked twice");
+    // Nor is one that comes when another has asked since.
+    let again = at(300);
+    for _ in 0..2 {
+        assert!(near.known_answer(&[ann], again).is_none());
+    }
+    assert_eq!(near.wants(None, &[ann], again)[..], [2]);
+    let said = super::said(&ann, 0);
+    hear(&near, &[ann], &said, &[Charge::default()], (START, again));
+    assert!(near.wants(None, &[ann], again).is_empty());
+    hear(&near, &[ann], &said, &[Charge::default()], (again, again));
+    assert!(!near.wants(None, &[ann], again).is_empty());
+}
+
+#[test]
+fn what_is_left_of_a_lease_that_another_replaces_is_given_back() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = leased(&check, 5);
+    assert!(near.known_answer(&[check], START).is_some());
+    let then = START + Duration::from_millis(1);
+    let granted = [Charge {
+        cost: 7,
+        mark: (3, 4),
+    }];
+    hear(&near, &[check], &said(&check, 105), &granted, (then, then));
+    let unspent = near.unspent(then).unwrap();
+    assert_eq!((unspent.charge.cost, unspent.charge.mark), (4, (1, 2)));
+    assert_eq!(&unspent.key[..], b"ann");
+    assert!(near.is_charged(&unspent));
+    assert_eq!(near.stats().returned(), 4);
+    assert!(near.unspent(then).is_none());
+    let spent = (0..9).filter(|_| near.known_answer(&[check], then).is_some());
+    assert_eq!(spent.count(), 7);
+}
+
+#[test]
 fn what_nobody_spends_is_given_back_before_it_ends() {
     let policy = policy("10000 per second token-bucket");
     let check = Check {
@@ -213,6 +281,53 @@ fn no_more_leases_are_looked_at_again_than_there_is_room_for() {
 }
 
 #[test]
+fn however_often_units_of_a_key_are_granted_it_is_looked_at_again_once() {
+    let policy = policy("10000 per second token-bucket");
+    let check = Check {
+        policy: &policy,
+        key: b"ann",
+        cost: 1,
+    };
+    let near = Near::default();
+    for ms in 0..1_000 {
+        let now = START + Duration::from_millis(ms);
+        let said = said(&check, 100);
+        hear(&near, &[check], &said, &grant(2), (now, now));
+        assert!(near.known_answer(&[check], now).is_some());
+        assert!(near.known_answer(&[check], now).is_some());
+        hear(&near, &[check], &said, &grant(1), (now, now));
+        assert!(near.unspent(now).is_none(), "all are spent");
+        assert_eq!(near.visits_len(), 1, "after {ms} ms");
+        assert!(near.known_answer(&[check], now).is_some());
+    }
+    // A lease that ends sooner is looked at sooner.
+    let slow = Policy::new("slow", "6000 per minute token-bucket".parse().unwrap()).unwrap();
+    let slow = Arc::new(slow.with_lease(Lease::Auto));
+    let near = Near::default();
+    let now = START + Duration::from_secs(2);
+    for (sent, cost) in [(now, 5), (START, 6)] {
+        let check = Check {
+            policy: &slow,
+            ..check
+        };
+        hear(
+            &near,
+            &[check],
+            &said(&check, 9),
+            &grant(cost),
+            (sent, sent),
+        );
+    }
+    let at = |ms| near.unspent(START + Duration::from_millis(ms));
+    let units = |unspent: Option<Unspent>| unspent.map(|unspent| unspent.charge.cost);
+    assert_eq!(units(at(1_000)), Some(5), "replaced");
+    assert_eq!(units(at(1_000)), Some(6));
+    assert_eq!(near.visits_len(), 1);
+    assert!(at(3_000).is_none());
+    assert_eq!(near.visits_len(), 0);
+}
+
+#[test]
 fn resetting_a_policy_takes_no_lease_of_another_along() {
     let kept = policy("10000 per second token-bucket");
     let other = Policy::new("other", "10000 per second token-bucket".parse().unwrap()).unwrap();
@@ -247,7 +362,7 @@ fn units_that_were_granted_while_their_key_was_reset_are_not_spent() {
     ];
     for reset in resets {
         let near = Near::default();
-        let asked = near.asks(None, &[ann], START);
+        let asked = near.asks(None, &[ann], &[5], START);
         reset(&near, &ann);
         near.learn(None, &[ann], &said(&ann, 100), &grant(5), (asked, START));
         assert!(near.known_answer(&[ann], START).is_none());
@@ -266,7 +381,7 @@ fn units_that_were_granted_while_their_key_was_reset_are_not_spent() {
     }
     // What is given back says nothing about what was granted meanwhile.
     let near = Near::default();
-    let asked = near.asks(None, &[ann], START);
+    let asked = near.asks(None, &[ann], &[5], START);
     near.forget_denials(None, &[ann]);
     near.learn(None, &[ann], &said(&ann, 100), &grant(5), (asked, START));
     assert!(near.known_answer(&[ann], START).is_some());

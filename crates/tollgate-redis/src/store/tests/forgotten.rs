@@ -2,16 +2,18 @@
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tollgate::{Check, Checks, Micros, Policy, Store};
+use tollgate::{Check, Checks, Lease, Micros, Policy, Store};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
 use super::trace::settings;
 use crate::error::LinkError;
 use crate::script::Script;
-use crate::scripts;
+use crate::scripts::{self, Kinds, Operation};
+use crate::settings::Settings;
 use crate::store::RedisStore;
 
 const NOW: Micros = Micros::from_secs(1_800_000_000);
@@ -21,6 +23,13 @@ type Heard = Arc<Mutex<Vec<String>>>;
 
 /// Speaks RESP, answers every script that is called by its digest with `answer`, and notes what it hears.
 async fn server(answer: &'static str) -> (String, Heard) {
+    server_that(move |_| answer).await
+}
+
+/// The same, with an answer to each call.
+async fn server_that(
+    answer: impl Fn(&str) -> &'static str + Clone + Send + 'static,
+) -> (String, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let heard = Heard::default();
@@ -28,7 +37,7 @@ async fn server(answer: &'static str) -> (String, Heard) {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let noted = Arc::clone(&noted);
+            let (noted, answer) = (Arc::clone(&noted), answer.clone());
             tokio::spawn(async move {
                 let mut bytes = vec![0; 64 << 10];
                 while let Ok(count @ 1..) = stream.read(&mut bytes).await {
@@ -36,7 +45,7 @@ async fn server(answer: &'static str) -> (String, Heard) {
                     let reply = match &heard {
                         heard if heard.contains("EVALSHA") => {
                             noted.lock().unwrap().push(heard.clone());
-                            answer
+                            answer(heard)
                         }
                         heard if heard.contains("EVAL") => "*2\r\n$1\r\n1\r\n$1\r\n2\r\n",
                         heard if heard.contains("INFO") => "$20\r\nredis_version:7.0.0\n\r\n",
@@ -176,6 +185,66 @@ async fn no_error_shows_a_key() {
     let error = link.call(&script, vec![b"ann".into()], Vec::new()).await;
     let text = error.unwrap_err().to_string();
     assert!(text.contains("EVALSHA") && !text.contains("ann"), "{text}");
+}
+
+/// An answer of a script that has charged, and has made something of a value that is none of ours.
+const CHARGED: &str = "*3\r\n:1800000000000000\r\n:1\r\n$7\r\ngarbage\r\n";
+
+#[tokio::test]
+async fn a_decision_stands_though_a_spoilt_value_that_it_met_cannot_be_forgotten() {
+    let policy = policy("5/m");
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let tells = &scripts::script(Operation::Peek, Kinds::default()).sha;
+    let (url, heard) = server_that(move |call| match call.contains(tells) {
+        true => "-upstream failure\r\n",
+        false => CHARGED,
+    })
+    .await;
+    let store = RedisStore::connect(url.parse().unwrap(), settings()).await;
+    let store = store.unwrap();
+    for _ in 0..3 {
+        let decision = store.decide(&checks(&policy), NOW).await;
+        assert!(decision.is_allowed() && !decision.is_degraded());
+        // It has ended when there is a place again.
+        drop(store.shared.forgetting.acquire().await.unwrap());
+    }
+    assert_eq!(calls(&heard), (6, 0));
+    let another = store.shared.forgetting.acquire().await.unwrap();
+    for _ in 0..3 {
+        assert!(!store.decide(&checks(&policy), NOW).await.is_degraded());
+    }
+    assert_eq!(calls(&heard), (9, 0), "one at a time is enough");
+    drop(another);
+    let lines = lines.0.lock().unwrap();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("could not be forgotten"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn units_that_were_charged_in_a_value_that_is_forgotten_are_not_spent() {
+    let bucket = Policy::new("p", "6000 per minute token-bucket".parse().unwrap()).unwrap();
+    let bucket = Arc::new(bucket.with_lease(Lease::Auto));
+    let (url, heard) = server(CHARGED).await;
+    let settings = Settings {
+        deadline: Duration::from_secs(20),
+        ..Settings::default()
+    };
+    let store = RedisStore::connect(url.parse().unwrap(), settings).await;
+    let store = store.unwrap();
+    for _ in 0..5 {
+        let decision = store.decide(&checks(&bucket), NOW).await;
+        assert!(decision.is_allowed() && !decision.is_degraded());
+        // This server answers one call at a time.
+        drop(store.shared.forgetting.acquire().await.unwrap());
+    }
+    let mut kinds = Kinds::default();
+    kinds.insert('t');
+    let leases = &scripts::script(Operation::Lease, kinds).sha;
+    let is_lease = |call: &String| call.contains(leases);
+    assert!(heard.lock().unwrap().iter().any(is_lease));
+    let near = store.near_stats();
+    assert_eq!((near.leased(), near.paid()), (0, 0));
 }
 
 /// Lines of the log.

@@ -210,7 +210,7 @@ fn what_a_request_waited_counts_when_it_looks_again_and_when_it_hears() {
             mark: (0, 0),
         }];
         let checks = [check(&hot)];
-        let asked = shared.near.asks(None, &checks, now);
+        let asked = shared.near.asks(None, &checks, &[9], now);
         let near = &shared.near;
         near.learn(None, &checks, &said, &granted, (asked, now));
         let heard = Arc::new(Semaphore::new(0));

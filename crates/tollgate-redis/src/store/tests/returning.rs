@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tollgate::algorithm::Charge;
-use tollgate::{Check, Clock, Lease, Micros, Policy, Store, decide};
+use tollgate::{Check, Checks, Clock, Lease, Micros, Policy, Store, decide};
 use tollgate_testkit::redis::{RedisEngine, RedisServer, Reply};
 
 use crate::near::Look;
@@ -115,7 +115,7 @@ async fn unspent_units_go_back_some_at_once_and_what_is_beyond_stays_here() {
             cost: 5,
             mark: (0, 0),
         }];
-        let asked = shared.near.asks(None, &checks, granted_at);
+        let asked = shared.near.asks(None, &checks, &[5], granted_at);
         let near = &shared.near;
         near.learn(None, &checks, &said, &granted, (asked, granted_at));
     }
@@ -128,4 +128,41 @@ async fn unspent_units_go_back_some_at_once_and_what_is_beyond_stays_here() {
     assert_eq!(store.near_stats().returned(), 5 * RETURNS_MAX as u64);
     server.resume();
     until("the calls have ended", || calls() == 0).await;
+}
+
+#[tokio::test]
+async fn whoever_goes_before_a_change_is_answered_leaves_nothing_here_that_it_changes() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let store = connect(&server).await;
+    let (shared, now) = (&store.shared, Micros::from_secs(1_800_000_000));
+    let policy = Arc::new(Policy::new("p", "3 per century".parse().unwrap()).unwrap());
+    for change in ["refund", "release", "settle", "reset", "reset_all"] {
+        let check = Check {
+            policy: &policy,
+            key: change.as_bytes(),
+            cost: 1,
+        };
+        let mut checks = Checks::new();
+        checks.push(check).unwrap();
+        let mut receipt = None;
+        for _ in 0..3 {
+            receipt = store.decide(&checks, now).await.receipt();
+        }
+        let receipt = receipt.unwrap();
+        let look = || shared.near.look(None, &[check], now);
+        assert!(matches!(look(), Look::Answer(_)), "{change}: no denial");
+        let mut changes = Box::pin(async {
+            match change {
+                "refund" => drop(store.refund(&checks, &receipt, now).await),
+                "release" => drop(store.release(&checks, now).await),
+                "settle" => drop(store.settle(&checks, &receipt, now).await),
+                "reset" => drop(store.reset(&policy, check.key).await),
+                _ => drop(store.reset_all(&policy).await),
+            }
+        });
+        let poll = std::future::poll_fn(|cx| Poll::Ready(changes.as_mut().poll(cx)));
+        assert!(poll.await.is_pending(), "{change}");
+        drop(changes);
+        assert!(matches!(look(), Look::Ask(_)), "{change}");
+    }
 }
