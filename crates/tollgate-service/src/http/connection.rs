@@ -52,8 +52,6 @@ struct Connection<'w> {
     before: usize,
     /// What was read behind a body in chunks, until its request is answered.
     rest: Option<BytesMut>,
-    /// Whether a request is answered that has not come whole.
-    is_unread: bool,
     /// What was answered and not yet written.
     out: Vec<u8>,
     /// Ends waits for a head.
@@ -69,7 +67,6 @@ impl<'w> Connection<'w> {
             read: BytesMut::new(),
             before: 0,
             rest: None,
-            is_unread: false,
             out: Vec::new(),
             silence: Silence::new(worker.service.question_timeout()),
             stop,
@@ -116,7 +113,6 @@ impl<'w> Connection<'w> {
                     let failure = Failure::new(error.status, error.why);
                     let answer = answer::failed(self.worker, failure, "");
                     self.write(&answer, false, Behind::Close);
-                    self.is_unread = true;
                     return self.end().await;
                 }
             }
@@ -174,8 +170,8 @@ impl<'w> Connection<'w> {
         let answer =
             answered.unwrap_or_else(|failure| answer::failed(worker, failure, request.path()));
         answer::end_span(worker, span, request, answer.status);
-        self.is_unread = !self.consume(head);
-        let keeps = head.keeps_alive && !self.is_unread && !is_stopped(&self.stop);
+        let is_whole = self.consume(head);
+        let keeps = head.keeps_alive && is_whole && !is_stopped(&self.stop);
         let behind = match keeps {
             true if head.is_old => Behind::KeepAlive,
             true => Behind::Again,
@@ -298,12 +294,12 @@ impl<'w> Connection<'w> {
     }
 
     /// Closes the connection so that the last answer arrives: bytes that nobody has read would make the system throw it
-    /// away.
+    /// away, and a client may send some at any time.
     async fn end(&mut self) -> io::Result<()> {
         self.flush().await?;
         let rest = async {
             self.stream.shutdown().await?;
-            let mut left = if self.is_unread { REST_BYTES } else { 0 };
+            let mut left = REST_BYTES;
             while left > 0 {
                 self.read.clear();
                 make_room(&mut self.read);

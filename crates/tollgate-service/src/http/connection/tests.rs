@@ -67,3 +67,42 @@ async fn a_connection_that_waits_keeps_no_large_buffer_whatever_was_asked() {
         assert!(connection.out.capacity() <= KEPT_BYTES, "{name}");
     }
 }
+
+#[tokio::test]
+async fn the_last_answer_arrives_whatever_is_sent_behind_its_request() {
+    let (worker, mut client, stream) = connected().await;
+    let (_stop, signal) = watch::channel(false);
+    let asked = question("connection: close\r\n") + &question("").repeat(500);
+    client.write_all(asked.as_bytes()).await.unwrap();
+    let reads = async {
+        let mut read = Vec::new();
+        // It ends as connections do, and not with an error.
+        client.read_to_end(&mut read).await.unwrap();
+        drop(client);
+        String::from_utf8(read).unwrap()
+    };
+    let (read, ()) = tokio::join!(reads, serve(worker, stream, signal));
+    assert_eq!(read.matches("HTTP/1.1 200 OK").count(), 1, "{read}");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_written_when_the_service_stopped_arrives() {
+    let (worker, mut client, stream) = connected().await;
+    let (stop, signal) = watch::channel(false);
+    let reads = async {
+        client.write_all(question("").as_bytes()).await.unwrap();
+        // It is answered and waits; the stop and another question come at one time.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        stop.send(true).unwrap();
+        tokio::task::yield_now().await;
+        client.write_all(question("").as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        drop(client);
+        String::from_utf8(read).unwrap()
+    };
+    let (read, ()) = tokio::join!(reads, serve(worker, stream, signal));
+    assert_eq!(read.matches("HTTP/1.1 200 OK").count(), 1, "{read}");
+}
