@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tollgate::store::{Answer, Outcome};
@@ -282,7 +282,10 @@ pub(super) async fn connected() -> (Rc<Worker>, TcpStream, Stream) {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap();
-    let client = TcpStream::connect(to).await.unwrap();
+    let client = TcpSocket::new_v4().unwrap();
+    // What it does not read stays with the service.
+    client.set_recv_buffer_size(4 << 10).unwrap();
+    let client = client.connect(to).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     (worker, client, Stream::Plain(stream))
 }

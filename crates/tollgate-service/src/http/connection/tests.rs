@@ -4,12 +4,13 @@ use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::super::tests::{connected, question};
 use super::*;
 
 /// Reads so many answers, all of which say yes.
-async fn answers(client: &mut tokio::net::TcpStream, count: usize) {
+async fn answers(client: &mut TcpStream, count: usize) {
     let mut read = Vec::new();
     let begun = |read: &[u8]| {
         String::from_utf8_lossy(read)
@@ -18,6 +19,13 @@ async fn answers(client: &mut tokio::net::TcpStream, count: usize) {
     };
     while begun(&read) < count || !read.ends_with(b"}") {
         assert!(client.read_buf(&mut read).await.unwrap() > 0, "{read:?}");
+    }
+}
+
+/// Lets others have their turns until they wait.
+async fn turns() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -51,10 +59,7 @@ async fn a_connection_that_waits_keeps_no_large_buffer_whatever_was_asked() {
             let asks = pin!(async {
                 client.write_all(asked.concat().as_bytes()).await.unwrap();
                 answers(&mut client, count).await;
-                // The connection has its turns until it waits.
-                for _ in 0..10 {
-                    tokio::task::yield_now().await;
-                }
+                turns().await;
             });
             match select(asks, &mut run).await {
                 Either::Left(_) => {}
@@ -68,41 +73,45 @@ async fn a_connection_that_waits_keeps_no_large_buffer_whatever_was_asked() {
     }
 }
 
-#[tokio::test]
-async fn the_last_answer_arrives_whatever_is_sent_behind_its_request() {
-    let (worker, mut client, stream) = connected().await;
-    let (_stop, signal) = watch::channel(false);
-    let asked = question("connection: close\r\n") + &question("").repeat(500);
-    client.write_all(asked.as_bytes()).await.unwrap();
-    let reads = async {
-        let mut read = Vec::new();
-        // It ends as connections do, and not with an error.
-        client.read_to_end(&mut read).await.unwrap();
-        drop(client);
-        String::from_utf8(read).unwrap()
-    };
-    let (read, ()) = tokio::join!(reads, serve(worker, stream, signal));
-    assert_eq!(read.matches("HTTP/1.1 200 OK").count(), 1, "{read}");
+/// More answers than their reader's system takes before it reads.
+const ANSWERS: usize = 200;
+
+/// What is left to read, up to an end that is no error.
+async fn rest(mut client: TcpStream) -> usize {
+    let mut read = String::new();
+    client.read_to_string(&mut read).await.unwrap();
+    read.matches("HTTP/1.1 200 OK").count()
 }
 
 #[tokio::test]
-async fn an_answer_that_was_written_when_the_service_stopped_arrives() {
+async fn all_answers_arrive_whatever_is_sent_behind_the_last_request() {
+    let (worker, mut client, stream) = connected().await;
+    let (_stop, signal) = watch::channel(false);
+    let last = question("connection: close\r\n");
+    let asked = question("").repeat(ANSWERS - 1) + &last + &question("").repeat(500);
+    client.write_all(asked.as_bytes()).await.unwrap();
+    // It reads when the service has closed its side.
+    let reads = async {
+        turns().await;
+        rest(client).await
+    };
+    let (count, ()) = tokio::join!(reads, serve(worker, stream, signal));
+    assert_eq!(count, ANSWERS);
+}
+
+#[tokio::test]
+async fn all_answers_arrive_whatever_is_sent_when_the_service_stops() {
     let (worker, mut client, stream) = connected().await;
     let (stop, signal) = watch::channel(false);
+    let asked = question("").repeat(ANSWERS);
     let reads = async {
-        client.write_all(question("").as_bytes()).await.unwrap();
-        // It is answered and waits; the stop and another question come at one time.
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
+        client.write_all(asked.as_bytes()).await.unwrap();
+        turns().await;
         stop.send(true).unwrap();
-        tokio::task::yield_now().await;
+        turns().await;
         client.write_all(question("").as_bytes()).await.unwrap();
-        let mut read = Vec::new();
-        client.read_to_end(&mut read).await.unwrap();
-        drop(client);
-        String::from_utf8(read).unwrap()
+        rest(client).await
     };
-    let (read, ()) = tokio::join!(reads, serve(worker, stream, signal));
-    assert_eq!(read.matches("HTTP/1.1 200 OK").count(), 1, "{read}");
+    let (count, ()) = tokio::join!(reads, serve(worker, stream, signal));
+    assert_eq!(count, ANSWERS);
 }
