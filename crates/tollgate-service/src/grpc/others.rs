@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -27,6 +28,9 @@ pub(super) struct Others {
     /// In its two versions, of which older clients know the second.
     reflection: Option<(Other, Other)>,
 }
+
+/// How long a reader may take to make room for the rest when the service stops.
+const LAST_MAX: Duration = Duration::from_secs(1);
 
 /// The messages of the service, for clients that ask for them.
 const DESCRIPTORS: &[u8] = include_bytes!("../../proto/rls.binpb");
@@ -70,11 +74,8 @@ impl Others {
             Some(Err(_)) => late().into_http(),
             None => return Ok(()),
         };
-        send(
-            response.map(|body| streams::response(body, stopped(methods))),
-            respond,
-        )
-        .await
+        let response = response.map(|body| streams::response(body, stopped(methods)));
+        send(methods, response, respond).await
     }
 }
 
@@ -113,7 +114,11 @@ impl HttpBody for Received {
 }
 
 /// Sends an answer as its parts come and its reader has room for them.
-async fn send<B>(response: Response<B>, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error>
+async fn send<B>(
+    methods: &Methods,
+    response: Response<B>,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<(), h2::Error>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
@@ -137,7 +142,21 @@ where
             return Ok(());
         };
         match frame.into_data() {
-            Ok(data) => send_data(&mut sending, data).await?,
+            Ok(data) => {
+                let sent = {
+                    let mut sent = pin!(send_data(&mut sending, data));
+                    tokio::select! {
+                        biased;
+                        sent = &mut sent => Ok(sent),
+                        () = stopped(methods) => tokio::time::timeout(LAST_MAX, sent).await,
+                    }
+                };
+                let Ok(sent) = sent else {
+                    sending.send_reset(Reason::CANCEL);
+                    return Ok(());
+                };
+                sent?;
+            }
             Err(frame) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
                 return sending.send_trailers(trailers);

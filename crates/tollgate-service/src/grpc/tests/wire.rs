@@ -349,3 +349,20 @@ async fn a_head_that_is_too_long_is_refused_and_the_connection_goes_on() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_makes_no_room_does_not_hold_the_stop() {
+    run(async {
+        let (client, greeted) = Line::open().greeted(0).await;
+        let watch = Request::post("http://d/grpc.health.v1.Health/Watch");
+        let watch = watch.header("content-type", "application/grpc");
+        let mut client = client.ready().await.unwrap();
+        let (response, mut sending) = client.send_request(watch.body(()).unwrap(), false).unwrap();
+        sending.send_data(framed(b""), true).unwrap();
+        let _unread = response.await.unwrap();
+        greeted.stop.send(true).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(5), greeted.served).await;
+        ended.expect("it holds the stop").unwrap();
+    })
+    .await;
+}
