@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::poll_immediate;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
@@ -120,13 +120,9 @@ impl Methods {
 
     /// Whether the caller shows a token, where one is needed.
     pub(super) fn admits(&self, head: &HeaderMap) -> bool {
-        let shown = || {
-            let value = head.get(header::AUTHORIZATION)?.as_bytes();
-            let (scheme, token) = value.split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-        };
-        self.grpc.service.tokens.is_open()
-            || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
+        let shown = head.get(header::AUTHORIZATION);
+        let tokens = &self.grpc.service.tokens;
+        tokens.admit_bearer(shown.map(HeaderValue::as_bytes))
     }
 }
 
@@ -145,7 +141,7 @@ pub(super) async fn unless_reset<F: Future + Unpin>(
 }
 
 pub(super) fn late() -> Status {
-    Status::deadline_exceeded("the request did not arrive in time")
+    Status::deadline_exceeded("the call took longer than 20 s")
 }
 
 pub(super) fn unauthenticated() -> Status {
