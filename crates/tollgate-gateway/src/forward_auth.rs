@@ -108,7 +108,10 @@ pub(crate) fn meant(mut parts: Parts) -> Result<Parts, Refusal> {
         headers.remove(name);
     }
     let disguised = headers.keys().map(HeaderName::as_str).find(|name| {
-        is_identity(name) && name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
+        is_identity(name)
+            && name
+                .bytes()
+                .any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
     });
     // The proxy sends it on, and servers behind it read many spellings alike.
     if let Some(name) = disguised {

@@ -1,7 +1,7 @@
 //! The decision service: other protocols than the gateway's on the same limits and counters.
 //!
-//! The way of a question: `listen` (a socket for each thread) -> a transport (`resp` or `http`, which decodes) -> [`Service`]
-//! (limits by name, quotas of clients) -> the store -> the transport again, which encodes. Nothing but transports is
+//! The way of a question: `listen` (a socket for each thread) -> a transport (`resp`, `http` or `grpc`, which decodes) ->
+//! [`Service`] (limits by name, quotas of clients) -> the store -> the transport again, which encodes. Nothing but transports is
 //! here: how a decision is made is the library's business.
 #![warn(missing_docs)]
 

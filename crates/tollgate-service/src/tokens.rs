@@ -21,6 +21,16 @@ impl Tokens {
         let same = |token: &String| verify_slices_are_equal(token.as_bytes(), shown).is_ok();
         self.0.iter().fold(false, |any, token| same(token) | any)
     }
+
+    /// Whether the value of a field `Authorization` lets its sender in: `Bearer`, in whatever case, and a token.
+    pub(crate) fn admit_bearer(&self, value: Option<&[u8]>) -> bool {
+        const SCHEME: &[u8] = b"Bearer ";
+        let shown = || {
+            let (scheme, token) = value?.split_at_checked(SCHEME.len())?;
+            scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
+        };
+        self.is_open() || shown().is_some_and(|token| self.admit(token))
+    }
 }
 
 #[cfg(test)]
@@ -41,5 +51,22 @@ mod tests {
             assert!(!tokens.admit(wrong));
         }
         assert!(Tokens::new(Vec::new()).is_open());
+    }
+
+    #[test]
+    fn a_token_is_shown_as_a_bearer_has_it() {
+        let tokens = Tokens::new(vec!["first-0123456789".into()]);
+        for (value, admitted) in [
+            (Some(&b"Bearer first-0123456789"[..]), true),
+            (Some(b"bEARER first-0123456789"), true),
+            (Some(b"Bearer  first-0123456789"), false),
+            (Some(b"Basic: first-0123456789"), false),
+            (Some(b"first-0123456789"), false),
+            (Some(b"Bearer"), false),
+            (None, false),
+        ] {
+            assert_eq!(tokens.admit_bearer(value), admitted, "{value:?}");
+        }
+        assert!(Tokens::new(Vec::new()).admit_bearer(None));
     }
 }

@@ -15,6 +15,8 @@ use super::messages::{RateLimitDescriptor, RateLimitRequest};
 
 /// The most descriptors of one request. They come from Envoy's configuration, not from its clients.
 pub(super) const DESCRIPTORS_MAX: usize = 64;
+/// The most entries of one of them.
+pub(super) const ENTRIES_MAX: usize = 64;
 
 /// A request, understood.
 pub(super) struct Asked<'k> {
@@ -91,6 +93,11 @@ impl<'k> Asked<'k> {
         }
         if request.descriptors.len() > DESCRIPTORS_MAX {
             return Err(Refused("there are more than 64 descriptors"));
+        }
+        let has_too_many =
+            |descriptor: &RateLimitDescriptor<'_>| descriptor.entries.len() > ENTRIES_MAX;
+        if request.descriptors.iter().any(has_too_many) {
+            return Err(Refused("a descriptor has more than 64 entries"));
         }
         let domain = known.domain(request.domain);
         let asked = |descriptor: &RateLimitDescriptor<'_>| {

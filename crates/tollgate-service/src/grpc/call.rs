@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::poll_immediate;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
@@ -69,6 +69,14 @@ impl Methods {
         request: Request<RecvStream>,
         respond: &mut SendResponse<Bytes>,
     ) -> Result<(), h2::Error> {
+        // Browsers send what looks like another form of theirs across origins without asking first.
+        if !is_grpc(&request) {
+            self.grpc.service.metrics.error(Protocol::Grpc);
+            let mut response = Response::new(());
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            respond.send_response(response, true)?;
+            return Ok(());
+        }
         let mut answer = pin!(self.decided(request));
         let answer = match poll_immediate(&mut answer).await {
             Some(answer) => answer,
@@ -120,13 +128,9 @@ impl Methods {
 
     /// Whether the caller shows a token, where one is needed.
     pub(super) fn admits(&self, head: &HeaderMap) -> bool {
-        let shown = || {
-            let value = head.get(header::AUTHORIZATION)?.as_bytes();
-            let (scheme, token) = value.split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-        };
-        self.grpc.service.tokens.is_open()
-            || shown().is_some_and(|token| self.grpc.service.tokens.admit(token))
+        let shown = head.get(header::AUTHORIZATION);
+        let tokens = &self.grpc.service.tokens;
+        tokens.admit_bearer(shown.map(HeaderValue::as_bytes))
     }
 }
 
@@ -145,7 +149,7 @@ pub(super) async fn unless_reset<F: Future + Unpin>(
 }
 
 pub(super) fn late() -> Status {
-    Status::deadline_exceeded("the request did not arrive in time")
+    Status::deadline_exceeded("the call took longer than 20 s")
 }
 
 pub(super) fn unauthenticated() -> Status {
@@ -164,4 +168,11 @@ impl From<Refused> for Status {
     fn from(refused: Refused) -> Self {
         Status::new(Code::InvalidArgument, refused.0)
     }
+}
+
+/// Whether this is a call: `POST`, with the media type of gRPC, whatever its messages are written in.
+fn is_grpc(request: &Request<RecvStream>) -> bool {
+    let media_type = request.headers().get(header::CONTENT_TYPE);
+    let media_type = media_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    request.method() == Method::POST && media_type.starts_with(b"application/grpc")
 }

@@ -1,7 +1,7 @@
 //! One caller's connection: HTTP/2, within TLS or not, with as many requests at a time as it likes up to a bound.
 //!
-//! Calls are answered on the connection's own task. A task for each, and a library between them and the frames, was
-//! more than half of what a decision cost.
+//! Calls are answered on the connection's own task, without one for each, so that answers to what came together leave
+//! together.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

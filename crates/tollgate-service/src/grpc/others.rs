@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -27,6 +28,9 @@ pub(super) struct Others {
     /// In its two versions, of which older clients know the second.
     reflection: Option<(Other, Other)>,
 }
+
+/// How long a reader may take to make room for the rest when the service stops.
+const LAST_MAX: Duration = Duration::from_secs(1);
 
 /// The messages of the service, for clients that ask for them.
 const DESCRIPTORS: &[u8] = include_bytes!("../../proto/rls.binpb");
@@ -62,7 +66,15 @@ impl Others {
         if !is_health && !methods.admits(request.headers()) {
             return methods.refuse(respond, unauthenticated());
         }
-        let request = request.map(|body| streams::request(Received(body), stopped(methods)));
+        let request = request.map(|body| {
+            streams::request(
+                Received {
+                    body,
+                    left: RECEIVED_BYTES_MAX,
+                },
+                stopped(methods),
+            )
+        });
         let response = pin!(tokio::time::timeout(CALL_MAX, other(request)));
         let response = match unless_reset(response, |context| respond.poll_reset(context)).await {
             Some(Ok(Ok(response))) => response,
@@ -70,11 +82,8 @@ impl Others {
             Some(Err(_)) => late().into_http(),
             None => return Ok(()),
         };
-        send(
-            response.map(|body| streams::response(body, stopped(methods))),
-            respond,
-        )
-        .await
+        let response = response.map(|body| streams::response(body, stopped(methods)));
+        send(methods, response, respond).await
     }
 }
 
@@ -88,8 +97,15 @@ fn stopped(methods: &Methods) -> Stopped {
     })
 }
 
+/// What one call of these methods may send: names of services, and there is no token for some.
+const RECEIVED_BYTES_MAX: usize = 16 << 10;
+
 /// What a client sends, as libraries read it.
-pub(super) struct Received(RecvStream);
+pub(super) struct Received {
+    body: RecvStream,
+    /// How much of it may still come.
+    left: usize,
+}
 
 impl HttpBody for Received {
     type Data = Bytes;
@@ -99,21 +115,27 @@ impl HttpBody for Received {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        if let Some(data) = ready!(self.0.poll_data(context)).transpose()? {
-            self.0.flow_control().release_capacity(data.len())?;
+        if let Some(data) = ready!(self.body.poll_data(context)).transpose()? {
+            self.body.flow_control().release_capacity(data.len())?;
+            let left = self.left.checked_sub(data.len());
+            self.left = left.ok_or(Reason::ENHANCE_YOUR_CALM)?;
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        let trailers = ready!(self.0.poll_trailers(context))?;
+        let trailers = ready!(self.body.poll_trailers(context))?;
         Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 }
 
 /// Sends an answer as its parts come and its reader has room for them.
-async fn send<B>(response: Response<B>, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error>
+async fn send<B>(
+    methods: &Methods,
+    response: Response<B>,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<(), h2::Error>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
@@ -137,7 +159,21 @@ where
             return Ok(());
         };
         match frame.into_data() {
-            Ok(data) => send_data(&mut sending, data).await?,
+            Ok(data) => {
+                let sent = {
+                    let mut sent = pin!(send_data(&mut sending, data));
+                    tokio::select! {
+                        biased;
+                        sent = &mut sent => Ok(sent),
+                        () = stopped(methods) => tokio::time::timeout(LAST_MAX, sent).await,
+                    }
+                };
+                let Ok(sent) = sent else {
+                    sending.send_reset(Reason::CANCEL);
+                    return Ok(());
+                };
+                sent?;
+            }
             Err(frame) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
                 return sending.send_trailers(trailers);

@@ -146,14 +146,8 @@ pub(super) fn end_span(
 }
 
 fn is_admitted(service: &Service, request: Request<'_>) -> bool {
-    if service.tokens.is_open() {
-        return true;
-    }
-    let shown = request.field("authorization").and_then(|value| {
-        let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-        scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
-    });
-    shown.is_some_and(|token| service.tokens.admit(token))
+    let shown = request.field("authorization");
+    service.tokens.admit_bearer(shown)
 }
 
 fn is_json(request: Request<'_>) -> bool {

@@ -37,16 +37,7 @@ const REST_MAX: Duration = Duration::from_secs(1);
 /// Serves a connection until its client goes, or the service stops.
 pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, stop: watch::Receiver<bool>) {
     let _open = worker.service.metrics.open(Protocol::Http);
-    let mut connection = Connection {
-        worker: &worker,
-        stream,
-        read: BytesMut::new(),
-        out: Vec::new(),
-        rest: None,
-        is_unread: false,
-        silence: Silence::new(worker.service.question_timeout()),
-        stop: stop.clone(),
-    };
+    let mut connection = Connection::new(&worker, stream, stop.clone());
     if let Err(error) = connection.run(stop).await {
         tracing::debug!(%error, "a connection ended early");
     }
@@ -57,10 +48,10 @@ struct Connection<'w> {
     stream: Stream,
     /// What was read and not yet answered.
     read: BytesMut,
+    /// How much memory `read` holds at most beside its capacity: what stood before it, and was answered.
+    before: usize,
     /// What was read behind a body in chunks, until its request is answered.
     rest: Option<BytesMut>,
-    /// Whether a request is answered that has not come whole.
-    is_unread: bool,
     /// What was answered and not yet written.
     out: Vec<u8>,
     /// Ends waits for a head.
@@ -68,7 +59,20 @@ struct Connection<'w> {
     stop: watch::Receiver<bool>,
 }
 
-impl Connection<'_> {
+impl<'w> Connection<'w> {
+    fn new(worker: &'w Worker, stream: Stream, stop: watch::Receiver<bool>) -> Self {
+        Connection {
+            worker,
+            stream,
+            read: BytesMut::new(),
+            before: 0,
+            rest: None,
+            out: Vec::new(),
+            silence: Silence::new(worker.service.question_timeout()),
+            stop,
+        }
+    }
+
     async fn run(&mut self, mut signal: watch::Receiver<bool>) -> io::Result<()> {
         let stop = self.stop.clone();
         let mut stopped = pin!(signal.wait_for(|stop| *stop));
@@ -100,6 +104,7 @@ impl Connection<'_> {
                     seen = self.read.len();
                     // What came together is answered together.
                     self.flush().await?;
+                    self.give_back();
                     if !self.more(&mut is_stopping).await? {
                         return self.end().await;
                     }
@@ -108,7 +113,6 @@ impl Connection<'_> {
                     let failure = Failure::new(error.status, error.why);
                     let answer = answer::failed(self.worker, failure, "");
                     self.write(&answer, false, Behind::Close);
-                    self.is_unread = true;
                     return self.end().await;
                 }
             }
@@ -166,8 +170,8 @@ impl Connection<'_> {
         let answer =
             answered.unwrap_or_else(|failure| answer::failed(worker, failure, request.path()));
         answer::end_span(worker, span, request, answer.status);
-        self.is_unread = !self.consume(head);
-        let keeps = head.keeps_alive && !self.is_unread && !is_stopped(&self.stop);
+        let is_whole = self.consume(head);
+        let keeps = head.keeps_alive && is_whole && !is_stopped(&self.stop);
         let behind = match keeps {
             true if head.is_old => Behind::KeepAlive,
             true => Behind::Again,
@@ -234,25 +238,34 @@ impl Connection<'_> {
 
     /// Drops a request that is answered. False where it has not come whole.
     fn consume(&mut self, head: &Head) -> bool {
-        let whole = match (head.framing, self.rest.take()) {
+        match (head.framing, self.rest.take()) {
             (_, Some(rest)) => {
                 self.read = rest;
+                // It shares its memory with all that came before it.
+                self.before = usize::MAX;
                 true
             }
             (Framing::Length(length), None) => {
                 let left = (self.read.len() - head.bytes) as u64;
                 let whole = length <= left;
                 if whole {
-                    self.read.advance(head.bytes + length as usize);
+                    let bytes = head.bytes + length as usize;
+                    self.read.advance(bytes);
+                    self.before = self.before.saturating_add(bytes);
                 }
                 whole
             }
             _ => false,
-        };
-        if self.read.is_empty() && self.read.capacity() > KEPT_BYTES {
-            self.read = BytesMut::new();
         }
-        whole
+    }
+
+    /// Makes the buffer small again before it waits for its client. A head that comes in pieces is copied once.
+    fn give_back(&mut self) {
+        let held = self.before.saturating_add(self.read.capacity());
+        if self.before > 0 && held > KEPT_BYTES {
+            self.read = BytesMut::from(&self.read[..]);
+            self.before = 0;
+        }
     }
 
     fn write(&mut self, answer: &Answer, is_head: bool, behind: Behind) {
@@ -281,12 +294,12 @@ impl Connection<'_> {
     }
 
     /// Closes the connection so that the last answer arrives: bytes that nobody has read would make the system throw it
-    /// away.
+    /// away, and a client may send some at any time.
     async fn end(&mut self) -> io::Result<()> {
         self.flush().await?;
         let rest = async {
             self.stream.shutdown().await?;
-            let mut left = if self.is_unread { REST_BYTES } else { 0 };
+            let mut left = REST_BYTES;
             while left > 0 {
                 self.read.clear();
                 make_room(&mut self.read);
@@ -316,3 +329,6 @@ async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elap
         Poll::Pending => timeout(limit, future).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,8 +63,8 @@ pub(super) async fn decide(service: &Service, act: Act, body: &[u8], form: Form)
     }
 }
 
-/// The answer is seen through also when the client goes: clients that wait for less than the store takes are then heard
-/// of there.
+/// The answer is seen through also when the end of the drain drops the question. A client that goes does not: nobody looks
+/// for it before there is an answer.
 fn ask(service: &Service, act: Act, named: &[Named<'_>], now: Micros) -> Outcome {
     let counters = &service.counters;
     match (service::checks(named), act) {

@@ -49,16 +49,11 @@ fn wants_200(query: Option<&str>) -> Result<bool, Failure> {
 
 /// The first `return` counts, as of every preference. What cannot be read is no preference.
 fn prefers_minimal<'p>(lines: impl IntoIterator<Item = &'p [u8]>) -> bool {
-    let preferences = lines
-        .into_iter()
-        .flat_map(|line| line.split(|byte| *byte == b','));
+    let preferences = lines.into_iter().flat_map(|line| parts(line, b','));
     let mut named = preferences.map(|preference| {
         // Parameters behind a preference mean nothing here.
-        let mut parts = preference.splitn(2, |byte| *byte == b';');
-        let mut parts = parts
-            .next()
-            .unwrap_or_default()
-            .splitn(2, |byte| *byte == b'=');
+        let preference = parts(preference, b';').next().unwrap_or_default();
+        let mut parts = preference.splitn(2, |byte| *byte == b'=');
         let mut part = || parts.next().unwrap_or_default().trim_ascii();
         (part(), part())
     });
@@ -68,6 +63,20 @@ fn prefers_minimal<'p>(lines: impl IntoIterator<Item = &'p [u8]>) -> bool {
             .strip_prefix(b"\"")
             .and_then(|value| value.strip_suffix(b"\""));
         inner.unwrap_or(value).eq_ignore_ascii_case(b"minimal")
+    })
+}
+
+/// What stands between separators. Those within quotes separate nothing.
+fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |byte| {
+        let is_plain = !std::mem::take(&mut escaped);
+        match byte {
+            b'"' if is_plain => quoted = !quoted,
+            b'\\' if is_plain && quoted => escaped = true,
+            _ => return *byte == separator && !quoted,
+        }
+        false
     })
 }
 
@@ -84,6 +93,12 @@ mod tests {
             (&["return=representation, return=minimal"], false),
             (&["return=minimal", "return=representation"], true),
             (&["return"], false),
+            (&["x=\"a, return=minimal\""], false),
+            (&["x=\"a, return=minimal, b\""], false),
+            (&["x=\"\\\", return=minimal, b\""], false),
+            (&["x=\"a;\\\\\"; y=\",\", return=minimal"], true),
+            (&["x; y=\"a, return=minimal, b\", return=minimal"], true),
+            (&["x=\"a", "return=minimal"], true),
             (&["minimal", "returned=minimal", "x=return=minimal"], false),
             (&[""], false),
             (&[], false),

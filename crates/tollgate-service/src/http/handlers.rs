@@ -78,8 +78,8 @@ fn take(service: &Service, receipt: &str, now: Micros) -> Result<Taken, Failure>
     })
 }
 
-/// What the store says to a change of a charge. A receipt that nothing was done with is good again, also if the client
-/// has gone meanwhile. Where nobody knows whether it was used, it is spent: nobody gets back more than was charged.
+/// What the store says to a change of a charge. A receipt that nothing was done with is good again, also if the end of
+/// the drain has dropped the question meanwhile. Where nobody knows whether it was used, it is spent: nobody gets back more than was charged.
 async fn changed<T: Unpin + Send + 'static>(
     service: &Service,
     answer: store::Answer<Result<T, StoreError>>,

@@ -45,6 +45,7 @@ pub(super) struct Head {
     /// How long it is.
     pub(super) bytes: usize,
     pub(super) method: Method,
+    /// The path and the query as they are written; of a URL, what is behind the authority.
     target: Span,
     fields: SmallVec<[(Span, Span); 8]>,
     pub(super) framing: Framing,
@@ -77,9 +78,10 @@ impl HeadError {
     }
 }
 
-/// What the fields say about the connection and the body.
+/// What the fields say about the host, the connection and the body.
 #[derive(Default)]
-struct Said {
+struct Said<'r> {
+    host: Option<&'r [u8]>,
     length: Option<u64>,
     chunked: bool,
     close: bool,
@@ -101,6 +103,7 @@ impl Head {
         };
         let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
             .map_err(|_| HeadError::malformed("The method is none."))?;
+        let target = Target::of(parsed.path.unwrap_or_default())?;
         let is_old = parsed.version != Some(1);
         let mut said = Said::default();
         let mut fields = SmallVec::new();
@@ -109,6 +112,7 @@ impl Head {
             let name = Span::of(field.name.as_bytes(), read);
             fields.push((name, Span::of(field.value, read)));
         }
+        said.check_host(&target, is_old)?;
         let framing = match (said.chunked, said.length) {
             (true, _) if is_old => {
                 return Err(HeadError::malformed("HTTP/1.0 knows no encodings."));
@@ -124,13 +128,49 @@ impl Head {
         Ok(Some(Head {
             bytes,
             method,
-            target: Span::of(parsed.path.unwrap_or_default().as_bytes(), read),
+            target: Span::of(target.path_and_query.as_bytes(), read),
             fields,
             framing,
             keeps_alive: !said.close && (!is_old || said.keep_alive),
             is_old,
             expects_continue: said.expects_continue && !is_old,
         }))
+    }
+}
+
+/// What a request line asks for.
+struct Target<'r> {
+    /// Of a URL.
+    authority: Option<&'r str>,
+    path_and_query: &'r str,
+}
+
+impl<'r> Target<'r> {
+    /// Servers must know whole URLs too, which proxies are asked with (RFC 9112, section 3.2.2).
+    fn of(target: &'r str) -> Result<Self, HeadError> {
+        if target.starts_with('/') || target == "*" {
+            return Ok(Target {
+                authority: None,
+                path_and_query: target,
+            });
+        }
+        let behind = |scheme: &str| {
+            let (its, rest) = target.split_at_checked(scheme.len())?;
+            its.eq_ignore_ascii_case(scheme).then_some(rest)
+        };
+        let malformed = HeadError::malformed("The target is neither a path nor a URL of HTTP.");
+        let rest = behind("http://").or_else(|| behind("https://"));
+        let rest = rest.ok_or(malformed)?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path_and_query) = rest.split_at(end);
+        // A fragment is no part of a target.
+        match authority.is_empty() || path_and_query.starts_with('#') {
+            true => Err(malformed),
+            false => Ok(Target {
+                authority: Some(authority),
+                path_and_query,
+            }),
+        }
     }
 }
 
@@ -142,8 +182,8 @@ pub(super) fn may_end(read: &[u8], seen: usize) -> bool {
     seen == 0 || (0..new.len()).any(|at| is_end(&new[at..]))
 }
 
-impl Said {
-    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
+impl<'r> Said<'r> {
+    fn note(&mut self, name: &[u8], value: &'r [u8]) -> Result<(), HeadError> {
         // Most fields differ from these in their length already.
         if name.eq_ignore_ascii_case(b"content-length") {
             let known = self.length.replace(digits(value)?);
@@ -160,10 +200,34 @@ impl Said {
                 self.close |= option.eq_ignore_ascii_case(b"close");
                 self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
+        } else if name.eq_ignore_ascii_case(b"host") {
+            if self.host.replace(value).is_some() {
+                return Err(HeadError::malformed("There is more than one `Host`."));
+            }
         } else if name.eq_ignore_ascii_case(b"expect") {
             self.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
         }
         Ok(())
+    }
+
+    /// As the gateway has it (RFC 9112, section 3.2), but for an empty one beside a path, which says that there is none.
+    fn check_host(&self, target: &Target<'_>, is_old: bool) -> Result<(), HeadError> {
+        let Some(host) = self.host else {
+            return match is_old {
+                true => Ok(()),
+                false => Err(HeadError::malformed("There is no `Host`.")),
+            };
+        };
+        if host.iter().any(|byte| b"/@?#\\ \t,".contains(byte)) {
+            return Err(HeadError::malformed("The `Host` is no host."));
+        }
+        match target.authority {
+            Some(authority) if !authority.as_bytes().eq_ignore_ascii_case(host) => {
+                let why = "The request line and `Host` name different hosts.";
+                Err(HeadError::malformed(why))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -196,18 +260,12 @@ impl<'r> Request<'r> {
 
     fn target(&self) -> (&'r str, Option<&'r str>) {
         let target = std::str::from_utf8(self.head.target.within(self.read)).unwrap_or_default();
-        // Proxies are asked with the whole URL, and servers must know it too (RFC 9112, section 3.2.2).
-        let target = match target.starts_with('/') {
-            true => target,
-            false => match target.split_once("://") {
-                Some((_, rest)) => rest.find('/').map_or("/", |path| &rest[path..]),
-                None => target,
-            },
-        };
-        match target.split_once('?') {
+        let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
-        }
+        };
+        // That of a URL may be left out.
+        (if path.is_empty() { "/" } else { path }, query)
     }
 
     /// The values of all fields of this name, in their order. The name is in small letters.

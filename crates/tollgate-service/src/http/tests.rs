@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tollgate::store::{Answer, Outcome};
@@ -272,8 +272,8 @@ async fn a_refusal_that_no_quota_had_a_part_in_is_told_in_words_of_its_own() {
     }
 }
 
-/// What a client reads that asks once, over a connection of a service that is told to stop before or after the answer.
-async fn read_around_the_stop(before: bool) -> String {
+/// Both ends of a connection to a service that remembers.
+pub(super) async fn connected() -> (Rc<Worker>, TcpStream, Stream) {
     let (service, _) = remembering();
     let worker = Rc::new(Worker {
         service,
@@ -282,16 +282,29 @@ async fn read_around_the_stop(before: bool) -> String {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap();
-    let (stop, signal) = watch::channel(false);
-    let mut client = TcpStream::connect(to).await.unwrap();
+    let client = TcpSocket::new_v4().unwrap();
+    // What it does not read stays with the service.
+    client.set_recv_buffer_size(4 << 10).unwrap();
+    let client = client.connect(to).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let asks = async {
-        let question = "POST /v1/check HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 30\r\n\r\n";
-        let body = r#"{"limit":"tokens","key":"ann"}"#;
-        client
-            .write_all(format!("{question}{body}").as_bytes())
-            .await
-            .unwrap();
+    (worker, client, Stream::Plain(stream))
+}
+
+/// A question of one unit, with these fields.
+pub(super) fn question(fields: &str) -> String {
+    let body = r#"{"limit":"tokens","key":"ann"}"#;
+    format!(
+        "POST /v1/check HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{fields}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// What a client reads that asks once, over a connection of a service that is told to stop before or after the answer.
+async fn read_around_the_stop(before: bool) -> String {
+    let (worker, mut client, stream) = connected().await;
+    let (stop, signal) = watch::channel(false);
+    let asks = async move {
+        client.write_all(question("").as_bytes()).await.unwrap();
         let mut answer = vec![0; 16 << 10];
         let count = match before {
             true => 0,
@@ -304,13 +317,7 @@ async fn read_around_the_stop(before: bool) -> String {
     };
     // Less than a client has to ask again: nothing but the stop ends the connection.
     let limit = Duration::from_secs(5);
-    let both = async {
-        tokio::join!(
-            asks,
-            connection::serve(worker, Stream::Plain(stream), signal)
-        )
-        .0
-    };
+    let both = async { tokio::join!(asks, connection::serve(worker, stream, signal)).0 };
     timeout(limit, both).await.unwrap()
 }
 

@@ -57,6 +57,8 @@ fn a_request_that_can_be_read_in_two_ways_ends_its_connection() {
         question("ann", chunked),
         question("ann", "Transfer-Encoding: gzip\r\n"),
         question("ann", "Content-Length : 1\r\n"),
+        question("ann", "Host: y\r\n"),
+        question("ann", "").replace("Host: x\r\n", ""),
         in_chunks("ann").replace("7;a=b", "x"),
         in_chunks("ann").replace("7;a=b\r\n", "7;a=b\n"),
         in_chunks("ann").replace("7;a=b", "6"),
@@ -157,6 +159,7 @@ fn a_connection_is_kept_as_its_client_has_it() {
     let (answer, mut rest) = raw(service.address, &old).unwrap();
     assert_eq!((answer.status, answer.expect("connection")), (200, "close"));
     assert!(rest.is_closed_by_peer());
+    // HTTP/1.0 needs no `Host`.
     let kept = old.replace("Host: x", "Connection: keep-alive");
     let (answer, mut rest) = raw(service.address, &kept).unwrap();
     assert_eq!(answer.expect("connection"), "keep-alive");
@@ -183,11 +186,16 @@ fn a_connection_is_kept_as_its_client_has_it() {
 #[test]
 fn a_whole_url_is_as_good_as_its_path() {
     let service = Service::usual();
-    let whole =
-        question("ann", "").replace("/v1/check", "http://limits.internal/v1/check?status=200");
-    let (answer, _) = raw(service.address, whole).unwrap();
+    let whole = question("ann", "")
+        .replace("/v1/check", "http://limits.internal/v1/check?status=200")
+        .replace("Host: x", "Host: limits.internal");
+    let (answer, _) = raw(service.address, &whole).unwrap();
     assert_eq!(
         (answer.status, &answer.json()["remaining"]),
         (200, &json!(4))
     );
+    // A path in the query is none.
+    let other = whole.replace("l/v1/check?status=200", "l?x=/v1/check");
+    let (answer, _) = raw(service.address, other).unwrap();
+    assert_eq!(answer.status, 404);
 }

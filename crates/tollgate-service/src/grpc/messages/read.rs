@@ -2,7 +2,7 @@
 
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use super::super::asked::DESCRIPTORS_MAX;
+use super::super::asked::{DESCRIPTORS_MAX, ENTRIES_MAX};
 use super::{Entry, RateLimitDescriptor, RateLimitOverride, RateLimitRequest};
 
 /// Bytes that are no such message.
@@ -11,7 +11,8 @@ pub(crate) struct Malformed;
 
 type Read<T> = Result<T, Malformed>;
 
-/// Reads a request. Of its descriptors one more is read than there may be, so that it is told that they are too many.
+/// Reads a request. Of its descriptors, and of the entries of each, one more is read than there may be, so that it is told
+/// that they are too many.
 pub(crate) fn request(message: &[u8]) -> Read<RateLimitRequest<'_>> {
     let mut request = RateLimitRequest::default();
     let mut fields = Fields(message);
@@ -36,7 +37,12 @@ fn descriptor(message: &[u8]) -> Read<RateLimitDescriptor<'_>> {
     let mut fields = Fields(message);
     while let Some((tag, field)) = fields.next()? {
         match tag {
-            1 => descriptor.entries.push(entry(field.bytes()?)?),
+            1 => {
+                let entry = entry(field.bytes()?)?;
+                if descriptor.entries.len() <= ENTRIES_MAX {
+                    descriptor.entries.push(entry);
+                }
+            }
             2 => merge(field.bytes()?, descriptor.limit.get_or_insert_default())?,
             3 => {
                 let before = descriptor.hits_addend.unwrap_or(0);

@@ -255,6 +255,19 @@ fn of_more_descriptors_than_there_may_be_just_one_is_read() {
 }
 
 #[test]
+fn of_more_entries_than_a_descriptor_may_have_just_one_is_read() {
+    let entries = [0x0a, 0].repeat(100_000);
+    let mut message = vec![0x12];
+    prost::encoding::encode_varint(entries.len() as u64, &mut message);
+    message.extend(entries);
+    let read = request(&message).unwrap();
+    assert_eq!(
+        read.descriptors[0].entries.len(),
+        super::super::asked::ENTRIES_MAX + 1
+    );
+}
+
+#[test]
 fn an_answer_is_written_as_the_library_reads_it() {
     let mut random = Random(11);
     for _ in 0..5_000 {

@@ -1,6 +1,6 @@
 //! What a stranger can make grow, and cannot.
 
-use super::super::asked::DESCRIPTORS_MAX;
+use super::super::asked::{DESCRIPTORS_MAX, ENTRIES_MAX};
 use super::super::messages::{RateLimitOverride, Unit};
 use super::super::metrics::VALUES_MAX;
 use super::super::overrides::OVERRIDES_MAX;
@@ -26,7 +26,8 @@ fn a_value_that_is_longer_than_a_key_is_limited_like_any_other() {
 }
 
 #[test]
-fn descriptors_beyond_their_bound_and_more_limits_than_a_decision_can_have_are_errors() {
+fn descriptors_and_entries_beyond_their_bounds_and_more_limits_than_a_decision_can_have_are_errors()
+{
     let quotas: Vec<String> = (1..=9).map(|n| format!("\"1000 per {n} hours\"")).collect();
     let fixture = Fixture::native(&format!(
         "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [{}]\n",
@@ -35,6 +36,9 @@ fn descriptors_beyond_their_bound_and_more_limits_than_a_decision_can_have_are_e
     let many = vec![descriptor(&[("b", "")]); DESCRIPTORS_MAX];
     fixture.ask(&many);
     let beyond = vec![descriptor(&[("b", "")]); DESCRIPTORS_MAX + 1];
+    assert!(fixture.try_ask(&request("d", &beyond)).is_err());
+    fixture.ask(&[descriptor(&[("b", ""); ENTRIES_MAX])]);
+    let beyond = [descriptor(&[("b", ""); ENTRIES_MAX + 1])];
     assert!(fixture.try_ask(&request("d", &beyond)).is_err());
     let two = [descriptor(&[("a", "1")]), descriptor(&[("a", "2")])];
     assert_eq!(

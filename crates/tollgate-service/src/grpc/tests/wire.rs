@@ -349,3 +349,74 @@ async fn a_head_that_is_too_long_is_refused_and_the_connection_goes_on() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_makes_no_room_does_not_hold_the_stop() {
+    run(async {
+        let (client, greeted) = Line::open().greeted(0).await;
+        let watch = Request::post("http://d/grpc.health.v1.Health/Watch");
+        let watch = watch.header("content-type", "application/grpc");
+        let mut client = client.ready().await.unwrap();
+        let (response, mut sending) = client.send_request(watch.body(()).unwrap(), false).unwrap();
+        sending.send_data(framed(b""), true).unwrap();
+        let _unread = response.await.unwrap();
+        greeted.stop.send(true).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(5), greeted.served).await;
+        ended.expect("it holds the stop").unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_call_of_grpc_is_refused_and_charges_nothing() {
+    run(async {
+        let (client, greeted) = Line::open().greeted(65_535).await;
+        let before = left(&greeted).await;
+        for (method, media_type) in [
+            ("POST", Some("text/plain")),
+            ("POST", Some("application/json")),
+            ("POST", None),
+            ("GET", Some("application/grpc")),
+        ] {
+            let mut request = Request::builder().method(method).uri(METHOD);
+            if let Some(media_type) = media_type {
+                request = request.header("content-type", media_type);
+            }
+            let mut ready = client.clone().ready().await.unwrap();
+            let sent = ready.send_request(request.body(()).unwrap(), false);
+            let (response, mut sending) = sent.unwrap();
+            let _ = sending.send_data(framed(ASKED), true);
+            assert_eq!(response.await.unwrap().status(), 415, "{method}");
+        }
+        assert_eq!(left(&greeted).await, before);
+        assert!(passes(&client).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_of_health_has_only_so_many_bytes() {
+    run(async {
+        let (client, _greeted) = Line::open().greeted(65_535).await;
+        let uri = "http://d/grpc.health.v1.Health/Check";
+        let asked = async |bytes: usize| {
+            let request = Request::post(uri).header("content-type", "application/grpc");
+            let mut ready = client.clone().ready().await.unwrap();
+            let sent = ready.send_request(request.body(()).unwrap(), false);
+            let (response, mut sending) = sent.unwrap();
+            // An unknown field of so many bytes.
+            let mut message = vec![0x7a];
+            prost::encoding::encode_varint(bytes as u64, &mut message);
+            message.resize(message.len() + bytes, 0);
+            sending.send_data(framed(&message), true).unwrap();
+            match response.await {
+                Ok(response) => ended(response).await.0,
+                Err(_) => "reset".to_owned(),
+            }
+        };
+        assert_eq!(asked(1_000).await, "0");
+        assert_ne!(asked(40_000).await, "0");
+        assert!(passes(&client).await);
+    })
+    .await;
+}

@@ -42,15 +42,49 @@ fn a_target_is_a_path_or_a_whole_url() {
         ("/a://b/c?d?e", "/a://b/c", Some("d?e")),
         ("http://host:80/a?b", "/a", Some("b")),
         ("http://host", "/", None),
+        ("HTTPS://host/a", "/a", None),
+        ("http://h?x=/v1/reset", "/", Some("x=/v1/reset")),
+        (
+            "http://h?u=http://x/v1/check",
+            "/",
+            Some("u=http://x/v1/check"),
+        ),
+        (
+            "http://h/a?u=http://x/v1/check",
+            "/a",
+            Some("u=http://x/v1/check"),
+        ),
         ("*", "*", None),
     ] {
-        let read = format!("GET {target} HTTP/1.1\r\n\r\n");
+        let authority = target.split(['/', '?']).nth(2).unwrap_or_default();
+        let host = match target.starts_with('/') {
+            true => "x",
+            false => authority,
+        };
+        let read = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n");
         let head = parse(&read).unwrap().unwrap();
         let request = Request {
             head: &head,
             read: read.as_bytes(),
         };
         assert_eq!((request.path(), request.query()), (path, query), "{target}");
+    }
+    for target in [
+        "foo?u=http://x/v1/check",
+        "foo",
+        "?a=b",
+        "*/v1/check",
+        "host:443",
+        "ftp://host/v1/check",
+        "http:/v1/check",
+        "http://",
+        "http:///v1/check",
+        "http://?/v1/check",
+        "http://host#/v1/check",
+    ] {
+        let refused = parse(&format!("GET {target} HTTP/1.1\r\nhost: host\r\n\r\n"));
+        let status = refused.map(|_| ()).map_err(|error| error.status);
+        assert_eq!(status, Err(StatusCode::BAD_REQUEST), "{target}");
     }
 }
 
@@ -68,7 +102,7 @@ fn a_connection_is_kept_as_its_version_and_its_options_have_it() {
         ("1.0", "connection: Keep-Alive\r\n", true),
         ("1.0", "connection: keep-alive, close\r\n", false),
     ] {
-        let read = format!("GET / HTTP/{version}\r\n{connection}\r\n");
+        let read = format!("GET / HTTP/{version}\r\nhost: x\r\n{connection}\r\n");
         let head = parse(&read).unwrap().unwrap();
         assert_eq!(head.keeps_alive, kept, "{version} {connection}");
         assert_eq!(head.is_old, version == "1.0");
@@ -101,7 +135,7 @@ fn a_head_that_can_be_read_in_two_ways_is_refused() {
         "no field\r\n",
         ": 1\r\n",
     ] {
-        let refused = parse(&format!("POST / HTTP/1.1\r\n{fields}\r\n"));
+        let refused = parse(&format!("POST / HTTP/1.1\r\nhost: x\r\n{fields}\r\n"));
         let status = refused.map(|_| ()).map_err(|error| error.status);
         assert_eq!(status, Err(StatusCode::BAD_REQUEST), "{fields:?}");
     }
@@ -114,12 +148,48 @@ fn a_head_that_can_be_read_in_two_ways_is_refused() {
         "HTTP/1.1 200 OK",
         "{\"limit\":1}",
     ] {
-        let refused = parse(&format!("{start}\r\n\r\n"));
+        let refused = parse(&format!("{start}\r\nhost: x\r\n\r\n"));
         let status = refused.map(|_| ()).map_err(|error| error.status);
         assert_eq!(status, Err(StatusCode::BAD_REQUEST), "{start}");
     }
     let old = parse("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n");
     assert!(old.is_err());
+}
+
+#[test]
+fn a_request_names_one_host_which_is_that_of_its_url() {
+    for (target, version, fields, taken) in [
+        ("/", "1.1", "Host: x\r\n", true),
+        ("/", "1.1", "Host: [::1]:80\r\n", true),
+        ("/", "1.1", "Host:\r\n", true),
+        ("/", "1.1", "", false),
+        ("/", "1.1", "Host: x\r\nhost: x\r\n", false),
+        ("/", "1.1", "Host:\r\nhost: x\r\n", false),
+        ("/", "1.1", "Host: a, b\r\n", false),
+        ("/", "1.1", "Host: a b\r\n", false),
+        ("/", "1.1", "Host: u@a\r\n", false),
+        ("/", "1.1", "Host: a/b\r\n", false),
+        ("/", "1.0", "", true),
+        ("/", "1.0", "Host: x\r\nhost: x\r\n", false),
+        ("http://a:80/", "1.1", "Host: A:80\r\n", true),
+        ("http://a:80/", "1.1", "Host: a\r\n", false),
+        ("http://a/", "1.1", "Host: b\r\n", false),
+        ("http://a/", "1.1", "Host:\r\n", false),
+        ("http://u@a/", "1.1", "Host: u@a\r\n", false),
+        ("http://u@a/", "1.1", "Host: a\r\n", false),
+        ("http://a/", "1.0", "", true),
+        ("http://a/", "1.0", "Host: b\r\n", false),
+    ] {
+        let parsed = parse(&format!("GET {target} HTTP/{version}\r\n{fields}\r\n"));
+        let status = parsed
+            .map(|head| head.is_some())
+            .map_err(|error| error.status);
+        let expected = match taken {
+            true => Ok(true),
+            false => Err(StatusCode::BAD_REQUEST),
+        };
+        assert_eq!(status, expected, "{target} {version} {fields:?}");
+    }
 }
 
 #[test]
@@ -130,10 +200,15 @@ fn a_head_has_a_bound_however_it_grows() {
             .map(|head| head.is_some())
             .map_err(|error| error.status)
     };
-    let fields = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(count));
+    let fields = |count| {
+        format!(
+            "GET / HTTP/1.1\r\nhost: x\r\n{}\r\n",
+            "x: y\r\n".repeat(count - 1)
+        )
+    };
     assert_eq!(status(&fields(FIELDS_MAX)), Ok(true));
     assert_eq!(status(&fields(FIELDS_MAX + 1)), too_large);
-    let long = |bytes: usize| format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(bytes - 18));
+    let long = |bytes: usize| format!("GET /{} HTTP/1.1\r\nhost:\r\n\r\n", "a".repeat(bytes - 25));
     assert_eq!(status(&long(BYTES_MAX)), Ok(true));
     assert_eq!(status(&long(BYTES_MAX + 1)), too_large);
     // One that never ends.
