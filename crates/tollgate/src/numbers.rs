@@ -289,6 +289,8 @@ mod tests {
                 limit: HOLDERS_MAX + 1,
                 lease: 1,
             },
+            Numbers::Concurrency { limit: 0, lease: 1 },
+            Numbers::Concurrency { limit: 1, lease: 0 },
             Numbers::Calendar {
                 limit: 1,
                 unit: CalendarUnit::Day,

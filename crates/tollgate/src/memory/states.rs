@@ -231,3 +231,25 @@ impl States<'_> {
         self.long.put(LongKey::new(key, cell), long, now.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::FixedWindow;
+
+    #[test]
+    fn a_state_is_in_a_stamp_only_while_that_can_tell_its_end() {
+        let (window, base) = (FixedWindow::new(9, 60), 1_000);
+        for (until, fits) in [
+            (0, false),
+            (1, true),
+            (UNTIL_MAX, true),
+            (UNTIL_MAX + 1, false),
+        ] {
+            let state = (base + until - 60, 5);
+            let stamp = pack(state, &window, base);
+            let back = stamp.map(|stamp| unpack(stamp, &window, base));
+            assert_eq!(back, fits.then_some(Some(Some(state))), "{until}");
+        }
+    }
+}

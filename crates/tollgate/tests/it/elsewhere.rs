@@ -105,6 +105,18 @@ fn what_a_node_pays_from_its_own_units_stands_with_what_it_has_left() {
 }
 
 #[test]
+fn a_decision_in_the_place_of_others_tells_their_limits() {
+    let policy = Arc::new(policy("5 per 10 seconds token-bucket"));
+    let decision = allowed(&policy, &mut [None]);
+    for (others, limit, remaining) in [(Some(3), 3, 3), (Some(9), 9, 4), (None, 5, 4)] {
+        let told = decision.clone().in_place_of([others]);
+        let standing = told.standings()[0];
+        assert_eq!((standing.limit(), standing.remaining()), (limit, remaining));
+        assert!(told.is_degraded() && standing.is_known());
+    }
+}
+
+#[test]
 fn a_decision_that_left_nothing_tells_what_the_next_unit_would_be_told() {
     let policy = Arc::new(policy("2 per 10 seconds token-bucket"));
     let mut slots = [None];
