@@ -126,7 +126,8 @@ pub(super) fn add_to_few(
 ) -> Option<()> {
     let words = cell[HEADER_WORDS..].first_chunk::<ENTRIES>()?;
     let (at, until) = (entry.at.wrapping_sub(base), void_at.0.wrapping_sub(base));
-    if at > UNTIL_MAX || until > UNTIL_MAX || entry.units >= 1 << UNITS_BITS {
+    // It is later than those that are there, and so not before the base; and it is void no earlier than it is made.
+    if until > UNTIL_MAX || entry.units >= 1 << UNITS_BITS {
         return None;
     }
     let kept = if live < known { live } else { 0 };

@@ -100,7 +100,11 @@ fn what_a_node_pays_from_its_own_units_stands_with_what_it_has_left() {
     for (left, remaining) in [(3, 3), (9, 5)] {
         let later = standing.later_with(Duration::from_secs(1), left, charge);
         assert_eq!((later.remaining(), later.charged()), (remaining, 2));
-        assert_eq!(later.full_after(), Duration::from_secs(1));
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            (later.grows_after(), later.full_after()),
+            (Some(second), second)
+        );
     }
 }
 
@@ -114,6 +118,15 @@ fn a_decision_in_the_place_of_others_tells_their_limits() {
         assert_eq!((standing.limit(), standing.remaining()), (limit, remaining));
         assert!(told.is_degraded() && standing.is_known());
     }
+    let unlimited = allowed(
+        &Arc::new(Policy::new("p", Quota::unlimited()).unwrap()),
+        &mut [None],
+    );
+    let open = unlimited.in_place_of([Some(3)]).standings()[0];
+    assert_eq!(
+        (open.limit(), open.remaining(), open.is_known()),
+        (3, 3, false)
+    );
 }
 
 #[test]
@@ -154,6 +167,20 @@ fn what_several_checks_were_charged_is_given_back_to_the_unit() {
     assert!(costs.eq([1, 3]));
     assert_eq!(limiter.refund_all(&checks, &receipt), 4);
     assert_eq!(limiter.refund_all(&checks, &receipt), 0);
+}
+
+#[test]
+fn a_charge_is_not_given_back_to_the_units_of_another_algorithm() {
+    let both = ["2 concurrent", "5 per minute token-bucket"].map(|quota| Arc::new(policy(quota)));
+    for [charged, counts] in [[0, 1], [1, 0]].map(|places| places.map(|place: usize| &both[place]))
+    {
+        let receipt = allowed(charged, &mut [None]).receipt().unwrap();
+        let mut slots = [None];
+        let _ = allowed(counts, &mut slots);
+        let given_back = decide::refund(&[check(charged)], &mut slots, &receipt, NOW);
+        let left = decide::peek(&[check(counts)], &slots, NOW).standings()[0].used();
+        assert_eq!((given_back, left), (0, 1), "{charged:?}");
+    }
 }
 
 #[test]

@@ -229,15 +229,3 @@ fn units_that_just_fit_a_cell_and_those_that_do_not_count_alike() {
         assert_eq!(next.remaining(), 100_000 - cost - before - 1, "{cost}");
     }
 }
-
-#[test]
-fn a_log_of_a_clock_that_was_put_back_by_more_than_a_year_counts() {
-    const FIRST_SECS: u64 = 1_800_000_000;
-    let put_back = FIRST_SECS - 400 * 86_400;
-    let (store, policy) = (small(OnFull::Open), policy("1 per year"));
-    let passes = |now| charge(&store, &policy, "ann", 1, now).is_allowed();
-    assert!(passes(FIRST_SECS) && !passes(FIRST_SECS + 1));
-    // Its cell stays.
-    assert!(store.reset(&policy, b"ann"));
-    assert!(passes(put_back) && !passes(put_back + 1));
-}
