@@ -67,11 +67,18 @@ fn a_denial_that_is_told_again_later_waits_so_much_shorter() {
     let mut slots = [None];
     let _ = allowed(&policy, &mut slots);
     let denied = decide::decide(&[check(&policy)], &mut slots, NOW);
+    assert!(!denied.is_estimated());
     let later = denied.remembered(Duration::from_secs(3));
     let retry_after = Duration::from_secs(7);
     assert_eq!(later.verdict(), Verdict::Deny { retry_after });
     assert_eq!(later.standings()[0].retry_after(), Some(retry_after));
     assert!(later.is_estimated() && !later.is_degraded());
+    let later = denied.remembered(Duration::from_millis(2_500));
+    assert_eq!(
+        later.retry_after_secs(),
+        Some(8),
+        "whole, and never too early"
+    );
     let later = denied.degraded().remembered(Duration::from_secs(3));
     assert!(later.is_degraded());
 }
@@ -138,6 +145,10 @@ fn a_decision_that_left_nothing_tells_what_the_next_unit_would_be_told() {
     let next = last.exhausted().unwrap();
     let asked = decide::decide(&[check(&policy)], &mut slots, NOW);
     assert_eq!(next.verdict(), asked.verdict());
+    assert_eq!(
+        (last.standings()[0].charged(), next.standings()[0].charged()),
+        (1, 0)
+    );
     let retry_after = Duration::from_secs(5);
     assert_eq!(next.verdict(), Verdict::Deny { retry_after });
 }
