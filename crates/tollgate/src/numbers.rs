@@ -245,6 +245,15 @@ mod tests {
     }
 
     #[test]
+    fn a_calendar_tells_the_end_of_its_window() {
+        let evening = Micros::from_secs(1_795_298_400);
+        let end = |quota| policy(quota).calendar_window_end(evening);
+        let next_hour = Some(Micros::from_secs(1_795_298_400 + 3_600));
+        assert_eq!(end("9/day calendar Europe/Berlin"), next_hour);
+        assert_eq!(end("9/day"), None);
+    }
+
+    #[test]
     fn numbers_that_no_policy_has_make_none() {
         let wrong = [
             Numbers::SlidingWindow {
@@ -289,6 +298,8 @@ mod tests {
                 limit: HOLDERS_MAX + 1,
                 lease: 1,
             },
+            Numbers::Concurrency { limit: 0, lease: 1 },
+            Numbers::Concurrency { limit: 1, lease: 0 },
             Numbers::Calendar {
                 limit: 1,
                 unit: CalendarUnit::Day,

@@ -382,4 +382,12 @@ mod tests {
             assert_eq!((quota.limit(), quota.period()), (None, None));
         }
     }
+
+    #[test]
+    fn a_burst_is_at_most_what_every_store_can_hold_exactly() {
+        let quota = Quota::per_second(5).unwrap();
+        assert!(quota.clone().burst(INTEGER_MAX).is_ok());
+        let more = INTEGER_MAX + 1;
+        assert_eq!(quota.burst(more), Err(QuotaError::TooLarge(more)));
+    }
 }

@@ -144,4 +144,12 @@ mod tests {
             (OnError::Open, Some(5))
         );
     }
+
+    #[test]
+    fn a_share_that_cannot_be_counted_is_the_next_smaller_of_fewer_digits() {
+        // A bucket may take 731 centuries to fill, not 731.4: of limit and burst three digits go.
+        let whole = "2001 per century burst 1462931";
+        assert_eq!(share(whole, 1), whole);
+        assert_eq!(share(whole, 2), "1000 per century burst 731000");
+    }
 }

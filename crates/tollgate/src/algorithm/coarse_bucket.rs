@@ -173,4 +173,16 @@ mod tests {
         assert!(CoarseBucket::new(1, century, 10_000).is_none());
         assert!(CoarseBucket::new(1, century, 1 << 53).is_none());
     }
+
+    #[test]
+    fn other_numbers_take_over_what_was_used() {
+        let bucket = CoarseBucket::new(104_251, 86_400_000_000, 104_251).unwrap();
+        let other = CoarseBucket::new(287, 365 * 86_400_000_000, 9).unwrap();
+        assert_eq!(Counting::capacity(&bucket), 104_251);
+        let now = Micros(1_700_000_000_000_007);
+        let state = bucket.charge(None, now, 5);
+        let used = Counting::used(&bucket, Some(&state), now);
+        let moved = Counting::adopt(&other, state, used, now);
+        assert_eq!((used, Counting::used(&other, moved.as_ref(), now)), (5, 5));
+    }
 }

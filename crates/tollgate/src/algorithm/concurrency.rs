@@ -189,4 +189,13 @@ mod tests {
         let ends = [(1_060, 2), (1_065, 3)].map(|(at, units)| Entry { at, units });
         assert_eq!(&moved[..], ends);
     }
+
+    #[test]
+    fn leases_that_are_cut_short_are_one_entry_with_those_that_end_then() {
+        let algorithm = Concurrency::new(9, 60).unwrap();
+        let lease = |at, units| Entry { at, units };
+        let before = [lease(1_030, 1), lease(1_060, 2), lease(1_100, 4)];
+        let after = algorithm.adopt(Log::from_slice(&before), 7, Micros(1_000));
+        assert_eq!(&after.unwrap()[..], [lease(1_030, 1), lease(1_060, 6)]);
+    }
 }

@@ -123,3 +123,25 @@ impl FixedSize for Blocks {
         (end, compact.rest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_block_that_was_forgiven_stays_so_under_a_longer_quiet_time() {
+        let blocks = |quiet| {
+            let penalty = Penalty::new(Duration::from_secs(1));
+            let penalty = penalty.forgiven_after(Duration::from_secs(quiet));
+            Blocks::new(penalty.checked().unwrap(), 5)
+        };
+        let (state, now) = ((100_000_000, 3), Micros::from_secs(110));
+        let used = |quiet| blocks(quiet).used(Some(&state), now);
+        assert_eq!((used(5), used(20)), (0, 5));
+        assert_eq!(blocks(20).adopt(state, used(5), now), None);
+        assert_eq!(blocks(20).adopt(state, used(20), now), Some(state));
+        assert_eq!(blocks(5).adopt(state, used(20), now), None);
+    }
+}

@@ -302,4 +302,18 @@ mod tests {
             assert_eq!(used, 45, "{back} us back");
         }
     }
+
+    #[test]
+    fn counters_that_an_instant_has_no_room_for_do_not_hide_in_it() {
+        let counter = SlidingCounter::new(5_725, 1_000).unwrap();
+        let state = |previous: u64| (1_700_000_000, previous << COUNT_BITS | 3);
+        let back = |previous| {
+            counter
+                .compact(state(previous))
+                .map(|small| counter.expand(small))
+        };
+        // At 11,451 for each of the one and 65,535 for each microsecond the other 1,000 microseconds are full at 5,724.
+        assert_eq!(back(5_723), Some(state(5_723)));
+        assert_eq!(back(5_724), None);
+    }
 }

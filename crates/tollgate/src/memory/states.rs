@@ -126,7 +126,8 @@ pub(super) fn add_to_few(
 ) -> Option<()> {
     let words = cell[HEADER_WORDS..].first_chunk::<ENTRIES>()?;
     let (at, until) = (entry.at.wrapping_sub(base), void_at.0.wrapping_sub(base));
-    if at > UNTIL_MAX || until > UNTIL_MAX || entry.units >= 1 << UNITS_BITS {
+    // It is later than those that are there, and so not before the base; and it is void no earlier than it is made.
+    if until > UNTIL_MAX || entry.units >= 1 << UNITS_BITS {
         return None;
     }
     let kept = if live < known { live } else { 0 };
@@ -229,5 +230,27 @@ impl States<'_> {
             void_at: void_at.0,
         };
         self.long.put(LongKey::new(key, cell), long, now.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::FixedWindow;
+
+    #[test]
+    fn a_state_is_in_a_stamp_only_while_that_can_tell_its_end() {
+        let (window, base) = (FixedWindow::new(9, 60), 1_000);
+        for (until, fits) in [
+            (0, false),
+            (1, true),
+            (UNTIL_MAX, true),
+            (UNTIL_MAX + 1, false),
+        ] {
+            let state = (base + until - 60, 5);
+            let stamp = pack(state, &window, base);
+            let back = stamp.map(|stamp| unpack(stamp, &window, base));
+            assert_eq!(back, fits.then_some(Some(Some(state))), "{until}");
+        }
     }
 }

@@ -221,12 +221,11 @@ fn a_full_store_that_is_closed_refuses_newcomers_and_charges_nothing() {
             .unwrap();
     }
     let decision = store.decide(&checks, Micros(1));
-    assert_eq!(
-        decision.verdict(),
-        crate::Verdict::Refused {
-            reason: Reason::StoreFull
-        }
-    );
+    let no_turn = store.reserve(&checks, Micros(1), Micros(1)).unwrap_err();
+    for decision in [decision, no_turn] {
+        let reason = Reason::StoreFull;
+        assert_eq!(decision.verdict(), crate::Verdict::Refused { reason });
+    }
     assert_eq!(
         charge(&store, &roomy, &refused, 0, 0).remaining(),
         9,

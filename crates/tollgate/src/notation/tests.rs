@@ -132,6 +132,13 @@ fn a_burst_is_refused_where_a_fixed_window_is_the_default() {
 }
 
 #[test]
+fn a_list_is_counted_by_the_default_where_it_names_no_algorithm() {
+    let list = Quota::parse_list_with("5/s; 9/m gcra", AlgorithmKind::FixedWindow).unwrap();
+    let named = Quota::parse_list("5/s fixed-window, 9/m gcra").unwrap();
+    assert_eq!((list.len(), list), (2, named));
+}
+
+#[test]
 fn a_window_has_a_short_name() {
     let name = |text: &str| text.parse::<Quota>().unwrap().window_name();
     assert_eq!(

@@ -67,11 +67,18 @@ fn a_denial_that_is_told_again_later_waits_so_much_shorter() {
     let mut slots = [None];
     let _ = allowed(&policy, &mut slots);
     let denied = decide::decide(&[check(&policy)], &mut slots, NOW);
+    assert!(!denied.is_estimated());
     let later = denied.remembered(Duration::from_secs(3));
     let retry_after = Duration::from_secs(7);
     assert_eq!(later.verdict(), Verdict::Deny { retry_after });
     assert_eq!(later.standings()[0].retry_after(), Some(retry_after));
     assert!(later.is_estimated() && !later.is_degraded());
+    let later = denied.remembered(Duration::from_millis(2_500));
+    assert_eq!(
+        later.retry_after_secs(),
+        Some(8),
+        "whole, and never too early"
+    );
     let later = denied.degraded().remembered(Duration::from_secs(3));
     assert!(later.is_degraded());
 }
@@ -100,8 +107,33 @@ fn what_a_node_pays_from_its_own_units_stands_with_what_it_has_left() {
     for (left, remaining) in [(3, 3), (9, 5)] {
         let later = standing.later_with(Duration::from_secs(1), left, charge);
         assert_eq!((later.remaining(), later.charged()), (remaining, 2));
-        assert_eq!(later.full_after(), Duration::from_secs(1));
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            (later.grows_after(), later.full_after()),
+            (Some(second), second)
+        );
     }
+}
+
+#[test]
+fn a_decision_in_the_place_of_others_tells_their_limits() {
+    let policy = Arc::new(policy("5 per 10 seconds token-bucket"));
+    let decision = allowed(&policy, &mut [None]);
+    for (others, limit, remaining) in [(Some(3), 3, 3), (Some(9), 9, 4), (None, 5, 4)] {
+        let told = decision.clone().in_place_of([others]);
+        let standing = told.standings()[0];
+        assert_eq!((standing.limit(), standing.remaining()), (limit, remaining));
+        assert!(told.is_degraded() && standing.is_known());
+    }
+    let unlimited = allowed(
+        &Arc::new(Policy::new("p", Quota::unlimited()).unwrap()),
+        &mut [None],
+    );
+    let open = unlimited.in_place_of([Some(3)]).standings()[0];
+    assert_eq!(
+        (open.limit(), open.remaining(), open.is_known()),
+        (3, 3, false)
+    );
 }
 
 #[test]
@@ -113,6 +145,10 @@ fn a_decision_that_left_nothing_tells_what_the_next_unit_would_be_told() {
     let next = last.exhausted().unwrap();
     let asked = decide::decide(&[check(&policy)], &mut slots, NOW);
     assert_eq!(next.verdict(), asked.verdict());
+    assert_eq!(
+        (last.standings()[0].charged(), next.standings()[0].charged()),
+        (1, 0)
+    );
     let retry_after = Duration::from_secs(5);
     assert_eq!(next.verdict(), Verdict::Deny { retry_after });
 }
@@ -142,6 +178,20 @@ fn what_several_checks_were_charged_is_given_back_to_the_unit() {
     assert!(costs.eq([1, 3]));
     assert_eq!(limiter.refund_all(&checks, &receipt), 4);
     assert_eq!(limiter.refund_all(&checks, &receipt), 0);
+}
+
+#[test]
+fn a_charge_is_not_given_back_to_the_units_of_another_algorithm() {
+    let both = ["2 concurrent", "5 per minute token-bucket"].map(|quota| Arc::new(policy(quota)));
+    for [charged, counts] in [[0, 1], [1, 0]].map(|places| places.map(|place: usize| &both[place]))
+    {
+        let receipt = allowed(charged, &mut [None]).receipt().unwrap();
+        let mut slots = [None];
+        let _ = allowed(counts, &mut slots);
+        let given_back = decide::refund(&[check(charged)], &mut slots, &receipt, NOW);
+        let left = decide::peek(&[check(counts)], &slots, NOW).standings()[0].used();
+        assert_eq!((given_back, left), (0, 1), "{charged:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate::algorithm::{Denied, Facts};
 use tollgate::{
     Algorithm, AlgorithmKind, Check, Checks, Decision, Limiter, LimiterBuilder, ManualClock,
-    MemoryStore, Micros, Mode, Policy, PolicyError, Quota, State, Verdict,
+    MemoryStore, Micros, Mode, Policy, PolicyError, Quota, Reason, State, Verdict,
 };
 
 fn hourly() -> Limiter {
@@ -253,14 +253,40 @@ fn a_shared_store_keeps_limiters_apart_by_the_names_of_their_policies() {
 }
 
 #[test]
+fn of_a_policy_that_denies_nothing_remains() {
+    let limiter = Limiter::new(Quota::deny()).unwrap();
+    let standing = limiter.check("ann").standings()[0];
+    assert_eq!((standing.limit(), standing.remaining()), (0, 0));
+}
+
+#[test]
+fn a_request_has_sixteen_checks_at_most() {
+    let policy = Arc::new(Policy::new("p", Quota::per_hour(5).unwrap()).unwrap());
+    let keys: Vec<String> = (0..17).map(|key| key.to_string()).collect();
+    let check = |key: usize| Check {
+        policy: &policy,
+        key: keys[key].as_bytes(),
+        cost: 1,
+    };
+    let mut checks = Checks::new();
+    assert!((0..16).all(|key| checks.push(check(key)).is_ok()));
+    assert_eq!(checks.push(check(16)), Err(Reason::TooManyChecks));
+    // One more of a key that is there adds to its cost.
+    assert_eq!(checks.push(check(15)), Ok(()));
+    assert_eq!((checks.len(), checks[15].cost), (16, 2));
+}
+
+#[test]
 fn shadow_is_a_mode_of_a_policy() {
     let shadow = Policy::new("watch", Quota::per_hour(1).unwrap())
         .unwrap()
         .with_mode(Mode::Shadow);
     let limiter = Limiter::builder().policy(shadow).build().unwrap();
-    assert!(limiter.check("ann").is_allowed());
+    let first = limiter.check("ann");
+    assert!(first.is_allowed() && first.standings()[0].is_shadow());
     let second = limiter.check("ann");
     assert!(second.is_allowed() && second.standings()[0].is_violated());
+    assert!(!hourly().check("ann").standings()[0].is_shadow());
 }
 
 #[test]

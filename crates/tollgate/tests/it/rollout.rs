@@ -108,3 +108,12 @@ fn rules_of_two_versions_asked_in_turn_let_pass_no_more_than_both_promise() {
         }
     }
 }
+
+#[test]
+fn rules_between_two_versions_of_the_same_numbers_do_not_decide_once_the_newer_has_denied() {
+    let [first, third] = [1, 3].map(|version| policy("N/m", 1, version));
+    let second = policy("N/m", 9, 2);
+    let (mut key, now) = (Key::default(), Micros(START));
+    assert!(key.take(&first, now) && !key.take(&third, now));
+    assert!(!key.take(&second, now));
+}

@@ -1,6 +1,8 @@
 //! States survive a restart, and a damaged file costs only what it damaged.
 
+use std::io::{self, Read};
 use std::sync::Arc;
+
 use tollgate::{Limiter, MemoryStore, Micros, Penalty, Policy, Quota, Restored, SnapshotError};
 
 fn limiter(store: &Arc<MemoryStore>) -> Limiter {
@@ -209,6 +211,43 @@ fn a_torn_or_damaged_file_gives_back_what_is_whole_and_never_panics() {
         let restored = states(&damaged);
         assert!(restored.torn && restored.states < whole, "byte {byte}");
     }
+}
+
+/// Fails before it reads anything, and then at every other call.
+struct Stumbling<'a> {
+    file: &'a [u8],
+    with: io::ErrorKind,
+    fails: bool,
+}
+
+impl Read for Stumbling<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.fails = !self.fails;
+        match self.fails {
+            true => Err(self.with.into()),
+            false => self.file.read(buffer),
+        }
+    }
+}
+
+#[test]
+fn a_reading_that_was_interrupted_goes_on_and_one_that_failed_is_told() {
+    let store = Arc::new(MemoryStore::new());
+    assert!(limiter(&store).check_at("ann", at(0)).is_allowed());
+    let mut file = Vec::new();
+    store.save(&mut file).unwrap();
+    let restore = |with| {
+        let from = Stumbling {
+            file: &file,
+            with,
+            fails: false,
+        };
+        MemoryStore::builder().restore(from, at(0))
+    };
+    let (_, restored) = restore(io::ErrorKind::Interrupted).unwrap();
+    assert_eq!((restored.states, restored.torn), (4, false));
+    let failed = restore(io::ErrorKind::TimedOut);
+    assert!(matches!(failed, Err(SnapshotError::Read(_))));
 }
 
 #[test]
