@@ -35,18 +35,22 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Listens on `address` with `count` sockets.
+    /// Listens on `address` with `count` sockets. Who connects from now on waits until [`serve`](Self::serve) takes them.
     ///
     /// # Errors
-    /// The address is in use, also by another gateway: that is found out without the option that would let both have it.
+    /// The address is in use, also by another gateway.
     pub fn bind(address: SocketAddr, count: usize) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
-        drop(bind(address, false).map_err(failed)?);
-        let first = bind(address, true).map_err(failed)?;
+        // The first listens without the option that would let another gateway have the address too, so that of several
+        // that start together one is left. It gets the option when it has the address, and stays: a socket that only
+        // tried whether the address is free, and is closed, would take with it whoever connected in that instant.
+        let first = listen(address, false).map_err(failed)?;
+        first.set_reuse_port(true).map_err(failed)?;
+        let first = TcpListener::from(first);
         let address = first.local_addr().map_err(failed)?;
         let mut sockets = vec![first];
         for _ in 1..count {
-            sockets.push(bind(address, true).map_err(failed)?);
+            sockets.push(listen(address, true).map_err(failed)?.into());
         }
         Ok(Listeners { address, sockets })
     }
@@ -86,7 +90,7 @@ impl Listeners {
     }
 }
 
-fn bind(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+fn listen(address: SocketAddr, shared: bool) -> std::io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -97,7 +101,7 @@ fn bind(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 async fn accept(
@@ -181,4 +185,90 @@ async fn accept_one(worker: &Worker, listener: &tokio::net::TcpListener) -> Opti
     let is_proxy = gateway.proxies.trusts(peer.ip().to_canonical());
     let place = gateway.admission.place(peer.ip(), is_proxy).await?;
     Some((stream, peer, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const SOCKETS: usize = 4;
+    const CLIENTS: usize = 4;
+    const ROUNDS: usize = 300;
+
+    /// An address of the test's own: below those that the system gives away, so that nobody takes it between two rounds,
+    /// and no client is connected to itself.
+    fn address() -> SocketAddr {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let place = std::process::id() * 3 + NEXT.fetch_add(1, Ordering::Relaxed);
+        SocketAddr::from(([127, 0, 0, 1], 10_000 + (place % 20_000) as u16))
+    }
+
+    #[test]
+    fn whoever_connects_while_the_sockets_are_made_is_accepted() {
+        let address = address();
+        for _ in 0..ROUNDS {
+            let trying = Barrier::new(1 + CLIENTS);
+            std::thread::scope(|scope| {
+                let connect = || {
+                    assert!(TcpStream::connect(address).is_err());
+                    trying.wait();
+                    loop {
+                        if let Ok(stream) = TcpStream::connect(address) {
+                            return stream;
+                        }
+                    }
+                };
+                let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(connect)).collect();
+                trying.wait();
+                let sockets = Listeners::bind(address, SOCKETS).unwrap().into_sockets();
+                let connected: Vec<_> =
+                    clients.into_iter().map(|one| one.join().unwrap()).collect();
+                let accept = |_: &TcpStream| sockets.iter().find_map(|socket| socket.accept().ok());
+                let accepted: Vec<_> = connected.iter().map_while(accept).collect();
+                assert_eq!(
+                    accepted.len(),
+                    CLIENTS,
+                    "some went to a socket that is gone"
+                );
+                // Clients close first: what is left of a connection is at their end, in nobody's way.
+                drop(connected);
+            });
+        }
+    }
+
+    #[test]
+    fn connections_are_spread_over_all_sockets() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = Listeners::bind(any, SOCKETS).unwrap();
+        let address = listeners.address();
+        let clients: Vec<_> = (0..128)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        for socket in listeners.into_sockets() {
+            assert!(socket.accept().is_ok());
+        }
+        drop(clients);
+    }
+
+    #[test]
+    fn of_gateways_that_start_at_the_same_moment_no_two_have_the_address() {
+        let address = address();
+        for _ in 0..ROUNDS {
+            let together = Barrier::new(SOCKETS);
+            let listening: Vec<_> = std::thread::scope(|scope| {
+                let start = || {
+                    together.wait();
+                    Listeners::bind(address, SOCKETS).ok()
+                };
+                let started: Vec<_> = (0..SOCKETS).map(|_| scope.spawn(start)).collect();
+                let ended = started.into_iter().map(|one| one.join().unwrap());
+                ended.collect()
+            });
+            assert!(listening.iter().flatten().count() <= 1);
+        }
+    }
 }
