@@ -10,6 +10,7 @@ mod spoilt;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
@@ -27,7 +28,7 @@ use crate::scripts::{self, Operation};
 use crate::settings::{Settings, Time};
 use change::{Afterwards, GivesBack};
 use seldom::Seldom;
-use shared::Shared;
+use shared::{Came, Shared};
 
 /// States on a Redis or Valkey server, or on a cluster of them, which any number of processes share.
 #[derive(Clone)]
@@ -137,6 +138,69 @@ impl RedisStore {
         }
     }
 
+    /// Decides, for whoever waits for no longer than `time`, if that is said.
+    fn decided(&self, checks: &Checks<'_>, now: Micros, time: Option<Duration>) -> Outcome {
+        if checks.is_empty() {
+            return Answer::Ready(decide::decide(checks, &mut [], now));
+        }
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        let look = match shared.is_near() {
+            true => shared.near.look(tag.as_deref(), checks, now),
+            false => Look::Ask(None),
+        };
+        if let Look::Answer(decision) = look {
+            return Answer::Ready(decision);
+        }
+        let mut question = match self.question(checks, true) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
+        };
+        let came = Came {
+            time,
+            ..shared.came(now)
+        };
+        Answer::Pending(Box::pin(async move {
+            let asks = async {
+                // Dropped when the answer has been kept, or whoever asks is gone.
+                let _probe = match shared.after(look, &question, tag.as_deref(), came).await {
+                    Ok(decision) => return Ok(decision),
+                    Err(probe) => probe,
+                };
+                shared.decide(&mut question, tag.as_deref(), came).await
+            };
+            match shared.in_time(came, asks).await {
+                Ok(decision) => decision,
+                Err(error) => shared.without(&error).decide(&question.checks(), now),
+            }
+        }))
+    }
+
+    /// The same, changing nothing.
+    fn peeked(&self, checks: &Checks<'_>, now: Micros, time: Option<Duration>) -> Outcome {
+        if checks.is_empty() {
+            return Answer::Ready(decide::peek(checks, &[], now));
+        }
+        let mut question = match self.question(checks, true) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
+        };
+        let shared = Arc::clone(&self.shared);
+        let came = Came {
+            time,
+            ..shared.came(now)
+        };
+        Answer::Pending(Box::pin(async move {
+            let asks = shared.ask(Operation::Peek, &mut question, came);
+            match shared.in_time(came, asks).await {
+                Ok(reply) => {
+                    let found = reply.stored(question.policies());
+                    decide::peek(&question.checks(), &found, reply.now)
+                }
+                Err(error) => shared.without(&error).peek(&question.checks(), now),
+            }
+        }))
+    }
+
     fn question(&self, checks: &[Check<'_>], with_penalties: bool) -> Result<Question, Reason> {
         let (tag, version) = (self.tag.as_deref(), self.version());
         self.shared.question(checks, with_penalties, tag, version)
@@ -169,53 +233,19 @@ fn refused(reason: Reason, checks: &[Check<'_>]) -> StoreError {
 
 impl Store for RedisStore {
     fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        if checks.is_empty() {
-            return Answer::Ready(decide::decide(checks, &mut [], now));
-        }
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        let look = match shared.is_near() {
-            true => shared.near.look(tag.as_deref(), checks, now),
-            false => Look::Ask(None),
-        };
-        if let Look::Answer(decision) = look {
-            return Answer::Ready(decision);
-        }
-        let mut question = match self.question(checks, true) {
-            Ok(question) => question,
-            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
-        };
-        let came = shared.came(now);
-        Answer::Pending(Box::pin(async move {
-            // Dropped when the answer has been kept, or whoever asks is gone.
-            let _probe = match shared.after(look, &question, tag.as_deref(), came).await {
-                Ok(decision) => return decision,
-                Err(probe) => probe,
-            };
-            match shared.decide(&mut question, tag.as_deref(), came).await {
-                Ok(decision) => decision,
-                Err(error) => shared.without(&error).decide(&question.checks(), now),
-            }
-        }))
+        self.decided(checks, now, None)
     }
 
     fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        if checks.is_empty() {
-            return Answer::Ready(decide::peek(checks, &[], now));
-        }
-        let mut question = match self.question(checks, true) {
-            Ok(question) => question,
-            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
-        };
-        let shared = Arc::clone(&self.shared);
-        Answer::Pending(Box::pin(async move {
-            match shared.ask(Operation::Peek, &mut question, now).await {
-                Ok(reply) => {
-                    let found = reply.stored(question.policies());
-                    decide::peek(&question.checks(), &found, reply.now)
-                }
-                Err(error) => shared.without(&error).peek(&question.checks(), now),
-            }
-        }))
+        self.peeked(checks, now, None)
+    }
+
+    fn decide_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.decided(checks, now, Some(time))
+    }
+
+    fn peek_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.peeked(checks, now, Some(time))
     }
 
     fn refund(
@@ -241,7 +271,8 @@ impl Store for RedisStore {
                 tag,
                 question,
             };
-            let asks = shared.ask(Operation::Refund, &mut asked.question, now);
+            let came = shared.came(now);
+            let asks = shared.ask(Operation::Refund, &mut asked.question, came);
             asks.await
                 .map(|reply| reply.result.unwrap_or(0))
                 .map_err(failed)
@@ -263,7 +294,8 @@ impl Store for RedisStore {
                 tag,
                 question,
             };
-            let asks = shared.ask(Operation::Release, &mut asked.question, now);
+            let came = shared.came(now);
+            let asks = shared.ask(Operation::Release, &mut asked.question, came);
             asks.await
                 .map(|reply| reply.result.unwrap_or(0))
                 .map_err(failed)
@@ -294,7 +326,8 @@ impl Store for RedisStore {
                 tag,
                 question,
             };
-            let asks = shared.ask(Operation::Settle, &mut asked.question, now);
+            let came = shared.came(now);
+            let asks = shared.ask(Operation::Settle, &mut asked.question, came);
             asks.await.map(|_| ()).map_err(failed)
         }))
     }

@@ -104,21 +104,35 @@ impl ByFirstPart {
             false => Err(Reason::KeysApart),
         }
     }
+
+    fn ask(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        ask: impl FnOnce(RedisStore) -> Outcome,
+    ) -> Outcome {
+        match self.of(checks) {
+            Ok(store) => ask(store),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
+    }
 }
 
 impl Store for ByFirstPart {
     fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        match self.of(checks) {
-            Ok(store) => store.decide(checks, now),
-            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
-        }
+        self.ask(checks, now, |store| store.decide(checks, now))
     }
 
     fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        match self.of(checks) {
-            Ok(store) => store.peek(checks, now),
-            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
-        }
+        self.ask(checks, now, |store| store.peek(checks, now))
+    }
+
+    fn decide_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.ask(checks, now, |store| store.decide_within(checks, now, time))
+    }
+
+    fn peek_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.ask(checks, now, |store| store.peek_within(checks, now, time))
     }
 
     fn refund(
