@@ -79,9 +79,7 @@ impl Shared {
     /// For how long, from now on, the answer to a call is of use.
     fn left(&self, came: Came) -> Duration {
         let left = |time: Duration| time.saturating_sub(self.clock.now().since(came.began));
-        came.time
-            .map_or(self.deadline, left)
-            .min(self.deadline)
+        came.time.map_or(self.deadline, left).min(self.deadline)
     }
 
     /// What comes of it while its caller waits. A call that is on its way then is seen through by the link.

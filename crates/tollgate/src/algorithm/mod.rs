@@ -233,6 +233,13 @@ pub trait Algorithm: fmt::Debug + Send + Sync {
         (Some(state), 0)
     }
 
+    /// The state after `units` are given back, whoever took them, and how many that were, rounded up: the newest, as far as
+    /// it holds any. `None` stands for absence. By default those of the charge that left the state.
+    fn release(&self, state: State, now: Micros, units: u64) -> (Option<State>, u64) {
+        let (cost, mark) = (units, state.mark());
+        self.give_back(state, now, &Charge { cost, mark })
+    }
+
     /// The state after charging `cost` whether it fits or not, to be used at `at`, which is `now` or later: what a
     /// reservation in advance does, and a debt. The default has no such state.
     fn reserve(&self, state: Option<State>, now: Micros, at: Micros, cost: u64) -> Option<State> {
@@ -293,6 +300,11 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
         now: Micros,
         charge: &Charge,
     ) -> (Option<Self::State>, u64);
+    /// Gives back `units`, whoever took them.
+    fn release(&self, state: Self::State, now: Micros, units: u64) -> (Option<Self::State>, u64) {
+        let charge = Charge::new(units, &state);
+        self.give_back(state, now, &charge)
+    }
     fn adopt(&self, state: Self::State, used: u64, now: Micros) -> Option<Self::State>;
 }
 
@@ -401,6 +413,14 @@ impl<C: Counting> Algorithm for C {
         (left.map(Kept::into_state), units)
     }
 
+    fn release(&self, state: State, now: Micros, units: u64) -> (Option<State>, u64) {
+        let Some(state) = C::State::from_state(state) else {
+            return (None, 0);
+        };
+        let (left, units) = Counting::release(self, state, now, units);
+        (left.map(Kept::into_state), units)
+    }
+
     fn adopt(&self, state: State, used: u64, now: Micros) -> Option<State> {
         Counting::adopt(self, C::State::from_state(state)?, used, now).map(Kept::into_state)
     }
@@ -413,6 +433,24 @@ pub(crate) struct Compact {
     pub(crate) until: u64,
     /// What else there is to know. A cell has room for a number below [`u16::MAX`].
     pub(crate) rest: u64,
+}
+
+/// Takes the newest units out of a log, which may leave it without any, and tells how many they were.
+fn take_newest(mut log: Log, units: u64) -> (Option<Log>, u64) {
+    let taken = empty_newest(&mut log, units);
+    log.retain(|entry| entry.units > 0);
+    ((!log.is_empty()).then_some(log), taken)
+}
+
+/// Leaves entries without units where it has taken them all.
+fn empty_newest(entries: &mut [Entry], units: u64) -> u64 {
+    let mut left = units;
+    for newest in entries.iter_mut().rev() {
+        let taken = newest.units.min(left);
+        newest.units -= taken;
+        left -= taken;
+    }
+    units - left
 }
 
 /// An algorithm whose states nearly always fit a table's cell of fixed size.
