@@ -104,9 +104,9 @@ async fn units_are_not_taken_for_a_request_that_was_decided_without_them() {
         server.suspend();
         assert!(decide(&store, &policy, "ann", SHORT).await.is_degraded());
         // How far the clocks are apart is known as well as an answer is quick, and this takes longer.
-        assert!(decide(&store, &policy, "ann", SHORT).await.is_degraded());
+        assert!(decide(&store, &policy, "bob", SHORT).await.is_degraded());
         server.resume();
-        // Behind both of them, on the same connection.
+        // Behind hers, on the same connection.
         let seen = peek(&store, &policy, PATIENT).await;
         assert!(!seen.is_degraded());
         assert_eq!(seen.remaining(), 9, "{quota}");
