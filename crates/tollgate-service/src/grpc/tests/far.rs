@@ -127,7 +127,9 @@ async fn a_caller_who_waits_for_less_than_the_store_takes_is_answered_in_time_by
 #[tokio::test]
 async fn a_store_that_hangs_for_longer_than_its_callers_wait_is_found_to_be_away() {
     let mut redis = RedisServer::new(RedisEngine::Redis);
-    let store = RedisStore::connect(redis.url().parse().unwrap(), Settings::default());
+    // Longer than even a busy machine keeps a caller who waits for 20 ms.
+    let settings = Settings::default().with_deadline(Duration::from_secs(1));
+    let store = RedisStore::connect(redis.url().parse().unwrap(), settings);
     let store = store.await.unwrap();
     let fixture = fixture(Arc::new(store.clone()), A_DAY);
     let asked = request("d", &[descriptor(&[("a", "x")])]);
