@@ -88,11 +88,15 @@ impl Shared {
         came: Came,
         asks: impl Future<Output = Result<T, LinkError>>,
     ) -> Result<T, LinkError> {
-        let Some(time) = came.time else {
-            return asks.await;
-        };
-        let asked = tokio::time::timeout(time, asks).await;
-        asked.unwrap_or(Err(LinkError::Timeout(time)))
+        match came.time {
+            None => asks.await,
+            // A server that is asked all the same may be quick enough to take units for nobody.
+            Some(Duration::ZERO) => Err(LinkError::Timeout(Duration::ZERO)),
+            Some(time) => {
+                let asked = tokio::time::timeout(time, asks).await;
+                asked.unwrap_or(Err(LinkError::Timeout(time)))
+            }
+        }
     }
 
     /// The caller's instant by now: a request may have waited. A clock that a test holds stands still.

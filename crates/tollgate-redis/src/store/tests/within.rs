@@ -96,6 +96,19 @@ async fn what_is_late_and_what_is_away_count_in_one_share_and_a_reset_clears_it(
 }
 
 #[tokio::test]
+async fn whoever_has_no_time_left_asks_nobody() {
+    let server = RedisServer::new(RedisEngine::Redis);
+    let policy = policy("9 per day");
+    let store = connect(&server.url(), &policy).await;
+    for _ in 0..20 {
+        let decision = decide(&store, &policy, "ann", Duration::ZERO).await;
+        assert!(decision.is_degraded());
+    }
+    let seen = peek(&store, &policy, PATIENT).await;
+    assert_eq!(seen.remaining(), 9, "the server has heard of none of them");
+}
+
+#[tokio::test]
 async fn units_are_not_taken_for_a_request_that_was_decided_without_them() {
     for quota in ["9 concurrent", "9/s burst 9", "9/m", "9/m fixed-window"] {
         let mut server = RedisServer::new(RedisEngine::Redis);
