@@ -201,6 +201,40 @@ impl RedisStore {
         }))
     }
 
+    /// What an operation answers that gives units back, those of a receipt or whosever they are.
+    fn given_back(
+        &self,
+        operation: Operation,
+        checks: &Checks<'_>,
+        receipt: Option<&Receipt>,
+        now: Micros,
+    ) -> Answer<Result<u64, StoreError>> {
+        if checks.is_empty() {
+            return Answer::Ready(Ok(0));
+        }
+        let question = match self.question(checks, false) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
+        };
+        let question = match receipt {
+            Some(receipt) => question.charged(receipt),
+            None => question,
+        };
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        Answer::Pending(Box::pin(async move {
+            let mut asked = GivesBack {
+                shared: Arc::clone(&shared),
+                tag,
+                question,
+            };
+            let came = shared.came(now);
+            let asks = shared.ask(operation, &mut asked.question, came);
+            asks.await
+                .map(|reply| reply.result.unwrap_or(0))
+                .map_err(failed)
+        }))
+    }
+
     fn question(&self, checks: &[Check<'_>], with_penalties: bool) -> Result<Question, Reason> {
         let (tag, version) = (self.tag.as_deref(), self.version());
         self.shared.question(checks, with_penalties, tag, version)
@@ -254,52 +288,14 @@ impl Store for RedisStore {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<u64, StoreError>> {
-        if checks.is_empty() {
-            return Answer::Ready(Ok(0));
-        }
         if receipt.is_degraded() {
             return Answer::Ready(Ok(self.shared.away.refund(checks, receipt, now)));
         }
-        let question = match self.question(checks, false) {
-            Ok(question) => question.charged(receipt),
-            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
-        };
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        Answer::Pending(Box::pin(async move {
-            let mut asked = GivesBack {
-                shared: Arc::clone(&shared),
-                tag,
-                question,
-            };
-            let came = shared.came(now);
-            let asks = shared.ask(Operation::Refund, &mut asked.question, came);
-            asks.await
-                .map(|reply| reply.result.unwrap_or(0))
-                .map_err(failed)
-        }))
+        self.given_back(Operation::Refund, checks, Some(receipt), now)
     }
 
     fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
-        if checks.is_empty() {
-            return Answer::Ready(Ok(0));
-        }
-        let question = match self.question(checks, false) {
-            Ok(question) => question,
-            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
-        };
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        Answer::Pending(Box::pin(async move {
-            let mut asked = GivesBack {
-                shared: Arc::clone(&shared),
-                tag,
-                question,
-            };
-            let came = shared.came(now);
-            let asks = shared.ask(Operation::Release, &mut asked.question, came);
-            asks.await
-                .map(|reply| reply.result.unwrap_or(0))
-                .map_err(failed)
-        }))
+        self.given_back(Operation::Release, checks, None, now)
     }
 
     fn settle(
@@ -308,28 +304,12 @@ impl Store for RedisStore {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<(), StoreError>> {
-        if checks.is_empty() {
-            return Answer::Ready(Ok(()));
-        }
         if receipt.is_degraded() {
             self.shared.away.settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
-        let question = match self.question(checks, false) {
-            Ok(question) => question.charged(receipt),
-            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
-        };
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        Answer::Pending(Box::pin(async move {
-            let mut asked = GivesBack {
-                shared: Arc::clone(&shared),
-                tag,
-                question,
-            };
-            let came = shared.came(now);
-            let asks = shared.ask(Operation::Settle, &mut asked.question, came);
-            asks.await.map(|_| ()).map_err(failed)
-        }))
+        self.given_back(Operation::Settle, checks, Some(receipt), now)
+            .map(|settled| settled.map(|_| ()))
     }
 
     fn reserve(

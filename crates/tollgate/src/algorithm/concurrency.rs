@@ -1,6 +1,7 @@
 //! `concurrency`: at most N in flight; each holds a lease that ends by itself if its holder dies.
 
-use super::{Charge, Counting, Entry, Log, Outlook, live_until, take_newest};
+use super::{Charge, Counting, Entry, Log, Outlook, live_until};
+use crate::algorithm::log::take_newest;
 use crate::numbers::Numbers;
 use crate::time::Micros;
 

@@ -9,6 +9,7 @@ mod coarse_bucket;
 mod concurrency;
 mod divisor;
 mod fixed_window;
+mod log;
 mod penalty;
 mod sliding_counter;
 mod sliding_window;
@@ -20,14 +21,13 @@ pub use coarse_bucket::CoarseBucket;
 pub use concurrency::Concurrency;
 pub(crate) use concurrency::HOLDERS_MAX;
 pub use fixed_window::FixedWindow;
+pub use log::{Entry, Log};
 pub(crate) use penalty::Blocks;
 pub use sliding_counter::SlidingCounter;
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
 
 use std::fmt;
-
-use smallvec::SmallVec;
 
 use crate::time::Micros;
 
@@ -36,25 +36,6 @@ pub const INTEGER_MAX: u64 = 1 << 53;
 
 /// A state of fixed size.
 pub type Pair = (u64, u64);
-
-/// A state that grows: units with their times, oldest first.
-pub type Log = SmallVec<[Entry; 6]>;
-
-/// Units with a time.
-///
-/// ```
-/// use tollgate::algorithm::{Entry, Log, State};
-///
-/// let state = State::Log(Log::from_slice(&[Entry { at: 1_000_000, units: 2 }]));
-/// assert_eq!(state.mark().0, 1_000_000, "how a refund finds the charge");
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// When, in microseconds since the Unix epoch.
-    pub at: u64,
-    /// How many.
-    pub units: u64,
-}
 
 /// What a store keeps for one key under one policy. What the numbers mean is the algorithm's business.
 ///
@@ -433,24 +414,6 @@ pub(crate) struct Compact {
     pub(crate) until: u64,
     /// What else there is to know. A cell has room for a number below [`u16::MAX`].
     pub(crate) rest: u64,
-}
-
-/// Takes the newest units out of a log, which may leave it without any, and tells how many they were.
-fn take_newest(mut log: Log, units: u64) -> (Option<Log>, u64) {
-    let taken = empty_newest(&mut log, units);
-    log.retain(|entry| entry.units > 0);
-    ((!log.is_empty()).then_some(log), taken)
-}
-
-/// Leaves entries without units where it has taken them all.
-fn empty_newest(entries: &mut [Entry], units: u64) -> u64 {
-    let mut left = units;
-    for newest in entries.iter_mut().rev() {
-        let taken = newest.units.min(left);
-        newest.units -= taken;
-        left -= taken;
-    }
-    units - left
 }
 
 /// An algorithm whose states nearly always fit a table's cell of fixed size.

@@ -2,7 +2,8 @@
 
 use std::hint::select_unpredictable;
 
-use super::{Charge, Counting, Entry, Log, Outlook, Taken, empty_newest, live_until, take_newest};
+use super::{Charge, Counting, Entry, Log, Outlook, Taken, live_until};
+use crate::algorithm::log::{empty_newest, take_newest};
 use crate::numbers::Numbers;
 use crate::time::Micros;
 
