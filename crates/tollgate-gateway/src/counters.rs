@@ -128,6 +128,33 @@ impl Counters {
         }
     }
 
+    /// As [`decide`](Counters::decide), for whoever waits for no longer than `time`: a store that takes longer answers as
+    /// it does while it is away. Memory answers at once.
+    pub fn decide_within(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        time: Duration,
+    ) -> tollgate::store::Outcome {
+        match self {
+            Counters::Memory(store) => Answer::Ready(store.decide(checks, now)),
+            Counters::Shared(shared) => shared.store.decide_within(checks, now, time),
+        }
+    }
+
+    /// As [`peek`](Counters::peek), likewise.
+    pub fn peek_within(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        time: Duration,
+    ) -> tollgate::store::Outcome {
+        match self {
+            Counters::Memory(store) => Answer::Ready(store.peek(checks, now)),
+            Counters::Shared(shared) => shared.store.peek_within(checks, now, time),
+        }
+    }
+
     /// Gives back what the charges of `receipt` still hold, and tells how many units that were.
     pub fn refund(
         &self,

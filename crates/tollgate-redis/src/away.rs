@@ -41,8 +41,8 @@ impl Away {
 
     /// Decides and charges.
     pub(crate) fn decide(&self, checks: &[Check<'_>], now: Micros) -> Decision {
-        if self.is_closed(checks) {
-            return Decision::refused(Reason::StoreClosed, now).degraded();
+        if self.is_refused(checks) {
+            return refused(now);
         }
         let decision = self.with_stand_ins(checks, |checks| self.store.decide(checks, now));
         self.count(checks, decision.is_allowed());
@@ -50,12 +50,24 @@ impl Away {
     }
 
     /// Whether one of the checks wants the store; that is counted.
-    fn is_closed(&self, checks: &[Check<'_>]) -> bool {
-        let is_closed = checks.iter().any(is_closed);
-        if is_closed {
+    fn is_refused(&self, checks: &[Check<'_>]) -> bool {
+        let is_refused = self.wants_store(checks);
+        if is_refused {
             self.stats.refused_closed.fetch_add(1, Relaxed);
         }
-        is_closed
+        is_refused
+    }
+
+    /// Whether one of the checks is closed without the store, or asks for more than this node's share ever holds, though
+    /// the whole limit may: it is not for a share to say that it never passes.
+    fn wants_store(&self, checks: &[Check<'_>]) -> bool {
+        let is_beyond_share = |check: &Check<'_>| {
+            let (limit, share) = (check.policy, self.stand_in(check.policy));
+            let exceeds = |policy: &Policy| policy.capacity().is_some_and(|most| check.cost > most);
+            exceeds(&share) && !exceeds(limit)
+        };
+        let mut enforced = checks.iter().filter(|check| is_enforced(check.policy));
+        enforced.any(|check| is_closed(check) || is_beyond_share(check))
     }
 
     /// Counts a decision, or a charge in advance, that was made here.
@@ -75,8 +87,8 @@ impl Away {
 
     /// Decides as [`decide`](Away::decide) would, charging and counting nothing.
     pub(crate) fn peek(&self, checks: &[Check<'_>], now: Micros) -> Decision {
-        if checks.iter().any(is_closed) {
-            return Decision::refused(Reason::StoreClosed, now).degraded();
+        if self.wants_store(checks) {
+            return refused(now);
         }
         self.with_stand_ins(checks, |checks| self.store.peek(checks, now))
             .in_place_of(limits(checks))
@@ -89,8 +101,8 @@ impl Away {
         now: Micros,
         until: Micros,
     ) -> Result<(Micros, Receipt), Decision> {
-        if self.is_closed(checks) {
-            return Err(Decision::refused(Reason::StoreClosed, now).degraded());
+        if self.is_refused(checks) {
+            return Err(refused(now));
         }
         let reserved = self.with_stand_ins(checks, |checks| self.store.reserve(checks, now, until));
         self.count(checks, reserved.is_ok());
@@ -181,15 +193,22 @@ fn limits(checks: &[Check<'_>]) -> impl Iterator<Item = Option<u64>> {
     checks.iter().map(|check| check.policy.capacity())
 }
 
+fn refused(now: Micros) -> Decision {
+    Decision::refused(Reason::StoreClosed, now).degraded()
+}
+
 /// `deny` and `unlimited` need no store.
 fn is_counted(policy: &Policy) -> bool {
     policy.capacity().is_some()
 }
 
 /// A policy that only watches refuses nobody.
+fn is_enforced(policy: &Policy) -> bool {
+    policy.mode() == Mode::Enforce
+}
+
 fn is_closed(check: &Check<'_>) -> bool {
-    let policy = check.policy;
-    is_counted(policy) && policy.on_error() == OnError::Closed && policy.mode() == Mode::Enforce
+    is_counted(check.policy) && check.policy.on_error() == OnError::Closed
 }
 
 #[cfg(test)]

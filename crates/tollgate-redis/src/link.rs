@@ -128,11 +128,10 @@ impl Link {
         self.stats().governed.fetch_add(1, Relaxed)
     }
 
-    /// The latest instant, by the clock of the server that has `key`, at which a call sent at `sent` may still do anything:
-    /// then nobody waits for it any more. `None` while that clock is not known.
-    pub(crate) fn latest(&self, key: &[u8], sent: Micros) -> Option<Micros> {
+    /// What the clock of the server that has `key` says at `sent`, at the latest. `None` while it has said nothing.
+    pub(crate) fn server_clock(&self, key: &[u8], sent: Micros) -> Option<Micros> {
         let node = self.0.routes.of(slot(key)).ok()?;
-        Some(node.ahead().at(sent)? + self.0.common.dialer.settings.deadline)
+        node.ahead().at(sent)
     }
 
     /// Hears what the clock of the server that has `key` said to a call sent at `sent`.
@@ -170,17 +169,16 @@ impl Link {
         self.heard(&asked, began, called.ok())
     }
 
-    /// The same; an answer that comes when nobody waits for it any more, since it is late or whoever asked has gone, is
-    /// handed to `late`.
+    /// The same, for whoever may go before the answer is there: the link hears all the same how the call ends. An answer
+    /// that comes when nobody waits for it any more, since it is late or whoever asked has gone, is handed to `late`.
     pub(crate) async fn call_through(
         &self,
         script: &'static Script,
         keys: Vec<Vec<u8>>,
         arguments: Vec<Vec<u8>>,
-        late: Late,
+        late: Option<Late>,
     ) -> Result<Value, LinkError> {
         let asked = Arc::new(Asked::default());
-        let began = self.now();
         let (link, asked_there) = (self.clone(), Arc::clone(&asked));
         let call = Box::pin(async move {
             let call = Call {
@@ -190,10 +188,7 @@ impl Link {
             };
             link.send(&call, &asked_there).await
         });
-        let (runtime, places) = (self.0.common.runtime.clone(), Arc::clone(&self.0.late));
-        let call = SeenThrough::new(call, Arc::clone(&asked), late, runtime, places);
-        let called = timeout(self.deadline(), call).await;
-        self.heard(&asked, began, called.ok())
+        SeenThrough::new(self, call, asked, late).answer().await
     }
 
     /// Does what nobody waits for.

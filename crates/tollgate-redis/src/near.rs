@@ -5,6 +5,7 @@ mod generation;
 mod held;
 mod look;
 mod name;
+mod returns;
 mod stats;
 mod table;
 mod unspent;

@@ -10,6 +10,7 @@ mod spoilt;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
@@ -27,7 +28,7 @@ use crate::scripts::{self, Operation};
 use crate::settings::{Settings, Time};
 use change::{Afterwards, GivesBack};
 use seldom::Seldom;
-use shared::Shared;
+use shared::{Came, Shared};
 
 /// States on a Redis or Valkey server, or on a cluster of them, which any number of processes share.
 #[derive(Clone)]
@@ -137,6 +138,103 @@ impl RedisStore {
         }
     }
 
+    /// Decides, for whoever waits for no longer than `time`, if that is said.
+    fn decided(&self, checks: &Checks<'_>, now: Micros, time: Option<Duration>) -> Outcome {
+        if checks.is_empty() {
+            return Answer::Ready(decide::decide(checks, &mut [], now));
+        }
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        let look = match shared.is_near() {
+            true => shared.near.look(tag.as_deref(), checks, now),
+            false => Look::Ask(None),
+        };
+        if let Look::Answer(decision) = look {
+            return Answer::Ready(decision);
+        }
+        let mut question = match self.question(checks, true) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
+        };
+        let came = Came {
+            time,
+            ..shared.came(now)
+        };
+        Answer::Pending(Box::pin(async move {
+            let asks = async {
+                // Dropped when the answer has been kept, or whoever asks is gone.
+                let _probe = match shared.after(look, &question, tag.as_deref(), came).await {
+                    Ok(decision) => return Ok(decision),
+                    Err(probe) => probe,
+                };
+                shared.decide(&mut question, tag.as_deref(), came).await
+            };
+            match shared.in_time(came, asks).await {
+                Ok(decision) => decision,
+                Err(error) => shared.without(&error).decide(&question.checks(), now),
+            }
+        }))
+    }
+
+    /// The same, changing nothing.
+    fn peeked(&self, checks: &Checks<'_>, now: Micros, time: Option<Duration>) -> Outcome {
+        if checks.is_empty() {
+            return Answer::Ready(decide::peek(checks, &[], now));
+        }
+        let mut question = match self.question(checks, true) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
+        };
+        let shared = Arc::clone(&self.shared);
+        let came = Came {
+            time,
+            ..shared.came(now)
+        };
+        Answer::Pending(Box::pin(async move {
+            let asks = shared.ask(Operation::Peek, &mut question, came);
+            match shared.in_time(came, asks).await {
+                Ok(reply) => {
+                    let found = reply.stored(question.policies());
+                    decide::peek(&question.checks(), &found, reply.now)
+                }
+                Err(error) => shared.without(&error).peek(&question.checks(), now),
+            }
+        }))
+    }
+
+    /// What an operation answers that gives units back, those of a receipt or whosever they are.
+    fn given_back(
+        &self,
+        operation: Operation,
+        checks: &Checks<'_>,
+        receipt: Option<&Receipt>,
+        now: Micros,
+    ) -> Answer<Result<u64, StoreError>> {
+        if checks.is_empty() {
+            return Answer::Ready(Ok(0));
+        }
+        let question = match self.question(checks, false) {
+            Ok(question) => question,
+            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
+        };
+        let question = match receipt {
+            Some(receipt) => question.charged(receipt),
+            None => question,
+        };
+        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
+        Answer::Pending(Box::pin(async move {
+            let mut asked = GivesBack {
+                shared: Arc::clone(&shared),
+                tag,
+                question,
+            };
+            let came = shared.came(now);
+            let asks = shared.ask(operation, &mut asked.question, came);
+            asks.await
+                .map(|reply| reply.result.unwrap_or(0))
+                .map_err(failed)
+        }))
+    }
+
     fn question(&self, checks: &[Check<'_>], with_penalties: bool) -> Result<Question, Reason> {
         let (tag, version) = (self.tag.as_deref(), self.version());
         self.shared.question(checks, with_penalties, tag, version)
@@ -169,53 +267,19 @@ fn refused(reason: Reason, checks: &[Check<'_>]) -> StoreError {
 
 impl Store for RedisStore {
     fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        if checks.is_empty() {
-            return Answer::Ready(decide::decide(checks, &mut [], now));
-        }
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        let look = match shared.is_near() {
-            true => shared.near.look(tag.as_deref(), checks, now),
-            false => Look::Ask(None),
-        };
-        if let Look::Answer(decision) = look {
-            return Answer::Ready(decision);
-        }
-        let mut question = match self.question(checks, true) {
-            Ok(question) => question,
-            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
-        };
-        let came = shared.came(now);
-        Answer::Pending(Box::pin(async move {
-            // Dropped when the answer has been kept, or whoever asks is gone.
-            let _probe = match shared.after(look, &question, tag.as_deref(), came).await {
-                Ok(decision) => return decision,
-                Err(probe) => probe,
-            };
-            match shared.decide(&mut question, tag.as_deref(), came).await {
-                Ok(decision) => decision,
-                Err(error) => shared.without(&error).decide(&question.checks(), now),
-            }
-        }))
+        self.decided(checks, now, None)
     }
 
     fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        if checks.is_empty() {
-            return Answer::Ready(decide::peek(checks, &[], now));
-        }
-        let mut question = match self.question(checks, true) {
-            Ok(question) => question,
-            Err(reason) => return Answer::Ready(Decision::refused(reason, now)),
-        };
-        let shared = Arc::clone(&self.shared);
-        Answer::Pending(Box::pin(async move {
-            match shared.ask(Operation::Peek, &mut question, now).await {
-                Ok(reply) => {
-                    let found = reply.stored(question.policies());
-                    decide::peek(&question.checks(), &found, reply.now)
-                }
-                Err(error) => shared.without(&error).peek(&question.checks(), now),
-            }
-        }))
+        self.peeked(checks, now, None)
+    }
+
+    fn decide_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.decided(checks, now, Some(time))
+    }
+
+    fn peek_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.peeked(checks, now, Some(time))
     }
 
     fn refund(
@@ -224,50 +288,14 @@ impl Store for RedisStore {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<u64, StoreError>> {
-        if checks.is_empty() {
-            return Answer::Ready(Ok(0));
-        }
         if receipt.is_degraded() {
             return Answer::Ready(Ok(self.shared.away.refund(checks, receipt, now)));
         }
-        let question = match self.question(checks, false) {
-            Ok(question) => question.charged(receipt),
-            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
-        };
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        Answer::Pending(Box::pin(async move {
-            let mut asked = GivesBack {
-                shared: Arc::clone(&shared),
-                tag,
-                question,
-            };
-            let asks = shared.ask(Operation::Refund, &mut asked.question, now);
-            asks.await
-                .map(|reply| reply.result.unwrap_or(0))
-                .map_err(failed)
-        }))
+        self.given_back(Operation::Refund, checks, Some(receipt), now)
     }
 
     fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
-        if checks.is_empty() {
-            return Answer::Ready(Ok(0));
-        }
-        let question = match self.question(checks, false) {
-            Ok(question) => question,
-            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
-        };
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        Answer::Pending(Box::pin(async move {
-            let mut asked = GivesBack {
-                shared: Arc::clone(&shared),
-                tag,
-                question,
-            };
-            let asks = shared.ask(Operation::Release, &mut asked.question, now);
-            asks.await
-                .map(|reply| reply.result.unwrap_or(0))
-                .map_err(failed)
-        }))
+        self.given_back(Operation::Release, checks, None, now)
     }
 
     fn settle(
@@ -276,27 +304,12 @@ impl Store for RedisStore {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<(), StoreError>> {
-        if checks.is_empty() {
-            return Answer::Ready(Ok(()));
-        }
         if receipt.is_degraded() {
             self.shared.away.settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
-        let question = match self.question(checks, false) {
-            Ok(question) => question.charged(receipt),
-            Err(reason) => return Answer::Ready(Err(refused(reason, checks))),
-        };
-        let (shared, tag) = (Arc::clone(&self.shared), self.tag.clone());
-        Answer::Pending(Box::pin(async move {
-            let mut asked = GivesBack {
-                shared: Arc::clone(&shared),
-                tag,
-                question,
-            };
-            let asks = shared.ask(Operation::Settle, &mut asked.question, now);
-            asks.await.map(|_| ()).map_err(failed)
-        }))
+        self.given_back(Operation::Settle, checks, Some(receipt), now)
+            .map(|settled| settled.map(|_| ()))
     }
 
     fn reserve(

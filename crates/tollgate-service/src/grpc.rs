@@ -16,7 +16,6 @@ mod health;
 mod heartbeat;
 mod json;
 mod key;
-mod meanwhile;
 mod messages;
 mod metrics;
 mod others;
@@ -35,7 +34,6 @@ use answer::Fields;
 use asked::Asked;
 use deadline::Deadline;
 use health::Health;
-use meanwhile::Meanwhile;
 use messages::{RateLimitRequest, RateLimitResponse};
 
 /// The rate-limit service, shared by the threads that serve it.
@@ -43,8 +41,6 @@ pub struct Grpc {
     service: Arc<Service>,
     domains: Arc<Domains>,
     metrics: Arc<GrpcMetrics>,
-    /// Where the counters are a round trip away.
-    meanwhile: Option<Meanwhile>,
     fields: Fields,
     health: Health,
 }
@@ -66,14 +62,10 @@ impl Grpc {
         domains: Arc<Domains>,
         metrics: Arc<GrpcMetrics>,
     ) -> Arc<Self> {
-        let rules = &service.rules;
-        let meanwhile =
-            (!service.counters.is_memory()).then(|| Meanwhile::new(rules.counters.nodes));
         Arc::new(Grpc {
             domains,
             metrics,
-            meanwhile,
-            fields: match rules.service.no_fields {
+            fields: match service.rules.service.no_fields {
                 true => Fields::None,
                 false => Fields::Written,
             },

@@ -40,6 +40,7 @@ macro_rules! store_conformance {
             peek_charges_nothing_and_agrees_with_the_next_decision cost_zero_passes_and_writes_nothing
             a_refund_gives_back_what_the_charge_still_holds a_shadow_policy_never_denies
             what_is_released_is_given_back_whoever_took_it
+            what_is_released_is_the_newest_also_what_was_charged_in_advance
             a_refund_leaves_alone_what_was_not_charged an_instant_beyond_all_time_is_no_overflow
             deny_refuses_and_unlimited_passes reset_forgets_one_key_and_reset_all_every_key
             the_same_key_and_policy_twice_is_one_check keys_and_policies_do_not_meet

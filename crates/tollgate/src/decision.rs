@@ -162,6 +162,11 @@ impl Decision {
                 *standing = standing.of_stand_in(limit);
             }
         }
+        if let Verdict::Never { max } = &mut self.verdict {
+            let standings = self.standings.iter();
+            let never = standings.filter(|one| !one.shadow && one.fits == Wait::NEVER);
+            *max = never.map(|one| one.limit).min().unwrap_or(*max);
+        }
         self.degraded()
     }
 

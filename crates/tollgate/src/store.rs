@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -193,6 +194,19 @@ pub trait Store: Send + Sync {
 
     /// Decides as [`decide`](Store::decide) would, charging and writing nothing.
     fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome;
+
+    /// Decides as [`decide`](Store::decide) does, for whoever waits for no longer than `time`. A store that may take longer
+    /// then answers as it does while it is away, and takes no units where it can help it; by default it is waited for.
+    fn decide_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        let _ = time;
+        self.decide(checks, now)
+    }
+
+    /// Decides as [`peek`](Store::peek) does, for whoever waits for no longer than `time`.
+    fn peek_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        let _ = time;
+        self.peek(checks, now)
+    }
 
     /// Gives back what the charges of `receipt` still hold, and tells how many units that were over all checks.
     /// The checks are those of the decision, in its order.

@@ -104,21 +104,35 @@ impl ByFirstPart {
             false => Err(Reason::KeysApart),
         }
     }
+
+    fn ask(
+        &self,
+        checks: &Checks<'_>,
+        now: Micros,
+        ask: impl FnOnce(RedisStore) -> Outcome,
+    ) -> Outcome {
+        match self.of(checks) {
+            Ok(store) => ask(store),
+            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
+        }
+    }
 }
 
 impl Store for ByFirstPart {
     fn decide(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        match self.of(checks) {
-            Ok(store) => store.decide(checks, now),
-            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
-        }
+        self.ask(checks, now, |store| store.decide(checks, now))
     }
 
     fn peek(&self, checks: &Checks<'_>, now: Micros) -> Outcome {
-        match self.of(checks) {
-            Ok(store) => store.peek(checks, now),
-            Err(reason) => Answer::Ready(Decision::refused(reason, now)),
-        }
+        self.ask(checks, now, |store| store.peek(checks, now))
+    }
+
+    fn decide_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.ask(checks, now, |store| store.decide_within(checks, now, time))
+    }
+
+    fn peek_within(&self, checks: &Checks<'_>, now: Micros, time: Duration) -> Outcome {
+        self.ask(checks, now, |store| store.peek_within(checks, now, time))
     }
 
     fn refund(
@@ -175,7 +189,9 @@ impl Store for ByFirstPart {
 
 #[cfg(test)]
 mod tests {
+    use tollgate::Check;
     use tollgate::key::CompositeKey;
+    use tollgate_testkit::redis::{RedisEngine, RedisServer};
 
     use super::*;
 
@@ -197,5 +213,26 @@ mod tests {
         let by_name = tag_of("accounts.login-per-account.15m", &["ann"]);
         assert_eq!(tag_of("accounts.login-per-address.15m", &["1234"]), by_name);
         assert_eq!(tag_of("accounts.password-per-account.15m", &["ann"]), user);
+    }
+    #[tokio::test]
+    async fn in_a_cluster_too_those_who_wait_for_a_little_only_are_answered_in_time() {
+        let mut server = RedisServer::new(RedisEngine::Redis);
+        let a_minute = Duration::from_secs(60);
+        let settings = Settings::default().with_deadline(a_minute);
+        let store = RedisStore::connect(server.url().parse().unwrap(), settings);
+        let store = ByFirstPart(store.await.unwrap());
+        let policy = Arc::new(Policy::new("p", "5 per minute".parse().unwrap()).unwrap());
+        let (policy, key, cost) = (&policy, key(&["ann"]), 1);
+        let (mut checks, key) = (Checks::new(), key.as_ref());
+        checks.push(Check { policy, key, cost }).unwrap();
+        server.suspend();
+        let (now, little) = (SystemClock::new().now(), Duration::from_millis(20));
+        let both = async {
+            let decided = store.decide_within(&checks, now, little).await;
+            let seen = store.peek_within(&checks, now, little).await;
+            (decided.is_degraded(), seen.is_degraded())
+        };
+        let both = tokio::time::timeout(a_minute / 2, both).await;
+        assert_eq!(both, Ok((true, true)));
     }
 }

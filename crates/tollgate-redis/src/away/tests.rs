@@ -102,6 +102,40 @@ fn closed_refuses_without_a_time_to_come_back_and_charges_nobody() {
 }
 
 #[test]
+fn what_only_the_whole_limit_holds_wants_the_store_and_what_is_more_than_that_never_passes() {
+    let away = away(4);
+    let verdicts = |policy: &Arc<Policy>, cost| {
+        let checks = [Check {
+            cost,
+            ..check(policy)
+        }];
+        let reserved = away.reserve(&checks, at(0), at(600));
+        let reserved = reserved.map_or_else(|denied| denied.verdict(), |_| Verdict::Allow);
+        [
+            away.peek(&checks, at(0)).verdict(),
+            away.decide(&checks, at(0)).verdict(),
+            reserved,
+        ]
+    };
+    let reason = Reason::StoreClosed;
+    for quota in ["8 per day", "8 per day burst 8", "8 concurrent"] {
+        let local = policy("p", quota, OnError::Local);
+        for cost in [3, 8] {
+            assert_eq!(verdicts(&local, cost), [Verdict::Refused { reason }; 3]);
+        }
+        assert_eq!(verdicts(&local, 9), [Verdict::Never { max: 8 }; 3]);
+        assert!(away.decide(&[check(&local)], at(0)).is_allowed());
+        assert_eq!(away.peek(&[check(&local)], at(0)).remaining(), 1);
+        let open = policy("open", quota, OnError::Open);
+        assert_eq!(verdicts(&open, 3), [Verdict::Allow; 3]);
+        let shadow = Policy::new("shadow", quota.parse().unwrap()).unwrap();
+        let shadow = Arc::new(shadow.with_mode(Mode::Shadow));
+        assert_eq!(verdicts(&shadow, 3), [Verdict::Allow; 3]);
+        away.reset(&local, b"ann");
+    }
+}
+
+#[test]
 fn checks_of_one_request_are_charged_all_or_none() {
     let away = away(2);
     let open = policy("open", "1 per minute", OnError::Open);

@@ -105,7 +105,7 @@ impl Stats {
         self.admitted_open.load(Relaxed)
     }
 
-    /// How many requests were refused because `closed` wants the store.
+    /// How many requests were refused because `closed` wants the store, or because they cost more than a share holds.
     pub fn refused_closed(&self) -> u64 {
         self.refused_closed.load(Relaxed)
     }

@@ -9,6 +9,7 @@ use tollgate::{Check, LeaseTerms, Micros, Policy, Standing};
 
 use super::denial::{Denial, is_same};
 use super::look::{Look, Probe};
+use super::unspent::Idle;
 
 /// A request for units whose answer has not come after this long is given up: another may ask.
 const ASKING_MAX: Duration = Duration::from_millis(250);
@@ -43,13 +44,6 @@ struct Units {
     from: Micros,
     /// The store's instant then.
     at: Micros,
-}
-
-/// What was left of a lease.
-pub(super) struct Idle {
-    pub(super) policy: Arc<Policy>,
-    pub(super) charge: Charge,
-    pub(super) resets: u64,
 }
 
 /// Units asked for, in spans as long as a lease.

@@ -147,6 +147,19 @@ local function log_more(algorithm)
     return list
   end
 
+  -- The newest units, whoever took them.
+  function algorithm.release(c, cost)
+    drop_dead(c)
+    local list, left = algorithm.list(c), cost
+    for place = #list, 1, -1 do
+      local entry = list[place]
+      local taken = math.min(entry.units, left)
+      entry.units, left = entry.units - taken, left - taken
+    end
+    algorithm.keep(c, list)
+    return cost - left
+  end
+
   -- The entries that have units; a log without any is absent.
   function algorithm.keep(c, list)
     local out, used, newest = {}, 0, nil

@@ -10,7 +10,7 @@ for i = 1, #KEYS do
     -- A bucket holds no more than a debt of one capacity leaves, and reckons in credits, which are many more. What no
     -- number tells exactly is as much as everything.
     local cost = math.min(c.cost, c.kind == 't' and 2 * c.n1 or 2^53)
-    given = given + c.al.give_back(c, cost, c.a, c.b)
+    given = given + (c.al.release and c.al.release(c, cost) or c.al.give_back(c, cost, c.a, c.b))
     c.changed = true
   end
 end

@@ -53,7 +53,7 @@ impl Shared {
         }
         let receipt = Receipt::of([unspent.charge]);
         let mut question = question.charged(&receipt);
-        let now = self.clock.now();
-        let _ = self.ask(Operation::Refund, &mut question, now).await;
+        let came = self.came(self.clock.now());
+        let _ = self.ask(Operation::Refund, &mut question, came).await;
     }
 }

@@ -50,11 +50,13 @@ pub(super) struct Shared {
     pub(super) forgetting_complaints: Seldom,
 }
 
-/// When a request came: its caller's reading, and the store's own at the same instant.
+/// When a request came: its caller's reading, and the store's own at the same instant; and for how long its caller waits,
+/// if not for as long as a call may take.
 #[derive(Clone, Copy)]
 pub(super) struct Came {
     pub(super) now: Micros,
     pub(super) began: Micros,
+    pub(super) time: Option<Duration>,
 }
 
 impl Shared {
@@ -70,8 +72,31 @@ impl Shared {
     }
 
     pub(super) fn came(&self, now: Micros) -> Came {
-        let began = self.clock.now();
-        Came { now, began }
+        let (began, time) = (self.clock.now(), None);
+        Came { now, began, time }
+    }
+
+    /// For how long, from now on, the answer to a call is of use.
+    fn left(&self, came: Came) -> Duration {
+        let left = |time: Duration| time.saturating_sub(self.clock.now().since(came.began));
+        came.time.map_or(self.deadline, left).min(self.deadline)
+    }
+
+    /// What comes of it while its caller waits. A call that is on its way then is seen through by the link.
+    pub(super) async fn in_time<T>(
+        &self,
+        came: Came,
+        asks: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        match came.time {
+            None => asks.await,
+            // A server that is asked all the same may be quick enough to take units for nobody.
+            Some(Duration::ZERO) => Err(LinkError::Timeout(Duration::ZERO)),
+            Some(time) => {
+                let asked = tokio::time::timeout(time, asks).await;
+                asked.unwrap_or(Err(LinkError::Timeout(time)))
+            }
+        }
     }
 
     /// The caller's instant by now: a request may have waited. A clock that a test holds stands still.
@@ -88,19 +113,19 @@ impl Shared {
         self: &Arc<Self>,
         operation: Operation,
         question: &mut Question,
-        now: Micros,
+        came: Came,
     ) -> Result<Reply, LinkError> {
-        let asked = self.asked(operation, question, now).await;
+        let asked = self.asked(operation, question, came).await;
         if operation == Operation::Peek || !matches!(asked, Err(LinkError::NotOurs(_))) {
             return asked;
         }
         self.forget_spoilt(question).await?;
-        let asked = self.asked(operation, question, now).await;
+        let asked = self.asked(operation, question, came).await;
         if !matches!(asked, Err(LinkError::NotOurs(_))) {
             return asked;
         }
         self.forget_all(question).await?;
-        self.asked(operation, question, now).await
+        self.asked(operation, question, came).await
     }
 
     /// Asks a script, and again with what it lacked: nothing has been written then.
@@ -108,9 +133,9 @@ impl Shared {
         self: &Arc<Self>,
         operation: Operation,
         question: &mut Question,
-        now: Micros,
+        came: Came,
     ) -> Result<Reply, LinkError> {
-        let mut kinds = question.kinds;
+        let (mut kinds, now) = (question.kinds, self.since(came));
         if self.time == Time::Caller {
             question.at(now);
         }
@@ -120,13 +145,15 @@ impl Shared {
         for _ in 0..CALLS_MAX {
             let sent = self.link.now();
             if self.is_near() && operation.takes() {
-                question.not_after(self.link.latest(&question.keys[0], sent));
+                let clock = self.link.server_clock(&question.keys[0], sent);
+                question.not_after(clock.map(|sent| sent + self.left(came)));
             }
             let (keys, arguments) = (question.keys.clone(), question.arguments.clone());
             let script = scripts::script(operation, kinds);
-            let value = match operation.takes() && question.is_about_slots() {
+            let takes_slots = operation.takes() && question.is_about_slots();
+            let late = takes_slots.then(|| self.late(operation, question));
+            let value = match takes_slots || came.time.is_some() {
                 true => {
-                    let late = self.late(operation, question);
                     self.link
                         .call_through(script, keys, arguments, late)
                         .await?
@@ -198,7 +225,7 @@ impl Shared {
             question.want(&wanted);
         }
         let asked = self.near.asks(tag, &question.checks(), &wanted, now);
-        let reply = self.ask(operation, question, now).await?;
+        let reply = self.ask(operation, question, came).await?;
         let heard = self.since(came);
         let mut found = reply.stored(question.policies());
         self.note_newer(question, &found);
@@ -240,7 +267,8 @@ impl Shared {
         now: Micros,
         until: Micros,
     ) -> Result<Result<(Micros, Receipt), Decision>, LinkError> {
-        let reply = self.ask(Operation::Reserve, question, now).await?;
+        let came = self.came(now);
+        let reply = self.ask(Operation::Reserve, question, came).await?;
         let mut found = reply.stored(question.policies());
         let reserved = decide::reserve(&question.checks(), &mut found, reply.now, until);
         match self.agrees(&reply, reserved.is_ok()) {

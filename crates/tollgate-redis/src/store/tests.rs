@@ -10,6 +10,7 @@ mod leases;
 mod returning;
 mod trace;
 mod versions;
+mod within;
 
 use case::Family;
 use trace::run;

@@ -17,8 +17,8 @@ const ENVOY_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-t
 /// Until when an answer is of use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    /// How long that is from when the request came.
-    left: Duration,
+    /// From when the request came.
+    time: Duration,
     began: Instant,
 }
 
@@ -37,19 +37,22 @@ impl Deadline {
         // Of a short time a part, so that something is left to ask the store in.
         let way_back = WAY_BACK.min(told / 4);
         Deadline {
-            left: (told - way_back).min(WAIT_MAX),
+            time: (told - way_back).min(WAIT_MAX),
             began: Instant::now(),
         }
     }
 
-    /// The answer, if it comes in time. One that is at hand always does. One that comes too late is to be awaited all the
-    /// same, by nobody (see [`Counters::see_through`](tollgate_gateway::Counters::see_through)): else a store that takes
-    /// longer than its callers wait would never be found to be away.
+    /// How long from now on.
+    pub(super) fn left(self) -> Duration {
+        self.time.saturating_sub(self.began.elapsed())
+    }
+
+    /// The answer, if it comes in time. One that is at hand always does.
     pub(super) async fn within<T: Unpin + Send + 'static>(self, answer: Answer<T>) -> Option<T> {
         match answer {
             Answer::Ready(answer) => Some(answer),
             Answer::Pending(answer) => {
-                let until = self.began + self.left;
+                let until = self.began + self.time;
                 tokio::time::timeout_at(until, answer).await.ok()
             }
         }
@@ -106,7 +109,7 @@ mod tests {
             for (name, value) in fields {
                 head.insert(name, value.parse().unwrap());
             }
-            Deadline::of(&head).left
+            Deadline::of(&head).time
         };
         assert_eq!(left(&[]), WAIT_MAX - WAY_BACK);
         assert_eq!(left(&[(TIMEOUT, "20m")]), Duration::from_millis(17));

@@ -155,7 +155,8 @@ impl Grpc {
         self.ask(every, Call::Peek, at).await
     }
 
-    /// Asks the store about these at one instant, or decides without it where its answer would come too late.
+    /// Asks the store about these at one instant. Where its answer would come too late, it decides as it does while it is
+    /// away.
     async fn ask(
         &self,
         parts: SmallVec<[Part<'_, '_>; 2]>,
@@ -187,14 +188,15 @@ impl Grpc {
             return Ok(parts.iter().map(|_| Decided::plain(false)).collect());
         }
         let counters = at.counters;
+        let time = at.deadline.left();
         let answer = match call {
-            Call::Decide => counters.decide_through(&checks, at.now),
-            Call::Peek => counters.see_through(counters.peek(&checks, at.now)),
+            Call::Decide => counters.decide_within(&checks, at.now, time),
+            Call::Peek => counters.peek_within(&checks, at.now, time),
         };
-        let decision = match at.deadline.within(answer).await {
-            Some(decision) => decision,
-            None => self.without_store(&checks, call, at.now),
-        };
+        let decision = answer.await;
+        if decision.is_degraded() && at.deadline.left().is_zero() {
+            self.metrics.late();
+        }
         if call == Call::Decide {
             let tally = Tally::of(&decision);
             self.service.metrics.decisions(Protocol::Grpc, tally);

@@ -1,6 +1,7 @@
 //! What a decision costs and what it does not: denials, peeks, refunds, resets, and keys that must not meet.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate::{Check, Checks, Decision, Mode, Policy, Store, Verdict};
 
@@ -197,6 +198,32 @@ pub fn what_is_released_is_given_back_whoever_took_it(store: &dyn Store) {
         1
     );
     assert_eq!(peek(store, &slots, 1, 1.0).remaining(), 2);
+}
+
+pub fn what_is_released_is_the_newest_also_what_was_charged_in_advance(store: &dyn Store) {
+    let window = [policy("w", "5/m")];
+    let release = |p: &[Arc<Policy>], cost, now| {
+        let released = store.release(&checks(p, "ann", cost), at(now));
+        wait(released).unwrap()
+    };
+    assert!(take(store, &window, 3, 0.0).is_allowed());
+    assert!(take(store, &window, 2, 10.0).is_allowed());
+    let turn = store.reserve(&checks(&window, "ann", 1), at(20.0), at(90.0));
+    assert_eq!(wait(turn).unwrap().0, at(60.0));
+    assert_eq!(release(&window, 4, 20.0), 4);
+    let left = peek(store, &window, 1, 20.0);
+    assert_eq!(left.remaining(), 3);
+    assert_eq!(
+        left.full_after(),
+        Duration::from_secs(40),
+        "the oldest stay"
+    );
+    assert_eq!(release(&window, 4, 20.0), 2);
+    let slots = [policy("slots", "5 concurrent")];
+    assert!(take(store, &slots, 2, 0.0).is_allowed());
+    assert!(take(store, &slots, 2, 1.0).is_allowed());
+    assert_eq!(release(&slots, 3, 2.0), 3);
+    assert_eq!(peek(store, &slots, 1, 2.0).remaining(), 4);
 }
 
 pub fn a_shadow_policy_never_denies(store: &dyn Store) {

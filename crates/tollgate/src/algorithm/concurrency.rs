@@ -1,6 +1,7 @@
 //! `concurrency`: at most N in flight; each holds a lease that ends by itself if its holder dies.
 
 use super::{Charge, Counting, Entry, Log, Outlook, live_until};
+use crate::algorithm::log::take_newest;
 use crate::numbers::Numbers;
 use crate::time::Micros;
 
@@ -133,6 +134,10 @@ impl Counting for Concurrency {
             leases.remove(place);
         }
         ((!leases.is_empty()).then_some(leases), given_back)
+    }
+
+    fn release(&self, state: Log, now: Micros, units: u64) -> (Option<Log>, u64) {
+        take_newest(Log::from_slice(self.live(Some(&state), now)), units)
     }
 
     /// Every lease stays, for its holder is at work, but none for longer than a new one would. A smaller limit is

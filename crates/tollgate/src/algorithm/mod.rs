@@ -9,6 +9,7 @@ mod coarse_bucket;
 mod concurrency;
 mod divisor;
 mod fixed_window;
+mod log;
 mod penalty;
 mod sliding_counter;
 mod sliding_window;
@@ -20,14 +21,13 @@ pub use coarse_bucket::CoarseBucket;
 pub use concurrency::Concurrency;
 pub(crate) use concurrency::HOLDERS_MAX;
 pub use fixed_window::FixedWindow;
+pub use log::{Entry, Log};
 pub(crate) use penalty::Blocks;
 pub use sliding_counter::SlidingCounter;
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
 
 use std::fmt;
-
-use smallvec::SmallVec;
 
 use crate::time::Micros;
 
@@ -36,25 +36,6 @@ pub const INTEGER_MAX: u64 = 1 << 53;
 
 /// A state of fixed size.
 pub type Pair = (u64, u64);
-
-/// A state that grows: units with their times, oldest first.
-pub type Log = SmallVec<[Entry; 6]>;
-
-/// Units with a time.
-///
-/// ```
-/// use tollgate::algorithm::{Entry, Log, State};
-///
-/// let state = State::Log(Log::from_slice(&[Entry { at: 1_000_000, units: 2 }]));
-/// assert_eq!(state.mark().0, 1_000_000, "how a refund finds the charge");
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// When, in microseconds since the Unix epoch.
-    pub at: u64,
-    /// How many.
-    pub units: u64,
-}
 
 /// What a store keeps for one key under one policy. What the numbers mean is the algorithm's business.
 ///
@@ -233,6 +214,13 @@ pub trait Algorithm: fmt::Debug + Send + Sync {
         (Some(state), 0)
     }
 
+    /// The state after `units` are given back, whoever took them, and how many that were, rounded up: the newest, as far as
+    /// it holds any. `None` stands for absence. By default those of the charge that left the state.
+    fn release(&self, state: State, now: Micros, units: u64) -> (Option<State>, u64) {
+        let (cost, mark) = (units, state.mark());
+        self.give_back(state, now, &Charge { cost, mark })
+    }
+
     /// The state after charging `cost` whether it fits or not, to be used at `at`, which is `now` or later: what a
     /// reservation in advance does, and a debt. The default has no such state.
     fn reserve(&self, state: Option<State>, now: Micros, at: Micros, cost: u64) -> Option<State> {
@@ -293,6 +281,11 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
         now: Micros,
         charge: &Charge,
     ) -> (Option<Self::State>, u64);
+    /// Gives back `units`, whoever took them.
+    fn release(&self, state: Self::State, now: Micros, units: u64) -> (Option<Self::State>, u64) {
+        let charge = Charge::new(units, &state);
+        self.give_back(state, now, &charge)
+    }
     fn adopt(&self, state: Self::State, used: u64, now: Micros) -> Option<Self::State>;
 }
 
@@ -398,6 +391,14 @@ impl<C: Counting> Algorithm for C {
             return (None, 0);
         };
         let (left, units) = Counting::give_back(self, state, now, charge);
+        (left.map(Kept::into_state), units)
+    }
+
+    fn release(&self, state: State, now: Micros, units: u64) -> (Option<State>, u64) {
+        let Some(state) = C::State::from_state(state) else {
+            return (None, 0);
+        };
+        let (left, units) = Counting::release(self, state, now, units);
         (left.map(Kept::into_state), units)
     }
 

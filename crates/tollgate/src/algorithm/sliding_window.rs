@@ -3,6 +3,7 @@
 use std::hint::select_unpredictable;
 
 use super::{Charge, Counting, Entry, Log, Outlook, Taken, live_until};
+use crate::algorithm::log::{empty_newest, take_newest};
 use crate::numbers::Numbers;
 use crate::time::Micros;
 
@@ -214,10 +215,14 @@ impl Counting for SlidingWindow {
             })
         } else {
             let past = kept.partition_point(|entry| entry.at <= now.0);
-            remove_newest(&mut kept[..past], charge.cost)
+            empty_newest(&mut kept[..past], charge.cost)
         };
         kept.retain(|entry| entry.units > 0);
         ((!kept.is_empty()).then_some(kept), given_back)
+    }
+
+    fn release(&self, state: Log, now: Micros, units: u64) -> (Option<Log>, u64) {
+        take_newest(Log::from_slice(self.live(Some(&state), now)), units)
     }
 
     /// The newest `used` units stay, at most N of them.
@@ -251,17 +256,6 @@ fn coalesce(entries: &mut Log, cell: u64) {
         }
         same_cell
     });
-}
-
-/// Leaves entries without units where it has taken them all.
-fn remove_newest(entries: &mut [Entry], units: u64) -> u64 {
-    let mut left = units;
-    for newest in entries.iter_mut().rev() {
-        let taken = newest.units.min(left);
-        newest.units -= taken;
-        left -= taken;
-    }
-    units - left
 }
 
 fn remove_oldest(entries: &mut Log, mut surplus: u64) {

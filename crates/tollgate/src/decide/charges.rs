@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{
     LATEST, Stored, facts, governing, is_shadow, look, migrate, migrate_all, peek, put_back,
 };
-use crate::algorithm::Charge;
+use crate::algorithm::{Algorithm, Charge, State};
 use crate::decision::{Decision, Receipt, Verdict};
 use crate::store::Check;
 use crate::time::Micros;
@@ -29,18 +29,19 @@ pub fn refund(
 }
 
 /// Gives back as many units as the checks cost, of what their keys hold, whoever took them, and tells how many that were:
-/// of a log the latest, of a window those of the one that is open. `slots` holds the states of the checks alone.
+/// of a log the newest, also such as were charged in advance, of a window those of the one that is open. `slots` holds the states of the checks alone.
 pub fn release(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> u64 {
     let now = now.min(LATEST);
     let each = checks.iter().zip(slots);
     each.map(|(check, slot)| {
         let foreign = migrate(check, slot, now);
-        let Some(mark) = slot.as_ref().map(|stored| stored.state.mark()) else {
+        if slot.is_none() {
             *slot = foreign;
             return 0;
-        };
-        let cost = check.cost;
-        give_back(check, slot, &Charge { cost, mark }, now)
+        }
+        given_back(check, slot, check.cost, |algorithm, state| {
+            algorithm.release(state, now, check.cost)
+        })
     })
     .sum()
 }
@@ -206,13 +207,25 @@ fn ahead(
 }
 
 fn give_back(check: &Check<'_>, slot: &mut Option<Stored>, charge: &Charge, now: Micros) -> u64 {
+    given_back(check, slot, charge.cost, |algorithm, state| {
+        algorithm.give_back(state, now, charge)
+    })
+}
+
+/// How many units `give_back` takes out of the state, which is asked for `cost` of them.
+fn given_back(
+    check: &Check<'_>,
+    slot: &mut Option<Stored>,
+    cost: u64,
+    give_back: impl FnOnce(&dyn Algorithm, State) -> (Option<State>, u64),
+) -> u64 {
     // A charge made under other numbers is marked in them.
     // A lease is known by its end, whatever the limit.
     let same = |stored: &Stored| {
         stored.policy.counts_like(check.policy)
             || stored.policy.holds_slots() && check.policy.holds_slots()
     };
-    if charge.cost == 0 || !slot.as_ref().is_some_and(same) {
+    if cost == 0 || !slot.as_ref().is_some_and(same) {
         return 0;
     }
     let Some(Stored { policy, state }) = slot.take() else {
@@ -221,7 +234,7 @@ fn give_back(check: &Check<'_>, slot: &mut Option<Stored>, charge: &Charge, now:
     let Some(algorithm) = policy.algorithm() else {
         return 0;
     };
-    let (state, units) = algorithm.give_back(state, now, charge);
+    let (state, units) = give_back(algorithm, state);
     *slot = state.map(|state| Stored {
         policy: Arc::clone(&policy),
         state,

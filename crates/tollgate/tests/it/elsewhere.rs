@@ -125,6 +125,12 @@ fn a_decision_in_the_place_of_others_tells_their_limits() {
         assert_eq!((standing.limit(), standing.remaining()), (limit, remaining));
         assert!(told.is_degraded() && standing.is_known());
     }
+    let mut more = check(&policy);
+    more.cost = 10;
+    let never = decide::decide(&[more], &mut [None], NOW);
+    assert_eq!(never.verdict(), Verdict::Never { max: 5 });
+    let told = never.in_place_of([Some(9)]);
+    assert_eq!(told.verdict(), Verdict::Never { max: 9 });
     let unlimited = allowed(
         &Arc::new(Policy::new("p", Quota::unlimited()).unwrap()),
         &mut [None],

@@ -78,9 +78,9 @@ fn units_are_charged_in_advance_as_the_definition_says() {
                 let wanted = [random.below(600)];
                 let mut question = store.question(&[check], true).unwrap();
                 question.want(&wanted);
-                let reply = store
-                    .shared
-                    .ask(Operation::Lease, &mut question, now)
+                let shared = &store.shared;
+                let reply = shared
+                    .ask(Operation::Lease, &mut question, shared.came(now))
                     .await
                     .unwrap();
                 let defined = decide::decide(&[check], &mut slot, now);
@@ -201,6 +201,7 @@ fn what_a_request_waited_counts_when_it_looks_again_and_when_it_hears() {
         let came = Came {
             now,
             began: Micros(now.0 - 1_000_000),
+            time: None,
         };
 
         // A lease of a tenth of a second, taken when the request came.
