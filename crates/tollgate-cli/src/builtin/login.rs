@@ -12,6 +12,9 @@ use super::form::{self, Fields};
 use super::pages::{Form, LoginPage};
 use super::{Builtins, answer, busy, cookie, unreachable};
 
+/// What the page is asked with by whoever has just signed up.
+pub(super) const WELCOME: &str = "welcome";
+
 impl Builtins {
     pub(super) fn login_page(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
         self.login_form(call, StatusCode::OK, Form::default())
@@ -91,6 +94,7 @@ impl Builtins {
             status,
             &LoginPage {
                 site: self.site(call),
+                welcome: call.request.uri().query() == Some(WELCOME) && form.error.is_none(),
                 form,
             },
         )
