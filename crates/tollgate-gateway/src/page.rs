@@ -206,3 +206,34 @@ fn protect_with(headers: &mut HeaderMap, content_security_policy: HeaderValue) {
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_rules::Overrides;
+
+    use super::*;
+
+    fn call(routes: &str) -> Option<String> {
+        let text = format!("[accounts]\nurl = \"sqlite:a.db\"\n{routes}");
+        let rules = RuleSet::parse("rules", &text, &Overrides::default()).unwrap();
+        Links::of(&rules).call
+    }
+
+    #[test]
+    fn the_call_for_a_new_key_is_one_that_the_key_opens_alone() {
+        let own = "[[routes]]\nmatch = \"GET /keys\"\nauth = [\"session\"]\nbuiltin = \"keys\"\n";
+        assert_eq!(call(own), None);
+        let open =
+            format!("{own}[[routes]]\nmatch = \"GET /open\"\nrespond = {{ text = \"a\" }}\n");
+        assert_eq!(call(&open), None);
+        let with = |matched: &str, more: &str| {
+            call(&format!(
+                "{open}[[routes]]\nmatch = \"{matched}\"\nauth = [\"api-key\"]\nrespond = {{ text = \"a\" }}\n{more}"
+            ))
+        };
+        assert_eq!(with("GET /a", "").as_deref(), Some("/a"));
+        assert_eq!(with("/api/{*rest}", "").as_deref(), Some("/api/"));
+        assert_eq!(with("POST /a", ""), None);
+        assert_eq!(with("GET /a", "scopes = [\"a:read\"]\n"), None);
+    }
+}

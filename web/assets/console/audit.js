@@ -15,7 +15,7 @@ async function more() {
   entries = [...entries, ...answer.entries];
   names = { ...names, ...answer.names };
   older.hidden = answer.entries.length < PAGE;
-  const rows = entries.map((entry) => [instant(entry.at), entry.actor_name ?? entry.actor, entry.action, readable(entry.subject), readable(entry.detail)]);
+  const rows = entries.map((entry) => [instant(entry.at), entry.actor_name ?? entry.actor, el("span", { class: "unbroken" }, entry.action), readable(entry.subject), readable(entry.detail)]);
   table(at("entries"), "Changes", ["When", "Who", "What", "Of", "Detail"], rows, "Nothing was changed yet.");
 }
 

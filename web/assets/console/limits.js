@@ -7,7 +7,8 @@ const SCOPES = [["everybody", "Everybody"], ["plan", "A plan"], ["user", "A user
 
 const list = at("limits");
 /** Whom the address names, as names of users lead here: `limits#user=ann`. */
-const wanted = new URLSearchParams(location.hash.slice(1)).get("user");
+const named = () => new URLSearchParams(location.hash.slice(1)).get("user");
+const wanted = named();
 
 /** Where the quotas of a scope are set and unset. */
 const place = (limit, scope, whose) => (scope === "everybody"
@@ -141,9 +142,10 @@ function lookUp({ limit, key }) {
     if (await attempt(() => call(`api/limits/${segment(limit)}?all=true`, "DELETE")) !== undefined) say("Every counter is reset");
     if (!result.hidden) await attempt(look);
   });
-  return el("div", {}, form, result, el("p", { class: "actions" }, all));
+  // Who helps one caller is not offered, a finger away, to help everybody.
+  return el("div", {}, form, result, wanted == null && el("p", { class: "actions apart" }, all) || null);
 }
 
 if (wanted != null) at("whom").replaceChildren(`For ${wanted}. `, el("a", { href: "limits" }, "Every limit"));
-addEventListener("hashchange", () => location.reload());
+addEventListener("hashchange", () => { if (named() !== wanted) location.reload(); });
 load();

@@ -23,3 +23,42 @@ impl Builtins {
             .then(|| format!("curl -i -H 'X-API-Key: {key}' '{url}'"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use tollgate_rules::Builtin;
+
+    use super::super::testing::{Site, text};
+
+    async fn keys_page(host: &str) -> String {
+        let site = Site::new("per-api-key").await;
+        let ann = site.log_in("ann").await;
+        let request = Request::post("/keys")
+            .header("host", host)
+            .header("accept", "text/html")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Bytes::from_static(b"action=create&name=laptop"));
+        let page = site.send(Builtin::Keys, request.unwrap(), Some(&ann)).await;
+        text(&page.unwrap()).to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_new_key_comes_with_a_call_that_works_as_it_stands() {
+        let page = keys_page("api.example:8443").await;
+        let (_, secret) = page.split_once("id=\"secret\">").unwrap();
+        let (secret, _) = secret.split_once('<').unwrap();
+        let line = format!(
+            "curl -i -H &#39;X-API-Key: {secret}&#39; &#39;http://api.example:8443/limit&#39;"
+        );
+        assert!(page.contains(&line), "{page}");
+    }
+
+    #[tokio::test]
+    async fn a_host_that_would_end_the_quotes_is_in_no_call() {
+        let page = keys_page("a';rm -rf ~;'").await;
+        assert!(page.contains("id=\"secret\""));
+        assert!(!page.contains("curl") && !page.contains("rm -rf"), "{page}");
+    }
+}

@@ -55,7 +55,10 @@ impl HeavyShown {
     /// Says what users and keys are called. Where the database does not answer they go without: the list needs none.
     pub(crate) async fn name_by(mut self, accounts: &Accounts) -> Self {
         let lists = [&mut self.allowed, &mut self.denied];
-        let mut callers: Vec<&mut CallerShown> = lists.into_iter().flat_map(|list| &mut list.callers).collect();
+        let mut callers: Vec<&mut CallerShown> = lists
+            .into_iter()
+            .flat_map(|list| &mut list.callers)
+            .collect();
         let (mut users, mut keys) = (Vec::<UserId>::new(), Vec::<KeyId>::new());
         for caller in &callers {
             match caller.kind {

@@ -52,7 +52,12 @@ async fn list(
     let names = accounts.labels(&users, &keys).await;
     let names = names.map_err(|error| answer::unavailable(&error))?;
     let entries: Vec<_> = entries.iter().map(shown).collect();
-    Ok(Json(json!({ "entries": entries, "names": names.iter().map(named).collect::<Map<_, _>>() })).into_response())
+    Ok(
+        Json(
+            json!({ "entries": entries, "names": names.iter().map(named).collect::<Map<_, _>>() }),
+        )
+        .into_response(),
+    )
 }
 
 /// A user by name, and a key by its own and its user's.
@@ -67,7 +72,9 @@ fn named((id, label): (&String, &Label)) -> (String, Value) {
 /// The users and keys that entries are about, each once: `user:ID` and `key:ID`, in their subjects and details.
 fn mentioned(entries: &[AuditEntry]) -> (Vec<UserId>, Vec<KeyId>) {
     let (mut users, mut keys) = (BTreeSet::new(), BTreeSet::new());
-    let texts = entries.iter().flat_map(|entry| [&entry.subject, &entry.detail]);
+    let texts = entries
+        .iter()
+        .flat_map(|entry| [&entry.subject, &entry.detail]);
     for word in texts.flat_map(|text| text.split([' ', ','])) {
         match word.split_once(':') {
             Some(("user", id)) if is_id(id) => users.insert(UserId::from(id)),
