@@ -1,7 +1,7 @@
 //! Opening a session: a cookie for browsers, and a token for everybody else.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Uri, header};
 use serde_json::json;
 use tollgate_accounts::{LogIn, LogInError};
 use tollgate_gateway::builtin::BuiltinCall;
@@ -11,9 +11,6 @@ use tollgate_gateway::refusal::Refusal;
 use super::form::{self, Fields};
 use super::pages::{Form, LoginPage};
 use super::{Builtins, answer, busy, cookie, unreachable};
-
-/// What the page is asked with by whoever has just signed up.
-pub(super) const WELCOME: &str = "welcome";
 
 impl Builtins {
     pub(super) fn login_page(&self, call: &BuiltinCall) -> Result<Response<Bytes>, Refusal> {
@@ -84,6 +81,13 @@ impl Builtins {
         cookie::is_secure(self.rules.server.cookie_secure, call.caller.secure)
     }
 
+    /// Whether the sign-up has led here: links from its page say nothing of where they were.
+    fn has_signed_up(&self, call: &BuiltinCall) -> bool {
+        let from = call.request.headers().get(header::REFERER);
+        let from: Option<Uri> = from.and_then(|from| from.to_str().ok()?.parse().ok());
+        from.is_some_and(|from| Some(from.path()) == self.links.signup.as_deref())
+    }
+
     fn login_form(
         &self,
         call: &BuiltinCall,
@@ -94,7 +98,7 @@ impl Builtins {
             status,
             &LoginPage {
                 site: self.site(call),
-                welcome: call.request.uri().query() == Some(WELCOME) && form.error.is_none(),
+                welcome: form.error.is_none() && self.has_signed_up(call),
                 form,
             },
         )

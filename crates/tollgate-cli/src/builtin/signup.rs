@@ -8,7 +8,6 @@ use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
 
 use super::form::{self, Fields};
-use super::login::WELCOME;
 use super::pages::{Form, SignupPage};
 use super::{Builtins, answer, busy, unreachable};
 
@@ -27,11 +26,8 @@ impl Builtins {
         }
         match made {
             Ok(_) => {
-                let next = match (&self.links.login, &self.links.home) {
-                    (Some(login), _) => format!("{login}?{WELCOME}"),
-                    (None, home) => home.clone().unwrap_or_else(|| "/".to_owned()),
-                };
-                Ok(answer::see_other(&next))
+                let next = self.links.login.as_deref().or(self.links.home.as_deref());
+                Ok(answer::see_other(next.unwrap_or("/")))
             }
             Err(refusal) => {
                 let username = fields.text("username").unwrap_or_default().to_owned();
@@ -155,7 +151,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             (made.status(), &made.headers()["location"]),
-            (StatusCode::SEE_OTHER, &"/login?welcome".parse().unwrap())
+            (StatusCode::SEE_OTHER, &"/login".parse().unwrap())
         );
         let taken = site
             .post(

@@ -93,7 +93,7 @@ fn a_person_signs_up_logs_in_sees_the_number_and_logs_out_by_pages_and_forms() {
     let signed_up = gateway.call(&Call::post("/signup").form(&form).browser());
     assert_eq!(
         (signed_up.status, signed_up.expect("location")),
-        (303, "/login?welcome")
+        (303, "/login")
     );
     let logged_in = gateway.call(&Call::post("/login").form(&form).browser());
     assert_eq!(
