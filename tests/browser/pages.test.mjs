@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { join } from "node:path";
 import { launch, serve, visit } from "./gateway.mjs";
+import { cutOff, faint, nameless, tooSmall } from "./look.mjs";
 
 const PASSWORD = "correct horse battery staple";
 const NUMBER = "/call_api";
@@ -29,6 +30,12 @@ async function logIn(page, username = "ada") {
   await fillIn(page, "/login", username);
 }
 
+/** What a line of curl gets. */
+async function run(line) {
+  const [, name, value, url] = /-H '([^:]+): (.+)' '(.+)'/.exec(line);
+  return fetch(url, { headers: { [name]: value } });
+}
+
 /** Draws until nothing is left in the minute; a log-in that leads to the number page has drawn one already. */
 async function useUp(person) {
   let drawn = PER_MINUTE - (await person.json(LEFT)).body.minute.remaining;
@@ -49,14 +56,28 @@ test("a person signs up, logs in and logs out by the forms", async (t) => {
   await page.goto("/");
   assert.match(await page.locator("header").innerText(), /ada/);
 
+  await page.getByRole("button", { name: "Account of ada" }).click();
   await page.getByRole("button", { name: "Log out", exact: true }).click();
-  await page.waitForLoadState();
+  await page.getByRole("link", { name: "Sign up" }).first().waitFor();
   const refused = await page.goto(NUMBER);
   assert.equal(refused.status(), 403);
   assert.equal(await page.locator("[data-wait]").count(), 0, "a missing log-in is not a wait");
   await page.getByRole("main").getByRole("link", { name: "Log in" }).click();
   assert.equal(new URL(page.url()).pathname, "/login");
   assert.deepEqual(complaints(), []);
+});
+
+test("who has signed up is told so, and nobody else is", async (t) => {
+  const { page } = await visit(t, browser, await serve(t));
+  await fillIn(page, "/signup", "ada");
+  const told = page.getByRole("status").getByText("Your account is made.");
+  await told.waitFor();
+  for (const part of ["banner", "main"]) {
+    await page.goto("/signup");
+    await page.getByRole(part).getByRole("link", { name: "Log in" }).click();
+    await page.getByRole("heading", { name: "Log in" }).waitFor();
+    assert.equal(await told.count(), 0, part);
+  }
 });
 
 test("a wrong password is named beside the form and keeps the name that was typed", async (t) => {
@@ -80,6 +101,8 @@ test("after five numbers a 403 page counts down the seconds of Retry-After, and 
   assert.equal(refused.status(), 403);
   assert.match(refused.headers()["content-type"], /^text\/html/);
   assert.match(await page.title(), /403/);
+  assert.match(await page.getByRole("heading", { level: 1 }).innerText(), /Too many requests/);
+  assert.doesNotMatch(await page.locator(".lead").innerText(), /seconds/, "no figure stands still beside the one that counts");
   const seconds = Number(refused.headers()["retry-after"]);
   assert.equal(seconds, 60);
   assert.equal(await wait(page).locator("b").innerText(), `${seconds} s`);
@@ -158,6 +181,11 @@ test("a key's secret is shown once, and a revoked key says so", async (t) => {
   await page.getByRole("button", { name: "Create key" }).click();
   const secret = (await page.locator("#secret").innerText()).trim();
   assert.ok(secret.length >= 20, `a secret, not "${secret}"`);
+  const example = await page.locator("#example").innerText();
+  assert.equal(example, `curl -i -H 'X-API-Key: ${secret}' '${new URL(NUMBER, page.url())}'`);
+  await page.getByRole("button", { name: "Copy the call" }).click();
+  await page.getByRole("status").getByText(/^(Copied|Selected)/).waitFor();
+  assert.equal((await run(example)).status, 200);
 
   await page.goto("/keys");
   assert.ok(!(await page.content()).includes(secret), "the secret is gone");
@@ -219,10 +247,7 @@ test("every page has a title, one heading, a main part, and a name on each contr
     assert.match(await page.title(), /\S.* · Tollgate/, name);
     assert.equal(await page.getByRole("heading", { level: 1 }).count(), 1, name);
     assert.equal(await page.getByRole("main").count(), 1, name);
-    const nameless = await page.locator("a, button, input:not([type=hidden])").evaluateAll((controls) => controls
-      .filter((control) => !control.textContent.trim() && !control.labels?.length)
-      .map((control) => control.outerHTML));
-    assert.deepEqual(nameless, [], name);
+    assert.deepEqual(await nameless(page), [], name);
   });
   await page.goto("/");
   await page.keyboard.press("Tab");
@@ -252,19 +277,28 @@ test("who wants to log out does not end every session by a slip of the finger", 
   await logIn(page);
   for (const width of [1280, 390]) {
     await page.setViewportSize({ width, height: 800 });
+    assert.equal(await page.getByRole("button", { name: /^Log out/ }).count(), 0, "they are in a menu");
+    await page.getByRole("button", { name: "Account of ada" }).click();
+    assert.deepEqual([...await cutOff(page), ...await tooSmall(page), ...await faint(page)], [], String(width));
     const [one, all] = await Promise.all(["Log out", "Log out everywhere"].map((name) => page.getByRole("button", { name, exact: true }).boundingBox()));
     const apart = all.y >= one.y + one.height || all.x - (one.x + one.width) >= 16;
     assert.ok(apart, `${width}: ${JSON.stringify([one, all])}`);
+    await page.keyboard.press("Escape");
   }
 });
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`no page scrolls sideways on a phone (${colorScheme})`, async (t) => {
+  test(`no page scrolls sideways on a phone, hides a control or has one too small for a finger, and every text can be read (${colorScheme})`, async (t) => {
     const person = await visit(t, browser, await serve(t), { colorScheme });
     const { page } = person;
     await everyPage(person, async (name) => {
-      await page.setViewportSize({ width: 360, height: 740 });
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name);
+      for (const width of [360, 390, 768]) {
+        await page.setViewportSize({ width, height: 844 });
+        assert.deepEqual([...await cutOff(page), ...await tooSmall(page)], [], `${name} at ${width}`);
+        const nav = await page.getByRole("navigation", { name: "Main" }).boundingBox();
+        assert.ok(nav.y + nav.height <= (width < 600 ? 130 : 90), `${name} at ${width}: a header of few lines`);
+      }
+      assert.deepEqual(await faint(page), [], name);
       for (const width of process.env.SCREENSHOTS ? [390, 1280] : []) {
         await page.setViewportSize({ width, height: 800 });
         await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}-${width}-${colorScheme}.png`), fullPage: true });

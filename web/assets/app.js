@@ -113,21 +113,21 @@ for (const button of all("[data-peek]")) {
 }
 
 for (const button of all("[data-copy]")) {
-  const label = button.textContent;
+  const label = button.firstChild;
   const source = document.getElementById(button.dataset.copy);
   button.hidden = false;
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(source.textContent);
-      button.textContent = "Copied";
+      label.data = "Copied";
       say("Copied");
     } catch {
       // Plain HTTP has no clipboard; a selection is the next best thing.
       getSelection().selectAllChildren(source);
-      button.textContent = "Selected";
+      label.data = "Selected";
       say("Selected. Copy it with your keyboard.");
     }
-    setTimeout(() => { button.textContent = label; }, 2000);
+    setTimeout(() => { label.data = "Copy"; }, 2000);
   });
 }
 

@@ -25,6 +25,7 @@ mod house;
 mod id;
 mod identity;
 mod keys;
+mod labels;
 mod limits;
 mod liveness;
 mod normal;
@@ -65,6 +66,7 @@ pub use error::{
 pub use id::{KeyId, SessionId, TokenId, UserId};
 pub use identity::{Identity, Via};
 pub use keys::{KeySummary, LIVE_KEYS_MAX, NewKey};
+pub use labels::Label;
 pub use limits::Limits;
 pub use normal::fold_name;
 pub use overrides::{Overridden, Override, TermsOfKeys};

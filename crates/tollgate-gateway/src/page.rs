@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tollgate::{Decision, Mode, Policy};
-use tollgate_rules::{Action, Builtin, RuleSet};
+use tollgate_rules::{Action, Auth, Builtin, Route, RuleSet};
 
 /// What a page knows about the site around it.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Links {
     pub docs: Option<String>,
     /// What is left, as JSON.
     pub remaining: Option<String>,
+    /// What an API key opens: a path of the first route that takes keys and is no part of the gateway.
+    pub call: Option<String>,
     /// Style sheets and scripts, without a slash at the end.
     pub assets: Option<String>,
 }
@@ -47,16 +49,16 @@ pub struct Links {
 impl Links {
     /// The links of a rule set: for each part the first route that ends in it.
     pub fn of(rules: &RuleSet) -> Self {
-        let first = |wanted: &dyn Fn(&Action, bool) -> bool, method: &Method| {
+        let first = |wanted: &dyn Fn(&Route) -> bool, method: &Method| {
             let mut endpoints = rules.routes.endpoints();
             let found = endpoints.find(|(_, known, route)| {
-                known.is_none_or(|known| known == method) && wanted(&route.action, route.page)
+                known.is_none_or(|known| known == method) && wanted(route)
             });
             found.map(|(pattern, ..)| pattern.to_owned())
         };
         let builtin = |wanted: Builtin, method: &Method| {
             first(
-                &|action, _| matches!(action, Action::Builtin { builtin, .. } if *builtin == wanted),
+                &|route| matches!(&route.action, Action::Builtin { builtin, .. } if *builtin == wanted),
                 method,
             )
         };
@@ -66,20 +68,31 @@ impl Links {
             login: builtin(Builtin::Login, &Method::GET),
             password: builtin(Builtin::Password, &Method::GET),
             logout: builtin(Builtin::Logout, &Method::POST),
-            number: first(&|_, page| page, &Method::GET),
+            number: first(&|route| route.page, &Method::GET),
             keys: builtin(Builtin::Keys, &Method::GET),
             console: builtin(Builtin::Console, &Method::GET).map(|pattern| literal(&pattern)),
             docs: builtin(Builtin::Docs, &Method::GET).map(|pattern| literal(&pattern)),
             remaining: builtin(Builtin::Remaining, &Method::GET),
+            call: first(&takes_keys, &Method::GET).map(|pattern| before_parameters(&pattern)),
             assets: builtin(Builtin::Assets, &Method::GET).map(|pattern| literal(&pattern)),
         }
     }
 }
 
+/// Whether a request with an API key and nothing else is answered by what stands behind the gateway.
+fn takes_keys(route: &Route) -> bool {
+    let is_served = matches!(route.action, Action::Upstream { .. } | Action::Respond(_));
+    is_served && route.auth.contains(&Auth::ApiKey) && route.scopes.is_empty()
+}
+
+/// The part of a pattern before its first parameter.
+fn before_parameters(pattern: &str) -> String {
+    pattern.split('{').next().unwrap_or_default().to_owned()
+}
+
 /// The part of a pattern before its first parameter, without a slash at the end.
 fn literal(pattern: &str) -> String {
-    let literal = pattern.split('{').next().unwrap_or_default();
-    literal.trim_end_matches('/').to_owned()
+    before_parameters(pattern).trim_end_matches('/').to_owned()
 }
 
 /// One window of a limit, as pages and the JSON of `remaining` show it.
@@ -192,4 +205,35 @@ fn protect_with(headers: &mut HeaderMap, content_security_policy: HeaderValue) {
         HeaderValue::from_static("same-origin"),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_rules::Overrides;
+
+    use super::*;
+
+    fn call(routes: &str) -> Option<String> {
+        let text = format!("[accounts]\nurl = \"sqlite:a.db\"\n{routes}");
+        let rules = RuleSet::parse("rules", &text, &Overrides::default()).unwrap();
+        Links::of(&rules).call
+    }
+
+    #[test]
+    fn the_call_for_a_new_key_is_one_that_the_key_opens_alone() {
+        let own = "[[routes]]\nmatch = \"GET /keys\"\nauth = [\"session\"]\nbuiltin = \"keys\"\n";
+        assert_eq!(call(own), None);
+        let open =
+            format!("{own}[[routes]]\nmatch = \"GET /open\"\nrespond = {{ text = \"a\" }}\n");
+        assert_eq!(call(&open), None);
+        let with = |matched: &str, more: &str| {
+            call(&format!(
+                "{open}[[routes]]\nmatch = \"{matched}\"\nauth = [\"api-key\"]\nrespond = {{ text = \"a\" }}\n{more}"
+            ))
+        };
+        assert_eq!(with("GET /a", "").as_deref(), Some("/a"));
+        assert_eq!(with("/api/{*rest}", "").as_deref(), Some("/api/"));
+        assert_eq!(with("POST /a", ""), None);
+        assert_eq!(with("GET /a", "scopes = [\"a:read\"]\n"), None);
+    }
 }

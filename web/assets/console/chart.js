@@ -13,6 +13,9 @@ function clock(seconds, apart) {
   return text.slice(11, apart >= 60 ? 16 : 19);
 }
 
+/** The places of values that have no neighbours. */
+const alone = (values) => values.flatMap((value, place) => (value != null && values[place - 1] == null && values[place + 1] == null ? [place] : []));
+
 /**
  * A chart within `node`. Each line has a name, the variable of its colour, and perhaps dashes; `format` writes a value.
  * `show(times, columns, summary)` draws it anew.
@@ -21,7 +24,7 @@ export function chart(node, title, lines, format) {
   const picture = el("div", { class: "picture", "aria-hidden": "true" });
   const summary = el("figcaption", { class: "hint" });
   const figures = el("table");
-  const details = el("details", {}, el("summary", {}, "As a table"), el("div", { class: "scroll" }, figures));
+  const details = el("details", {}, el("summary", {}, "As a table"), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${title}, as a table` }, figures));
   node.append(el("figure", { "aria-label": title }, picture, summary, details));
   const columns = ["UTC", ...lines.map(({ name }) => `#${name}`)];
   table(figures, title, columns, []);
@@ -36,7 +39,8 @@ export function chart(node, title, lines, format) {
       fill: fill ? `${colour(stroke)}22` : undefined,
       dash,
       width: 2,
-      points: { show: false },
+      // A value between two that are not there has no line: it is a point.
+      points: { show: false, size: 5, filter: (plot, place) => alone(plot.data[place]) },
       value: (_, value) => (value == null ? "–" : format(value)),
     }));
     return {
@@ -46,7 +50,7 @@ export function chart(node, title, lines, format) {
       // A line along the bottom is seen better with some room above it.
       scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
       axes: [
-        { stroke: ink, font, grid, ticks: grid, values: (_, splits, __, ___, apart) => splits.map((at) => clock(at, apart)) },
+        { stroke: ink, font, grid, ticks: grid, space: 72, values: (_, splits, __, ___, apart) => splits.map((at) => clock(at, apart)) },
         { stroke: ink, font, grid, ticks: grid, size: 64, values: (_, splits) => splits.map(format) },
       ],
       series: [{ label: "UTC", value: (_, at) => (at == null ? "–" : clock(at, data[0].length > 1 ? data[0][1] - data[0][0] : 1)) }, ...series],

@@ -49,19 +49,28 @@ export function bytes(n) {
 /** An instant in the form of the answers, for people. */
 export const instant = (text) => (text ? el("time", { datetime: text }, text.slice(0, 16).replace("T", " ") + " UTC") : "–");
 
-/** Fills a table: names of columns, `#` before those of numbers; rows of cells, the first of which names its row. */
+/**
+ * Fills a table: names of columns, `#` before those of numbers; rows of cells, the first of which names its row. What is
+ * a table and what is a cell is said by roles, because a table that folds on a phone is none to its style sheet.
+ */
 export function table(node, caption, columns, rows, none = "Nothing yet.") {
+  const names = columns.map((name) => name.replace("#", ""));
+  const figure = (place) => columns[place].startsWith("#") && "figure";
   if (!node.tHead) {
-    const names = columns.map((name) => el("th", { scope: "col", class: name.startsWith("#") && "figure" }, name.replace("#", "")));
-    node.append(el("caption", { class: "unseen" }, caption), el("thead", {}, el("tr", {}, names)), el("tbody"));
+    node.setAttribute("role", "table");
+    const heads = names.map((name, place) => el("th", { scope: "col", role: "columnheader", class: figure(place) }, name));
+    node.append(el("caption", { class: "unseen" }, caption), el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), el("tbody", { role: "rowgroup" }));
   }
   const cell = (content, place) => (place === 0
-    ? el("th", { scope: "row" }, content)
-    : el("td", { class: columns[place].startsWith("#") && "figure" }, content));
-  const lines = rows.map((cells) => el("tr", {}, cells.map(cell)));
-  if (!lines.length) lines.push(el("tr", {}, el("td", { colspan: columns.length, class: "none" }, none)));
+    ? el("th", { scope: "row", role: "rowheader" }, content)
+    : el("td", { role: "cell", class: figure(place), "data-label": names[place] }, content));
+  const lines = rows.map((cells) => el("tr", { role: "row" }, cells.map(cell)));
+  if (!lines.length) lines.push(el("tr", { role: "row" }, el("td", { role: "cell", colspan: columns.length, class: "none" }, none)));
   node.tBodies[0].replaceChildren(...lines);
 }
+
+/** A user's name, which leads to what is left of its limits: to look, to reset, to set other quotas. */
+export const userLink = (name) => el("a", { href: `limits#${new URLSearchParams({ user: name })}` }, name);
 
 /** What is left of a window, as a row of a board; `show` changes it. */
 export function windowRow(title, window) {

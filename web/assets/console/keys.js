@@ -4,7 +4,7 @@ import { attempt, call, onSubmit } from "./api.js";
 import { ask, at, compact, el, instant, say, write } from "./dom.js";
 import { offerKeys } from "./use.js";
 
-const GRACES = [["0", "at once"], ["3600", "in an hour"], ["86400", "in a day"], ["604800", "in a week"]];
+const GRACES = [["86400", "in a day"], ["3600", "in an hour"], ["604800", "in a week"], ["0", "at once"]];
 
 const list = at("keys");
 const rates = new Map();
@@ -59,31 +59,36 @@ async function revoke({ id, name }) {
   list.closest("section").querySelector("h2").scrollIntoView({ block: "nearest" });
 }
 
-const [fresh, secret, copy] = [at("fresh"), at("fresh-secret"), at("fresh-copy")];
+const [fresh, secret, example] = [at("fresh"), at("fresh-secret"), at("fresh-example")];
 
 function show(key, what) {
   write(at("fresh-title"), `${what} ${key.name}`);
   write(secret, key.secret);
+  if (example) write(example, example.dataset.example.replace("YOUR_KEY", key.secret));
   fresh.hidden = false;
   fresh.focus();
 }
 
-copy.addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(secret.textContent);
-    write(copy, "Copied");
-    say("Copied");
-  } catch {
-    // Plain HTTP has no clipboard; a selection is the next best thing.
-    getSelection().selectAllChildren(secret);
-    write(copy, "Selected");
-    say("Selected. Copy it with your keyboard.");
-  }
-  setTimeout(() => write(copy, "Copy"), 2000);
-});
+for (const button of fresh.querySelectorAll("[data-copy]")) {
+  const [label, source] = [button.firstChild, at(button.dataset.copy)];
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      label.data = "Copied";
+      say("Copied");
+    } catch {
+      // Plain HTTP has no clipboard; a selection is the next best thing.
+      getSelection().selectAllChildren(source);
+      label.data = "Selected";
+      say("Selected. Copy it with your keyboard.");
+    }
+    setTimeout(() => { label.data = "Copy"; }, 2000);
+  });
+}
 
 at("fresh-done").addEventListener("click", () => {
   write(secret, "");
+  if (example) write(example, "");
   fresh.hidden = true;
   at("name").focus();
 });
@@ -94,6 +99,7 @@ onSubmit(create, async (fields) => {
   const key = await call("me/keys", "POST", { action: "create", ...fields });
   create.reset();
   show(key, "New key");
+  at("start-panel")?.remove();
   await load();
 });
 

@@ -6,6 +6,9 @@ import { ask, at, el, say, showWindow, table, windowRow } from "./dom.js";
 const SCOPES = [["everybody", "Everybody"], ["plan", "A plan"], ["user", "A user"], ["key", "An API key"]];
 
 const list = at("limits");
+/** Whom the address names, as names of users lead here: `limits#user=ann`. */
+const named = () => new URLSearchParams(location.hash.slice(1)).get("user");
+const wanted = named();
 
 /** Where the quotas of a scope are set and unset. */
 const place = (limit, scope, whose) => (scope === "everybody"
@@ -15,8 +18,10 @@ const place = (limit, scope, whose) => (scope === "everybody"
 async function load() {
   const answer = await attempt(() => call("api/limits"));
   if (!answer) return;
-  list.replaceChildren(...answer.limits.map(panel));
-  if (!answer.limits.length) list.append(el("p", { class: "none" }, "These rules have no limits."));
+  const limits = wanted == null ? answer.limits : answer.limits.filter((limit) => limit.key && isByCaller(limit));
+  list.replaceChildren(...limits.map(panel));
+  if (!limits.length) list.append(el("p", { class: "none" }, wanted == null ? "These rules have no limits." : "These rules have no limits by user."));
+  for (const form of list.querySelectorAll("[data-ready]")) form.requestSubmit();
 }
 
 function panel(limit) {
@@ -26,9 +31,9 @@ function panel(limit) {
   return el("section", { class: "panel", "aria-labelledby": id },
     el("h2", { id }, limit.limit),
     el("p", { class: "hint" }, limit.key ? counted(limit.key) : "The rules have no such limit any more."),
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Quotas of ${limit.limit}` }, quotas),
-    limit.key && el("details", {}, el("summary", {}, "Change"), setForm(limit)),
-    limit.key && el("details", {}, el("summary", {}, "Look up or reset a counter"), lookUp(limit)));
+    el("div", { class: "scroll folds", tabindex: 0, role: "region", "aria-label": `Quotas of ${limit.limit}` }, quotas),
+    limit.key && el("details", { open: wanted != null }, el("summary", {}, "Look up or reset a counter"), lookUp(limit)),
+    limit.key && el("details", { open: wanted != null }, el("summary", {}, "Change"), setForm(limit)));
 }
 
 const counted = (key) => (key.every((part) => part === "global") ? "One counter for everybody." : `Counted by ${key.join(", ")}.`);
@@ -69,8 +74,9 @@ function field(limit, name, label, attributes = {}) {
 function setForm(one) {
   const { limit, in_force } = one;
   const scopes = isByCaller(one) ? SCOPES : SCOPES.slice(0, 1);
-  const whose = field(limit, "whose", "Which");
-  const choice = el("select", { id: `${limit}-scope`, name: "scope" }, scopes.map(([value, name]) => el("option", { value }, name)));
+  const whose = field(limit, "whose", "Which", { value: wanted });
+  const chosen = wanted == null ? "everybody" : "user";
+  const choice = el("select", { id: `${limit}-scope`, name: "scope" }, scopes.map(([value, name]) => el("option", { value, selected: value === chosen }, name)));
   const input = whose.querySelector("input");
   const toggle = () => {
     whose.hidden = choice.value === "everybody";
@@ -97,12 +103,13 @@ async function changed(limit, how) {
 
 function lookUp({ limit, key }) {
   const parts = key.filter((part) => part !== "global");
-  const words = parts.map((part, number) => field(limit, `key-${number}`, part, { required: true, placeholder: part === "user" ? "ann" : "" }));
+  const words = parts.map((part, number) => field(limit, `key-${number}`, part, { required: true, placeholder: part === "user" ? "ann" : "", value: part === "user" ? wanted : null }));
+  const isReady = wanted != null && parts.every((part) => part === "user");
   const byKey = parts.includes("user") && !parts.includes("api-key") ? field(limit, "api-key", "By API key, if it has quotas", { placeholder: "id of the key" }) : null;
   const found = el("ul", { class: "board" });
   const reset = el("button", { type: "button", class: "button quiet danger" }, "Reset this counter");
   const result = el("div", { hidden: true }, found, el("p", { class: "actions" }, reset));
-  const form = el("form", { class: "fields", "aria-label": `Look up ${limit}` }, words, byKey, el("button", { class: "button" }, "Look up"));
+  const form = el("form", { class: "fields", "aria-label": `Look up ${limit}`, "data-ready": isReady }, words, byKey, el("button", { class: "button" }, "Look up"));
   const all = el("button", { type: "button", class: "button quiet danger" }, "Reset every counter", el("span", { class: "unseen" }, ` of ${limit}`));
   let query = "";
 
@@ -135,7 +142,10 @@ function lookUp({ limit, key }) {
     if (await attempt(() => call(`api/limits/${segment(limit)}?all=true`, "DELETE")) !== undefined) say("Every counter is reset");
     if (!result.hidden) await attempt(look);
   });
-  return el("div", {}, form, result, el("p", { class: "actions" }, all));
+  // Who helps one caller is not offered, a finger away, to help everybody.
+  return el("div", {}, form, result, wanted == null && el("p", { class: "actions apart" }, all) || null);
 }
 
+if (wanted != null) at("whom").replaceChildren(`For ${wanted}. `, el("a", { href: "limits" }, "Every limit"));
+addEventListener("hashchange", () => { if (named() !== wanted) location.reload(); });
 load();

@@ -38,7 +38,7 @@ function draw() {
   const times = column(epoch);
   const sum = (value) => count(column(value).reduce((all, one) => all + one, 0));
   rates.show(times, [column((s) => s.allowed), column((s) => s.denied), column(errors), column((s) => s.unauthenticated)],
-    `In the last ${shown.length} seconds: ${sum((s) => s.allowed)} allowed, ${sum((s) => s.denied)} denied, ${sum(errors)} errors, ${sum((s) => s.unauthenticated)} not authenticated.`);
+    `In the last ${shown.length} seconds: ${sum((s) => s.allowed)} allowed, ${sum((s) => s.denied)} denied, ${sum(errors)} ${sum(errors) === "1" ? "error" : "errors"}, ${sum((s) => s.unauthenticated)} not authenticated.`);
   const last = shown.findLast((second) => second.latency_us.p50 != null)?.latency_us;
   latencies.show(times, ["p50", "p95", "p99"].map((name) => column((s) => s.latency_us[name])),
     last ? `Last: ${latency(last.p50)}, ${latency(last.p95)}, ${latency(last.p99)}.` : "Nothing was asked.");

@@ -45,7 +45,7 @@ function panel({ plan, users, created_at, limits: given }, byCaller) {
     el("div", { class: "head" }, el("h2", { id }, plan),
       el("button", { type: "button", class: "button quiet danger small", click: remove }, "Delete", el("span", { class: "unseen" }, ` ${plan}`))),
     el("p", { class: "hint" }, `${count(users)} ${users === 1 ? "user" : "users"} · since `, instant(created_at)),
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Quotas of ${plan}` }, quotas),
+    el("div", { class: "scroll folds", tabindex: 0, role: "region", "aria-label": `Quotas of ${plan}` }, quotas),
     byCaller.length ? form : el("p", { class: "hint" }, "No limit of these rules is by user or API key."));
 }
 

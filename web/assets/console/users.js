@@ -1,7 +1,7 @@
 // Users: made, disabled, given a role or a plan.
 
 import { attempt, call, onSubmit, segment } from "./api.js";
-import { ask, at, count, el, instant, say, table, write } from "./dom.js";
+import { ask, at, count, el, instant, say, table, userLink, write } from "./dom.js";
 
 /** Rows that are drawn at a time; a filter finds the others. */
 const SHOWN = 200;
@@ -49,7 +49,7 @@ function row(user) {
     if (await ask({ title: `Disable ${user.name}`, text, verb: "Disable", danger: true })) await change(user, "is disabled", () => call(path(user, "disabled"), "PUT"));
   };
   const enable = () => change(user, "is enabled", () => call(path(user, "disabled"), "DELETE"));
-  return [user.name,
+  return [userLink(user.name),
     user.disabled_at ? ["disabled ", instant(user.disabled_at)] : "active", role, plan, instant(user.created_at),
     user.disabled_at
       ? el("button", { type: "button", class: "button quiet small", click: enable }, "Enable", unseen(user))

@@ -100,3 +100,29 @@ async fn the_name_of_a_route_may_be_long_and_of_any_script() {
     let totals = fixture.accounts.usage().key_totals().await.unwrap();
     assert_eq!(totals[0].counts.allowed, 2);
 }
+
+#[tokio::test]
+async fn users_and_keys_are_called_by_their_names_however_many_are_asked_for() {
+    let (fixture, ann) = Fixture::with_ann().await;
+    let key = async |name: String| {
+        let made = fixture.accounts.create_key(&ann.id, &name, None, None);
+        made.await.unwrap().id
+    };
+    let mut keys = Vec::new();
+    for number in 0..11 {
+        keys.push(key(format!("key {number} \u{1f600}")).await);
+    }
+    keys.push(key(String::new()).await);
+    let users = [ann.id.clone(), "ext-0".into(), "".into()];
+    let asked = [keys.clone(), vec![KeyId::from("nobody's")]].concat();
+    let labels = fixture.accounts.labels(&users, &asked).await.unwrap();
+    assert_eq!(labels.len(), 1 + keys.len());
+    let label = |id: &str| (&*labels[id].name, labels[id].owner.as_deref());
+    assert_eq!(label(ann.id.as_str()), ("ann", None));
+    assert_eq!(label(keys[0].as_str()), ("key 0 \u{1f600}", Some("ann")));
+    assert_eq!(label(keys[11].as_str()), ("", Some("ann")));
+    let revoked = fixture.accounts.revoke_key(None, &keys[3]).await;
+    revoked.unwrap();
+    let labels = fixture.accounts.labels(&[], &keys[3..4]).await.unwrap();
+    assert_eq!(labels.len(), 1, "what was revoked keeps its name");
+}

@@ -188,6 +188,7 @@ impl Builtins {
         let created = created.map(|fresh| FreshKey {
             name: &fresh.name,
             secret: fresh.key.secret.expose(),
+            example: self.example(call, fresh.key.secret.expose()),
         });
         let keys = keys.iter().map(|key| as_row(key, self.now())).collect();
         answer::page(

@@ -1,7 +1,7 @@
 //! Opening a session: a cookie for browsers, and a token for everybody else.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Uri, header};
 use serde_json::json;
 use tollgate_accounts::{LogIn, LogInError};
 use tollgate_gateway::builtin::BuiltinCall;
@@ -81,6 +81,13 @@ impl Builtins {
         cookie::is_secure(self.rules.server.cookie_secure, call.caller.secure)
     }
 
+    /// Whether the sign-up has led here: links from its page say nothing of where they were.
+    fn has_signed_up(&self, call: &BuiltinCall) -> bool {
+        let from = call.request.headers().get(header::REFERER);
+        let from: Option<Uri> = from.and_then(|from| from.to_str().ok()?.parse().ok());
+        from.is_some_and(|from| Some(from.path()) == self.links.signup.as_deref())
+    }
+
     fn login_form(
         &self,
         call: &BuiltinCall,
@@ -91,6 +98,7 @@ impl Builtins {
             status,
             &LoginPage {
                 site: self.site(call),
+                welcome: form.error.is_none() && self.has_signed_up(call),
                 form,
             },
         )

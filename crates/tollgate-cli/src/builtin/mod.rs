@@ -7,6 +7,7 @@ pub(crate) mod assets;
 mod console;
 mod cookie;
 mod docs;
+mod example;
 mod form;
 mod home;
 mod jwks;

@@ -29,6 +29,8 @@ pub(super) struct SignupPage<'a> {
 #[template(path = "login.html")]
 pub(super) struct LoginPage<'a> {
     pub(super) site: Site<'a>,
+    /// The account has just been made.
+    pub(super) welcome: bool,
     pub(super) form: Form,
 }
 
@@ -54,6 +56,8 @@ pub(super) struct KeysPage<'a> {
 pub(super) struct FreshKey<'a> {
     pub(super) name: &'a str,
     pub(super) secret: &'a str,
+    /// A call with it, for a shell.
+    pub(super) example: Option<String>,
 }
 
 /// A key in the list.

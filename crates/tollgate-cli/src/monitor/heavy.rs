@@ -1,6 +1,7 @@
 //! Who asks most, and who is refused most, as JSON. It may hold addresses of clients: for administrators alone.
 
 use serde::Serialize;
+use tollgate_accounts::{Accounts, KeyId, UserId};
 use tollgate_gateway::heavy::{HEAVY_WINDOW_SECS, HeavyCaller, HeavyHitter, HeavyHitters, Share};
 
 use super::Monitor;
@@ -27,6 +28,10 @@ struct ListShown {
 struct CallerShown {
     kind: &'static str,
     id: String,
+    /// What a user or a key is called, where the accounts can be asked.
+    name: Option<String>,
+    /// Whose key it is.
+    user: Option<String>,
     /// It came at least `count - error` times, and at most `count` times.
     count: u64,
     error: u64,
@@ -43,6 +48,33 @@ impl Monitor {
             allowed: list(Share::Allowed),
             denied: list(Share::Denied),
         }
+    }
+}
+
+impl HeavyShown {
+    /// Says what users and keys are called. Where the database does not answer they go without: the list needs none.
+    pub(crate) async fn name_by(mut self, accounts: &Accounts) -> Self {
+        let lists = [&mut self.allowed, &mut self.denied];
+        let mut callers: Vec<&mut CallerShown> = lists
+            .into_iter()
+            .flat_map(|list| &mut list.callers)
+            .collect();
+        let (mut users, mut keys) = (Vec::<UserId>::new(), Vec::<KeyId>::new());
+        for caller in &callers {
+            match caller.kind {
+                "user" => users.push(caller.id.as_str().into()),
+                "key" => keys.push(caller.id.as_str().into()),
+                _ => {}
+            }
+        }
+        let labels = accounts.labels(&users, &keys).await.unwrap_or_default();
+        for caller in &mut callers {
+            if let Some(label) = labels.get(&caller.id).cloned() {
+                caller.name = Some(label.name);
+                caller.user = label.owner;
+            }
+        }
+        self
     }
 }
 
@@ -66,6 +98,8 @@ impl CallerShown {
         CallerShown {
             kind,
             id,
+            name: None,
+            user: None,
             count: hitter.count,
             error: hitter.error,
         }

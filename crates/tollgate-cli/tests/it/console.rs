@@ -186,6 +186,8 @@ fn an_administrator_changes_a_limit_and_the_next_request_is_decided_under_it() {
     let newest = &log["entries"][0];
     assert_eq!(newest["actor_name"], "root", "{newest}");
     assert_eq!(newest["action"], "quotas-unset");
+    let (_, ann) = newest["subject"].as_str().unwrap().split_once(':').unwrap();
+    assert_eq!(log["names"][ann], json!({ "name": "ann" }), "{log}");
 }
 
 #[test]

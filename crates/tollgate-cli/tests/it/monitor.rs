@@ -287,11 +287,11 @@ fn the_admin_socket_shows_all_traffic_and_who_is_heavy() {
     let [allowed, denied] = ["allowed", "denied"].map(|list| kept(list)[0].clone());
     assert_eq!(
         allowed,
-        json!({ "kind": "key", "id": key.id, "count": 10, "error": 0 })
+        json!({ "kind": "key", "id": key.id, "name": "key", "user": "ann", "count": 10, "error": 0 })
     );
     assert_eq!(
         denied,
-        json!({ "kind": "address", "id": "127.0.0.1", "count": 3, "error": 0 })
+        json!({ "kind": "address", "id": "127.0.0.1", "name": null, "user": null, "count": 3, "error": 0 })
     );
     assert_eq!(
         (kept("denied").len(), &heavy["denied"]["total"]),

@@ -31,6 +31,8 @@ struct RefusalPage<'a> {
     site: &'a Site<'a>,
     status: u16,
     title: &'a str,
+    /// It is a limit that refuses, whatever the status.
+    limited: bool,
     detail: &'a str,
     retry_after: Option<u64>,
     windows: Vec<Window>,
@@ -118,7 +120,8 @@ fn body_of(
                 site: &context.site,
                 status: status.as_u16(),
                 title: status.canonical_reason().unwrap_or("Refused"),
-                detail: &refusal.detail,
+                limited: refusal.is_limited(),
+                detail: without_wait(refusal),
                 retry_after: refusal.retry_after(),
                 windows: refusal
                     .limited
@@ -140,6 +143,14 @@ fn body_of(
             )
         }
     }
+}
+
+/// The detail without its seconds: the page counts them down, and they would stand still beside it.
+fn without_wait(refusal: &Refusal) -> &str {
+    let parts = refusal.detail.split_once(" Try again in ");
+    parts
+        .filter(|_| refusal.retry_after().is_some())
+        .map_or(&refusal.detail, |(why, _)| why)
 }
 
 /// A path as the value of a query's parameter.

@@ -7,6 +7,7 @@ use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::page::{Site, Window};
 use tollgate_gateway::refusal::Refusal;
 
+use super::super::example::YOUR_KEY;
 use super::super::keys::as_row;
 use super::super::monitor::sees_everything;
 use super::super::pages::KeyRow;
@@ -59,6 +60,8 @@ struct ConsolePage<'a> {
     administrates: bool,
     windows: Vec<Left>,
     keys: Vec<KeyRow>,
+    /// A call with a key, for a shell.
+    example: Option<String>,
 }
 
 /// What is left of one window.
@@ -107,6 +110,7 @@ impl Builtins {
             administrates: sees_everything(who),
             windows: windows.into_iter().map(Left::of).collect(),
             keys: keys.iter().map(|key| as_row(key, now)).collect(),
+            example: self.example(call, YOUR_KEY),
         };
         answer::page(StatusCode::OK, &shown)
     }

@@ -51,7 +51,12 @@ async fn heavy(
     State(admin): State<Arc<Admin>>,
     axum::extract::Query(HowMany { limit }): axum::extract::Query<HowMany>,
 ) -> Response {
-    Json(admin.monitor.heavy(limit.unwrap_or(HEAVY_SHOWN))).into_response()
+    let shown = admin.monitor.heavy(limit.unwrap_or(HEAVY_SHOWN));
+    let shown = match &admin.accounts {
+        Some(accounts) => shown.name_by(accounts).await,
+        None => shown,
+    };
+    Json(shown).into_response()
 }
 
 async fn keys(
