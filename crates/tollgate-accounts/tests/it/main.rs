@@ -40,6 +40,7 @@ mod postgres {
     mod away;
     mod changes;
     mod database;
+    mod encrypted;
     mod fixture;
     mod idle;
     mod key_lifetime;
@@ -66,6 +67,7 @@ mod mariadb {
     mod away;
     mod changes;
     mod database;
+    mod encrypted;
     mod fixture;
     mod idle;
     mod key_lifetime;
