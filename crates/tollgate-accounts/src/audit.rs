@@ -185,22 +185,6 @@ impl Accounts {
         Ok(transaction.commit().await?)
     }
 
-    /// Logs that the key that signs the tokens of this data directory has been replaced, which needs no database: the
-    /// caller does that first, because a key that has leaked must go also while the database is away.
-    ///
-    /// # Errors
-    /// When the database does not answer; then the log lacks it.
-    pub async fn log_token_key_rotated(&self, at_once: bool) -> Result<(), Unavailable> {
-        let now = self.inner().clock.now();
-        let mut transaction = self.inner().db.begin().await?;
-        let about = About::named("token-key", "");
-        let detail = if at_once { "at once" } else { "" };
-        let action = Action::TokenKeyRotated;
-        self.log(&mut transaction, action, &about, detail, now)
-            .await?;
-        Ok(transaction.commit().await?)
-    }
-
     /// Writes the row of a change into its transaction.
     pub(crate) async fn log(
         &self,

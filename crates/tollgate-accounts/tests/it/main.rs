@@ -27,6 +27,7 @@ mod sqlite {
     mod sessions;
     mod sign_up;
     mod sqlite_file;
+    mod token_keys;
     mod tokens;
     mod usage;
     mod usage_series;
@@ -54,6 +55,7 @@ mod postgres {
     mod server;
     mod sessions;
     mod sign_up;
+    mod token_keys;
     mod tokens;
     mod usage;
     mod usage_series;
@@ -81,6 +83,7 @@ mod mariadb {
     mod server;
     mod sessions;
     mod sign_up;
+    mod token_keys;
     mod tokens;
     mod usage;
     mod usage_series;
