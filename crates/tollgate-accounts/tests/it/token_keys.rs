@@ -25,13 +25,13 @@ fn settings(place: &Place, dir: &TempDir) -> Settings {
 }
 
 async fn start(fixture: &Fixture) -> Process {
-    start_in(fixture, tempfile::tempdir().unwrap()).await
+    start_in(fixture, tempfile::tempdir().expect("a directory")).await
 }
 
 async fn start_in(fixture: &Fixture, dir: TempDir) -> Process {
     let accounts = Accounts::open(settings(&fixture.place, &dir), fixture.clock.clone()).await;
     Process {
-        accounts: accounts.unwrap(),
+        accounts: accounts.expect("accounts that open"),
         dir,
     }
 }
@@ -42,14 +42,14 @@ async fn takes(process: &Process, token: &Token) -> bool {
 }
 
 fn file(dir: &TempDir) -> Vec<u8> {
-    std::fs::read(dir.path().join("token.secret")).unwrap()
+    std::fs::read(dir.path().join("token.secret")).expect("a file")
 }
 
 /// The row, if there is one.
 async fn row(place: &Place) -> Option<String> {
     let pool = place.pool().await;
     let row = sqlx::query("SELECT ring FROM token_keys").fetch_optional(&pool);
-    let ring = row.await.unwrap().map(|row| row.get("ring"));
+    let ring = row.await.expect("an answer").map(|row| row.get("ring"));
     pool.close().await;
     ring
 }
@@ -57,7 +57,8 @@ async fn row(place: &Place) -> Option<String> {
 async fn damage(place: &Place, ring: &str) {
     let pool = place.pool().await;
     let damaged = sqlx::AssertSqlSafe(format!("UPDATE token_keys SET ring = '{ring}'"));
-    sqlx::query(damaged).execute(&pool).await.unwrap();
+    let done = sqlx::query(damaged).execute(&pool).await;
+    done.expect("a row");
     pool.close().await;
 }
 

@@ -95,7 +95,7 @@ mod tests {
             "",
             "API keys",
             "Requests a second: now, and on average over 1 and 5 minutes. Then counts in all,",
-            "what is left of the limit that is nearest to its end, and the last use.",
+            "how many requests pass now, and the last use.",
             " user / key       now/s 1 min/s 5 min/s allowed  denied     left  last seen",
             " bob\u{fffd}[2J / 漢字\u{fffd}      3     250     125   1,000  12,345 no limit      never",
             " ann / ci             3     1.5     0.8   1,000       0       10    3 s ago",

@@ -62,7 +62,7 @@ impl Listed {
             ],
             Listed::Callers => [
                 "Requests a second: now, and on average over 1 and 5 minutes. Then counts in all,",
-                "what is left of the limit that is nearest to its end, and the last use.",
+                "how many requests pass now, and the last use.",
             ],
             Listed::Heavy => [
                 "Who came most often, with or without a key. A count may be too high by the",
