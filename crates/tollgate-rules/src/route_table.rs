@@ -78,7 +78,7 @@ impl RouteTable {
 
     /// Patterns in which a segment stands for itself that means any segment elsewhere, `:id` or `*`, each with what was
     /// probably meant.
-    pub fn look_alikes(&self) -> impl Iterator<Item = (&str, String)> {
+    pub fn lookalikes(&self) -> impl Iterator<Item = (&str, String)> {
         let named = self.endpoints.iter().filter(|endpoint| endpoint.named);
         named.filter_map(|endpoint| {
             let pattern = endpoint.pattern.as_str();

@@ -31,7 +31,7 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
         time::rfc3339(rules::written_at(file, &rules)),
         rules.contents()
     );
-    for (pattern, meant) in rules.routes.look_alikes() {
+    for (pattern, meant) in rules.routes.lookalikes() {
         eprintln!(
             "warning: `{pattern}` is a path as it stands, and stands for no other: write `{meant}` for any"
         );
