@@ -127,10 +127,12 @@ class Started(unittest.TestCase):
             until(lambda: self.health("cluster", gateway) == "ready", gateway)
         first, second = (f"http://{self.ports[name]}" for name in ("TOLLGATE_PUBLISH_1", "TOLLGATE_PUBLISH_2"))
         self.assertEqual(ask(f"{first}/signup", ACCOUNT).status, 201)
-        # A session is in the database; a token is good where it was signed.
-        session = ask(f"{second}/login", ACCOUNT).headers["set-cookie"].split(";")[0]
+        # A session is in the database, and so is what signs tokens.
+        login = ask(f"{second}/login", ACCOUNT)
+        bearer = {"authorization": f"Bearer {json.loads(login.text)['token']}"}
+        cookie = {"cookie": login.headers["set-cookie"].split(";")[0]}
         self.assertEqual(
-            [ask(f"{base}/call_api", headers={"cookie": session}).status for base in (first, second) * 3],
+            [ask(f"{base}/call_api", headers=who).status for base, who in ((first, bearer), (second, cookie)) * 3],
             [200] * 5 + [403],
             "five a minute, whichever of them is asked")
 

@@ -120,6 +120,8 @@ pub struct AuditEntry {
     pub action: String,
     /// What it was done to: `user:ID`, `key:ID`, `plan:NAME`, `limit:NAME`, `token:ID`, `token-key`, or `everybody`.
     pub subject: String,
+    /// The name of the user whom it was done to, or of whom the key is, and that of the key.
+    pub subject_name: Option<String>,
     /// How it was before and is now. Never a secret.
     pub detail: String,
 }
@@ -133,6 +135,13 @@ impl AuditEntry {
             actor_name: row.text_or_null("actor_name")?,
             action: row.text("action")?,
             subject: row.text("subject")?,
+            subject_name: match (
+                row.text_or_null("owner_name")?,
+                row.text_or_null("key_name")?,
+            ) {
+                (Some(owner), Some(key)) => Some(format!("{owner} / {key}")),
+                _ => row.text_or_null("user_name")?,
+            },
             detail: row.text("detail")?,
         })
     }
@@ -158,8 +167,12 @@ impl Accounts {
             .inner()
             .db
             .sql(
-                "SELECT a.seq, a.at, a.actor, u.name AS actor_name, a.action, a.subject, a.detail
+                "SELECT a.seq, a.at, a.actor, u.name AS actor_name, a.action, a.subject, a.detail,
+                    s.name AS user_name, k.name AS key_name, o.name AS owner_name
                 FROM audit a LEFT JOIN users u ON u.id = a.actor
+                LEFT JOIN users s ON a.subject LIKE 'user:%' AND s.id = SUBSTR(a.subject, 6)
+                LEFT JOIN api_keys k ON a.subject LIKE 'key:%' AND k.id = SUBSTR(a.subject, 5)
+                LEFT JOIN users o ON o.id = k.user_id
                 WHERE a.seq < $1 ORDER BY a.seq DESC LIMIT $2",
             )
             .bind(before.unwrap_or(i64::MAX))
@@ -181,22 +194,6 @@ impl Accounts {
         let mut transaction = self.inner().db.begin().await?;
         let about = About::named("limit", limit);
         self.log(&mut transaction, Action::CountersReset, &about, key, now)
-            .await?;
-        Ok(transaction.commit().await?)
-    }
-
-    /// Logs that the key that signs the tokens of this data directory has been replaced, which needs no database: the
-    /// caller does that first, because a key that has leaked must go also while the database is away.
-    ///
-    /// # Errors
-    /// When the database does not answer; then the log lacks it.
-    pub async fn log_token_key_rotated(&self, at_once: bool) -> Result<(), Unavailable> {
-        let now = self.inner().clock.now();
-        let mut transaction = self.inner().db.begin().await?;
-        let about = About::named("token-key", "");
-        let detail = if at_once { "at once" } else { "" };
-        let action = Action::TokenKeyRotated;
-        self.log(&mut transaction, action, &about, detail, now)
             .await?;
         Ok(transaction.commit().await?)
     }

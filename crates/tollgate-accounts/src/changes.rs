@@ -28,6 +28,8 @@ pub(crate) enum Change {
     KeyChanged(KeyId),
     /// Quotas of this plan, or of everybody.
     QuotasChanged(String),
+    /// The keys that sign tokens, where they are shared.
+    TokenKeysChanged,
     /// With the instant from which on nobody needs to remember it.
     TokenRevoked(TokenId, Micros),
 }
@@ -48,6 +50,7 @@ impl Change {
             Self::UserChanged(_) => "user-changed",
             Self::KeyChanged(_) => "key-changed",
             Self::QuotasChanged(_) => "quotas-changed",
+            Self::TokenKeysChanged => "token-keys-changed",
             Self::TokenRevoked(..) => "token-revoked",
         }
     }
@@ -66,6 +69,7 @@ impl Change {
             | Self::KeyRevoked(key)
             | Self::KeyChanged(key) => key.as_str(),
             Self::QuotasChanged(plan) => plan,
+            Self::TokenKeysChanged => "",
             Self::TokenRevoked(token, until) => return format!("{token} {}", stored(*until)),
         };
         subject.to_owned()
@@ -87,6 +91,7 @@ impl Change {
             "user-changed" => Self::UserChanged(subject.into()),
             "key-changed" => Self::KeyChanged(subject.into()),
             "quotas-changed" => Self::QuotasChanged(subject),
+            "token-keys-changed" => Self::TokenKeysChanged,
             "token-revoked" => {
                 let (token, until) = subject.split_once(' ')?;
                 Self::TokenRevoked(token.into(), Micros(until.parse().ok()?))
@@ -127,7 +132,8 @@ impl Change {
             | Self::UserEnabled(_)
             | Self::SessionCreated(_)
             | Self::KeyCreated(_)
-            | Self::QuotasChanged(_) => Vec::new(),
+            | Self::QuotasChanged(_)
+            | Self::TokenKeysChanged => Vec::new(),
         }
     }
 
@@ -157,6 +163,8 @@ pub(crate) struct Heard {
     /// What holds for everybody and for plans is to be read anew.
     pub(crate) shared: bool,
     pub(crate) denied: Vec<(TokenId, Micros)>,
+    /// Other keys sign tokens.
+    pub(crate) token_keys: bool,
     /// When the last of them happened after which other quotas may hold for somebody; 0 where there is none.
     pub(crate) terms_changed: Micros,
     /// Some row was of a kind that this version does not know.
@@ -186,6 +194,7 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
         ends: Vec::new(),
         shared: false,
         denied: Vec::new(),
+        token_keys: false,
         terms_changed: Micros(0),
         not_understood: false,
         last,
@@ -196,6 +205,7 @@ pub(crate) async fn after(db: &Database, last: i64) -> sqlx::Result<Heard> {
         match Change::read(&row.text("kind")?, row.text("subject")?) {
             Some(change) => {
                 heard.shared |= change.is_shared();
+                heard.token_keys |= matches!(change, Change::TokenKeysChanged);
                 if change.is_of_terms() {
                     heard.terms_changed = heard.terms_changed.max(row.instant("at")?);
                 }
@@ -229,6 +239,7 @@ mod tests {
             Change::UserChanged(id.clone().into()),
             Change::KeyChanged(id.clone().into()),
             Change::QuotasChanged(id.clone()),
+            Change::TokenKeysChanged,
         ];
         for change in all {
             let read = Change::read(change.kind(), change.subject().to_owned()).unwrap();

@@ -91,6 +91,7 @@ impl Accounts {
         // After the place in the changes: what is changed meanwhile is heard of.
         inner.shared.read(&db, &inner.reader).await?;
         self.read_revoked_tokens(&db).await?;
+        self.share_token_keys(&db).await?;
         inner.directory.forget_all();
         inner.terms_changed.raise(terms_changed);
         self.note_back(now);
@@ -109,6 +110,7 @@ impl Accounts {
                 let terms_changed = TermsChanged::stored(&db).await?;
                 inner.shared.read(&db, &inner.reader).await?;
                 self.read_revoked_tokens(&db).await?;
+                self.share_token_keys(&db).await?;
                 inner.directory.forget_all();
                 inner.terms_changed.raise(terms_changed);
                 place.last = newest;
@@ -119,6 +121,9 @@ impl Accounts {
             let heard = changes::after(&db, place.last).await?;
             if heard.not_understood {
                 inner.directory.forget_all();
+            }
+            if heard.token_keys {
+                self.share_token_keys(&db).await?;
             }
             inner.directory.denied().add(heard.denied);
             inner.directory.end(&heard.ends);

@@ -86,6 +86,13 @@ pub(crate) const GUEST_PREFIX: &str = "guest-";
 pub(crate) const FOREIGN_PREFIX: &str = "ext-";
 
 impl UserId {
+    /// The id in a text; `None` for what no user is known by, such as a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let kinds = [GUEST_PREFIX, FOREIGN_PREFIX];
+        let digits = kinds.iter().find_map(|kind| text.strip_prefix(kind));
+        is_random(digits.unwrap_or(text)).then(|| Self::from(text))
+    }
+
     /// Whether it is an account's; behind the ids of guests and of users of other issuers, a prefix with 32 digits, there
     /// is none.
     pub fn is_account(&self) -> bool {

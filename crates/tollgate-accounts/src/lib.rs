@@ -49,6 +49,7 @@ mod settings;
 mod terms;
 mod terms_changed;
 mod token;
+mod token_keys;
 mod usage;
 mod users;
 

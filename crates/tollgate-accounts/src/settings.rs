@@ -33,6 +33,8 @@ pub struct Settings {
     pub offline_ttl: Duration,
     /// How tokens are signed; `None` for as they were, HS256 at first.
     pub token_algorithm: Option<TokenAlgorithm>,
+    /// The keys that sign tokens are in the database, for all processes on it; else each data directory has its own.
+    pub share_token_keys: bool,
     /// Whose tokens are taken beside our own.
     pub issuers: Vec<Issuer>,
     /// The fewest characters of a new password.
@@ -67,6 +69,7 @@ impl Settings {
             token_ttl: Duration::from_secs(3600),
             offline_ttl: Duration::from_secs(300),
             token_algorithm: None,
+            share_token_keys: false,
             issuers: Vec::new(),
             password_chars_min: 8,
             hashing_concurrency: available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),

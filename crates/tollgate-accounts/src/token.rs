@@ -7,6 +7,7 @@
 pub(crate) mod algorithm;
 mod claims;
 pub(crate) mod denied;
+mod file;
 pub(crate) mod issuer;
 mod jwks;
 mod key;
@@ -29,8 +30,9 @@ use crate::id::{GUEST_PREFIX, SessionId, TokenId, UserId};
 use crate::random::hex_id;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use file::KeyFile;
 use issuer::{Foreigner, KnownIssuer};
-use ring::{KeyFile, Verifying};
+use ring::{Ring, Verifying};
 use watched::Watched;
 
 /// No token is good for longer, so that one that was ended need not be remembered for longer.
@@ -72,6 +74,8 @@ pub(crate) struct Tokens {
     file: KeyFile,
     keys: RwLock<Arc<Vec<Verifying>>>,
     watched: Mutex<Watched>,
+    /// The keys are in the accounts database, and the file is a copy of them for a start without it.
+    is_shared: bool,
     issuers: Vec<KnownIssuer>,
     ttl: Duration,
 }
@@ -92,10 +96,14 @@ struct OwnClaims {
 }
 
 impl Tokens {
-    /// Reads the keys, and makes one where there is none.
+    /// Reads the keys, and makes one where there is none. Where they are shared, those in the database take their place
+    /// as soon as it is reached.
     pub(crate) fn open(settings: &Settings, now: Micros) -> Result<Self, OpenError> {
         let file = KeyFile::of(&settings.data_dir);
-        file.open(settings.token_algorithm, now)?;
+        file.make(settings.token_algorithm)?;
+        if !settings.share_token_keys {
+            file.sign_with(settings.token_algorithm, now)?;
+        }
         // Before they are read: what is written meanwhile is another state.
         let watched = Watched::new(file.stamp().ok());
         let keys = file.load()?;
@@ -109,6 +117,7 @@ impl Tokens {
             watched: Mutex::new(watched),
             keys: RwLock::new(Arc::new(keys)),
             ttl: settings.token_ttl,
+            is_shared: settings.share_token_keys,
             file,
         })
     }
@@ -122,6 +131,9 @@ impl Tokens {
     }
 
     fn follow_own(&self) -> bool {
+        if self.is_shared {
+            return false;
+        }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.file.stamp().ok();
         if !watched.has_changed(stamp) {
@@ -130,12 +142,7 @@ impl Tokens {
         match self.file.load() {
             Ok(fresh) => {
                 watched.note_read(stamp);
-                let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-                let is_here = |old: &Verifying| fresh.iter().any(|new| new.key.kid == old.key.kid);
-                let lost = !keys.iter().all(is_here);
-                *keys = Arc::new(fresh);
-                tracing::info!("the keys that sign tokens have changed");
-                lost
+                self.put_in_place(fresh)
             }
             Err(error) => {
                 if watched.note_failed() {
@@ -148,6 +155,41 @@ impl Tokens {
                 false
             }
         }
+    }
+
+    /// True when a key is gone, and what it has proved counts no more.
+    fn put_in_place(&self, fresh: Vec<Verifying>) -> bool {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let is_here = |old: &Verifying| fresh.iter().any(|new| new.key.kid == old.key.kid);
+        let lost = !keys.iter().all(is_here);
+        *keys = Arc::new(fresh);
+        tracing::info!("the keys that sign tokens have changed");
+        lost
+    }
+
+    /// The keys in the file, for others to share.
+    pub(crate) fn own_ring(&self) -> Result<Ring, OpenError> {
+        self.file.read()
+    }
+
+    /// Signs and verifies with these keys from now on, and keeps a copy in the file for a start without the database.
+    /// True when a key is gone, as [`follow`](Self::follow) has it; `None` when the ring is damaged.
+    pub(crate) fn adopt(&self, ring: &Ring) -> Option<bool> {
+        let fresh = ring.verifying()?;
+        if self.file.read().is_ok_and(|own| own == *ring) {
+            let keys = self.keys();
+            let is_same = |(one, other): (&Verifying, &Verifying)| one.key.kid == other.key.kid;
+            if keys.len() == fresh.len() && keys.iter().zip(&fresh).all(is_same) {
+                return Some(false);
+            }
+        } else if let Err(error) = self.file.write(ring) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "there is no copy of the keys that sign tokens; a start without the database would use others"
+            );
+        }
+        Some(self.put_in_place(fresh))
     }
 
     pub(crate) fn for_guest(&self, now: Micros) -> Token {

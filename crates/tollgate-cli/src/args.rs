@@ -169,6 +169,9 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) accounts: AccountsArgs,
+    /// Where the keys are that sign tokens, instead of what the rules say.
+    #[arg(long, env = "TOLLGATE_TOKEN_KEYS", value_name = "PLACE")]
+    pub(crate) token_keys: Option<TokenKeys>,
     /// Where counters live, instead of what the rules say: `memory:`, saved in the data directory, or a store that several
     /// gateways share, like `redis://USER:PASSWORD@HOST` or `redis+cluster://HOST:PORT,HOST:PORT`. Other users of this
     /// machine can read flags, but not the environment.
@@ -188,6 +191,14 @@ pub(crate) struct ServeArgs {
     #[cfg(debug_assertions)]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) test_clock: Option<u64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum TokenKeys {
+    /// In the data directory: each gateway has its own.
+    File,
+    /// In the accounts database: all gateways on it take each other's tokens.
+    Database,
 }
 
 #[derive(clap::Args)]

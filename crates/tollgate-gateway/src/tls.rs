@@ -1,12 +1,13 @@
 //! Encryption of a listener: its certificate, and roots of its clients', read again when they change.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::{Error, RootCertStore};
 use tollgate_rules::Certificates;
 
 use crate::watched::Watched;
@@ -118,18 +119,34 @@ fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> String {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let read = read.map_err(|error| unreadable(path, &error))?;
+    let read = read.map_err(|error| match error {
+        pem::Error::Io(error) => unreadable(path, &error),
+        error => unreadable(path, &error),
+    })?;
     match read.is_empty() {
         true => Err(unreadable(path, &"there is no certificate in it")),
         false => Ok(read),
     }
 }
 
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let read = PrivateKeyDer::from_pem_file(path);
+    read.map_err(|error| match error {
+        // Written for a person who types its passphrase, in one of two forms.
+        pem::Error::Io(error) => unreadable(path, &error),
+        _ if fs::read_to_string(path).is_ok_and(|text| text.contains("ENCRYPTED")) => {
+            let why = "the key in it is encrypted, and nobody is there to type its passphrase; `openssl pkey -in FILE -out OTHER` writes it without one";
+            unreadable(path, &why)
+        }
+        pem::Error::NoItemsFound => unreadable(path, &"there is no private key in it"),
+        error => unreadable(path, &error),
+    })
+}
+
 fn configs(files: &Certificates) -> Result<Configs, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = certificates(&files.cert)?;
-    let key =
-        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, &error))?;
+    let key = private_key(&files.key)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
@@ -147,7 +164,19 @@ fn configs(files: &Certificates) -> Result<Configs, String> {
         }
     };
     let config = builder.with_single_cert(chain, key);
-    let config = config.map_err(|error| unreadable(&files.cert, &error))?;
+    let config = config.map_err(|error| match error {
+        Error::InconsistentKeys(_) => {
+            let why = format!(
+                "it is not the key of the certificate in {}",
+                files.cert.display()
+            );
+            unreadable(&files.key, &why)
+        }
+        Error::InvalidCertificate(_) => {
+            unreadable(&files.cert, &"what stands in it as a certificate is none")
+        }
+        error => unreadable(&files.key, &error),
+    })?;
     Ok(Spoken::ALL.map(|spoken| {
         let mut config = config.clone();
         config.alpn_protocols = spoken.name().map(<[u8]>::to_vec).into_iter().collect();

@@ -22,6 +22,8 @@ pub struct Accounts {
     pub offline_ttl: Duration,
     /// How the gateway's own tokens are signed.
     pub token_algorithm: TokenAlgorithm,
+    /// Whether the keys that sign them are in the database, for all gateways on it; else each has its own file.
+    pub share_token_keys: bool,
     /// Whose tokens are taken beside them.
     pub issuers: Vec<Issuer>,
     /// The shortest password.
@@ -47,6 +49,7 @@ impl fmt::Debug for Accounts {
             .field("token_ttl", &self.token_ttl)
             .field("offline_ttl", &self.offline_ttl)
             .field("token_algorithm", &self.token_algorithm)
+            .field("share_token_keys", &self.share_token_keys)
             .field("issuers", &self.issuers)
             .field("password_chars_min", &self.password_chars_min)
             .field("protection", &self.protection)

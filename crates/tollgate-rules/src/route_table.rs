@@ -76,6 +76,29 @@ impl RouteTable {
         })
     }
 
+    /// Patterns in which a segment stands for itself that means any segment elsewhere, `:id` or `*`, each with what was
+    /// probably meant.
+    pub fn lookalikes(&self) -> impl Iterator<Item = (&str, String)> {
+        let named = self.endpoints.iter().filter(|endpoint| endpoint.named);
+        named.filter_map(|endpoint| {
+            let pattern = endpoint.pattern.as_str();
+            let last = pattern.matches('/').count();
+            let segments = pattern.split('/').enumerate();
+            let meant: Vec<_> = segments
+                .map(|(place, segment)| match segment.strip_prefix(':') {
+                    Some(name) if !name.is_empty() => format!("{{{name}}}"),
+                    _ if segment == "**" || (segment == "*" && place == last) => {
+                        "{*rest}".to_owned()
+                    }
+                    _ if segment == "*" => format!("{{part{place}}}"),
+                    _ => segment.to_owned(),
+                })
+                .collect();
+            let meant = meant.join("/");
+            (meant != pattern).then_some((pattern, meant))
+        })
+    }
+
     /// Adds a route under its patterns.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 use tollgate::key::CompositeKey;
 use tollgate::{Check, Checks, Clock, Micros, Policy, Reason};
-use tollgate_accounts::Accounts;
+use tollgate_accounts::{Accounts, UserId};
 use tollgate_gateway::spans::Tracer;
 use tollgate_gateway::{Counters, InForce};
 use tollgate_rules::{KeyPart, Limit, MissingKey, RuleSet};
@@ -45,6 +45,8 @@ struct Written {
     policy_value: Option<HeaderValue>,
     /// The parts of a key that are not the same for everybody, in the order of the rules.
     parts: Vec<String>,
+    /// Which word is a user whom the gateway counts under this limit, too, and by id.
+    id_at: Option<usize>,
 }
 
 /// Words of a key.
@@ -82,6 +84,10 @@ pub(crate) enum NamedError {
     NoAddress { limit: String, key: String },
     #[error("`{limit}` counts by {key}: an empty word is nobody")]
     Empty { limit: String, key: String },
+    #[error(
+        "`{limit}` counts users by id here, as `tollgate user list` shows it, and `{word}` is none"
+    )]
+    NoId { limit: String, word: String },
 }
 
 impl Service {
@@ -100,7 +106,11 @@ impl Service {
             metrics: Arc::new(Metrics::new()),
             started: clock.now(),
             key_hash: foldhash::quality::RandomState::default(),
-            written: rules.limits.iter().map(written).collect(),
+            written: rules
+                .limits
+                .iter()
+                .map(|limit| written(limit, accounts.is_some() && is_charged(&rules, limit)))
+                .collect(),
             rules,
             accounts,
             counters,
@@ -170,6 +180,12 @@ impl Service {
         let Some(limit) = self.rules.limit(name) else {
             return Err(self.no_limit(name));
         };
+        if let Some(word) = self.no_id(limit, words) {
+            return Err(NamedError::NoId {
+                limit: limit.name.clone(),
+                word: shortened(word),
+            });
+        }
         let key = match has_empty(limit, words) {
             false => limit.key.key_from_words(words),
             // As the gateway has it for requests that carry nothing.
@@ -203,6 +219,15 @@ impl Service {
             in_force,
             cost,
         })
+    }
+
+    /// The word that should be the id of a user and is none. Under a name somebody else would be counted, whom the
+    /// gateway does not know.
+    fn no_id<'w>(&self, limit: &Limit, words: &[&'w str]) -> Option<&'w str> {
+        self.accounts.as_ref()?;
+        let at = self.written.get(&limit.name)?.id_at?;
+        let word = words.get(at).copied()?;
+        UserId::parse(word).is_none().then_some(word)
     }
 
     fn no_limit(&self, name: &str) -> NamedError {
@@ -242,12 +267,22 @@ pub(crate) fn checks<'n>(named: &'n [Named<'_>]) -> Result<Checks<'n>, Reason> {
     Ok(checks)
 }
 
-fn written(limit: &Arc<Limit>) -> (String, Written) {
+/// Whether a route charges the limit.
+fn is_charged(rules: &RuleSet, limit: &Limit) -> bool {
+    let mut routes = rules.routes.routes().iter();
+    routes.any(|route| route.limits.iter().any(|used| used.name == limit.name))
+}
+
+fn written(limit: &Arc<Limit>, is_by_id: bool) -> (String, Written) {
     let policies = limit.policies.iter().map(|policy| &**policy);
     let parts = limit.key.parts().iter();
     let parts = parts.filter(|part| !matches!(part, KeyPart::Global));
+    let mut each = parts.clone();
     let written = Written {
         policy_value: fields::policy_value(policies),
+        id_at: each
+            .position(|part| matches!(part, KeyPart::User))
+            .filter(|_| is_by_id),
         parts: parts.map(ToString::to_string).collect(),
     };
     (limit.name.clone(), written)

@@ -1,5 +1,6 @@
 //! PostgreSQL and MariaDB from Debian's packages: one server for all tests of a run, a database for each test.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::OnceLock;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::process::{eventually, free_address, run};
 
 const USER: &str = "tollgate";
@@ -111,10 +113,23 @@ pub struct OwnServer {
 impl OwnServer {
     /// A new one.
     pub fn new(engine: Engine) -> Self {
+        Self::start(engine, &["killed".as_ref()])
+    }
+
+    /// A new one that takes TLS, too, with this certificate.
+    pub fn with_tls(engine: Engine, certificates: &Certificates) -> Self {
+        let (certificate, key) = (certificates.certificate(), certificates.key());
+        Self::start(
+            engine,
+            &["killed".as_ref(), certificate.as_ref(), key.as_ref()],
+        )
+    }
+
+    fn start(engine: Engine, options: &[&OsStr]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let users = lock_file(&dir.path().join("users.lock"));
         users.lock_shared().unwrap();
-        let address = engine.start(dir.path(), &["killed"]);
+        let address = engine.start(dir.path(), options);
         OwnServer {
             engine,
             address,
@@ -168,7 +183,7 @@ impl Engine {
         (users, address)
     }
 
-    fn start(self, dir: &Path, options: &[&str]) -> SocketAddr {
+    fn start(self, dir: &Path, options: &[&OsStr]) -> SocketAddr {
         let _ = std::fs::remove_file(dir.join("port"));
         let log = File::create(dir.join("log")).unwrap();
         // A session of its own: what interrupts the tests does not reach it, so that it can clean up.

@@ -2,6 +2,7 @@
 //! processes and servers on free loopback ports for the tests that drive the binary.
 #![allow(clippy::unwrap_used, reason = "a test kit fails by panicking")]
 
+pub mod certificates;
 pub mod client;
 pub mod conformance;
 pub mod database;

@@ -1,6 +1,5 @@
 //! Redis and Valkey servers for one test each: on a free loopback port, without persistence, killed when dropped.
 
-mod certificates;
 mod cluster;
 pub mod resp;
 mod sentinel;
@@ -14,9 +13,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::process::{Process, eventually, free_address};
 
-pub use certificates::Certificates;
 pub use cluster::{RedisCluster, slot};
 pub use resp::Reply;
 pub use sentinel::RedisSentinel;

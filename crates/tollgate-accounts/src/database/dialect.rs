@@ -64,6 +64,11 @@ impl Dialect {
             Self::Postgres => include_str!("postgres/0008_terms.sql"),
             Self::MySql => include_str!("mysql/0008_terms.sql"),
         };
+        let token_keys = match self {
+            Self::Sqlite => include_str!("sqlite/0009_token_keys.sql"),
+            Self::Postgres => include_str!("postgres/0009_token_keys.sql"),
+            Self::MySql => include_str!("mysql/0009_token_keys.sql"),
+        };
         Migrator::with_migrations(vec![
             migration(1, "init", init),
             migration(2, "plans", plans),
@@ -73,6 +78,7 @@ impl Dialect {
             migration(6, "chains", chains),
             migration(7, "usage writers", usage_writers),
             migration(8, "terms", terms),
+            migration(9, "token keys", token_keys),
         ])
     }
 

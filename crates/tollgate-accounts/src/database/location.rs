@@ -77,10 +77,15 @@ impl Location {
         }
     }
 
-    /// Makes a missing file, empty and for its owner only; SQLite gives its side files the same mode.
+    /// Makes a missing file, empty and for its owner only; SQLite gives its side files the same mode. Of a server it looks
+    /// whether the files that its URL names can be read: to the driver one that is missing is as a server that is away.
     pub(super) fn prepare(&self) -> Result<(), OpenError> {
-        let Self::SqliteFile(path) = self else {
-            return Ok(());
+        let path = match self {
+            Self::SqliteMemory => return Ok(()),
+            Self::SqliteFile(path) => path,
+            Self::Server(_, url) => {
+                return files_of_tls(url.expose()).try_for_each(|path| readable(&path));
+            }
         };
         if let Some(parent) = path.parent() {
             make_dir(parent)?;
@@ -107,6 +112,34 @@ impl Location {
             Self::Server(_, url) => url.expose().parse(),
         }
     }
+}
+
+/// Files of certificates and keys that the parameters of a server's URL name.
+fn files_of_tls(url: &str) -> impl Iterator<Item = PathBuf> {
+    let url = url
+        .parse::<AnyConnectOptions>()
+        .map(|options| options.database_url);
+    let pairs: Vec<_> = url
+        .iter()
+        .flat_map(|url| url.query_pairs().into_owned())
+        .collect();
+    let named = |name: &str| {
+        let name = name.replace('-', "");
+        ["sslrootcert", "sslca", "sslcert", "sslkey"].contains(&&*name)
+    };
+    // The driver takes the text of a certificate, too.
+    let files = pairs
+        .into_iter()
+        .filter(move |(name, value)| named(name) && !value.trim_start().starts_with("-----"));
+    files.map(|(_, path)| path.into())
+}
+
+fn readable(path: &Path) -> Result<(), OpenError> {
+    let opened = std::fs::File::open(path);
+    opened.map(drop).map_err(|source| OpenError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Whether a URL names a database; nothing is connected to.

@@ -10,8 +10,8 @@ use tollgate::Micros;
 
 use super::algorithm::TokenAlgorithm;
 use super::claims::{self, Claims};
+use super::file::Stamp;
 use super::jwks::KeySet;
-use super::ring::Stamp;
 use super::watched::Watched;
 use crate::digest::Digest;
 use crate::error::OpenError;

@@ -1,6 +1,6 @@
 //! Which state of a file has been read, so that it is read again when it has another.
 
-use super::ring::Stamp;
+use super::file::Stamp;
 
 /// A file that is looked at again and again. Only what was read counts as seen: what fails is tried at the next look.
 #[derive(Debug)]

@@ -164,7 +164,7 @@ async fn ones_own_password_and_what_an_administrator_does_with_tokens_is_logged(
     accounts.revoke_token(&token, fixture.now()).await.unwrap();
     let expected = entry("local", "token-revoked", &format!("token:{token}"), "");
     assert_eq!(logged().await, expected);
-    accounts.log_token_key_rotated(true).await.unwrap();
+    accounts.rotate_shared_token_keys(true).await.unwrap();
     let expected = entry("local", "token-key-rotated", "token-key", "at once");
     assert_eq!(logged().await, expected);
 }

@@ -78,6 +78,33 @@ async fn a_server_that_is_away_at_the_start_is_waited_for_and_found_without_a_re
 }
 
 #[tokio::test]
+async fn shared_keys_that_are_away_at_the_start_are_the_copy_in_the_file_until_the_server_is_there()
+{
+    let fixture = Fixture::new().await;
+    let (relay, mut settings) = way_to(&fixture.place);
+    settings.share_token_keys = true;
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let in_dir = |dir: &tempfile::TempDir| Settings {
+        data_dir: dir.path().to_owned(),
+        ..settings.clone()
+    };
+    let first = Accounts::open(in_dir(&dirs[0]), clock()).await.unwrap();
+    let token = first.guest_token();
+    let token = Credential::Bearer(token.token.expose());
+    first.close().await;
+    relay.cut();
+    let again = Accounts::open_or_wait(in_dir(&dirs[0]), clock());
+    assert!(identify(&again.await.unwrap(), token).await.is_some());
+    // One that has never been there has keys of its own, and those of the others when it is.
+    let new = Accounts::open_or_wait(in_dir(&dirs[1]), clock());
+    let new = new.await.unwrap();
+    assert!(identify(&new, token).await.is_none());
+    relay.heal();
+    new.poll_changes().await.unwrap();
+    assert!(identify(&new, token).await.is_some());
+}
+
+#[tokio::test]
 async fn whoever_does_not_wait_is_told_at_once_that_the_server_is_away() {
     let place = Place::new();
     let (relay, settings) = way_to(&place);

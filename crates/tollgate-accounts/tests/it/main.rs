@@ -27,6 +27,7 @@ mod sqlite {
     mod sessions;
     mod sign_up;
     mod sqlite_file;
+    mod token_keys;
     mod tokens;
     mod usage;
     mod usage_series;
@@ -40,6 +41,7 @@ mod postgres {
     mod away;
     mod changes;
     mod database;
+    mod encrypted;
     mod fixture;
     mod idle;
     mod key_lifetime;
@@ -53,6 +55,7 @@ mod postgres {
     mod server;
     mod sessions;
     mod sign_up;
+    mod token_keys;
     mod tokens;
     mod usage;
     mod usage_series;
@@ -66,6 +69,7 @@ mod mariadb {
     mod away;
     mod changes;
     mod database;
+    mod encrypted;
     mod fixture;
     mod idle;
     mod key_lifetime;
@@ -79,6 +83,7 @@ mod mariadb {
     mod server;
     mod sessions;
     mod sign_up;
+    mod token_keys;
     mod tokens;
     mod usage;
     mod usage_series;

@@ -370,6 +370,7 @@ async fn usage_from_before_there_were_hours_and_days_is_in_them() {
         "DROP TABLE usage_days",
         "DROP TABLE usage_denials",
         "DROP TABLE usage_writers",
+        "DROP TABLE token_keys",
         "DROP TABLE terms_changed",
         "ALTER TABLE api_keys DROP COLUMN counts_as",
     ];

@@ -13,9 +13,12 @@ pub(crate) fn run(preset: Preset) -> Result<(), Failure> {
     let written = file.and_then(|mut file| file.write_all(preset.rules().as_bytes()));
     match written {
         Ok(()) => {
+            println!("Wrote ./{FILE}, the rules of {}. Next:", preset.name());
             println!(
-                "Wrote ./{FILE}, the rules of {}. `tollgate serve` reads it.",
-                preset.name()
+                "  tollgate serve       starts the gateway with them, and says where it listens"
+            );
+            println!(
+                "  tollgate validate    says after each change whether they are right, and what is not"
             );
             Ok(())
         }

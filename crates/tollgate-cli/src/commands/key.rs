@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate::{Clock, SystemClock};
 use tollgate_accounts::{Accounts, KeyError, KeyId, KeySummary, NewKey, Scopes, UserId};
 
-use super::{require_accounts, with_accounts};
+use super::{require_accounts, table, with_accounts};
 use crate::args::{KeyArgs, KeyCommand};
 use crate::failure::Failure;
 use crate::plain;
@@ -91,27 +91,22 @@ async fn list(accounts: &Accounts, user: Option<&str>) -> Result<(), Failure> {
         None => accounts.list_all_keys().await.map_err(unreadable)?,
     };
     let now = SystemClock::new().now();
-    for key in keys {
+    let row = |key: &KeySummary| {
         let state = if key.is_live(now) { "active" } else { "ended" };
-        let KeySummary {
-            id,
-            hint,
-            user_name,
-            name,
-            quota,
-            scopes,
-            ..
-        } = &key;
-        let quota = quota
-            .as_ref()
-            .map(|quota| format!("  ({quota})"))
-            .unwrap_or_default();
-        let scopes = scopes
-            .as_ref()
-            .map(|scopes| format!("  [{scopes}]"))
-            .unwrap_or_default();
-        let (user_name, name) = (plain::line(user_name), plain::line(name));
-        println!("{id}  {state:<7} {hint}  {user_name}  {name}{quota}{scopes}");
-    }
+        let quota = key.quota.as_ref().map(ToString::to_string);
+        let scopes = key.scopes.as_ref().map(ToString::to_string);
+        [
+            plain::line(&key.user_name),
+            plain::line(&key.name),
+            state.to_owned(),
+            key.hint.clone(),
+            quota.unwrap_or_default(),
+            scopes.unwrap_or_default(),
+            key.id.to_string(),
+        ]
+    };
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    let headings = ["USER", "NAME", "STATE", "KEY", "LIMIT", "SCOPES", "ID"];
+    table::print(headings, &rows);
     Ok(())
 }

@@ -3,10 +3,10 @@
 use std::io::{BufRead, IsTerminal, Read};
 
 use tollgate::{Clock, Micros, SystemClock};
-use tollgate_accounts::{TOKEN_TTL_MAX, TokenId, read_token, rotate_token_key};
+use tollgate_accounts::{Accounts, TOKEN_TTL_MAX, TokenId, read_token, rotate_token_key};
 
 use super::{require_accounts, with_accounts};
-use crate::args::{TokenArgs, TokenCommand};
+use crate::args::{AccountsArgs, TokenArgs, TokenCommand};
 use crate::failure::Failure;
 
 /// The longest line that is read.
@@ -16,17 +16,7 @@ pub(crate) fn run(args: TokenArgs) -> Result<(), Failure> {
     require_accounts(&args.accounts)?;
     let now = SystemClock::new().now();
     match args.command {
-        TokenCommand::Rotate { at_once } => {
-            rotate_token_key(&args.accounts.data.data, at_once, now)
-                .map_err(|error| Failure::because("the keys stay as they were", &error))?;
-            println!("tokens are signed with a new key");
-            with_accounts(&args.accounts, async |accounts| {
-                let logged = accounts.log_token_key_rotated(at_once).await;
-                logged.map_err(|error| {
-                    Failure::because("the log of changes lacks the new key", &error)
-                })
-            })
-        }
+        TokenCommand::Rotate { at_once } => rotate(&args.accounts, at_once, now),
         TokenCommand::Revoke { id } => {
             let (token, expires_at) = match id {
                 Some(id) => (by_id(&id)?, now + TOKEN_TTL_MAX),
@@ -40,6 +30,36 @@ pub(crate) fn run(args: TokenArgs) -> Result<(), Failure> {
             })
         }
     }
+}
+
+/// In the data directory, which needs no database, and in the database where gateways share their keys there. Whoever
+/// names a database may have no data directory of such a gateway.
+fn rotate(args: &AccountsArgs, at_once: bool, now: Micros) -> Result<(), Failure> {
+    let own = rotate_token_key(&args.data.data, at_once, now)
+        .map_err(|error| Failure::because("the keys stay as they were", &error));
+    if args.accounts.is_none() || own.is_ok() {
+        own?;
+        println!("tokens are signed with a new key");
+        return with_accounts(args, async |accounts| {
+            shared(accounts, at_once).await.map(drop)
+        });
+    }
+    match with_accounts(args, async |accounts| shared(accounts, at_once).await)? {
+        true => Ok(()),
+        false => own,
+    }
+}
+
+async fn shared(accounts: &Accounts, at_once: bool) -> Result<bool, Failure> {
+    let rotated = accounts.rotate_shared_token_keys(at_once).await;
+    let rotated = rotated.map_err(|error| {
+        let what = "keys that gateways share in the database stay as they were, and the log of changes lacks the new key";
+        Failure::because(what, &error)
+    })?;
+    if rotated {
+        println!("all gateways that share their keys in this database sign with a new one");
+    }
+    Ok(rotated)
 }
 
 fn by_id(text: &str) -> Result<TokenId, Failure> {

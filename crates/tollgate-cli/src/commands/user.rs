@@ -4,9 +4,9 @@ use std::io::{BufRead, IsTerminal};
 
 use http::Method;
 use serde_json::json;
-use tollgate_accounts::{Accounts, Role, SignUpError, UserError};
+use tollgate_accounts::{Accounts, Role, SignUpError, User, UserError};
 
-use super::{require_accounts, with_accounts};
+use super::{require_accounts, table, with_accounts, with_accounts_or_new};
 use crate::admin_client::{self, segment};
 use crate::args::{UserArgs, UserCommand};
 use crate::failure::Failure;
@@ -18,7 +18,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         UserCommand::Create { name, admin } => {
             let password = password()?;
             let role = if admin { Role::Admin } else { Role::User };
-            with_accounts(&args.accounts, async |accounts| {
+            with_accounts_or_new(&args.accounts, async |accounts| {
                 create(accounts, &name, &password, role).await
             })
         }
@@ -78,23 +78,21 @@ async fn list(accounts: &Accounts) -> Result<(), Failure> {
         .list_users()
         .await
         .map_err(|error| Failure::because("users cannot be listed", &error))?;
-    for user in users {
-        let state = if user.disabled_at.is_some() {
-            "disabled"
-        } else {
-            "active"
+    let row = |user: &User| {
+        let state = match user.disabled_at {
+            Some(_) => "disabled",
+            None => "active",
         };
-        let plan = user.plan.map(|plan| format!("  plan {plan}"));
-        let role = (user.role == Role::Admin).then_some("  admin");
-        println!(
-            "{}  {:<8}  {}{}{}",
-            user.id,
-            state,
+        [
             plain::line(&user.name),
-            role.unwrap_or_default(),
-            plan.unwrap_or_default()
-        );
-    }
+            state.to_owned(),
+            user.role.to_string(),
+            user.plan.clone().unwrap_or_default(),
+            user.id.to_string(),
+        ]
+    };
+    let rows: Vec<_> = users.iter().map(row).collect();
+    table::print(["NAME", "STATE", "ROLE", "PLAN", "ID"], &rows);
     Ok(())
 }
 

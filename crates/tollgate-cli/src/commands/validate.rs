@@ -6,7 +6,7 @@ use tollgate::OnError;
 use tollgate_rules::envoy;
 
 use crate::failure::Failure;
-use crate::serve::rules;
+use crate::serve::{certificates, rules};
 use crate::time;
 
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
@@ -15,6 +15,7 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
         return of_envoy(file);
     }
     let rules = rules::read(file, &Default::default())?;
+    certificates::check(&rules)?;
     println!(
         "{} is right. Routes: {}. Limits: {}.",
         file.display(),
@@ -30,6 +31,11 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
         time::rfc3339(rules::written_at(file, &rules)),
         rules.contents()
     );
+    for (pattern, meant) in rules.routes.lookalikes() {
+        eprintln!(
+            "warning: `{pattern}` is a path as it stands, and stands for no other: write `{meant}` for any"
+        );
+    }
     for limit in rules.unused_limits() {
         eprintln!(
             "warning: no route charges the limit `{}`: name it in `limits` of a route or of [defaults]",

@@ -29,6 +29,7 @@ pub(super) async fn open(
     settings.session_ttl = rules.accounts.session_ttl;
     settings.session_idle_ttl = rules.accounts.session_idle_ttl;
     settings.token_algorithm = algorithm(rules.accounts.token_algorithm);
+    settings.share_token_keys = rules.accounts.share_token_keys;
     settings.issuers = issuers(rules);
     settings.token_ttl = rules.accounts.token_ttl;
     settings.offline_ttl = rules.accounts.offline_ttl;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_gateway::tls::TlsFiles;
 use tollgate_gateway::watched;
-use tollgate_rules::Certificates;
+use tollgate_rules::{Certificates, RuleSet};
 
 use crate::failure::Failure;
 
@@ -16,6 +16,25 @@ pub(super) fn open(named: &Certificates, section: &str) -> Result<Arc<TlsFiles>,
     let files = TlsFiles::open(named.clone());
     let files = files.map_err(|why| Failure::Usage(format!("`tls` in [{section}]: {why}")))?;
     Ok(Arc::new(files))
+}
+
+/// Reads all that the rules name.
+///
+/// # Errors
+/// What is wrong in each section.
+pub(crate) fn check(rules: &RuleSet) -> Result<(), Failure> {
+    let of_server = rules.server.tls.as_ref().map(|named| (named, "server"));
+    let of_service = rules.service.tls.as_ref();
+    let of_service = of_service.map(|tls| (&tls.certificates, "service"));
+    let opened = [of_server, of_service].into_iter().flatten();
+    let wrong: Vec<String> = opened
+        .filter_map(|(named, section)| open(named, section).err())
+        .map(|failure| failure.to_string())
+        .collect();
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Usage(wrong.join("\n"))),
+    }
 }
 
 /// Has them read again when they change, as long as the runtime is there.

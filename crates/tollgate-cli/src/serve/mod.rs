@@ -2,7 +2,7 @@
 
 mod accounts;
 pub(crate) mod admin;
-mod certificates;
+pub(crate) mod certificates;
 mod clock;
 mod control;
 mod counters;

@@ -9,7 +9,7 @@ use tollgate_rules::{
     Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream, modified,
 };
 
-use crate::args::{ServeArgs, ServiceArgs};
+use crate::args::{ServeArgs, ServiceArgs, TokenKeys};
 use crate::failure::Failure;
 use crate::presets::Preset;
 
@@ -60,6 +60,9 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     args.accounts.check()?;
     if let Some(url) = &args.accounts.accounts {
         chosen.rules.accounts.url.clone_from(url);
+    }
+    if let Some(place) = args.token_keys {
+        chosen.rules.accounts.share_token_keys = matches!(place, TokenKeys::Database);
     }
     Ok(chosen)
 }

@@ -40,7 +40,7 @@ fn a_user_made_by_the_command_can_log_in_at_a_running_gateway_at_once() {
         assert!(done.stderr.contains(field), "{}", done.stderr);
     }
     let list = gateway.command(&["user", "list"], "");
-    assert_eq!((list.code, list.stdout.lines().count()), (0, 1), "{list:?}");
+    assert_eq!((list.code, list.stdout.lines().count()), (0, 2), "{list:?}");
     assert!(
         list.stdout.contains("active") && list.stdout.contains("ann"),
         "{}",
@@ -74,7 +74,7 @@ fn a_disabled_user_and_their_keys_are_out_within_two_seconds_and_back_when_enabl
     let list = gateway.command(&["user", "list"], "").stdout;
     assert!(
         list.lines()
-            .any(|line| line.contains("disabled") && line.ends_with("ann")),
+            .any(|line| line.contains("disabled") && line.starts_with("ann ")),
         "{list}"
     );
     assert_eq!(gateway.command(&["user", "enable", "ann"], "").code, 0);
@@ -164,7 +164,7 @@ fn a_key_is_shown_once_listed_without_its_secret_and_dead_within_two_seconds_of_
         assert!(line.contains(part), "{part}: {line}");
     }
     assert!(
-        !list.stdout.contains(&secret) && list.stdout.lines().count() == 1,
+        !list.stdout.contains(&secret) && list.stdout.lines().count() == 2,
         "{}",
         list.stdout
     );
@@ -261,8 +261,53 @@ fn the_commands_work_on_a_data_directory_without_a_gateway_as_well() {
     assert_eq!(command(&["user", "create", "bob"], PASSWORD).code, 0);
     let key = command(&["key", "create", "bob"], "");
     assert_eq!(key.code, 0, "{key:?}");
-    assert_eq!(command(&["user", "list"], "").stdout.lines().count(), 2);
+    assert_eq!(command(&["user", "list"], "").stdout.lines().count(), 3);
     let again = launch().preset("random-number").data(&data).start();
     let call = Call::get("/call_api").field("x-api-key", key.stdout.trim());
     assert_eq!(again.call(&call).status, 200);
+}
+
+#[test]
+fn a_data_directory_that_is_not_there_is_made_for_a_new_user_alone_and_that_is_said() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("mistyped");
+    let command = |args: &[&str], input: &str| {
+        let mut command = Command::new(binary());
+        command.args(args).arg("--data").arg(&data);
+        run(command, input)
+    };
+    let told = format!(
+        "there are no accounts in the data directory {}",
+        data.display()
+    );
+    let look = [
+        &["user", "list"][..],
+        &["user", "disable", "ann"],
+        &["user", "passwd", "ann"],
+        &["user", "role", "ann", "admin"],
+        &["key", "list"],
+        &["key", "create", "ann"],
+        &["token", "revoke", "0123456789abcdef0123456789abcdef"],
+    ];
+    for args in look {
+        let done = command(args, PASSWORD);
+        assert_eq!(
+            (done.code, done.stdout.as_str()),
+            (1, ""),
+            "{args:?}: {done:?}"
+        );
+        assert!(done.stderr.contains(&told), "{args:?}: {}", done.stderr);
+        assert!(!data.exists(), "{args:?}");
+    }
+    let made = command(&["user", "create", "ann"], PASSWORD);
+    assert_eq!(made.code, 0, "{made:?}");
+    let said = format!("Made a new data directory, {}.", data.display());
+    assert!(made.stderr.contains(&said), "{made:?}");
+    let again = command(&["user", "create", "bob"], PASSWORD);
+    assert_eq!((again.code, again.stderr.as_str()), (0, ""), "{again:?}");
+    // A directory of something else is no data directory either.
+    std::fs::remove_file(data.join("tollgate.db")).unwrap();
+    assert!(command(&["user", "list"], "").stderr.contains(&told));
+    let made = command(&["user", "create", "ann"], PASSWORD);
+    assert!(made.stderr.contains("Made a new database in"), "{made:?}");
 }

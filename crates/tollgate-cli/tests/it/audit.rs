@@ -5,6 +5,18 @@ use tollgate_testkit::client::Call;
 
 use crate::support::{join, ok, preset};
 
+/// What stands in each column of each line.
+fn cells(list: &str) -> Vec<Vec<&str>> {
+    list.lines()
+        .map(|line| {
+            line.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect()
+        })
+        .collect()
+}
+
 #[test]
 fn who_changed_what_is_in_the_log_and_no_secret_is() {
     let mut gateway = preset("per-api-key");
@@ -23,7 +35,9 @@ fn who_changed_what_is_in_the_log_and_no_secret_is() {
     ok(&gateway, &["user", "role", "ann", "admin"]);
     ok(&gateway, &["limit", "reset", "per-user", "ann"]);
     let log = ok(&gateway, &["audit"]);
-    let lines: Vec<Vec<&str>> = log.lines().map(|line| line.split("  ").collect()).collect();
+    let headings = ["NUMBER", "TIME", "WHO", "DID", "TO", "DETAIL"];
+    let mut lines = cells(&log);
+    assert_eq!(lines.remove(0), headings);
     let told: Vec<(&str, &str)> = lines.iter().map(|line| (line[2], line[3])).collect();
     let newest = [
         ("local", "counters-reset"),
@@ -45,8 +59,18 @@ fn who_changed_what_is_in_the_log_and_no_secret_is() {
         &["audit", "--before", lines[4][0], "--limit", "1"],
     );
     assert!(
-        page.contains("key-created") && page.lines().count() == 1,
+        page.contains("key-created") && page.lines().count() == 2,
         "{page}"
+    );
+    // Whom an id stands for is told, also of a key.
+    let (of_ann, of_key) = (lines[1][4], lines[5][4]);
+    assert!(
+        of_ann.starts_with("user:") && of_ann.ends_with(" (ann)"),
+        "{log}"
+    );
+    assert!(
+        of_key.starts_with("key:") && of_key.ends_with(" (ann / laptop)"),
+        "{log}"
     );
     assert!(
         !log.contains(secret) && !log.contains(&secret[3..20]),
@@ -60,14 +84,14 @@ fn an_administrator_can_be_made_at_once_and_shows_in_the_list() {
     let made = gateway.command(&["user", "create", "root", "--admin"], "a long password");
     assert_eq!(made.code, 0, "{made:?}");
     let listed = ok(&gateway, &["user", "list"]);
-    assert!(
-        listed.lines().any(|line| line.ends_with("root  admin")),
-        "{listed}"
-    );
+    assert_eq!(cells(&listed)[0], ["NAME", "STATE", "ROLE", "PLAN", "ID"]);
+    let root = |listed: &str| -> Vec<String> {
+        let lines = cells(listed);
+        let line = lines.iter().find(|line| line[0] == "root").unwrap();
+        line[..4].iter().map(|cell| (*cell).to_owned()).collect()
+    };
+    assert_eq!(root(&listed), ["root", "active", "admin", "-"]);
     ok(&gateway, &["user", "role", "root", "user"]);
     let listed = ok(&gateway, &["user", "list"]);
-    assert!(
-        listed.lines().any(|line| line.ends_with("root")),
-        "{listed}"
-    );
+    assert_eq!(root(&listed), ["root", "active", "user", "-"]);
 }

@@ -2,6 +2,7 @@
 //! configuration.
 
 mod limits;
+mod validate;
 
 use std::path::Path;
 use std::process::Command;
@@ -123,6 +124,9 @@ fn init_writes_the_rules_of_a_preset_once_and_serve_then_reads_them() {
         assert_eq!(done.code, 0, "{done:?}");
         let written = std::fs::read_to_string(directory.path().join("tollgate.toml")).unwrap();
         assert_eq!(written, example(name), "{name}");
+        for next in ["tollgate serve ", "tollgate validate "] {
+            assert!(done.stdout.contains(next), "{}", done.stdout);
+        }
     }
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(tollgate(directory.path(), &["init"]).code, 0);

@@ -10,7 +10,7 @@ use tollgate_testkit::database::{Database, Engine, PASSWORD};
 use tollgate_testkit::gateway::{DataDir, Gateway, Launch};
 use tollgate_testkit::process::{Done, eventually, run, within};
 
-use crate::support::{Key, Person, binary, join, launch, pick, preset, sign_up, statuses};
+use crate::support::{Key, Person, binary, join, launch, log_in, pick, preset, sign_up, statuses};
 
 fn on(database: &Database) -> Launch {
     launch()
@@ -96,6 +96,45 @@ fn a_key_revoked_on_one_gateway_is_refused_by_the_other_within_two_seconds(engin
         gateway.advance(1.0);
         assert_eq!(gateway.call(&kept.get("/limit")).status, 200);
     }
+}
+
+fn a_token_holds_at_every_gateway_that_shares_its_keys_until_they_are_rotated(engine: Engine) {
+    let database = Database::new(engine);
+    let start = |keys: &str| {
+        let gateway = launch().preset("random-number");
+        let gateway = gateway.option("--accounts", database.url());
+        gateway.option("--token-keys", keys).start()
+    };
+    let (one, two, alone) = (start("database"), start("database"), start("file"));
+    let person = join(&one, "ann");
+    let look = person.get("/see_remaining_limits");
+    let answers = [&one, &two, &alone].map(|gateway| gateway.call(&look).status);
+    assert_eq!(answers, [200, 200, 403], "the third has keys of its own");
+    // By whoever knows the database, with no data directory of these gateways.
+    let elsewhere = DataDir::new();
+    let rotated = command(
+        &database,
+        &["token", "rotate", "--at-once"],
+        elsewhere.path(),
+    );
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    assert!(rotated.stdout.contains("all gateways"), "{rotated:?}");
+    for gateway in [&one, &two] {
+        let heard = within(Duration::from_secs(2), || gateway.call(&look).status == 403);
+        assert!(heard, "two seconds later the old key is still believed");
+    }
+    let again = log_in(&two, "ann").get("/see_remaining_limits");
+    assert_eq!(one.call(&again).status, 200);
+}
+
+#[test]
+fn a_token_holds_at_every_gateway_that_shares_its_keys_in_postgresql() {
+    a_token_holds_at_every_gateway_that_shares_its_keys_until_they_are_rotated(Engine::Postgres);
+}
+
+#[test]
+fn a_token_holds_at_every_gateway_that_shares_its_keys_in_mariadb() {
+    a_token_holds_at_every_gateway_that_shares_its_keys_until_they_are_rotated(Engine::MariaDb);
 }
 
 #[test]

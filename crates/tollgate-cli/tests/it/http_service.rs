@@ -4,6 +4,7 @@ mod bodies;
 mod examples;
 mod minimal;
 mod openapi;
+mod users;
 mod wire;
 
 use std::net::SocketAddr;

@@ -159,7 +159,7 @@ fn words<'l>(line: &'l str, name: &str) -> Option<Vec<&'l str>> {
 fn a_terminal_shows_what_goes_on_and_is_given_back_as_it_was() {
     let (gateway, key) = busy();
     let mut terminal = Terminal::top(gateway.data());
-    terminal.shows("[1 Routes] 2 Callers  3 Heavy hitters   sorted by requests/s");
+    terminal.shows("[1 Routes] 2 API keys  3 Top callers   sorted by requests/s");
     let denied = |times: &'static str| {
         move |line: &str| {
             words(line, "GET /limit").is_some_and(|words| words.get(3) == Some(&times))
@@ -169,7 +169,7 @@ fn a_terminal_shows_what_goes_on_and_is_given_back_as_it_was() {
     assert_eq!(gateway.call(&key.get("/limit")).status, 429);
     terminal.shows_line("two denials", denied("2"));
     terminal.keys("2");
-    terminal.shows(" 1 Routes [2 Callers] 3 Heavy hitters   sorted by rate");
+    terminal.shows(" 1 Routes [2 API keys] 3 Top callers   sorted by rate");
     terminal.shows("ann / ci\u{fffd}漢");
     terminal.keys("s");
     terminal.shows("sorted by denied");

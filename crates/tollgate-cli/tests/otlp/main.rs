@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tollgate_testkit::certificates::Certificates;
 use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::{Gateway, Launch};
 use tollgate_testkit::process::{eventually, free_address, run};
@@ -360,6 +361,63 @@ fn a_collector_that_is_back_gets_spans_again_without_a_restart() {
         .iter()
         .filter(|line| line.contains("takes spans again"));
     assert_eq!(said.count(), 1);
+}
+
+/// Takes TLS with this certificate, in front of a collector.
+fn encrypting(collector: &Upstream, certificates: &Certificates) -> Gateway {
+    let (cert, key) = (certificates.certificate(), certificates.key());
+    let rules = format!(
+        "[server]\ntls = {{ cert = {cert:?}, key = {key:?} }}\n\
+         [[routes]]\nmatch = \"/v1/traces\"\nupstream = \"{}\"\n",
+        collector.url()
+    );
+    Launch::new(env!("CARGO_BIN_EXE_tollgate"))
+        .rules(&rules)
+        .start()
+}
+
+#[test]
+fn spans_go_over_tls_to_a_collector_whose_certificate_is_known() {
+    let (collector, upstream) = (collector(), Upstream::recording());
+    let certificates = Certificates::new();
+    let encrypting = encrypting(&collector, &certificates);
+    let gateway = launch(&format!("https://{}", encrypting.address()))
+        .variable("OTEL_EXPORTER_OTLP_CERTIFICATE", certificates.authority())
+        .rules(&rules("", &upstream))
+        .start();
+    assert_eq!(gateway.get("/things/1").status, 200);
+    eventually_spans(&collector, 2);
+    assert_eq!(metric(&gateway, "tollgate_spans_dropped_total"), 0);
+}
+
+#[test]
+fn a_collector_whose_certificate_is_not_known_gets_no_spans_and_that_is_said_once() {
+    let (collector, upstream) = (collector(), Upstream::recording());
+    let encrypting = encrypting(&collector, &Certificates::new());
+    let other = Certificates::new();
+    let address = format!("https://{}", encrypting.address());
+    // With an authority that has not signed it, and with those that everybody knows.
+    for known in [Some(other.authority()), None] {
+        let mut launch = launch(&address).rules(&rules("", &upstream));
+        if let Some(known) = known {
+            launch = launch.variable("OTEL_EXPORTER_OTLP_CERTIFICATE", known);
+        }
+        let mut gateway = launch.start();
+        eventually("spans to be dropped", || {
+            assert_ne!(gateway.get("/things/1").status, 502);
+            (metric(&gateway, "tollgate_spans_dropped_total") > 5).then_some(())
+        });
+        assert_eq!(metric(&gateway, "tollgate_spans_exported_total"), 0);
+        let said = gateway.process().stderr();
+        let said: Vec<_> = said
+            .iter()
+            .filter(|line| line.contains("takes no spans"))
+            .collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("certificate"), "{said:?}");
+        gateway.stop();
+    }
+    assert_eq!(spans(&collector), Vec::<Value>::new());
 }
 
 #[test]

@@ -219,18 +219,24 @@ fn quotas(value: &Value<'_, '_>, algorithm: AlgorithmKind) -> Option<Vec<Named>>
             .map_err(|error| value.complain_within(text, error.span(), &error.to_string()))
             .ok()
     };
+    // All of them are read, so that all mistakes are told.
+    let mut is_wrong = false;
     let mut named = Vec::new();
     if value.is_table() {
         for (name, quota) in value.table()?.entries() {
-            let text = quota.string()?;
             if !is_name(&name.value) {
                 value.source().complain(
                     name.span.clone(),
                     format!("`{}` cannot name a window", name.value),
                 );
-                return None;
+                is_wrong = true;
             }
-            let mut quotas = read(&text)?;
+            let text = quota.string();
+            let quotas = text.as_ref().and_then(&read);
+            let (Some(text), Some(mut quotas)) = (text, quotas) else {
+                is_wrong = true;
+                continue;
+            };
             if quotas.len() > 1 {
                 value
                     .source()
@@ -240,12 +246,16 @@ fn quotas(value: &Value<'_, '_>, algorithm: AlgorithmKind) -> Option<Vec<Named>>
         }
     } else {
         for text in value.strings()? {
-            named.extend(
-                read(&text)?
-                    .into_iter()
-                    .map(|quota| (quota.window_name(), quota, text.span.clone())),
-            );
+            let Some(quotas) = read(&text) else {
+                is_wrong = true;
+                continue;
+            };
+            let quotas = quotas.into_iter();
+            named.extend(quotas.map(|quota| (quota.window_name(), quota, text.span.clone())));
         }
+    }
+    if is_wrong {
+        return None;
     }
     if named.is_empty() {
         value.source().complain(

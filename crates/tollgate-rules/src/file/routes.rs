@@ -403,8 +403,8 @@ fn respond_of(mut table: Table<'_, '_>) -> Option<Action> {
     let span = table.span();
     table.finish();
     let (body, usual_type) = match (text, json) {
-        (Some(text), None) => (text.value, "text/plain; charset=utf-8"),
-        (None, Some(json)) => (json.value, "application/json"),
+        (Some(text), None) => (text, "text/plain; charset=utf-8"),
+        (None, Some(json)) => (json, "application/json"),
         _ => {
             source.complain(
                 span,
@@ -417,10 +417,21 @@ fn respond_of(mut table: Table<'_, '_>) -> Option<Action> {
     let content_type = content_type.unwrap_or_else(|| usual_type.to_owned());
     if http::HeaderValue::from_str(&content_type).is_err() {
         source.complain(span, format!("`{content_type}` is no media type"));
+    } else if is_json(&content_type)
+        && let Err(why) = serde_json::from_str::<serde_json::Value>(&body.value)
+    {
+        source.complain(body.span, format!("this is no JSON: {why}"));
     }
     Some(Action::Respond(Respond {
         status,
         content_type,
-        body,
+        body: body.value,
     }))
+}
+
+/// Whether a media type is JSON's or ends as those that are JSON (RFC 6839).
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
 }

@@ -122,6 +122,9 @@ pub(super) fn accounts(table: MaybeTable<'_, '_>) -> Accounts {
         token_algorithm: reader
             .choice("token_algorithm", &TokenAlgorithm::OWN)
             .unwrap_or(TokenAlgorithm::OWN[0].1),
+        share_token_keys: reader
+            .choice("token_keys", &[("file", false), ("database", true)])
+            .unwrap_or(false),
         issuers: issuers(reader.value("issuers")),
         password_chars_min: reader.number("password_chars_min", 1, 128, 8) as usize,
         audit_kept: Duration::from_secs(DAY_S * reader.number("audit_kept_days", 1, 36_500, 365)),

@@ -56,6 +56,17 @@ fn tokens_are_signed_in_one_of_three_ways() {
 }
 
 #[test]
+fn keys_that_sign_are_in_a_file_unless_the_rules_say_that_the_database_has_them() {
+    assert!(!rules(ROUTE).accounts.share_token_keys);
+    for (place, is_shared) in [("file", false), ("database", true)] {
+        let text = format!("[accounts]\ntoken_keys = \"{place}\"\n{ROUTE}");
+        assert_eq!(rules(&text).accounts.share_token_keys, is_shared);
+    }
+    let (message, _) = complaint(&format!("[accounts]\ntoken_keys = \"redis\"\n{ROUTE}"));
+    assert_eq!(message, "`token_keys` cannot be `redis`");
+}
+
+#[test]
 fn an_issuer_is_read_with_the_usual_claim_for_users() {
     let known = rules(&issuer(&ISSUER)).accounts.issuers;
     assert_eq!(known.len(), 1);

@@ -24,7 +24,7 @@ static COLUMNS: [Column; 7] = [
         width: 7,
     },
     Column {
-        title: "less by",
+        title: "off by",
         width: 7,
     },
     Column {
@@ -36,7 +36,7 @@ static COLUMNS: [Column; 7] = [
         width: 7,
     },
     Column {
-        title: "less by",
+        title: "off by",
         width: 7,
     },
     Column {

@@ -10,7 +10,7 @@ pub(super) const FOOT: &str = "q quit  Tab or 1-3 table  s sort  arrows scroll  
 /// What help says, a line each.
 pub(super) const HELP: [&str; 12] = [
     "q, Esc, Ctrl-C        quit",
-    "Tab, 1, 2, 3          another table: routes, callers, heavy hitters",
+    "Tab, 1, 2, 3          another table: routes, API keys, top callers",
     "s                     sort the table by something else",
     "arrows, Page keys,    scroll the table",
     "  Home, End",
@@ -19,8 +19,8 @@ pub(super) const HELP: [&str; 12] = [
     "",
     "Rates are of the last second. Peak and bars are of the last five minutes.",
     "Refused: for another reason than a limit. p50, p95, p99: half, 95 % and 99 %",
-    "of the answers were quicker. Callers are API keys. Of heavy hitters, a count",
-    "may be less by the number behind it.",
+    "of the answers were quicker. No auth: without good credentials. A top caller's",
+    "count may be too high by the number behind it.",
 ];
 
 /// `None` if it asks for nothing.

@@ -33,7 +33,7 @@ static COLUMNS: [Column; 8] = [
         width: 7,
     },
     Column {
-        title: "unauth",
+        title: "no auth",
         width: 7,
     },
     Column {

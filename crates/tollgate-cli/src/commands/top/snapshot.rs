@@ -49,6 +49,7 @@ pub(super) fn page(model: &Model) -> String {
         let table = listed.table(model, 0);
         let width = table.full_width();
         lines.extend([String::new(), listed.name().to_owned()]);
+        lines.extend(listed.says().map(str::to_owned));
         lines.push(format!(" {}", table.header(width)));
         lines.extend(
             table
@@ -85,19 +86,25 @@ mod tests {
         let tables = [
             "",
             "Routes",
-            " route          req/s denied/s allowed  denied  unauth  failed      p95",
+            "Requests and denials of the last second, then counts since the start.",
+            "No auth: without good credentials. p95: 95 % of the answers were quicker.",
+            " route          req/s denied/s allowed  denied no auth  failed      p95",
             " GET /limit         1        0     299      74       3       0   2.5 ms",
             " POST /login        0        0       2       0       3       0   2.5 ms",
             " (no route)         0        0       0       0       3       0   2.5 ms",
             "",
-            "Callers",
+            "API keys",
+            "Requests a second: now, and on average over 1 and 5 minutes. Then counts in all,",
+            "how many requests pass now, and the last use.",
             " user / key       now/s 1 min/s 5 min/s allowed  denied     left  last seen",
             " bob\u{fffd}[2J / 漢字\u{fffd}      3     250     125   1,000  12,345 no limit      never",
             " ann / ci             3     1.5     0.8   1,000       0       10    3 s ago",
             " (the first 2 of 1,000 keys)",
             "",
-            "Heavy hitters",
-            " caller, in 5 to 10 minutes allowed less by  share  denied less by  share",
+            "Top callers",
+            "Who came most often, with or without a key. A count may be too high by the",
+            "number behind it. Share: of all requests that were allowed, or denied.",
+            " caller, in 5 to 10 minutes allowed  off by  share  denied  off by  share",
             " ann / ci                       600       2   60 %       -       -      -",
             " address 192.0.2.1              400       0   40 %      10       0  100 %",
         ];

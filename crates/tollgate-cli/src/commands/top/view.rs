@@ -48,8 +48,26 @@ impl Listed {
     pub(super) fn name(self) -> &'static str {
         match self {
             Listed::Routes => "Routes",
-            Listed::Callers => "Callers",
-            Listed::Heavy => "Heavy hitters",
+            Listed::Callers => "API keys",
+            Listed::Heavy => "Top callers",
+        }
+    }
+
+    /// What its columns are, in a line each.
+    pub(super) fn says(self) -> [&'static str; 2] {
+        match self {
+            Listed::Routes => [
+                "Requests and denials of the last second, then counts since the start.",
+                "No auth: without good credentials. p95: 95 % of the answers were quicker.",
+            ],
+            Listed::Callers => [
+                "Requests a second: now, and on average over 1 and 5 minutes. Then counts in all,",
+                "how many requests pass now, and the last use.",
+            ],
+            Listed::Heavy => [
+                "Who came most often, with or without a key. A count may be too high by the",
+                "number behind it. Share: of all requests that were allowed, or denied.",
+            ],
         }
     }
 

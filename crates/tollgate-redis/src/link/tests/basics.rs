@@ -118,7 +118,7 @@ async fn databases_users_passwords_sockets_and_tls_are_those_of_the_url() {
     let options = RedisOptions {
         password: Some("hush".to_owned()),
         users: vec![("app".to_owned(), "on >w%rd ~* +@all".to_owned())],
-        tls: Some(tollgate_testkit::redis::Certificates::new()),
+        tls: Some(tollgate_testkit::certificates::Certificates::new()),
         ..RedisOptions::default()
     };
     let authority = options.tls.clone().unwrap().authority();

@@ -1,6 +1,7 @@
 //! What a server refuses, at the start and later: named in one sentence that says what to do.
 
-use tollgate_testkit::redis::{Certificates, RedisCluster, RedisSentinel, Reply};
+use tollgate_testkit::certificates::Certificates;
+use tollgate_testkit::redis::{RedisCluster, RedisSentinel, Reply};
 
 use super::*;
 

@@ -200,3 +200,19 @@ fn two_quotas_of_one_limit_with_one_window_need_names() {
     let inline = route("respond = { text = \"x\" }\nlimits = [\"5 per minute; 6 per minute\"]");
     assert_eq!(complaint(&inline).0, "two quotas have the window `minute`");
 }
+
+#[test]
+fn every_mistake_in_a_list_of_quotas_is_told() {
+    let told = |quotas: &str| -> Vec<String> {
+        let body = format!("key = \"client-ip\"\nquotas = {quotas}");
+        let told = complaints(&limit(&body));
+        told.iter().map(|one| one.message().to_owned()).collect()
+    };
+    let units = told(r#"["5 per minut", "7 per day", "9 per yeer"]"#);
+    assert_eq!(units.len(), 2, "{units:?}");
+    assert!(units[0].contains("minut") && units[1].contains("yeer"));
+    let named = told(r#"{ short = "5 per minut", "b c" = "7 per day", long = 3, last = "x" }"#);
+    assert_eq!(named.len(), 4, "{named:?}");
+    // What follows from a mistake is not told as well.
+    assert_eq!(told(r#"["5 per minut"]"#).len(), 1);
+}

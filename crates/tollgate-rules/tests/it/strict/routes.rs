@@ -254,3 +254,32 @@ fn an_upstream_is_a_plain_url_without_credentials_or_the_demo() {
         assert!(message.contains(expected), "{url}: {message}");
     }
 }
+
+#[test]
+fn an_answer_that_says_it_is_json_is_json() {
+    for right in [
+        r#"json = '{"ok":[1,true,null]}'"#,
+        r#"json = "7""#,
+        r#"text = "not json""#,
+        r#"text = "{}", type = "application/problem+json; charset=utf-8""#,
+        r#"text = "{", type = "text/html""#,
+        r#"json = "{", type = "application/jsonl""#,
+    ] {
+        let text = route(&format!("respond = {{ {right} }}"));
+        assert!(read(&text).is_ok(), "{right}");
+    }
+    for wrong in [
+        r#"json = "{'ok': true}""#,
+        r#"json = "{} {}""#,
+        r#"json = """#,
+        r#"text = "{", type = "application/json""#,
+        r#"text = "{", type = "Application/Problem+JSON; charset=utf-8""#,
+    ] {
+        let (message, _) = complaint(&route(&format!("respond = {{ {wrong} }}")));
+        assert!(
+            message.starts_with("this is no JSON: "),
+            "{wrong}: {message}"
+        );
+        assert!(message.contains(" at line 1 column "), "{wrong}: {message}");
+    }
+}

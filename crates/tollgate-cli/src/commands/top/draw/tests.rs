@@ -56,8 +56,8 @@ fn everything_fits_on_the_smallest_screen() {
     let shown = lines(&mut view, (80, 24));
     assert_eq!(shown[..11], SUMMARY);
     let routes = [
-        "[1 Routes] 2 Callers  3 Heavy hitters   sorted by requests/s",
-        " route                  req/s denied/s allowed  denied  unauth  failed      p95",
+        "[1 Routes] 2 API keys  3 Top callers   sorted by requests/s",
+        " route                  req/s denied/s allowed  denied no auth  failed      p95",
         " GET /limit                 1        0     299      74       3       0   2.5 ms",
         " POST /login                0        0       2       0       3       0   2.5 ms",
         " (no route)                 0        0       0       0       3       0   2.5 ms",
@@ -69,7 +69,7 @@ fn everything_fits_on_the_smallest_screen() {
 
     view.act(Action::Next);
     let callers = [
-        " 1 Routes [2 Callers] 3 Heavy hitters   sorted by rate",
+        " 1 Routes [2 API keys] 3 Top callers   sorted by rate",
         " user / key           now/s 1 min/s 5 min/s allowed  denied     left  last seen",
         " bob\u{fffd}[2J / 漢字\u{fffd}          3     250     125   1,000  12,345 no limit      never",
         " ann / ci                 3     1.5     0.8   1,000       0       10    3 s ago",
@@ -79,8 +79,8 @@ fn everything_fits_on_the_smallest_screen() {
 
     view.act(Action::Next);
     let heavy = [
-        " 1 Routes  2 Callers [3 Heavy hitters]  sorted by allowed",
-        " caller, in 5 to 10 minutes       allowed less by  share  denied less by  share",
+        " 1 Routes  2 API keys [3 Top callers]  sorted by allowed",
+        " caller, in 5 to 10 minutes       allowed  off by  share  denied  off by  share",
         " ann / ci                             600       2   60 %       -       -      -",
         " address 192.0.2.1                    400       0   40 %      10       0  100 %",
     ];

@@ -15,6 +15,11 @@ pub struct Certificates(Arc<TempDir>);
 impl Certificates {
     /// New ones, which nobody else trusts.
     pub fn new() -> Self {
+        Self::naming("IP:127.0.0.1,DNS:localhost")
+    }
+
+    /// New ones for a server of these names, as `openssl` writes them.
+    pub fn naming(names: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path();
         let key = [
@@ -45,7 +50,7 @@ impl Certificates {
             "server.csr",
         ];
         openssl(at, &[&["req"][..], &key, &request].concat());
-        let names = "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n";
+        let names = format!("subjectAltName={names}\nbasicConstraints=CA:FALSE\n");
         std::fs::write(at.join("names"), names).unwrap();
         let signed = [
             "x509",

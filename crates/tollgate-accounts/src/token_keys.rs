@@ -1,0 +1,124 @@
+//! The keys that sign tokens where gateways share them: one row of the accounts database, which each of them follows.
+
+use tollgate::Micros;
+
+use crate::accounts::Accounts;
+use crate::audit::{About, Action};
+use crate::changes::Change;
+use crate::database::{Columns, Database, Tx};
+use crate::error::{OpenError, Unavailable};
+use crate::token::ring::Ring;
+
+const DAMAGED: &str = "the table token_keys holds no keys that sign tokens; restore its row, or delete it, which ends every token";
+
+impl Accounts {
+    /// Puts a new key in the place of the one that signs tokens on all gateways that share it, where they do; `false`
+    /// where this database has no such keys. A rotation is logged in either case. The caller rotates the file of the data
+    /// directory first, which needs no database: a key that has leaked must go also while the database is away.
+    ///
+    /// # Errors
+    /// When the database does not answer; then shared keys stay as they were, and the log lacks the rotation.
+    pub async fn rotate_shared_token_keys(&self, at_once: bool) -> Result<bool, Unavailable> {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        let mut transaction = inner.db.begin_change().await?;
+        let about = About::named("token-key", "");
+        let detail = if at_once { "at once" } else { "" };
+        let action = Action::TokenKeyRotated;
+        self.log(&mut transaction, action, &about, detail, now)
+            .await?;
+        let Some(mut ring) = stored(&mut transaction).await? else {
+            transaction.commit().await?;
+            return Ok(false);
+        };
+        ring.rotate(at_once, now).map_err(Unavailable::from)?;
+        write(&mut transaction, &ring).await?;
+        inner
+            .commit(transaction, Change::TokenKeysChanged, now)
+            .await?;
+        Ok(true)
+    }
+
+    /// Signs and verifies with the keys in the database, if they are to be shared. Where there are none yet they are this
+    /// process's; where another algorithm is asked for than that of the key in use, a key of it takes its place.
+    pub(crate) async fn share_token_keys(&self, db: &Database) -> sqlx::Result<()> {
+        let inner = self.inner();
+        if !inner.settings.share_token_keys {
+            return Ok(());
+        }
+        let row = db.sql(SELECT).fetch_optional(db.pool()).await?;
+        let known = row.map(|row| parse(&row.text("ring")?)).transpose()?;
+        let ring = match known.filter(|ring| self.signs_as_asked(ring)) {
+            Some(ring) => ring,
+            None => self.agree(db, inner.clock.now()).await?,
+        };
+        if inner.tokens.adopt(&ring).ok_or_else(damaged)? {
+            inner.directory.forget_all();
+        }
+        Ok(())
+    }
+
+    fn signs_as_asked(&self, ring: &Ring) -> bool {
+        let asked = self.inner().settings.token_algorithm;
+        asked.is_none_or(|algorithm| algorithm == ring.algorithm())
+    }
+
+    /// One process at a time: whoever is second finds what the first has written.
+    async fn agree(&self, db: &Database, now: Micros) -> sqlx::Result<Ring> {
+        let mut transaction = db.begin_change().await?;
+        let stored = stored(&mut transaction).await?;
+        let is_new = stored.is_none();
+        let mut ring = match stored {
+            Some(ring) => ring,
+            None => self.inner().tokens.own_ring().map_err(unusable)?,
+        };
+        let asked = self.inner().settings.token_algorithm;
+        let is_as_asked = self.signs_as_asked(&ring);
+        if let Some(algorithm) = asked.filter(|_| !is_as_asked) {
+            ring.replace(algorithm, now).map_err(unusable)?;
+        }
+        if is_new || !is_as_asked {
+            write(&mut transaction, &ring).await?;
+            Change::TokenKeysChanged
+                .append(&mut transaction, now)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(ring)
+    }
+}
+
+const SELECT: &str = "SELECT ring FROM token_keys";
+
+async fn stored(transaction: &mut Tx) -> sqlx::Result<Option<Ring>> {
+    let row = transaction
+        .sql(SELECT)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    row.map(|row| parse(&row.text("ring")?)).transpose()
+}
+
+async fn write(transaction: &mut Tx, ring: &Ring) -> sqlx::Result<()> {
+    transaction
+        .sql("DELETE FROM token_keys")
+        .execute(&mut **transaction)
+        .await?;
+    transaction
+        .sql("INSERT INTO token_keys (id, ring) VALUES (1, $1)")
+        .bind(ring.text())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn parse(text: &str) -> sqlx::Result<Ring> {
+    Ring::parse(text.as_bytes()).ok_or_else(damaged)
+}
+
+fn damaged() -> sqlx::Error {
+    sqlx::Error::Decode(DAMAGED.into())
+}
+
+fn unusable(error: OpenError) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
