@@ -1,5 +1,5 @@
 //! Keeping house, beside the reading of changes, so that no news waits for it: when sessions were last used is written
-//! every second, and what is past is deleted every minute.
+//! every second; what is past is deleted every minute, and memory that only hashing needs given back.
 
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ impl Accounts {
         let written = inner.seen.write(&inner.db).await;
         let mut done = chores.seen.note(written.map_err(Unavailable::from));
         if now.since(chores.pruned_at) >= PRUNE_EVERY {
+            inner.passwords.memory().release();
             let accounts = self.prune(now).await.map_err(Unavailable::from);
             let usage = self.usage().prune(now).await;
             if ![&accounts, &usage]
