@@ -42,6 +42,11 @@ impl HashMemory {
         drop(std::mem::take(&mut *self.spare()));
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.spare().is_empty()
+    }
+
     fn spare(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +75,7 @@ mod tests {
         let memory = HashMemory::default();
         lent(&memory, 64);
         memory.release();
-        assert!(memory.spare().is_empty());
+        assert!(memory.is_empty());
         let kept = memory.lend(8, |blocks| {
             memory.release();
             blocks[7] = Block::new();

@@ -92,3 +92,34 @@ impl Accounts {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tollgate::ManualClock;
+
+    use super::*;
+    use crate::settings::{HashCost, Settings};
+
+    #[tokio::test]
+    async fn memory_that_only_hashing_needs_is_given_back_every_minute() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new("sqlite::memory:", directory.path());
+        settings.cost = HashCost {
+            memory_kib: 8,
+            passes: 1,
+            lanes: 1,
+        };
+        let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
+        let accounts = Accounts::open(settings, clock.clone()).await.unwrap();
+        let memory = || accounts.inner().passwords.memory();
+        accounts.tidy().await.unwrap();
+        accounts.sign_up("ann", "correct horse").await.unwrap();
+        accounts.tidy().await.unwrap();
+        assert!(!memory().is_empty(), "the next hash may have it");
+        clock.advance(PRUNE_EVERY);
+        accounts.tidy().await.unwrap();
+        assert!(memory().is_empty());
+    }
+}
