@@ -1,5 +1,5 @@
 //! Keeping house, beside the reading of changes, so that no news waits for it: when sessions were last used is written
-//! every second, and what is past is deleted every minute.
+//! every second; what is past is deleted every minute, and memory that only hashing needs given back.
 
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ impl Accounts {
         let written = inner.seen.write(&inner.db).await;
         let mut done = chores.seen.note(written.map_err(Unavailable::from));
         if now.since(chores.pruned_at) >= PRUNE_EVERY {
+            inner.passwords.memory().release();
             let accounts = self.prune(now).await.map_err(Unavailable::from);
             let usage = self.usage().prune(now).await;
             if ![&accounts, &usage]
@@ -90,4 +91,35 @@ impl Accounts {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tollgate::ManualClock;
+
+    use super::*;
+    use crate::settings::{HashCost, Settings};
+
+    #[tokio::test]
+    async fn memory_that_only_hashing_needs_is_given_back_every_minute() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new("sqlite::memory:", directory.path());
+        settings.cost = HashCost {
+            memory_kib: 8,
+            passes: 1,
+            lanes: 1,
+        };
+        let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
+        let accounts = Accounts::open(settings, clock.clone()).await.unwrap();
+        let memory = || accounts.inner().passwords.memory();
+        accounts.tidy().await.unwrap();
+        accounts.sign_up("ann", "correct horse").await.unwrap();
+        accounts.tidy().await.unwrap();
+        assert!(!memory().is_empty(), "the next hash may have it");
+        clock.advance(PRUNE_EVERY);
+        accounts.tidy().await.unwrap();
+        assert!(memory().is_empty());
+    }
 }

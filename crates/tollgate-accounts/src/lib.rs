@@ -20,6 +20,7 @@ mod digest;
 mod directory;
 mod error;
 mod follow;
+mod hash_memory;
 mod hashing;
 mod house;
 mod id;

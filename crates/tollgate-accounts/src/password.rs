@@ -1,10 +1,14 @@
 //! Passwords: what is acceptable, and Argon2id off the async threads, a few at a time.
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use std::sync::Arc;
+
+use argon2::password_hash::phc::Output;
+use argon2::{Algorithm, Argon2, Error, Params, PasswordHash, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::error::{Busy, Invalid, OpenError};
+use crate::hash_memory::HashMemory;
 use crate::hashing::Hashing;
 use crate::normal::nfkc;
 use crate::random;
@@ -12,6 +16,9 @@ use crate::settings::{HashCost, Settings};
 
 /// The longest password that is hashed; longer ones are refused, never cut.
 pub(crate) const BYTES_MAX: usize = 1024;
+
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
 
 /// What a password is beside a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,35 +30,40 @@ pub(crate) enum Verified {
 }
 
 pub(crate) struct Passwords {
-    hasher: Argon2<'static>,
+    cost: HashCost,
     chars_min: usize,
     /// Verified in place of the hash that an unknown user does not have: same cost, never right.
     decoy: String,
     hashing: Hashing,
+    memory: Arc<HashMemory>,
 }
 
 impl Passwords {
     pub(crate) fn new(settings: &Settings) -> Result<Self, OpenError> {
-        let HashCost {
-            memory_kib,
-            passes,
-            lanes,
-        } = settings.cost;
-        let params = Params::new(memory_kib, passes, lanes, None)
-            .map_err(|error| OpenError::Cost(error.to_string()))?;
+        params(settings.cost).map_err(|error| OpenError::Cost(error.to_string()))?;
         let hashing = Hashing::start(settings.hashing_concurrency.max(1))
             .map_err(|source| OpenError::Threads { source })?;
         Ok(Self {
-            hasher: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            cost: settings.cost,
             chars_min: settings.password_chars_min,
-            decoy: decoy(settings.cost),
+            decoy: phc(
+                settings.cost,
+                &random::bytes::<SALT_BYTES>(),
+                &random::bytes::<HASH_BYTES>(),
+            ),
             hashing,
+            memory: Arc::default(),
         })
     }
 
     /// The threads that hash.
     pub(crate) fn hashing(&self) -> &Hashing {
         &self.hashing
+    }
+
+    /// The memory in which they hash.
+    pub(crate) fn memory(&self) -> &HashMemory {
+        &self.memory
     }
 
     /// Whether somebody may choose this password.
@@ -69,13 +81,10 @@ impl Passwords {
     /// The hash to store, in PHC form with a salt of its own. What is hashed is the password in NFKC, so that it is the
     /// same from every keyboard.
     pub(crate) async fn hash(&self, password: &str) -> Result<String, Busy> {
-        let hasher = self.hasher.clone();
+        let (cost, memory) = (self.cost, Arc::clone(&self.memory));
         let password = nfkc(password).into_owned();
-        let hashed = self
-            .hashing
-            .run(move || hasher.hash_password(password.as_bytes()))
-            .await?;
-        hashed.map(|hash| hash.to_string()).map_err(|_| Busy)
+        let hashed = self.hashing.run(move || new_hash(cost, &password, &memory));
+        hashed.await?.map_err(|_| Busy)
     }
 
     /// Whether the password is the one behind `hash`; without a hash the answer is no, and takes as long.
@@ -89,13 +98,13 @@ impl Passwords {
         if password.len() > BYTES_MAX {
             return Ok(Verified::Wrong);
         }
-        let hasher = self.hasher.clone();
+        let memory = Arc::clone(&self.memory);
         let password = password.to_owned();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
         let is_current = self.is_current(&hash);
         self.hashing
             .run(move || {
-                let is_right = |text: &str| hasher.verify_password(text.as_bytes(), &*hash).is_ok();
+                let is_right = |text: &str| is_behind(text, &hash, &memory) == Some(true);
                 let normal = nfkc(&password);
                 let has_other_form = normal != password;
                 match is_right(&password) {
@@ -116,14 +125,53 @@ impl Passwords {
     }
 }
 
-fn decoy(cost: HashCost) -> String {
+fn params(cost: HashCost) -> Result<Params, Error> {
+    Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(HASH_BYTES))
+}
+
+/// A hash with a new salt, in PHC form.
+fn new_hash(cost: HashCost, password: &str, memory: &HashMemory) -> Result<String, Error> {
+    let (salt, mut hash) = (random::bytes::<SALT_BYTES>(), [0; HASH_BYTES]);
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params(cost)?);
+    fill(&argon2, password, &salt, &mut hash, memory)?;
+    Ok(phc(cost, &salt, &hash))
+}
+
+/// Whether a hash in PHC form is the password's; none if it cannot be read, or not be made.
+fn is_behind(password: &str, hash: &str, memory: &HashMemory) -> Option<bool> {
+    let read = PasswordHash::new(hash).ok()?;
+    let (salt, stored) = (read.salt?, read.hash?);
+    let algorithm = Algorithm::try_from(read.algorithm.as_str()).ok()?;
+    let version = read.version.map_or(Ok(Version::V0x13), Version::try_from);
+    let params = Params::try_from(&read).ok()?;
+    let mut made = [0; Output::MAX_LENGTH];
+    let made = made.get_mut(..stored.len())?;
+    let argon2 = Argon2::new(algorithm, version.ok()?, params);
+    fill(&argon2, password, &salt, made, memory).ok()?;
+    // Compared in the same time, whatever is different.
+    Some(Output::new(made).ok()? == stored)
+}
+
+fn fill(
+    argon2: &Argon2<'_>,
+    password: &str,
+    salt: &[u8],
+    hash: &mut [u8],
+    memory: &HashMemory,
+) -> Result<(), Error> {
+    memory.lend(argon2.params().block_count(), |blocks| {
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, hash, blocks)
+    })
+}
+
+/// The form in which a hash is stored.
+fn phc(cost: HashCost, salt: &[u8], hash: &[u8]) -> String {
     let HashCost {
         memory_kib,
         passes,
         lanes,
     } = cost;
-    let salt = STANDARD_NO_PAD.encode(random::bytes::<16>());
-    let hash = STANDARD_NO_PAD.encode(random::bytes::<32>());
+    let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
     format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${hash}")
 }
 
@@ -152,6 +200,40 @@ mod tests {
         assert_eq!(verify("correct horse").await, Verified::Right);
         assert_eq!(verify("correct horse ").await, Verified::Wrong);
         assert_ne!(hash, passwords.hash("correct horse").await.unwrap());
+    }
+
+    /// Of the tests of Argon2's own authors.
+    #[tokio::test]
+    async fn a_hash_made_elsewhere_is_right_whatever_the_memory_held_before() {
+        const FOREIGN: &str =
+            "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let passwords = passwords();
+        for (typed, expected) in [
+            ("password", Verified::Outdated),
+            ("passwore", Verified::Wrong),
+            ("password", Verified::Outdated),
+        ] {
+            let verified = passwords.verify(typed, Some(FOREIGN)).await.unwrap();
+            assert_eq!(verified, expected, "{typed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_hash_is_nobodys_password() {
+        let passwords = passwords();
+        let hash = passwords.hash("correct horse").await.unwrap();
+        let (start, _) = hash.rsplit_once('$').unwrap();
+        let too_large = hash.replace("m=8", "m=4294967295");
+        for bad in [
+            "",
+            "$",
+            start,
+            &too_large,
+            &hash.replace("argon2id", "scrypt"),
+        ] {
+            let verified = passwords.verify("correct horse", Some(bad)).await.unwrap();
+            assert_eq!(verified, Verified::Wrong, "{bad}");
+        }
     }
 
     #[tokio::test]
@@ -183,8 +265,7 @@ mod tests {
             let verified = passwords.verify(typed, Some(&hash)).await.unwrap();
             assert_eq!(verified, Verified::Right, "{typed}");
         }
-        let as_typed = passwords.hasher.hash_password(DECOMPOSED.as_bytes());
-        let as_typed = as_typed.unwrap().to_string();
+        let as_typed = new_hash(passwords.cost, DECOMPOSED, &passwords.memory).unwrap();
         for (typed, expected) in [
             (DECOMPOSED, Verified::Outdated),
             (COMPOSED, Verified::Wrong),

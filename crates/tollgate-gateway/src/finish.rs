@@ -185,6 +185,7 @@ impl Trace<'_> {
             decision = ending.name(),
             degraded = decision.is_some_and(Decision::is_degraded).then_some(true),
             policies = refusal.map(|refusal| refusal.violated().join(" ")).filter(|names| !names.is_empty()),
+            upstream_error = refusal.and_then(Refusal::upstream_error),
             key_id = self.identity.as_ref().and_then(|identity| identity.key.as_ref()).map(|key| key.as_str()),
             took_us = took.as_micros() as u64,
             "request"

@@ -18,6 +18,8 @@ pub struct Refusal {
     detail: String,
     /// Boxed, because most requests are not refused and every result carries the room for it.
     limited: Option<Box<Limited>>,
+    /// What is wrong with the upstream, as metrics call it.
+    upstream_error: Option<&'static str>,
 }
 
 /// A decision that denies, with the policies of its standings.
@@ -65,6 +67,7 @@ impl Refusal {
             kind,
             detail: detail.into(),
             limited: None,
+            upstream_error: None,
         }
     }
 
@@ -182,6 +185,7 @@ impl Refusal {
             kind,
             detail,
             limited: Some(Box::new(Limited { policies, decision })),
+            upstream_error: None,
         }
     }
 
@@ -206,6 +210,14 @@ impl Refusal {
         )
     }
 
+    /// The same refusal, with what is wrong with the upstream: for the log, and not for clients.
+    pub(crate) fn for_upstream_error(self, kind: &'static str) -> Self {
+        Refusal {
+            upstream_error: Some(kind),
+            ..self
+        }
+    }
+
     /// 500: a defect of the gateway's.
     pub fn internal() -> Self {
         Refusal::new(Kind::Internal, "Something went wrong in the gateway.")
@@ -214,6 +226,11 @@ impl Refusal {
     /// What is said to people.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// What is wrong with the upstream, as metrics call it, if that is why.
+    pub(crate) fn upstream_error(&self) -> Option<&'static str> {
+        self.upstream_error
     }
 
     /// Seconds until a retry passes.

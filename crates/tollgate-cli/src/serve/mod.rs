@@ -12,6 +12,7 @@ mod envoy;
 mod first_run;
 pub(crate) mod limits;
 pub(crate) mod rules;
+mod rules_file;
 mod saved;
 mod service;
 mod shared_store;
@@ -143,6 +144,9 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     };
     if let Some(tls) = &tls {
         certificates::follow(tls);
+    }
+    if let Some(file) = chosen.file {
+        file.follow();
     }
     kept.save_regularly();
     // Requests are answered already: what fails from here on ends as a signal does, and nothing counted is lost.

@@ -9,6 +9,7 @@ use tollgate_rules::{
     Counters, Diagnostic, LONGEST_FILE_BYTES, Overrides, RuleSet, Service, Upstream, modified,
 };
 
+use super::rules_file::RulesFile;
 use crate::args::{ServeArgs, ServiceArgs, TokenKeys};
 use crate::failure::Failure;
 use crate::presets::Preset;
@@ -23,6 +24,8 @@ pub(super) struct Chosen {
     /// What to say about it.
     pub(super) from: String,
     pub(super) preset: Option<Preset>,
+    /// The file that they are in, if they are in one.
+    pub(super) file: Option<RulesFile>,
 }
 
 /// The rules that the flags ask for.
@@ -51,6 +54,7 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
             at: Micros(0),
             from: "no routes".to_owned(),
             preset: None,
+            file: None,
         },
         (None, None) => from_preset(Preset::RandomNumber, &overrides)?,
     };
@@ -121,12 +125,14 @@ pub(crate) fn text_of(file: &Path) -> Result<String, Failure> {
 }
 
 fn from_file(file: &Path, from: String, overrides: &Overrides) -> Result<Chosen, Failure> {
-    let rules = read(file, overrides)?;
+    let read = RulesFile::read(file)?;
+    let rules = parse(&file.display().to_string(), read.text(), overrides)?;
     Ok(Chosen {
         at: written_at(file, &rules),
         rules,
         from,
         preset: None,
+        file: Some(read),
     })
 }
 
@@ -144,6 +150,7 @@ fn from_preset(preset: Preset, overrides: &Overrides) -> Result<Chosen, Failure>
         rules,
         from,
         preset: Some(preset),
+        file: None,
     })
 }
 
@@ -167,6 +174,7 @@ fn limited_proxy(args: &ServeArgs, overrides: &Overrides) -> Result<Chosen, Fail
             _ => format!("a limited proxy for {upstream}"),
         },
         preset: None,
+        file: None,
     })
 }
 

@@ -375,3 +375,14 @@ fn a_limit_of_slots_is_refused_where_nobody_says_when_a_request_ends() {
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(gateway.call(&traefik("GET", "/open")).status, 403);
 }
+
+#[test]
+fn preflights_are_charged_where_a_route_names_options() {
+    let gateway =
+        asked("[[routes]]\nmatch = \"OPTIONS /call\"\nlimits = [\"2 per minute by client-ip\"]\n");
+    let preflight = traefik("OPTIONS", "/call")
+        .field("origin", "https://app.example")
+        .field("access-control-request-method", "POST");
+    let answered = [(); 3].map(|()| gateway.call(&preflight).status);
+    assert_eq!(answered, [204, 204, 429]);
+}

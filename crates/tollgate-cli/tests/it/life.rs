@@ -163,6 +163,27 @@ fn saved_counters_that_cannot_be_opened_are_put_aside_and_not_overwritten() {
 }
 
 #[test]
+fn rules_that_change_while_they_are_in_force_are_told_in_the_log_once_for_each_change() {
+    const TOLD: &str = "the rules have changed on disk: restart to apply them";
+    let rules =
+        |text| format!("[[routes]]\nmatch = \"GET /\"\nrespond = {{ text = \"{text}\" }}\n");
+    let mut gateway = launch().rules(&rules("old")).start();
+    let file = gateway.data().path().join("rules.toml");
+    let put = |text: &str| {
+        let beside = file.with_extension("new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(&beside, &file).unwrap();
+    };
+    let mut told = || gateway.process().log().matches(TOLD).count();
+    for (count, changed) in ["first", "second"].into_iter().enumerate() {
+        put(&rules(changed));
+        eventually("the change to be told", || (told() > count).then_some(()));
+        assert_eq!(told(), count + 1);
+    }
+    assert_eq!(gateway.get("/").text(), "old");
+}
+
+#[test]
 fn a_second_gateway_on_one_address_or_one_data_directory_refuses_to_start_and_says_why() {
     let first = preset("hourly-module");
     let address = first.address();

@@ -151,7 +151,16 @@ fn an_upstream_that_refuses_resets_or_speaks_nonsense_is_502() {
         Upstream::saying("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab");
     let gateways = [&resetting, &nonsense, &closing, &endless, &twice]
         .map(|upstream| open_proxy(&upstream.url()));
-    for gateway in [closed].iter().chain(&gateways) {
+    // As `tollgate_upstream_errors_total` calls them.
+    let why = [
+        "unreachable",
+        "closed",
+        "malformed",
+        "closed",
+        "malformed",
+        "malformed",
+    ];
+    for (mut gateway, why) in [closed].into_iter().chain(gateways).zip(why) {
         let answer = gateway.get("/x");
         assert_eq!(answer.status, 502);
         assert_eq!(answer.expect("content-type"), "application/problem+json");
@@ -165,6 +174,11 @@ fn an_upstream_that_refuses_resets_or_speaks_nonsense_is_502() {
             !answer.text().contains("127.0.0.1"),
             "where the upstream is stays here"
         );
+        eventually("the log to say why", || {
+            let log = gateway.process().log();
+            let says = |line: &str| line.contains("upstream_error") && line.contains(why);
+            log.lines().any(says).then_some(())
+        });
     }
 }
 

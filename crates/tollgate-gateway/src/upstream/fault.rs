@@ -43,10 +43,11 @@ impl Fault {
     }
 
     pub(crate) fn refusal(self) -> Refusal {
-        match self {
+        let refusal = match self {
             Fault::ConnectTimeout | Fault::Timeout => Refusal::gateway_timeout(),
             _ => Refusal::bad_gateway(),
-        }
+        };
+        refusal.for_upstream_error(self.name())
     }
 }
 
