@@ -120,8 +120,6 @@ pub struct AuditEntry {
     pub action: String,
     /// What it was done to: `user:ID`, `key:ID`, `plan:NAME`, `limit:NAME`, `token:ID`, `token-key`, or `everybody`.
     pub subject: String,
-    /// The name of the user whom it was done to, or of whom the key is, and that of the key.
-    pub subject_name: Option<String>,
     /// How it was before and is now. Never a secret.
     pub detail: String,
 }
@@ -135,13 +133,6 @@ impl AuditEntry {
             actor_name: row.text_or_null("actor_name")?,
             action: row.text("action")?,
             subject: row.text("subject")?,
-            subject_name: match (
-                row.text_or_null("owner_name")?,
-                row.text_or_null("key_name")?,
-            ) {
-                (Some(owner), Some(key)) => Some(format!("{owner} / {key}")),
-                _ => row.text_or_null("user_name")?,
-            },
             detail: row.text("detail")?,
         })
     }
@@ -167,12 +158,8 @@ impl Accounts {
             .inner()
             .db
             .sql(
-                "SELECT a.seq, a.at, a.actor, u.name AS actor_name, a.action, a.subject, a.detail,
-                    s.name AS user_name, k.name AS key_name, o.name AS owner_name
+                "SELECT a.seq, a.at, a.actor, u.name AS actor_name, a.action, a.subject, a.detail
                 FROM audit a LEFT JOIN users u ON u.id = a.actor
-                LEFT JOIN users s ON a.subject LIKE 'user:%' AND s.id = SUBSTR(a.subject, 6)
-                LEFT JOIN api_keys k ON a.subject LIKE 'key:%' AND k.id = SUBSTR(a.subject, 5)
-                LEFT JOIN users o ON o.id = k.user_id
                 WHERE a.seq < $1 ORDER BY a.seq DESC LIMIT $2",
             )
             .bind(before.unwrap_or(i64::MAX))

@@ -18,13 +18,12 @@ pub(crate) fn run(args: &AuditArgs) -> Result<(), Failure> {
     let row = |entry: &Value| {
         let known = |field: &str| entry[field].as_str().map(plain::line);
         let text = |field: &str| known(field).unwrap_or_default();
-        let named = known("subject_name").map(|name| format!("{} ({name})", text("subject")));
         [
             entry["seq"].to_string(),
             text("at"),
             known("actor_name").unwrap_or_else(|| text("actor")),
             text("action"),
-            named.unwrap_or_else(|| text("subject")),
+            named(&text("subject"), &answer["names"]),
             text("detail"),
         ]
     };
@@ -32,4 +31,15 @@ pub(crate) fn run(args: &AuditArgs) -> Result<(), Failure> {
     let rows: Vec<_> = entries.map(row).collect();
     table::print(["NUMBER", "TIME", "WHO", "DID", "TO", "DETAIL"], &rows);
     Ok(())
+}
+
+/// `user:ID` and `key:ID` with the names of those who are still there.
+fn named(subject: &str, names: &Value) -> String {
+    let id = subject.split_once(':').map_or("", |(_, id)| id);
+    let known = |field: &str| names[id][field].as_str().map(plain::line);
+    match (known("user"), known("name")) {
+        (Some(user), Some(key)) => format!("{subject} ({user} / {key})"),
+        (None, Some(name)) => format!("{subject} ({name})"),
+        _ => subject.to_owned(),
+    }
 }

@@ -45,7 +45,6 @@ async fn list(
             "actor_name": entry.actor_name,
             "action": entry.action,
             "subject": entry.subject,
-            "subject_name": entry.subject_name,
             "detail": entry.detail,
         })
     };
