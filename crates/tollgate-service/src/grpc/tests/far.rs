@@ -11,10 +11,10 @@ use tollgate_testkit::redis::{RedisEngine, RedisServer};
 use super::super::asked::DESCRIPTORS_MAX;
 use super::*;
 
-const A_DAY: &str = "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"open\"";
+pub(super) const A_DAY: &str = "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"open\"";
 
 /// A store that lets everything pass after its time, or never answers.
-struct Distant(Option<Duration>);
+pub(super) struct Distant(pub(super) Option<Duration>);
 
 impl Distant {
     fn outcome(&self, now: Micros) -> Outcome {
@@ -68,7 +68,7 @@ impl Store for Distant {
 }
 
 /// A store with these descriptors, of which this gateway is one of two.
-fn fixture(store: Arc<dyn Store>, descriptors: &str) -> Fixture {
+pub(super) fn fixture(store: Arc<dyn Store>, descriptors: &str) -> Fixture {
     let shared = Shared::new(
         store,
         Arc::new(SharedState::default),
