@@ -56,6 +56,8 @@ impl Line {
     pub(super) async fn greeted(self, window_bytes: u32) -> (SendRequest<Bytes>, Greeted) {
         let mut builder = Builder::new();
         builder.initial_window_size(window_bytes);
+        // It may leave many answers unread.
+        builder.data_frame_budget(1 << 20);
         let (client, connection) = builder.handshake(self.client).await.unwrap();
         let closed = tokio::task::spawn_local(async move {
             let _ = connection.await;
