@@ -101,6 +101,11 @@ impl Head {
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TOO_LARGE),
             Err(_) => return Err(HeadError::malformed("The head cannot be read.")),
         };
+        // The parser takes a bare line feed for the end of a line, and others take it for a part of a field's value
+        // (RFC 9112, section 2.2): one of them would see a length or an encoding that the other does not.
+        if has_bare_line_feed(&read[..bytes]) {
+            return Err(HeadError::malformed("A line ends without CR."));
+        }
         let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
             .map_err(|_| HeadError::malformed("The method is none."))?;
         let target = Target::of(parsed.path.unwrap_or_default())?;
@@ -180,6 +185,15 @@ pub(super) fn may_end(read: &[u8], seen: usize) -> bool {
     let new = read.get(seen.saturating_sub(3)..).unwrap_or_default();
     let is_end = |rest: &[u8]| rest.starts_with(b"\n\r\n") || rest.starts_with(b"\n\n");
     seen == 0 || (0..new.len()).any(|at| is_end(&new[at..]))
+}
+
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    let mut before = 0;
+    head.iter().any(|byte| {
+        let is_bare = *byte == b'\n' && before != b'\r';
+        before = *byte;
+        is_bare
+    })
 }
 
 impl<'r> Said<'r> {
