@@ -9,7 +9,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use httparse::{ParserConfig, Status};
 use smallvec::SmallVec;
-use tollgate_gateway::framing::Framing;
+use tollgate_gateway::framing::{self, Framing};
 
 /// Fields of a request at most.
 const FIELDS_MAX: usize = 100;
@@ -101,9 +101,7 @@ impl Head {
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TOO_LARGE),
             Err(_) => return Err(HeadError::malformed("The head cannot be read.")),
         };
-        // The parser takes a bare line feed for the end of a line, and others take it for a part of a field's value
-        // (RFC 9112, section 2.2): one of them would see a length or an encoding that the other does not.
-        if has_bare_line_feed(&read[..bytes]) {
+        if framing::has_bare_line_feed(&read[..bytes]) {
             return Err(HeadError::malformed("A line ends without CR."));
         }
         let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
@@ -187,20 +185,13 @@ pub(super) fn may_end(read: &[u8], seen: usize) -> bool {
     seen == 0 || (0..new.len()).any(|at| is_end(&new[at..]))
 }
 
-fn has_bare_line_feed(head: &[u8]) -> bool {
-    let mut before = 0;
-    head.iter().any(|byte| {
-        let is_bare = *byte == b'\n' && before != b'\r';
-        before = *byte;
-        is_bare
-    })
-}
-
 impl<'r> Said<'r> {
     fn note(&mut self, name: &[u8], value: &'r [u8]) -> Result<(), HeadError> {
         // Most fields differ from these in their length already.
         if name.eq_ignore_ascii_case(b"content-length") {
-            let known = self.length.replace(digits(value)?);
+            let length = framing::length(value);
+            let length = length.ok_or(HeadError::malformed("The length is no number."))?;
+            let known = self.length.replace(length);
             if known.is_some() {
                 return Err(HeadError::malformed("There is more than one length."));
             }
@@ -243,16 +234,6 @@ impl<'r> Said<'r> {
             _ => Ok(()),
         }
     }
-}
-
-/// A number of digits alone: the standard parser takes a sign as well.
-fn digits(text: &[u8]) -> Result<u64, HeadError> {
-    let number = match text.iter().all(u8::is_ascii_digit) {
-        true => std::str::from_utf8(text).ok(),
-        false => None,
-    };
-    let number = number.and_then(|digits| digits.parse().ok());
-    number.ok_or(HeadError::malformed("The length is no number."))
 }
 
 /// A head, beside the bytes that it was read from.
