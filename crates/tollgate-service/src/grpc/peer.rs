@@ -66,6 +66,15 @@ impl Peer {
         if sending.capacity() >= data.len() {
             return sending.send_data(data, false);
         }
+        // Seldom, and not a part of what every call carries around.
+        Box::pin(self.send_in_time(sending, data)).await
+    }
+
+    async fn send_in_time(
+        self: &Rc<Self>,
+        sending: &mut SendStream<Bytes>,
+        data: Bytes,
+    ) -> Result<(), h2::Error> {
         let mut held = self.hold();
         let sent = match held.more(data.len()) {
             Ok(()) => timeout(self.write_timeout, send_in_parts(sending, data))
