@@ -16,14 +16,14 @@ use http::Request;
 use prost::Message;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::mpsc;
 use tollgate_bench::rls;
 
 const CONNECTIONS: usize = 8;
 const STREAMS: usize = 16;
 const KEYS: usize = 1_000;
-/// What is due is looked at so often.
-const PACE: Duration = Duration::from_millis(1);
+/// So many times a second requests become due.
+const TICKS_PER_S: u32 = 4_000;
 
 /// As throttlecrab's `proto/throttlecrab.proto` has it.
 #[derive(Clone, PartialEq, Message)]
@@ -190,16 +190,11 @@ async fn open(
     until: Instant,
     rate: u64,
 ) -> Result<Vec<u32>, String> {
-    let mut ticks = tokio::time::interval(PACE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut ticks = ticks(until);
     let (mut owed, mut asked, mut tasks) = (0, 0, Vec::new());
-    loop {
-        let due = ticks.tick().await.into_std();
-        if due >= until {
-            return gather(tasks).await;
-        }
+    while let Some(due) = ticks.recv().await {
         owed += rate;
-        for _ in 0..owed / 1_000 {
+        for _ in 0..owed / u64::from(TICKS_PER_S) {
             let connection = connections[asked % connections.len()].clone();
             let questions = Arc::clone(&questions);
             asked += 1;
@@ -208,8 +203,23 @@ async fn open(
                 Ok(vec![micros(due)])
             }));
         }
-        owed %= 1_000;
+        owed %= u64::from(TICKS_PER_S);
     }
+    gather(tasks).await
+}
+
+/// The instants at which requests are due, as they come. A thread of its own sleeps in between: the runtime's timers are
+/// of a millisecond, and a wait would begin with what they are late.
+fn ticks(until: Instant) -> mpsc::UnboundedReceiver<Instant> {
+    let (sender, ticks) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let mut due = Instant::now();
+        while due < until && sender.send(due).is_ok() {
+            due += Duration::from_secs(1) / TICKS_PER_S;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    });
+    ticks
 }
 
 fn micros(since: Instant) -> u32 {

@@ -36,11 +36,6 @@ impl Proxies {
         origin
     }
 
-    /// Whether this is a proxy that is believed.
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        self.listed.trusts(address)
-    }
-
     fn warn(&self, peer: IpAddr) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() < WARNINGS_MAX && warned.insert(peer) {

@@ -5,13 +5,16 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tollgate_tower::address::network;
+use tollgate_tower::address::{Proxies, network};
 
 /// The connections of all threads.
 pub struct Admission {
     places: Arc<Semaphore>,
     per_address_max: usize,
+    /// They speak for many, and have no share.
+    proxies: Proxies,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     refused: AtomicU64,
 }
@@ -29,19 +32,22 @@ struct Share {
 }
 
 impl Admission {
-    /// At most `connections_max` at one time, of one address at most `per_address_max`.
-    pub fn new(connections_max: usize, per_address_max: usize) -> Arc<Self> {
+    /// At most `connections_max` at one time, of one address at most `per_address_max`, unless it is one of the `proxies`
+    /// that are believed.
+    pub fn new(connections_max: usize, per_address_max: usize, proxies: Vec<IpNet>) -> Arc<Self> {
         Arc::new(Admission {
             places: Arc::new(Semaphore::new(connections_max)),
             per_address_max,
+            proxies: Proxies::new(proxies),
             by_address: Mutex::default(),
             refused: AtomicU64::new(0),
         })
     }
 
     /// A place for a connection that was accepted: waits while all are taken, and is `None` when its address has its
-    /// share. A proxy that is believed speaks for many, and has no share.
-    pub async fn place(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Option<Place> {
+    /// share.
+    pub async fn place(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let is_proxy = self.proxies.trusts(peer.to_canonical());
         let address = (!is_proxy).then(|| network(peer));
         if let Some(address) = address {
             let mut counts = self.counts();
@@ -97,38 +103,37 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_cannot_take_every_place() {
-        let admission = Admission::new(10, 2);
+        let admission = Admission::new(10, 2, vec!["198.51.100.0/24".parse().unwrap()]);
         let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let first = admission.place(one, false).await;
-        let _second = admission.place(one, false).await.unwrap();
-        assert!(admission.place(one, false).await.is_none());
+        let first = admission.place(one).await;
+        let _second = admission.place(one).await.unwrap();
+        assert!(admission.place(one).await.is_none());
         assert!(
             admission
-                .place("::ffff:192.0.2.1".parse().unwrap(), false)
+                .place("::ffff:192.0.2.1".parse().unwrap())
                 .await
                 .is_none()
         );
         assert_eq!(admission.refused(), 2);
-        assert!(admission.place(other, false).await.is_some());
-        assert!(
-            admission.place(one, true).await.is_some(),
-            "a proxy has no share"
-        );
+        assert!(admission.place(other).await.is_some());
+        let mut places = Vec::new();
+        for address in ["198.51.100.7", "::ffff:198.51.100.7", "198.51.100.7"] {
+            places.extend(admission.place(address.parse().unwrap()).await);
+        }
+        assert_eq!(places.len(), 3, "a proxy has no share");
+        drop(places);
         drop(first);
-        assert!(admission.place(one, false).await.is_some());
+        assert!(admission.place(one).await.is_some());
         assert!(admission.counts().len() <= 1, "who has left is forgotten");
     }
 
     #[tokio::test]
     async fn who_stops_waiting_for_a_place_gives_the_share_back() {
-        let admission = Admission::new(1, 2);
+        let admission = Admission::new(1, 2, Vec::new());
         let address = "2001:db8::1".parse().unwrap();
-        let _taken = admission
-            .place("192.0.2.9".parse().unwrap(), false)
-            .await
-            .unwrap();
+        let _taken = admission.place("192.0.2.9".parse().unwrap()).await.unwrap();
         for _ in 0..5 {
-            let waiting = admission.place(address, false);
+            let waiting = admission.place(address);
             let waited = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;
             assert!(waited.is_err(), "there was a place, or none to wait for");
         }

@@ -5,6 +5,8 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,8 +15,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::accept::{self, Terms};
+use crate::gateway::Gateway;
+use crate::listener::Listeners;
 use crate::request::answer;
 use crate::stream::Stream;
+use crate::tls::{Spoken, TlsFiles};
 use crate::worker::{Peer, Worker};
 
 /// Counts a connection while it is open, however it ends.
@@ -33,12 +39,36 @@ impl Drop for Open<'_> {
     }
 }
 
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    stream: Stream,
-    peer: SocketAddr,
-    stop: watch::Receiver<bool>,
-) {
+/// Serves the gateway, encrypted if there is `tls`, until `stop` turns true and what is in flight has ended, or its time to
+/// do so is up.
+///
+/// # Errors
+/// A thread or its runtime that cannot be started.
+pub fn serve(
+    gateway: &Arc<Gateway>,
+    listeners: Listeners,
+    tls: Option<Arc<TlsFiles>>,
+    stop: &watch::Receiver<bool>,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let server = &gateway.rules.server;
+    let terms = Terms {
+        admission: Arc::clone(&gateway.admission),
+        tls,
+        spoken: Spoken::Http1,
+        greeting_timeout: server.header_timeout,
+        greetings_failed: gateway.metrics.tls_handshakes_failed.clone(),
+        drain_timeout: server.drain_timeout,
+    };
+    let gateway = Arc::clone(gateway);
+    accept::serve(listeners, "data", &terms, stop, move || {
+        let worker = Rc::new(Worker::new(Arc::clone(&gateway)));
+        let of_pool = Rc::clone(&worker);
+        tokio::task::spawn_local(async move { of_pool.pool.close_idle().await });
+        move |stream, peer, stop| talk(Rc::clone(&worker), stream, peer, stop)
+    })
+}
+
+async fn talk(worker: Rc<Worker>, stream: Stream, peer: SocketAddr, stop: watch::Receiver<bool>) {
     let server = &worker.gateway.rules.server;
     let mut builder = http1::Builder::new();
     builder

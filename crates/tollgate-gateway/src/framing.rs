@@ -87,7 +87,10 @@ impl Framing {
                 Framing::Trailers => {
                     let mut trailers = [httparse::EMPTY_HEADER; TRAILERS_MAX];
                     match httparse::parse_headers(read, &mut trailers) {
-                        Ok(Status::Complete((bytes, _))) if bytes <= TRAILERS_BYTES_MAX => {
+                        Ok(Status::Complete((bytes, _)))
+                            if bytes <= TRAILERS_BYTES_MAX
+                                && !has_bare_line_feed(&read[..bytes]) =>
+                        {
                             read.advance(bytes);
                             *self = Framing::ENDED;
                         }
@@ -127,6 +130,24 @@ fn is_one_line(line: &[u8]) -> bool {
     extensions
         .iter()
         .all(|byte| *byte == b'\t' || *byte >= b' ')
+}
+
+/// Whether a line of a head or a trailer ends with LF alone. The parser takes that for its end, and others take it for a
+/// part of a field's value (RFC 9112, section 2.2): one of them would see a field that the other does not.
+pub fn has_bare_line_feed(lines: &[u8]) -> bool {
+    let mut before = 0;
+    lines.iter().any(|byte| {
+        let is_bare = *byte == b'\n' && before != b'\r';
+        before = *byte;
+        is_bare
+    })
+}
+
+/// A length, of digits alone: the standard parser takes a sign as well.
+pub fn length(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
 #[cfg(test)]
@@ -226,6 +247,9 @@ mod tests {
             b"1\r\na\n\r\n".to_vec(),
             b"0\r\nno field\r\n\r\n".to_vec(),
             b"0\r\n folded\r\n\r\n".to_vec(),
+            b"0\r\na: b\n\r\n".to_vec(),
+            b"0\r\na: b\r\n\n".to_vec(),
+            b"0\r\n\n".to_vec(),
             long(b";x", 4 << 10),
             trailers(TRAILERS_MAX + 1),
             [b"0\r\na: ", &b"b".repeat(TRAILERS_BYTES_MAX)[..]].concat(),

@@ -100,6 +100,7 @@ impl Gateway {
             admission: Admission::new(
                 rules.server.connections_max,
                 rules.server.connections_per_address_max,
+                rules.server.trusted_proxies.clone(),
             ),
             legacy: match rules.fields.legacy {
                 LegacyFields::Delta => Legacy::Delta,

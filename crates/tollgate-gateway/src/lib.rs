@@ -1,13 +1,15 @@
 //! The data plane: from a socket to an answer.
 //!
-//! The way of a request: `listener` -> `connection` -> `request` (address, route, caller, checks, decision) ->
+//! The way of a request: `listener` and `accept` -> `connection` -> `request` (address, route, caller, checks, decision) ->
 //! `upstream`, a fixed answer, or `builtin` on the control side; or `refusal`. One thread and one runtime for each
 //! core, each with its own listener and its own upstream connections; nothing here hashes a password or waits for SQL.
 
+pub mod accept;
 pub mod accepts;
 mod address;
 pub mod admission;
 mod admit;
+mod balance;
 mod body;
 pub mod builtin;
 mod caller;
@@ -50,6 +52,7 @@ mod well_formed;
 mod worker;
 
 pub use caller::held_sessions;
+pub use connection::serve;
 pub use counters::Counters;
 pub use gateway::{Gateway, Upstreams};
 pub use in_force::InForce;

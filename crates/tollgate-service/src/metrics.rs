@@ -128,9 +128,9 @@ impl Metrics {
         self.errors[protocol as usize].inc();
     }
 
-    /// Counts a connection that should have been encrypted, and could not be.
-    pub fn tls_handshake_failed(&self, protocol: Protocol) {
-        self.tls_handshakes_failed[protocol as usize].inc();
+    /// Counts connections that ended before they were encrypted.
+    pub(crate) fn tls_handshakes_failed(&self, protocol: Protocol) -> &Counter {
+        &self.tls_handshakes_failed[protocol as usize]
     }
 
     /// Counts a connection until what is returned is dropped.

@@ -137,9 +137,10 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let cannot_start = |error| Failure::because("cannot start", &error);
     let address = listeners.as_ref().map(Listeners::address);
     let mut threads = match listeners {
-        Some(listeners) => listeners
-            .serve(&gateway, tls.as_ref(), &stopping)
-            .map_err(cannot_start)?,
+        Some(listeners) => {
+            let served = tollgate_gateway::serve(&gateway, listeners, tls.clone(), &stopping);
+            served.map_err(cannot_start)?
+        }
         None => Vec::new(),
     };
     if let Some(tls) = &tls {

@@ -115,6 +115,7 @@ impl Sockets {
             admission: Admission::new(
                 rules.server.connections_max,
                 rules.server.connections_per_address_max,
+                Vec::new(),
             ),
             greeting_timeout: rules.server.header_timeout,
             drain_timeout: rules.server.drain_timeout,

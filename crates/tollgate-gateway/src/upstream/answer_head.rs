@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::error::AnswerError;
 use super::fields::{connection_options, is_hop_by_hop};
-use crate::framing::Framing;
+use crate::framing::{self, Framing};
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const FIELDS_MAX: usize = 100;
@@ -127,7 +127,7 @@ impl Said {
     fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), AnswerError> {
         if *name == header::CONTENT_LENGTH {
             for length in value.as_bytes().split(|byte| *byte == b',') {
-                let length = digits(length.trim_ascii());
+                let length = framing::length(length.trim_ascii());
                 if length.is_none() || self.length.is_some_and(|known| Some(known) != length) {
                     return Err(AnswerError::Malformed("the length is no single number"));
                 }
@@ -150,13 +150,6 @@ impl Said {
         }
         Ok(())
     }
-}
-
-/// A number of digits alone: the standard parser takes a sign as well.
-fn digits(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number)
 }
 
 #[cfg(test)]

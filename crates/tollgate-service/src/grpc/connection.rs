@@ -20,6 +20,7 @@ use tollgate_gateway::tls::TlsFiles;
 use super::Grpc;
 use super::call::{Call, Methods};
 use super::heartbeat::Heartbeat;
+use super::peer::Peer;
 use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 
@@ -80,9 +81,15 @@ where
         },
         _ = &mut stopped => return,
     };
-    let mut served = Served::new(http);
+    let mut served = Served::new(http, methods.peer());
+    let peer = Rc::clone(&served.peer);
+    let mut reads_nothing = pin!(peer.reads_nothing());
     let mut stopping = false;
     let ended = poll_fn(|context| {
+        if reads_nothing.as_mut().poll(context).is_ready() {
+            tracing::debug!("a caller does not read what it is sent");
+            return Poll::Ready(Ok(()));
+        }
         if !stopping && stopped.as_mut().poll(context).is_ready() {
             stopping = true;
             served.http.graceful_shutdown();
@@ -110,6 +117,7 @@ where
 /// A connection that has been greeted.
 struct Served<S> {
     http: Connection<S, Bytes>,
+    peer: Rc<Peer>,
     heartbeat: Option<Heartbeat>,
     /// Calls that came and are not answered yet.
     calls: Vec<Call>,
@@ -119,10 +127,11 @@ impl<S> Served<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    fn new(mut http: Connection<S, Bytes>) -> Self {
+    fn new(mut http: Connection<S, Bytes>, peer: Rc<Peer>) -> Self {
         Served {
             heartbeat: http.ping_pong().map(Heartbeat::new),
             http,
+            peer,
             calls: Vec::new(),
         }
     }
@@ -153,7 +162,7 @@ where
                 return Poll::Pending;
             }
             for call in self.calls.drain(..) {
-                methods.take(call, context);
+                methods.take(&self.peer, call, context);
             }
         }
     }

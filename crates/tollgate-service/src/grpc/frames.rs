@@ -1,6 +1,7 @@
 //! What gRPC puts around the messages of a call that has one each way: a length before them, and a status behind.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use tonic::Status;
 
 use super::messages::{self, RateLimitRequest, RateLimitResponse};
+use super::peer::{Held, Peer};
 
 /// The longest message. Envoy's clients choose the values of header fields, of 60 KiB together, and a request may carry
 /// each of them more than once: what is too long for its service Envoy lets pass.
@@ -23,15 +25,26 @@ const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
-/// The message of a call, without what is around it.
-pub(super) async fn message(body: &mut RecvStream, head: &HeaderMap) -> Result<Bytes, Status> {
+/// Whether the head of a call says how messages are compressed that are.
+pub(super) fn says_encoding(head: &HeaderMap) -> bool {
+    head.contains_key(ENCODING)
+}
+
+/// The message of a call, without what is around it. One that does not come at once is held.
+pub(super) async fn message(
+    body: &mut RecvStream,
+    says_encoding: bool,
+    held: &mut Held,
+) -> Result<Bytes, Status> {
     let mut whole = chunk(body).await?.unwrap_or_default();
     if !body.is_end_stream() {
-        let mut joined = BytesMut::from(whole);
+        let mut joined = BytesMut::from(kept(&whole, held)?);
+        drop(whole);
         while let Some(chunk) = chunk(body).await? {
             if joined.len() + chunk.len() > PREFIX_BYTES + MESSAGE_BYTES_MAX {
                 return Err(too_long());
             }
+            held.more(chunk.len())?;
             joined.extend_from_slice(&chunk);
         }
         whole = joined.freeze();
@@ -48,11 +61,17 @@ pub(super) async fn message(body: &mut RecvStream, head: &HeaderMap) -> Result<B
         (0, found) if found == length => Ok(whole),
         (0, found) if found < length => Err(Status::internal("the message ends early")),
         (0, _) => Err(Status::unimplemented("the call has more than one message")),
-        (1, _) if head.contains_key(ENCODING) => Err(compressed_message()),
+        (1, _) if says_encoding => Err(compressed_message()),
         _ => Err(Status::internal(
             "the message is compressed and nothing says how",
         )),
     }
+}
+
+/// A copy for a call that waits. What was read may be a part of much more that came with it and would stay, too.
+pub(super) fn kept(read: &Bytes, held: &mut Held) -> Result<Bytes, Status> {
+    held.more(read.len())?;
+    Ok(Bytes::copy_from_slice(read))
 }
 
 async fn chunk(body: &mut RecvStream) -> Result<Option<Bytes>, Status> {
@@ -89,7 +108,8 @@ pub(super) fn request(message: &[u8]) -> Result<RateLimitRequest<'_>, Status> {
 }
 
 /// Sends an answer, as one message.
-pub(super) fn send(
+pub(super) async fn send(
+    peer: &Rc<Peer>,
     respond: &mut SendResponse<Bytes>,
     answer: &RateLimitResponse,
 ) -> Result<(), h2::Error> {
@@ -103,7 +123,7 @@ pub(super) fn send(
     head.headers_mut()
         .insert(header::CONTENT_TYPE, CONTENT_TYPE);
     let mut sending = respond.send_response(head, false)?;
-    sending.send_data(framed.into(), false)?;
+    peer.send(&mut sending, framed.into()).await?;
     let mut trailers = HeaderMap::new();
     trailers.insert(STATUS, OK);
     sending.send_trailers(trailers)

@@ -1,29 +1,34 @@
 //! Methods of other services than the one for which all this is here: health, and reflection. Libraries answer them.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
+use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 
 use super::Grpc;
-use super::call::{CALL_MAX, Methods, late, unauthenticated, unless_reset};
+use super::peer::Peer;
+use super::refusal::{CALL_MAX, late, unauthenticated, unless_reset};
 use super::streams::{self, Stopped, UntilStop};
 
 type Other = Box<dyn Fn(Request<UntilStop<Received>>) -> BoxFuture<Response<Body>, Infallible>>;
 
 pub(super) struct Others {
+    grpc: Arc<Grpc>,
+    /// Turns true when the service stops.
+    stop: watch::Receiver<bool>,
     health: Other,
     /// In its two versions, of which older clients know the second.
     reflection: Option<(Other, Other)>,
@@ -36,16 +41,18 @@ const LAST_MAX: Duration = Duration::from_secs(1);
 const DESCRIPTORS: &[u8] = include_bytes!("../../proto/rls.binpb");
 
 impl Others {
-    pub(super) fn new(grpc: &Grpc) -> Self {
+    pub(super) fn new(grpc: Arc<Grpc>, stop: watch::Receiver<bool>) -> Self {
         Others {
             health: other(grpc.health.server()),
             reflection: reflection(),
+            grpc,
+            stop,
         }
     }
 
     pub(super) async fn answer(
         &self,
-        methods: &Methods,
+        peer: &Rc<Peer>,
         request: Request<RecvStream>,
         respond: &mut SendResponse<Bytes>,
     ) -> Result<(), h2::Error> {
@@ -60,11 +67,16 @@ impl Others {
         };
         let Some(other) = other else {
             let status = Status::unimplemented("this service has no such method");
-            return methods.refuse(respond, status);
+            return self.grpc.refuse(respond, status);
         };
         let is_health = path.starts_with("/grpc.health.");
-        if !is_health && !methods.admits(request.headers()) {
-            return methods.refuse(respond, unauthenticated());
+        if !is_health && !self.grpc.admits(request.headers()) {
+            return self.grpc.refuse(respond, unauthenticated());
+        }
+        // For all that it may send: libraries keep it as long as they like.
+        let mut held = peer.hold();
+        if let Err(status) = held.more(RECEIVED_BYTES_MAX) {
+            return self.grpc.refuse(respond, status);
         }
         let request = request.map(|body| {
             streams::request(
@@ -72,7 +84,7 @@ impl Others {
                     body,
                     left: RECEIVED_BYTES_MAX,
                 },
-                stopped(methods),
+                self.stopped(),
             )
         });
         let response = pin!(tokio::time::timeout(CALL_MAX, other(request)));
@@ -82,19 +94,72 @@ impl Others {
             Some(Err(_)) => late().into_http(),
             None => return Ok(()),
         };
-        let response = response.map(|body| streams::response(body, stopped(methods)));
-        send(methods, response, respond).await
+        let response = response.map(|body| streams::response(body, self.stopped()));
+        self.send(peer, response, respond).await
     }
-}
 
-/// Comes when the service stops and health says so.
-fn stopped(methods: &Methods) -> Stopped {
-    let (mut stop, grpc) = (methods.stop.clone(), Arc::clone(&methods.grpc));
-    Box::pin(async move {
-        // An error says that nobody is left who could stop it.
-        let _ = stop.wait_for(|stop| *stop).await;
-        grpc.health.stop().await;
-    })
+    /// Comes when the service stops and health says so.
+    fn stopped(&self) -> Stopped {
+        let (mut stop, grpc) = (self.stop.clone(), Arc::clone(&self.grpc));
+        Box::pin(async move {
+            // An error says that nobody is left who could stop it.
+            let _ = stop.wait_for(|stop| *stop).await;
+            grpc.health.stop().await;
+        })
+    }
+
+    /// Sends an answer as its parts come and its reader has room for them.
+    async fn send<B>(
+        &self,
+        peer: &Rc<Peer>,
+        response: Response<B>,
+        respond: &mut SendResponse<Bytes>,
+    ) -> Result<(), h2::Error>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        let (head, mut body) = response.into_parts();
+        let head = Response::from_parts(head, ());
+        if body.is_end_stream() {
+            respond.send_response(head, true)?;
+            return Ok(());
+        }
+        let mut sending = respond.send_response(head, false)?;
+        loop {
+            let next = unless_reset(body.frame(), |context| sending.poll_reset(context));
+            let Some(frame) = next.await else {
+                return Ok(());
+            };
+            let Some(frame) = frame else {
+                return sending.send_data(Bytes::new(), true);
+            };
+            let Ok(frame) = frame else {
+                sending.send_reset(Reason::INTERNAL_ERROR);
+                return Ok(());
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    let sent = {
+                        let mut sent = pin!(peer.send(&mut sending, data));
+                        tokio::select! {
+                            biased;
+                            sent = &mut sent => Ok(sent),
+                            () = self.stopped() => tokio::time::timeout(LAST_MAX, sent).await,
+                        }
+                    };
+                    let Ok(sent) = sent else {
+                        sending.send_reset(Reason::CANCEL);
+                        return Ok(());
+                    };
+                    sent?;
+                }
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    return sending.send_trailers(trailers);
+                }
+            }
+        }
+    }
 }
 
 /// What one call of these methods may send: names of services, and there is no token for some.
@@ -128,69 +193,6 @@ impl HttpBody for Received {
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
     }
-}
-
-/// Sends an answer as its parts come and its reader has room for them.
-async fn send<B>(
-    methods: &Methods,
-    response: Response<B>,
-    respond: &mut SendResponse<Bytes>,
-) -> Result<(), h2::Error>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-{
-    let (head, mut body) = response.into_parts();
-    let head = Response::from_parts(head, ());
-    if body.is_end_stream() {
-        respond.send_response(head, true)?;
-        return Ok(());
-    }
-    let mut sending = respond.send_response(head, false)?;
-    loop {
-        let Some(frame) = unless_reset(body.frame(), |context| sending.poll_reset(context)).await
-        else {
-            return Ok(());
-        };
-        let Some(frame) = frame else {
-            return sending.send_data(Bytes::new(), true);
-        };
-        let Ok(frame) = frame else {
-            sending.send_reset(Reason::INTERNAL_ERROR);
-            return Ok(());
-        };
-        match frame.into_data() {
-            Ok(data) => {
-                let sent = {
-                    let mut sent = pin!(send_data(&mut sending, data));
-                    tokio::select! {
-                        biased;
-                        sent = &mut sent => Ok(sent),
-                        () = stopped(methods) => tokio::time::timeout(LAST_MAX, sent).await,
-                    }
-                };
-                let Ok(sent) = sent else {
-                    sending.send_reset(Reason::CANCEL);
-                    return Ok(());
-                };
-                sent?;
-            }
-            Err(frame) => {
-                let trailers = frame.into_trailers().unwrap_or_default();
-                return sending.send_trailers(trailers);
-            }
-        }
-    }
-}
-
-/// Sends all of it, as its reader has room.
-async fn send_data(sending: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
-    while !data.is_empty() {
-        sending.reserve_capacity(data.len());
-        let room = poll_fn(|context| sending.poll_capacity(context)).await;
-        let room = room.unwrap_or_else(|| Err(Reason::CANCEL.into()))?;
-        sending.send_data(data.split_to(room.min(data.len())), false)?;
-    }
-    Ok(())
 }
 
 /// A service of a library, to be called with a request.

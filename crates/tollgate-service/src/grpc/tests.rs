@@ -2,6 +2,8 @@
 
 mod bounds;
 mod far;
+mod held;
+mod line;
 mod meaning;
 mod protocol;
 mod reload;

@@ -9,7 +9,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use httparse::{ParserConfig, Status};
 use smallvec::SmallVec;
-use tollgate_gateway::framing::Framing;
+use tollgate_gateway::framing::{self, Framing};
 
 /// Fields of a request at most.
 const FIELDS_MAX: usize = 100;
@@ -101,6 +101,9 @@ impl Head {
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TOO_LARGE),
             Err(_) => return Err(HeadError::malformed("The head cannot be read.")),
         };
+        if framing::has_bare_line_feed(&read[..bytes]) {
+            return Err(HeadError::malformed("A line ends without CR."));
+        }
         let method = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
             .map_err(|_| HeadError::malformed("The method is none."))?;
         let target = Target::of(parsed.path.unwrap_or_default())?;
@@ -186,7 +189,9 @@ impl<'r> Said<'r> {
     fn note(&mut self, name: &[u8], value: &'r [u8]) -> Result<(), HeadError> {
         // Most fields differ from these in their length already.
         if name.eq_ignore_ascii_case(b"content-length") {
-            let known = self.length.replace(digits(value)?);
+            let length = framing::length(value);
+            let length = length.ok_or(HeadError::malformed("The length is no number."))?;
+            let known = self.length.replace(length);
             if known.is_some() {
                 return Err(HeadError::malformed("There is more than one length."));
             }
@@ -229,16 +234,6 @@ impl<'r> Said<'r> {
             _ => Ok(()),
         }
     }
-}
-
-/// A number of digits alone: the standard parser takes a sign as well.
-fn digits(text: &[u8]) -> Result<u64, HeadError> {
-    let number = match text.iter().all(u8::is_ascii_digit) {
-        true => std::str::from_utf8(text).ok(),
-        false => None,
-    };
-    let number = number.and_then(|digits| digits.parse().ok());
-    number.ok_or(HeadError::malformed("The length is no number."))
 }
 
 /// A head, beside the bytes that it was read from.

@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_millis(50);
 
 /// Answers connections. Never ends.
 pub(super) async fn serve(listener: TcpListener, router: Router) {
-    let admission = Admission::new(CONNECTIONS_MAX, PER_ADDRESS_MAX);
+    let admission = Admission::new(CONNECTIONS_MAX, PER_ADDRESS_MAX, Vec::new());
     loop {
         let (stream, peer): (_, IpAddr) = match listener.accept().await {
             Ok((stream, peer)) => (stream, peer.ip()),
@@ -34,7 +34,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
                 continue;
             }
         };
-        let Some(place) = admission.place(peer, false).await else {
+        let Some(place) = admission.place(peer).await else {
             continue;
         };
         let answered = answer(stream, router.clone());

@@ -157,6 +157,28 @@ fn a_head_that_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn a_line_of_a_head_ends_with_cr_and_lf() {
+    for text in [
+        "POST / HTTP/1.1\nhost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: x\n\r\n",
+        "POST / HTTP/1.1\r\nhost: x\r\n\n",
+        "POST / HTTP/1.1\nhost: x\n\n",
+        "\nPOST / HTTP/1.1\r\nhost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: x\r\nx: a\ntransfer-encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: x\r\nx: a\ncontent-length: 5\r\n\r\n",
+    ] {
+        let end = text.len();
+        assert!(may_end(text.as_bytes(), end - 1), "it is told at once");
+        let refused = parse(text).map(|head| head.is_some());
+        let status = refused.map_err(|error| error.status);
+        assert_eq!(status, Err(StatusCode::BAD_REQUEST), "{text:?}");
+    }
+    // What is behind the head is no line of it, and an empty line before it is none (RFC 9112, section 2.2).
+    let body = parse("\r\nPOST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\na\nb\n");
+    assert!(body.unwrap().is_some());
+}
+
+#[test]
 fn a_request_names_one_host_which_is_that_of_its_url() {
     for (target, version, fields, taken) in [
         ("/", "1.1", "Host: x\r\n", true),

@@ -1,0 +1,183 @@
+//! What the calls of one connection have in common: how many bytes they hold while they wait, and whether anybody reads
+//! their answers.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tonic::Status;
+
+/// Bytes that calls of one connection may hold while they wait: for the rest of a message, for a store, or for somebody
+/// who reads their answers.
+pub(super) const HELD_BYTES_MAX: usize = 4 << 20;
+/// The same of all connections of a thread.
+pub(super) const THREAD_HELD_BYTES_MAX: usize = 64 << 20;
+/// What a connection may hold in any case, however much the others of its thread hold.
+const OWN_HELD_BYTES_MAX: usize = 16 << 10;
+
+/// The other end of a connection.
+pub(super) struct Peer {
+    held: Cell<usize>,
+    of_thread: Rc<Cell<usize>>,
+    /// How long it may take to read an answer.
+    write_timeout: Duration,
+    reads_nothing: Notify,
+}
+
+/// Bytes that one call holds, given back when this is dropped.
+pub(super) struct Held {
+    peer: Rc<Peer>,
+    bytes: usize,
+}
+
+impl Peer {
+    /// One of those of a thread whose calls hold `of_thread` bytes together.
+    pub(super) fn new(of_thread: &Rc<Cell<usize>>, write_timeout: Duration) -> Rc<Self> {
+        Rc::new(Peer {
+            held: Cell::new(0),
+            of_thread: Rc::clone(of_thread),
+            write_timeout,
+            reads_nothing: Notify::new(),
+        })
+    }
+
+    /// For a call that holds nothing yet.
+    pub(super) fn hold(self: &Rc<Self>) -> Held {
+        Held {
+            peer: Rc::clone(self),
+            bytes: 0,
+        }
+    }
+
+    /// Sends a part of an answer, as its reader has room for it. If it makes none in time, its connection ends: pings
+    /// alone do not keep it.
+    pub(super) async fn send(
+        self: &Rc<Self>,
+        sending: &mut SendStream<Bytes>,
+        data: Bytes,
+    ) -> Result<(), h2::Error> {
+        sending.reserve_capacity(data.len());
+        // Nearly always.
+        if sending.capacity() >= data.len() {
+            return sending.send_data(data, false);
+        }
+        // Seldom, and not a part of what every call carries around.
+        Box::pin(self.send_in_time(sending, data)).await
+    }
+
+    async fn send_in_time(
+        self: &Rc<Self>,
+        sending: &mut SendStream<Bytes>,
+        data: Bytes,
+    ) -> Result<(), h2::Error> {
+        let mut held = self.hold();
+        let sent = match held.more(data.len()) {
+            Ok(()) => timeout(self.write_timeout, send_in_parts(sending, data))
+                .await
+                .ok(),
+            Err(_) => None,
+        };
+        sent.unwrap_or_else(|| {
+            self.reads_nothing.notify_one();
+            Err(Reason::CANCEL.into())
+        })
+    }
+
+    /// Comes when its connection has to end, because it does not read what it is sent.
+    pub(super) async fn reads_nothing(&self) {
+        self.reads_nothing.notified().await;
+    }
+}
+
+impl Held {
+    /// Holds so many bytes more.
+    ///
+    /// # Errors
+    /// The connection holds too many, or all of the thread do.
+    pub(super) fn more(&mut self, bytes: usize) -> Result<(), Status> {
+        let Peer {
+            held, of_thread, ..
+        } = &*self.peer;
+        let (held_now, of_thread_now) = (held.get() + bytes, of_thread.get() + bytes);
+        let fits = held_now <= OWN_HELD_BYTES_MAX || of_thread_now <= THREAD_HELD_BYTES_MAX;
+        if held_now > HELD_BYTES_MAX || !fits {
+            let why = "calls that wait have too many bytes";
+            return Err(Status::resource_exhausted(why));
+        }
+        held.set(held_now);
+        of_thread.set(of_thread_now);
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Peer {
+            held, of_thread, ..
+        } = &*self.peer;
+        held.set(held.get() - self.bytes);
+        of_thread.set(of_thread.get() - self.bytes);
+    }
+}
+
+async fn send_in_parts(sending: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
+    while !data.is_empty() {
+        sending.reserve_capacity(data.len());
+        let room = poll_fn(|context| sending.poll_capacity(context)).await;
+        let room = room.unwrap_or_else(|| Err(Reason::CANCEL.into()))?;
+        sending.send_data(data.split_to(room.min(data.len())), false)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn one_connection_holds_so_much_and_gives_it_back() {
+        let thread = Rc::default();
+        let (one, other) = (Peer::new(&thread, TIMEOUT), Peer::new(&thread, TIMEOUT));
+        let mut all = one.hold();
+        all.more(HELD_BYTES_MAX - 1).unwrap();
+        assert!(one.hold().more(2).is_err());
+        let mut last = one.hold();
+        last.more(1).unwrap();
+        assert!(!last.is_empty() && last.more(1).is_err());
+        other.hold().more(HELD_BYTES_MAX).unwrap();
+        drop((all, last));
+        assert_eq!((one.held.get(), thread.get()), (0, 0));
+        one.hold().more(HELD_BYTES_MAX).unwrap();
+    }
+
+    #[test]
+    fn all_connections_of_a_thread_hold_so_much_and_the_next_one_has_something_of_its_own() {
+        let thread = Rc::default();
+        let mut all = Vec::new();
+        for _ in 0..THREAD_HELD_BYTES_MAX / HELD_BYTES_MAX {
+            let mut held = Peer::new(&thread, TIMEOUT).hold();
+            held.more(HELD_BYTES_MAX).unwrap();
+            all.push(held);
+        }
+        assert_eq!(thread.get(), THREAD_HELD_BYTES_MAX);
+        let mut next = Peer::new(&thread, TIMEOUT).hold();
+        assert!(next.more(OWN_HELD_BYTES_MAX + 1).is_err());
+        next.more(OWN_HELD_BYTES_MAX).unwrap();
+        assert!(next.more(1).is_err());
+        all.clear();
+        next.more(1).unwrap();
+    }
+}
