@@ -296,6 +296,26 @@ fn a_state_that_outlasts_every_stamp_keeps_its_cell() {
 }
 
 #[test]
+fn a_reading_beyond_the_latest_instant_is_decided_as_at_that_one() {
+    // The second is of a key whose bucket the shortest way would take for one that is nearly full.
+    for start in [1_700_000_000_000_000, decide::LATEST.0 - 1_000_000] {
+        for quota in ["5 per century token-bucket", "5 per century fixed-window"] {
+            let (store, policy) = (small(OnFull::Open), policy(quota));
+            let at = |now| {
+                let check = Check { policy: &policy, key: b"ann", cost: 1 };
+                let decision = store.decide_one(check, Micros(now));
+                let standing = decision.standings()[0];
+                (decision.is_allowed(), standing.remaining(), standing.full_after())
+            };
+            assert_eq!((at(start).1, at(start + 1).1), (4, 3), "{quota}");
+            let (latest, beyond) = (at(decide::LATEST.0), at(u64::MAX));
+            assert_eq!(beyond.1, latest.1 - 1, "{quota}");
+            assert!(beyond.2 >= latest.2, "{quota}");
+        }
+    }
+}
+
+#[test]
 fn a_key_whose_policy_changes_its_algorithm_has_one_long_state_in_each_table() {
     let store = MemoryStore::new();
     let (fixed, sliding) = (
