@@ -117,7 +117,10 @@ mod tests {
     fn small_numbers_are_divided_exactly_without_correction() {
         let edges = |around: u64| around.saturating_sub(2)..=around.saturating_add(2);
         let numbers = || (0..u64::BITS).flat_map(move |power| edges(1 << power));
-        for by in numbers().chain([10_000_000, 86_400_000_000]).filter(|by| *by > 0) {
+        for by in numbers()
+            .chain([10_000_000, 86_400_000_000])
+            .filter(|by| *by > 0)
+        {
             let divisor = SmallDivisor::new(by).unwrap();
             let multiples = numbers().map(|times| times.saturating_mul(by));
             for number in multiples.flat_map(edges).chain(numbers()) {

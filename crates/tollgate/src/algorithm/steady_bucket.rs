@@ -86,8 +86,19 @@ mod tests {
     /// Instants before, in and behind the life of any state of these buckets.
     fn around(bucket: &TokenBucket) -> impl Iterator<Item = u64> {
         let full = bucket.full_refill_micros();
-        let edges = [0, 1, full / 2, full - 1, full, full + 1, 2 * full, 2 * full + 1];
-        edges.into_iter().flat_map(|edge| [edge.wrapping_neg(), edge])
+        let edges = [
+            0,
+            1,
+            full / 2,
+            full - 1,
+            full,
+            full + 1,
+            2 * full,
+            2 * full + 1,
+        ];
+        edges
+            .into_iter()
+            .flat_map(|edge| [edge.wrapping_neg(), edge])
     }
 
     #[test]

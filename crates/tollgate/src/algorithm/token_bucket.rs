@@ -2,7 +2,8 @@
 
 use super::divisor::Divisor;
 use super::{
-    Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, SteadyBucket, Taken, live_until,
+    Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, SteadyBucket, Taken,
+    live_until,
 };
 use crate::numbers::Numbers;
 use crate::time::Micros;

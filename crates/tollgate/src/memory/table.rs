@@ -330,7 +330,11 @@ impl<const CELL: usize> Table<CELL> {
         let is_live = |stamp: &AtomicU64| until(stamp.load(Ordering::Relaxed)) > now;
         let live = match self.first_used.as_ref().and_then(FirstUsed::all) {
             Some(starts) => starts
-                .filter(|start| self.pairs.get(start / 2).is_some_and(|pair| is_live(&pair[1])))
+                .filter(|start| {
+                    self.pairs
+                        .get(start / 2)
+                        .is_some_and(|pair| is_live(&pair[1]))
+                })
                 .count(),
             None => {
                 let step = (self.homes / LINES_COUNTED).max(1);

@@ -302,10 +302,18 @@ fn a_reading_beyond_the_latest_instant_is_decided_as_at_that_one() {
         for quota in ["5 per century token-bucket", "5 per century fixed-window"] {
             let (store, policy) = (small(OnFull::Open), policy(quota));
             let at = |now| {
-                let check = Check { policy: &policy, key: b"ann", cost: 1 };
+                let check = Check {
+                    policy: &policy,
+                    key: b"ann",
+                    cost: 1,
+                };
                 let decision = store.decide_one(check, Micros(now));
                 let standing = decision.standings()[0];
-                (decision.is_allowed(), standing.remaining(), standing.full_after())
+                (
+                    decision.is_allowed(),
+                    standing.remaining(),
+                    standing.full_after(),
+                )
             };
             assert_eq!((at(start).1, at(start + 1).1), (4, 3), "{quota}");
             let (latest, beyond) = (at(decide::LATEST.0), at(u64::MAX));
