@@ -1,6 +1,6 @@
 //! `fixed-window`: N units per window, and the window starts with the first request.
 
-use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, live_until};
+use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, Taken, live_until};
 use crate::numbers::Numbers;
 use crate::time::Micros;
 
@@ -67,6 +67,18 @@ impl Counting for FixedWindow {
     fn fits_at(&self, state: Option<&Pair>, now: Micros, cost: u64) -> Option<Micros> {
         let (start, used) = self.open(state, now).unwrap_or((now.0, 0));
         window_fits_at(self.limit, used, start + self.period, now, cost)
+    }
+
+    /// As the definition says, but the window is looked at once.
+    #[inline(always)]
+    fn take(&self, state: Option<Pair>, now: Micros, cost: u64) -> Taken<Pair> {
+        let (start, used) = self.open(state.as_ref(), now).unwrap_or((now.0, 0));
+        if cost > self.limit.saturating_sub(used) {
+            return Err(state);
+        }
+        let used = used + cost;
+        let outlook = window_outlook(self.limit, used, start + self.period, now);
+        Ok(((start, used), outlook))
     }
 
     #[inline]

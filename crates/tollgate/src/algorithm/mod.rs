@@ -13,6 +13,7 @@ mod log;
 mod penalty;
 mod sliding_counter;
 mod sliding_window;
+mod steady_bucket;
 mod token_bucket;
 
 #[cfg(feature = "calendar")]
@@ -25,6 +26,7 @@ pub use log::{Entry, Log};
 pub(crate) use penalty::Blocks;
 pub use sliding_counter::SlidingCounter;
 pub use sliding_window::SlidingWindow;
+pub(crate) use steady_bucket::SteadyBucket;
 pub use token_bucket::TokenBucket;
 
 use std::fmt;
@@ -293,7 +295,7 @@ pub(crate) trait Counting: fmt::Debug + Send + Sync {
 pub(crate) type Taken<S> = Result<(S, Outlook), Option<S>>;
 
 /// The part of [`Facts`] that no cost is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outlook {
     pub(crate) remaining: u64,
     pub(crate) grows_at: Option<Micros>,

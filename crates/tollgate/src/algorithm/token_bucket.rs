@@ -1,7 +1,10 @@
 //! `token-bucket` (GCRA, leaky bucket): a burst, then a smooth refill at exactly N per T.
 
 use super::divisor::Divisor;
-use super::{Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, Taken, live_until};
+use super::{
+    Charge, Compact, Counting, FixedSize, INTEGER_MAX, Outlook, Pair, SteadyBucket, Taken,
+    live_until,
+};
 use crate::numbers::Numbers;
 use crate::time::Micros;
 
@@ -70,6 +73,12 @@ impl TokenBucket {
             price: self.price.get(),
             tick,
         }
+    }
+
+    /// The same bucket on its shortest way, if it gains one credit a tick.
+    pub(crate) fn steady(&self) -> Option<SteadyBucket> {
+        let (refill, price) = (self.refill.get(), self.price.get());
+        (refill == 1).then(|| SteadyBucket::new(self.burst, price, self.full))?
     }
 
     /// Ticks that bring at least `credits`. Most quotas are refilled by one credit a tick.

@@ -88,17 +88,27 @@ impl Limiter {
     /// As [`check`](Limiter::check), with cost and instant of the caller's.
     #[inline]
     pub fn check_cost_at(&self, key: impl AsRef<[u8]>, cost: u64, now: Micros) -> Decision {
-        let key = key.as_ref();
-        match &self.policies[..] {
-            [policy] if key.len() <= KEY_BYTES_MAX => {
-                self.store.decide_one(&Check { policy, key, cost }, now)
-            }
-            _ => self.check_policies_at(key, cost, now),
-        }
+        self.check_key_at(key.as_ref(), cost, now)
     }
 
-    fn check_policies_at(&self, key: &[u8], cost: u64, now: Micros) -> Decision {
-        self.with_checks(key, cost, now, |checks| self.store.decide(checks, now))
+    fn check_key_at(&self, key: &[u8], cost: u64, now: Micros) -> Decision {
+        if let [policy] = &self.policies[..]
+            && let Some(charged) = self.store.charge_quickly(policy, key, cost, now)
+        {
+            return charged.decision(now);
+        }
+        self.check_any_at(key, cost, now)
+    }
+
+    // Apart, and the only other way, so that the shortest way has the registers to itself.
+    #[inline(never)]
+    fn check_any_at(&self, key: &[u8], cost: u64, now: Micros) -> Decision {
+        match &self.policies[..] {
+            [policy] if key.len() <= KEY_BYTES_MAX => {
+                self.store.decide_any(Check { policy, key, cost }, now)
+            }
+            _ => self.with_checks(key, cost, now, |checks| self.store.decide(checks, now)),
+        }
     }
 
     /// Charges one unit to each of `keys`, or tells when it fits: as [`check`](Limiter::check) one after the other

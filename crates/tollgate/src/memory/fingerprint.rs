@@ -106,9 +106,10 @@ impl KeyHasher {
         self.seed
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn fingerprint(&self, policy: &Policy, key: &[u8]) -> Fingerprint {
-        self.hash(policy.name_hash(), key)
+        let short = self.of_short(policy, key);
+        short.unwrap_or_else(|| self.hash(policy.name_hash(), key))
     }
 
     /// A number that another build's hash would not give, so that a snapshot knows whether its fingerprints still hold.
@@ -117,15 +118,11 @@ impl KeyHasher {
         self.hash(0, text).0 ^ self.hash(1, b"short").0
     }
 
-    /// Short keys are hashed where this is called: that is a handful of instructions.
+    /// The same of a short key, if the hash takes few instructions for one.
     #[inline(always)]
-    fn hash(&self, policy: u64, key: &[u8]) -> Fingerprint {
-        match self.kind {
-            KeyHash::Fast if key.len() <= SHORT_KEY_BYTES => {
-                Fingerprint(self.fast(policy, key) >> (u64::BITS - BITS))
-            }
-            _ => self.hash_any(policy, key),
-        }
+    pub(super) fn of_short(&self, policy: &Policy, key: &[u8]) -> Option<Fingerprint> {
+        let is_short = key.len() <= SHORT_KEY_BYTES && self.kind == KeyHash::Fast;
+        is_short.then(|| Fingerprint(self.fast(policy.name_hash(), key) >> (u64::BITS - BITS)))
     }
 
     #[inline(always)]
@@ -136,7 +133,7 @@ impl KeyHasher {
     }
 
     #[inline(never)]
-    fn hash_any(&self, policy: u64, key: &[u8]) -> Fingerprint {
+    fn hash(&self, policy: u64, key: &[u8]) -> Fingerprint {
         let hash = match self.kind {
             KeyHash::Fast => self.fast(policy, key),
             KeyHash::Strong => {

@@ -1,6 +1,6 @@
 //! The cells of a table that were used first, so that few keys are counted one by one, however large the table is.
 
-use super::table::zeroed;
+use super::table::{Pair, zeroed};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Cells that are noted.
@@ -9,7 +9,7 @@ const CELLS: usize = 1 << 14;
 /// Where the first cells are that a table used. Cells once used stay used, so the list only grows.
 pub(super) struct FirstUsed {
     /// The word that each begins with, plus 1; 0 where none is noted yet.
-    starts: Box<[AtomicU64]>,
+    starts: Box<[Pair]>,
     used: AtomicU64,
 }
 
@@ -17,7 +17,7 @@ impl FirstUsed {
     /// An empty list.
     pub(super) fn new() -> Self {
         FirstUsed {
-            starts: zeroed(CELLS),
+            starts: zeroed(CELLS / 2),
             used: AtomicU64::new(0),
         }
     }
@@ -29,7 +29,7 @@ impl FirstUsed {
             return;
         }
         let place = self.used.fetch_add(1, Ordering::Relaxed) as usize;
-        if let Some(noted) = self.starts.get(place) {
+        if let Some(noted) = self.starts.as_flattened().get(place) {
             noted.store(start as u64 + 1, Ordering::Relaxed);
         }
     }
@@ -37,7 +37,7 @@ impl FirstUsed {
     /// The words that the used cells begin with; `None` if there are more than are noted.
     pub(super) fn all(&self) -> Option<impl Iterator<Item = usize>> {
         let used = self.used.load(Ordering::Relaxed) as usize;
-        let starts = self.starts.get(..used)?.iter();
+        let starts = self.starts.as_flattened().get(..used)?.iter();
         Some(starts.filter_map(|start| (start.load(Ordering::Relaxed) as usize).checked_sub(1)))
     }
 }

@@ -146,7 +146,7 @@ impl MemoryStore {
     #[inline]
     pub fn decide(&self, checks: &Checks<'_>, now: Micros) -> Decision {
         match &checks[..] {
-            [check] => self.decide_one(check, now),
+            [check] => self.decide_one(*check, now),
             checks => self.decide_together(checks, now),
         }
     }
@@ -277,7 +277,9 @@ impl MemoryStore {
         const YEAR_MICROS: u64 = 365 * 86_400 * 1_000_000;
         match self.base.load(Ordering::Relaxed) {
             0 => {
-                let base = now.0.saturating_sub(YEAR_MICROS).max(1);
+                // No cell can tell a later instant than a decision is made at.
+                let latest = decide::LATEST.0 - table::UNTIL_MAX;
+                let base = now.0.saturating_sub(YEAR_MICROS).clamp(1, latest);
                 let set = self
                     .base
                     .compare_exchange(0, base, Ordering::Relaxed, Ordering::Relaxed);

@@ -96,6 +96,11 @@ fn decisions_on_one_key_admit_exactly_what_is_left() {
 }
 
 #[test]
+fn decisions_on_one_bucket_admit_exactly_what_is_left() {
+    one_of_two_passes("2 per hour token-bucket", true);
+}
+
+#[test]
 fn decisions_on_one_log_admit_exactly_what_is_left() {
     one_of_two_passes("2 per hour", true);
 }

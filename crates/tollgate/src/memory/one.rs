@@ -8,10 +8,11 @@ use super::fingerprint::Fingerprint;
 use super::long::{LongKey, LongState};
 use super::table::{self, Held};
 use super::{MemoryStore, states};
-use crate::algorithm::{Charge, Counting, Entry, FixedSize, SlidingWindow, State};
+use crate::algorithm::{Charge, Counting, Entry, FixedSize, Outlook, SlidingWindow, State};
 use crate::cpu;
 use crate::decide;
 use crate::decision::Decision;
+use crate::policy::Policy;
 use crate::rule::Counted;
 use crate::store::Check;
 use crate::time::Micros;
@@ -19,12 +20,29 @@ use crate::time::Micros;
 /// Keys of a batch whose memory is asked for before the first of them is decided.
 const AHEAD: usize = 16;
 
+/// A charge that was made on the shortest way, to a bucket of `limit`.
+pub(crate) struct Charged {
+    limit: u64,
+    charge: Charge,
+    outlook: Outlook,
+}
+
+impl Charged {
+    #[inline(always)]
+    pub(crate) fn decision(self, now: Micros) -> Decision {
+        decide::allowed(self.limit, self.outlook, now, self.charge)
+    }
+}
+
 impl MemoryStore {
     /// As [`decide`](MemoryStore::decide), on one check.
     #[inline]
-    pub(crate) fn decide_one(&self, check: &Check<'_>, now: Micros) -> Decision {
-        let key = self.hasher.fingerprint(check.policy, check.key);
-        self.decide_keyed(check, key, now, |decision| decision)
+    pub(super) fn decide_one(&self, check: Check<'_>, now: Micros) -> Decision {
+        let Check { policy, key, cost } = check;
+        match self.charge_quickly(policy, key, cost, now) {
+            Some(charged) => charged.decision(now),
+            None => self.decide_any(check, now),
+        }
     }
 
     /// Decides several checks, each by itself: as [`decide`](MemoryStore::decide) one after the other would, but the
@@ -45,9 +63,9 @@ impl MemoryStore {
         for first in (0..count).step_by(AHEAD) {
             let places = first..count.min(first + AHEAD);
             let keyed = |place| {
-                let check = check(place);
-                let key = self.hasher.fingerprint(check.policy, check.key);
-                cpu::prefetch(match states::is_fixed_size(check.policy) {
+                let Check { policy, key, .. } = check(place);
+                let key = self.hasher.fingerprint(policy, key);
+                cpu::prefetch(match states::is_fixed_size(policy) {
                     true => self.slots.home(key),
                     false => self.lines.home(key),
                 });
@@ -55,57 +73,94 @@ impl MemoryStore {
             };
             let keys: SmallVec<[Fingerprint; AHEAD]> = places.clone().map(keyed).collect();
             for (key, place) in keys.into_iter().zip(places) {
-                self.decide_keyed(&check(place), key, now, |decision| decisions.push(decision));
+                let check = check(place);
+                let Check { policy, cost, .. } = check;
+                // A decision is made where it stays: it is large, and would else be copied.
+                match self.charge_at_home(policy, key, cost, now) {
+                    Some(charged) => decisions.push(charged.decision(now)),
+                    None => decisions.push(self.decide_keyed(&check, key, now)),
+                }
             }
         }
     }
 
-    /// One check. Most are of a key that is known, of an enforced policy that counts what it allows, under the numbers
-    /// that the state was made with; those touch one cell and nothing else. Of these most are of a token bucket whose
-    /// cell is the first that it can be, and nothing but these is in this function.
-    ///
-    /// A decision is handed on where it is made: it is large, and would else be copied.
+    /// Charges a check of a short key as [`charge_at_home`](MemoryStore::charge_at_home) does.
     #[inline(always)]
-    fn decide_keyed<R>(
+    pub(crate) fn charge_quickly(
         &self,
-        check: &Check<'_>,
-        key: Fingerprint,
+        policy: &Policy,
+        key: &[u8],
+        cost: u64,
         now: Micros,
-        hand_on: impl FnOnce(Decision) -> R,
-    ) -> R {
-        let policy = &**check.policy;
-        let Some(number) = self.registry.known(policy) else {
-            return hand_on(self.decide_together(std::slice::from_ref(check), now));
-        };
-        if !policy.is_plain() || check.cost == 0 || now > decide::LATEST {
-            return hand_on(self.decide_together(std::slice::from_ref(check), now));
-        }
-        let head = table::head(key, number);
-        if let Some(Counted::TokenBucket(bucket)) = policy.counted()
-            && let Some(held) = self.slots.hold_first(key, head)
-        {
-            return self.decide_held(bucket, check, held, now, hand_on);
-        }
-        hand_on(self.decide_known(check, key, head, now))
+    ) -> Option<Charged> {
+        policy.steady().room_beside(cost)?;
+        let key = self.hasher.of_short(policy, key)?;
+        self.charge_at_home(policy, key, cost, now)
     }
 
-    #[inline(never)]
-    fn decide_known(
+    /// The shortest way, which most checks can go: those that a token bucket allows to a key that has units in use
+    /// already, in the first of its places. `None`, and nothing is changed, for every other.
+    #[inline(always)]
+    fn charge_at_home(
         &self,
-        check: &Check<'_>,
+        policy: &Policy,
         key: Fingerprint,
-        head: u64,
+        cost: u64,
         now: Micros,
-    ) -> Decision {
-        match check.policy.counted() {
-            Some(Counted::TokenBucket(bucket)) => self.decide_slot(bucket, check, key, head, now),
-            Some(Counted::FixedWindow(window)) => self.decide_slot(window, check, key, head, now),
-            Some(Counted::SlidingCounter(counter)) => {
-                self.decide_slot(counter, check, key, head, now)
+    ) -> Option<Charged> {
+        let bucket = policy.steady();
+        let room = bucket.room_beside(cost)?;
+        let number = self.registry.known(policy)?;
+        let held = self.slots.hold_first(key, table::head(key, number))?;
+        // A reading before the base wraps, and is none that a stamp can tell.
+        let elapsed = now.0.wrapping_sub(self.base.load(Ordering::Relaxed));
+        let full_at = states::unpack_steady(held.stamp())?;
+        let left = bucket.take(full_at.wrapping_sub(elapsed), room)?;
+        let stamp = states::pack_steady(elapsed, elapsed.wrapping_add(left.full_in))?;
+        held.words[1].store(stamp, Ordering::Relaxed);
+        drop(held);
+        Some(Charged {
+            limit: bucket.burst(),
+            charge: Charge::new(cost, &left.state(now)),
+            outlook: left.outlook(now),
+        })
+    }
+
+    /// One check, on the shortest way that there is for it but for [`charge_quickly`](MemoryStore::charge_quickly).
+    #[inline(always)]
+    pub(crate) fn decide_any(&self, check: Check<'_>, now: Micros) -> Decision {
+        let key = self.hasher.fingerprint(check.policy, check.key);
+        self.decide_keyed(&check, key, now)
+    }
+
+    /// Most checks are of a key that is known, of an enforced policy that counts what it allows, under the numbers that
+    /// the state was made with; those touch one cell and nothing else.
+    #[inline(always)]
+    fn decide_keyed(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Decision {
+        let policy = &**check.policy;
+        let is_ordinary = policy.is_plain() && check.cost > 0 && now <= decide::LATEST;
+        if is_ordinary
+            && let Some(number) = self.registry.known(policy)
+            && let Some(counted) = policy.counted()
+        {
+            let head = table::head(key, number);
+            match counted {
+                Counted::TokenBucket(bucket) => {
+                    return self.decide_slot(bucket, check, key, head, now);
+                }
+                Counted::FixedWindow(window) => {
+                    return self.decide_slot(window, check, key, head, now);
+                }
+                Counted::SlidingCounter(counter) => {
+                    return self.decide_slot(counter, check, key, head, now);
+                }
+                Counted::SlidingWindow(window) => {
+                    return self.decide_line(window, check, key, head, now);
+                }
+                _ => {}
             }
-            Some(Counted::SlidingWindow(window)) => self.decide_line(window, check, key, head, now),
-            _ => self.decide_together(std::slice::from_ref(check), now),
         }
+        self.decide_together(std::slice::from_ref(check), now)
     }
 
     // Apart, so that each algorithm has the registers to itself.
@@ -119,26 +174,25 @@ impl MemoryStore {
         now: Micros,
     ) -> Decision {
         match self.slots.hold_as(key, head) {
-            Some(held) => self.decide_held(algorithm, check, held, now, |decision| decision),
+            Some(held) => self.decide_held(algorithm, check, held, now),
             None => self.decide_together(std::slice::from_ref(check), now),
         }
     }
 
     #[inline(always)]
-    fn decide_held<A: FixedSize, R>(
+    fn decide_held<A: FixedSize>(
         &self,
         algorithm: &A,
         check: &Check<'_>,
         held: Held<'_>,
         now: Micros,
-        hand_on: impl FnOnce(Decision) -> R,
-    ) -> R {
+    ) -> Decision {
         let base = self.base.load(Ordering::Relaxed);
         if let Some(Some(pair)) = states::unpack(held.stamp(), algorithm, base) {
             match algorithm.take(Some(pair), now, check.cost) {
                 Err(pair) => {
                     drop(held);
-                    return hand_on(decide::denied(algorithm, pair.as_ref(), now, check.cost));
+                    return decide::denied(algorithm, pair.as_ref(), now, check.cost);
                 }
                 Ok((next, outlook)) => {
                     if let Some(stamp) = states::pack(next, algorithm, base) {
@@ -146,13 +200,13 @@ impl MemoryStore {
                         drop(held);
                         let charge = Charge::new(check.cost, &next);
                         let limit = algorithm.capacity();
-                        return hand_on(decide::allowed(limit, outlook, now, charge));
+                        return decide::allowed(limit, outlook, now, charge);
                     }
                 }
             }
         }
         drop(held);
-        hand_on(self.decide_together(std::slice::from_ref(check), now))
+        self.decide_together(std::slice::from_ref(check), now)
     }
 
     #[inline(never)]

@@ -75,6 +75,19 @@ pub(super) fn unpack<A: FixedSize + ?Sized>(
     }
 }
 
+/// The instant, counted from the base, at which a bucket is full that leaves no credits over; `None` if the stamp is not
+/// of one in its cell.
+#[inline(always)]
+pub(super) fn unpack_steady(stamp: u64) -> Option<u64> {
+    (rest(stamp) == 0).then(|| until(stamp))
+}
+
+/// The stamp that such a bucket is, full at `until`; `None` if that, or `now`, is nothing that a stamp can tell.
+#[inline(always)]
+pub(super) fn pack_steady(now: u64, until: u64) -> Option<u64> {
+    ((now | until) <= UNTIL_MAX).then(|| stamp(until, 0))
+}
+
 /// The log in a cell, `Some(None)` for absence; `None` if it is kept elsewhere.
 #[inline]
 pub(super) fn read_log(cell: &Words, base: u64) -> Option<Option<Log>> {

@@ -20,6 +20,7 @@ use crate::sync::{self, AtomicU64, Mutex, MutexGuard, Ordering};
 pub(super) const WINDOW: usize = 32;
 /// Words of a cache line.
 const LINE_WORDS: usize = 8;
+const LINE_PAIRS: usize = LINE_WORDS / 2;
 /// Locks for putting keys in.
 const INSERT_LOCKS: usize = 1024;
 /// Times that a newcomer tries again when others change its window.
@@ -64,10 +65,13 @@ pub(super) fn rest(stamp: u64) -> u16 {
     stamp as u16
 }
 
-/// A table of cells of `CELL` words.
+/// Two words: allocators begin at such an address, so that a cache line is four of them, from one of the first on.
+pub(super) type Pair = [AtomicU64; 2];
+
+/// A table of cells of `CELL` words, which are whole pairs.
 pub(super) struct Table<const CELL: usize> {
-    words: Box<[AtomicU64]>,
-    /// The first word that begins a cache line.
+    pairs: Box<[Pair]>,
+    /// The first pair that begins a cache line.
     first: usize,
     homes: usize,
     inserting: Box<[Mutex<()>]>,
@@ -151,6 +155,7 @@ pub(super) struct Claim<'t> {
 impl<const CELL: usize> Table<CELL> {
     /// Cells of a cache line.
     const LINE_CELLS: usize = LINE_WORDS / CELL;
+    const CELL_PAIRS: usize = CELL / 2;
     /// Homes beyond which a window ends.
     const WINDOW_HOMES: usize = WINDOW * CELL / LINE_WORDS;
     /// The fewest bytes that a table has.
@@ -171,11 +176,11 @@ impl<const CELL: usize> Table<CELL> {
     /// A table of `homes` cache lines and what the last window needs. The last window has its home among these, so one
     /// line is left over for the words before the first line begins.
     pub(super) fn with_homes(homes: usize) -> Self {
-        let words = zeroed((homes + Self::WINDOW_HOMES) * LINE_WORDS);
-        let first = words.as_ptr().align_offset(8 * LINE_WORDS);
+        let pairs = zeroed((homes + Self::WINDOW_HOMES) * LINE_PAIRS);
+        let first = pairs.as_ptr().align_offset(8 * LINE_WORDS);
         Table {
-            first: first.min(LINE_WORDS),
-            words,
+            first: first.min(LINE_PAIRS),
+            pairs,
             homes,
             inserting: (0..INSERT_LOCKS).map(|_| Mutex::new(())).collect(),
             first_used: (homes >= 2 * LINES_COUNTED).then(FirstUsed::new),
@@ -184,8 +189,9 @@ impl<const CELL: usize> Table<CELL> {
 
     #[inline]
     fn window(&self, key: Fingerprint) -> &[[AtomicU64; CELL]] {
-        let start = self.first + key.home(self.homes) * LINE_WORDS;
-        self.words[start..start + WINDOW * CELL].as_chunks().0
+        let start = self.first + key.home(self.homes) * LINE_PAIRS;
+        let window = &self.pairs[start..start + WINDOW * Self::CELL_PAIRS];
+        window.as_flattened().as_chunks().0
     }
 
     /// The key's cell, if it has one.
@@ -212,9 +218,13 @@ impl<const CELL: usize> Table<CELL> {
     /// Holds the key's cell, if that is the first of its places, the head is `head` and nobody holds it: most are.
     #[inline(always)]
     pub(super) fn hold_first(&self, key: Fingerprint, head: u64) -> Option<Held<'_>> {
-        let start = self.first + key.home(self.homes) * LINE_WORDS;
-        let line = self.words.get(start..)?.first_chunk::<LINE_WORDS>()?;
-        let cell = line.as_chunks::<CELL>().0.get(Self::place(key, 0))?;
+        let line = self.first + key.home(self.homes) * LINE_PAIRS;
+        let start = line + Self::place(key, 0) * Self::CELL_PAIRS;
+        let cell = match Self::CELL_PAIRS {
+            1 => std::slice::from_ref(self.pairs.get(start)?),
+            pairs => self.pairs.get(start..start + pairs)?,
+        };
+        let cell = cell.as_flattened();
         // Nobody waits for memory here: the processor goes on as if this were so.
         if cell[0].load(Ordering::Relaxed) != head {
             return None;
@@ -305,13 +315,13 @@ impl<const CELL: usize> Table<CELL> {
 
     /// The fingerprint of the key that `cell` has `head` for.
     pub(super) fn fingerprint(&self, cell: &Words, head: u64) -> Option<Fingerprint> {
-        let line = (self.start_of(cell) - self.first) / LINE_WORDS;
+        let line = (self.start_of(cell) / 2 - self.first) / LINE_PAIRS;
         Fingerprint::recover(head >> TAG_SHIFT, line, Self::WINDOW_HOMES, self.homes)
     }
 
     /// The word that `cell` begins with.
     fn start_of(&self, cell: &Words) -> usize {
-        (cell.as_ptr().addr() - self.words.as_ptr().addr()) / size_of::<AtomicU64>()
+        (cell.as_ptr().addr() - self.pairs.as_ptr().addr()) / size_of::<AtomicU64>()
     }
 
     /// Cells whose time has not passed at `now`, and their bytes: exactly if the table is small or few of its cells
@@ -320,14 +330,18 @@ impl<const CELL: usize> Table<CELL> {
         let is_live = |stamp: &AtomicU64| until(stamp.load(Ordering::Relaxed)) > now;
         let live = match self.first_used.as_ref().and_then(FirstUsed::all) {
             Some(starts) => starts
-                .filter(|start| self.words.get(start + 1).is_some_and(is_live))
+                .filter(|start| {
+                    self.pairs
+                        .get(start / 2)
+                        .is_some_and(|pair| is_live(&pair[1]))
+                })
                 .count(),
             None => {
                 let step = (self.homes / LINES_COUNTED).max(1);
-                let lines = self.words[self.first..].chunks_exact(LINE_WORDS);
+                let lines = self.pairs[self.first..].chunks_exact(LINE_PAIRS);
                 let cells = lines
                     .step_by(step)
-                    .flat_map(|line| line.as_chunks::<CELL>().0);
+                    .flat_map(|line| line.as_flattened().as_chunks::<CELL>().0);
                 cells.filter(|cell| is_live(&cell[1])).count() * step
             }
         };
@@ -336,7 +350,8 @@ impl<const CELL: usize> Table<CELL> {
 
     /// Every cell that was ever used.
     pub(super) fn used(&self) -> impl Iterator<Item = &Words> {
-        let cells: &[[AtomicU64; CELL]] = self.words[self.first..].as_chunks().0;
+        let words = self.pairs[self.first..].as_flattened();
+        let cells: &[[AtomicU64; CELL]] = words.as_chunks().0;
         cells
             .iter()
             .map(|cell| &cell[..])
@@ -357,16 +372,17 @@ pub(super) fn hold_any(cell: &Words) -> Held<'_> {
 }
 
 #[cfg(not(loom))]
-pub(super) fn zeroed(words: usize) -> Box<[AtomicU64]> {
+pub(super) fn zeroed(pairs: usize) -> Box<[Pair]> {
     use zerocopy::FromZeros as _;
     // The system hands out such memory as zeros and backs it as it is used.
-    <[AtomicU64]>::new_box_zeroed_with_elems(words)
+    <[Pair]>::new_box_zeroed_with_elems(pairs)
         .unwrap_or_else(|_| std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>()))
 }
 
 #[cfg(loom)]
-pub(super) fn zeroed(words: usize) -> Box<[AtomicU64]> {
-    (0..words).map(|_| AtomicU64::new(0)).collect()
+pub(super) fn zeroed(pairs: usize) -> Box<[Pair]> {
+    let pair = |_| [AtomicU64::new(0), AtomicU64::new(0)];
+    (0..pairs).map(pair).collect()
 }
 
 #[cfg(all(test, not(loom)))]

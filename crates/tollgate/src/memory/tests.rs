@@ -296,6 +296,28 @@ fn a_state_that_outlasts_every_stamp_keeps_its_cell() {
 }
 
 #[test]
+fn a_reading_beyond_the_latest_instant_is_decided_as_at_that_one() {
+    // What the shortest way subtracts wraps at the end of all readings, to what a bucket in use could be.
+    for quota in [
+        "1000 per century token-bucket",
+        "1000 per century fixed-window",
+    ] {
+        let policy = policy(quota);
+        let third_at = |last| {
+            let store = small(OnFull::Open);
+            let decisions = [1_700_000_000_000_000, 1_700_000_000_000_001, last].map(|now| {
+                let (key, cost) = (&b"ann"[..], 1);
+                let policy = &policy;
+                store.decide_one(Check { policy, key, cost }, Micros(now))
+            });
+            let [.., third] = decisions;
+            (third.at(), third.remaining())
+        };
+        assert_eq!(third_at(u64::MAX), third_at(decide::LATEST.0), "{quota}");
+    }
+}
+
+#[test]
 fn a_key_whose_policy_changes_its_algorithm_has_one_long_state_in_each_table() {
     let store = MemoryStore::new();
     let (fixed, sliding) = (
