@@ -51,3 +51,13 @@ impl fmt::Display for Micros {
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_reads_as_seconds_and_six_digits() {
+        assert_eq!(Micros(60_000_001).to_string(), "60.000001");
+    }
+}

@@ -149,6 +149,9 @@ fn a_key_beyond_the_limit_is_refused_and_not_stored() {
     assert_eq!(limiter.store().stats(tollgate::Micros(0)).keys, 0);
     limiter.check_batch([[b'x'; 1024]; 2], &mut decisions);
     assert!(decisions.iter().all(Decision::is_allowed));
+    let both = Limiter::new(Quota::parse_list("5 per minute; 9 per hour").unwrap()).unwrap();
+    assert!(both.check([b'x'; 1024]).is_allowed());
+    assert!(!both.check([b'x'; 1025]).is_allowed());
 }
 
 #[test]

@@ -13,14 +13,12 @@ use super::*;
 
 pub(super) const A_DAY: &str = "[[service.domains.d.descriptors]]\nentries = [\"a\"]\nquotas = [\"6 per day\"]\non_error = \"open\"";
 
-/// A store that lets everything pass after its time, or never answers.
-pub(super) struct Distant(pub(super) Option<Duration>);
+/// A store that lets everything pass after its time.
+pub(super) struct Distant(pub(super) Duration);
 
 impl Distant {
     fn outcome(&self, now: Micros) -> Outcome {
-        let Some(time) = self.0 else {
-            return never();
-        };
+        let time = self.0;
         Answer::Pending(Box::pin(async move {
             tokio::time::sleep(time).await;
             tollgate::decide::decide(&Checks::new(), &mut [], now)
@@ -153,7 +151,7 @@ async fn a_store_that_hangs_for_longer_than_its_callers_wait_is_found_to_be_away
 async fn descriptors_that_are_decided_apart_wait_for_the_store_at_the_same_time() {
     let trip = Duration::from_millis(10);
     let rules = format!("[service.domains.d]\ndecide = \"apart\"\n{A_DAY}");
-    let fixture = fixture(Arc::new(Distant(Some(trip))), &rules);
+    let fixture = fixture(Arc::new(Distant(trip)), &rules);
     let values: Vec<String> = (0..DESCRIPTORS_MAX).map(|n| n.to_string()).collect();
     let descriptors: Vec<_> = values.iter().map(|v| descriptor(&[("a", v)])).collect();
     let began = tokio::time::Instant::now();

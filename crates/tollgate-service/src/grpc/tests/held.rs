@@ -71,7 +71,7 @@ async fn messages_that_do_not_come_whole_take_so_much_of_a_connection_and_others
 #[tokio::test(start_paused = true)]
 async fn messages_that_wait_for_a_store_take_so_much_of_a_connection() {
     run(async {
-        let line = Line::to(fixture(Arc::new(Distant(None)), A_DAY));
+        let line = Line::to(fixture(Arc::new(Distant(Duration::from_millis(10))), A_DAY));
         let (client, _greeted) = line.greeted(65_535).await;
         // With an unknown field, and yet in one frame.
         let mut message = ASKED.to_vec();

@@ -24,6 +24,14 @@ fn all_parts_together_take_the_memory_that_was_given() {
 }
 
 #[test]
+fn a_builder_keeps_what_it_was_told_before() {
+    let builder = MemoryStore::builder().max_memory(0).log_percent(0);
+    let store = builder.key_hash(KeyHash::Strong).build();
+    assert_eq!(store.hasher.kind(), KeyHash::Strong);
+    assert!(store.slots.bytes() < MemoryStore::BYTES_MIN);
+}
+
+#[test]
 fn the_smallest_tables_tell_whose_their_cells_are() {
     for log_percent in [0, 100] {
         let builder = MemoryStore::builder().max_memory(0);
