@@ -6,7 +6,8 @@ use crate::time::Micros;
 /// An algorithm whose charge to an open window adds its cost to [`Compact::rest`], and changes nothing else.
 pub(crate) trait OpenWindow: FixedSize {
     /// What [`take`](super::Counting::take) says of a charge to a state that is not void, if its window is open and the
-    /// cost fits; `None` for every other. The cost is at least 1, and what it makes of `rest` is below [`u16::MAX`].
+    /// cost fits; `None` for every other. The cost is at least 1, what it makes of `rest` is below [`u16::MAX`], and `now`
+    /// is no later than [`LATEST`](crate::decide::LATEST).
     fn take_open(&self, compact: Compact, now: Micros, cost: u64) -> Option<(Pair, Outlook)>;
 }
 

@@ -1,6 +1,6 @@
 //! `sliding-counter`: two counters on clock-aligned windows; cheap and smooth, with a known error.
 
-use super::divisor::Divisor;
+use super::divisor::{Divisor, SmallDivisor};
 use super::{Charge, Compact, Counting, FixedSize, OpenWindow, Outlook, Pair, Taken, live_until};
 use crate::numbers::Numbers;
 use crate::time::Micros;
@@ -29,6 +29,8 @@ const COUNT_BITS: u32 = 32;
 pub struct SlidingCounter {
     limit: u64,
     period: Divisor,
+    /// The period again, for readings that are small enough.
+    window: SmallDivisor,
     /// How long a step is, in microseconds.
     step: Divisor,
     /// How many steps a window has.
@@ -55,6 +57,7 @@ impl SlidingCounter {
         Some(SlidingCounter {
             limit,
             period: Divisor::new(period_micros)?,
+            window: SmallDivisor::new(period_micros)?,
             step: Divisor::new(step)?,
             steps: Divisor::new(period_micros.div_ceil(step))?,
             radix: Divisor::new(2 * limit + 1)?,
@@ -310,8 +313,8 @@ impl OpenWindow for SlidingCounter {
     #[inline(always)]
     fn take_open(&self, compact: Compact, now: Micros, cost: u64) -> Option<(Pair, Outlook)> {
         let period = self.period.get();
-        let (index, past) = self.period.divide(now.0);
-        let end = now.0 - past + period;
+        let index = self.window.divide(now.0);
+        let end = (index + 1) * period;
         // A state of another window than that of `now` has no such number.
         let carried = compact.until.wrapping_sub(end + period);
         if carried >= period {
@@ -326,7 +329,7 @@ impl OpenWindow for SlidingCounter {
             }
             _ => {
                 // It weighs something to the end of the window.
-                let weight = self.weighed(previous, period - past);
+                let weight = self.weighed(previous, end - now.0);
                 let remaining = self.limit.checked_sub(current + weight)?;
                 (remaining, end - self.left_at(weight - 1, previous))
             }
