@@ -98,7 +98,7 @@ fn decisions_on_one_key_admit_exactly_what_is_left() {
 /// More than one credit comes in a tick: such a bucket has no shortest way.
 #[test]
 fn decisions_on_one_fast_bucket_admit_exactly_what_is_left() {
-    one_of_two_passes("7000001 per second burst 2", true);
+    one_of_two_passes("7/us burst 2", true);
 }
 
 #[test]
