@@ -42,7 +42,7 @@ impl Divisor {
 }
 
 /// A divisor for numbers below 2^62: they need no correction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SmallDivisor {
     by: NonZeroU64,
     /// `2^(63 + shift) / by`, rounded up. A number below 2^62 times what it is too large by is less than `1 / by`, and no

@@ -1,6 +1,6 @@
 //! `fixed-window`: N units per window, and the window starts with the first request.
 
-use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, Taken, live_until};
+use super::{Charge, Compact, Counting, FixedSize, OpenWindow, Outlook, Pair, Taken, live_until};
 use crate::numbers::Numbers;
 use crate::time::Micros;
 
@@ -131,6 +131,20 @@ impl FixedSize for FixedWindow {
     #[inline]
     fn expand(&self, compact: Compact) -> Pair {
         (compact.until.wrapping_sub(self.period), compact.rest)
+    }
+}
+
+impl OpenWindow for FixedWindow {
+    #[inline(always)]
+    fn take_open(&self, compact: Compact, now: Micros, cost: u64) -> Option<(Pair, Outlook)> {
+        let end = live_until(compact.until, now, self.period)?;
+        let used = compact.rest + cost;
+        let outlook = Outlook {
+            remaining: self.limit.checked_sub(used)?,
+            grows_at: Some(Micros(end)),
+            void_at: Micros(end),
+        };
+        Some(((end - self.period, used), outlook))
     }
 }
 

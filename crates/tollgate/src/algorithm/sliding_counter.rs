@@ -1,7 +1,7 @@
 //! `sliding-counter`: two counters on clock-aligned windows; cheap and smooth, with a known error.
 
-use super::divisor::Divisor;
-use super::{Charge, Compact, Counting, FixedSize, Outlook, Pair, Taken, live_until};
+use super::divisor::{Divisor, SmallDivisor};
+use super::{Charge, Compact, Counting, FixedSize, OpenWindow, Outlook, Pair, Taken, live_until};
 use crate::numbers::Numbers;
 use crate::time::Micros;
 
@@ -29,6 +29,8 @@ const COUNT_BITS: u32 = 32;
 pub struct SlidingCounter {
     limit: u64,
     period: Divisor,
+    /// The period again, for readings that are small enough.
+    window: SmallDivisor,
     /// How long a step is, in microseconds.
     step: Divisor,
     /// How many steps a window has.
@@ -55,6 +57,7 @@ impl SlidingCounter {
         Some(SlidingCounter {
             limit,
             period: Divisor::new(period_micros)?,
+            window: SmallDivisor::new(period_micros)?,
             step: Divisor::new(step)?,
             steps: Divisor::new(period_micros.div_ceil(step))?,
             radix: Divisor::new(2 * limit + 1)?,
@@ -116,7 +119,7 @@ impl SlidingCounter {
     }
 
     /// Units that `previous` still weighs when `left` of the window is to come.
-    #[inline]
+    #[inline(always)]
     fn weighed(&self, previous: u64, left: u64) -> u64 {
         match previous {
             0 => 0,
@@ -135,12 +138,25 @@ impl SlidingCounter {
 
     /// The first instant of window `index`, or its end, at which what is left of `previous` is at most `room`.
     fn falls_to(&self, room: u64, previous: u64, index: u64) -> u64 {
-        let steps = match previous {
-            0 => self.steps.get(),
-            _ => (room * self.steps.get() / previous).min(self.steps.get()),
+        let left = match room < previous {
+            true => self.left_at(room, previous),
+            false => self.period.get(),
         };
-        let left = (steps * self.step.get()).min(self.period.get());
         (index + 1) * self.period.get() - left
+    }
+
+    /// How much of a window is to come when what is left of `previous` falls to `room`, which is less.
+    #[inline(always)]
+    fn left_at(&self, room: u64, previous: u64) -> u64 {
+        room * self.steps.get() / previous * self.step.get()
+    }
+
+    /// The same when it falls to one less than `previous`, which is at most the limit.
+    #[inline(always)]
+    fn left_at_last(&self, previous: u64) -> u64 {
+        let most = self.steps.get() as u32 - 1;
+        let steps = most - most / (previous as u32);
+        u64::from(steps) * self.step.get()
     }
 
     #[inline]
@@ -171,6 +187,17 @@ impl SlidingCounter {
                 Windows { previous: 1.., .. } => Micros((windows.index + 1) * self.period.get()),
                 _ => now,
             },
+        }
+    }
+
+    /// The two counters that hide in an instant and the number beside it.
+    #[inline(always)]
+    fn counts(&self, carried: u64, rest: u64) -> (u64, u64) {
+        let hidden = carried * u64::from(u16::MAX) + rest;
+        // Without units in the window before there is nothing to divide.
+        match hidden < self.radix.get() {
+            true => (0, hidden),
+            false => self.radix.divide(hidden),
         }
     }
 
@@ -277,13 +304,42 @@ impl FixedSize for SlidingCounter {
     #[inline]
     fn expand(&self, compact: Compact) -> Pair {
         let (end, carried) = self.period.divide(compact.until);
-        let hidden = carried * u64::from(u16::MAX) + compact.rest;
-        // Without units in the window before there is nothing to divide.
-        let (previous, current) = match hidden < self.radix.get() {
-            true => (0, hidden),
-            false => self.radix.divide(hidden),
-        };
+        let (previous, current) = self.counts(carried, compact.rest);
         (end.wrapping_sub(2), previous << COUNT_BITS | current)
+    }
+}
+
+impl OpenWindow for SlidingCounter {
+    #[inline(always)]
+    fn take_open(&self, compact: Compact, now: Micros, cost: u64) -> Option<(Pair, Outlook)> {
+        let period = self.period.get();
+        let index = self.window.divide(now.0);
+        let end = (index + 1) * period;
+        // A state of another window than that of `now` has no such number.
+        let carried = compact.until.wrapping_sub(end + period);
+        if carried >= period {
+            return None;
+        }
+        let (previous, current) = self.counts(carried, compact.rest);
+        let current = current + cost;
+        let (remaining, grows_at) = match previous {
+            0 => {
+                let remaining = self.limit.checked_sub(current)?;
+                (remaining, end + period - self.left_at_last(current))
+            }
+            _ => {
+                // It weighs something to the end of the window.
+                let weight = self.weighed(previous, end - now.0);
+                let remaining = self.limit.checked_sub(current + weight)?;
+                (remaining, end - self.left_at(weight - 1, previous))
+            }
+        };
+        let outlook = Outlook {
+            remaining,
+            grows_at: Some(Micros(grows_at)),
+            void_at: Micros(end + period),
+        };
+        Some(((index, previous << COUNT_BITS | current), outlook))
     }
 }
 

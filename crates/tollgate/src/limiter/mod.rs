@@ -97,10 +97,21 @@ impl Limiter {
         {
             return charged.decision(now);
         }
-        self.check_any_at(key, cost, now)
+        self.check_window_at(key, cost, now)
     }
 
     // Apart, and the only other way, so that the shortest way has the registers to itself.
+    #[inline(never)]
+    fn check_window_at(&self, key: &[u8], cost: u64, now: Micros) -> Decision {
+        if let [policy] = &self.policies[..]
+            && let Some(charged) = self.store.charge_window_quickly(policy, key, cost, now)
+        {
+            return charged.decision(now);
+        }
+        self.check_any_at(key, cost, now)
+    }
+
+    // Apart for the same reason.
     #[inline(never)]
     fn check_any_at(&self, key: &[u8], cost: u64, now: Micros) -> Decision {
         match &self.policies[..] {

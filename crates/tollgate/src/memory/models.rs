@@ -95,6 +95,12 @@ fn decisions_on_one_key_admit_exactly_what_is_left() {
     one_of_two_passes("2 per hour fixed-window", true);
 }
 
+/// More than one credit comes in a tick: such a bucket has no shortest way.
+#[test]
+fn decisions_on_one_fast_bucket_admit_exactly_what_is_left() {
+    one_of_two_passes("7/us burst 2", true);
+}
+
 #[test]
 fn decisions_on_one_bucket_admit_exactly_what_is_left() {
     one_of_two_passes("2 per hour token-bucket", true);

@@ -8,7 +8,9 @@ use super::fingerprint::Fingerprint;
 use super::long::{LongKey, LongState};
 use super::table::{self, Held};
 use super::{MemoryStore, states};
-use crate::algorithm::{Charge, Counting, Entry, FixedSize, Outlook, SlidingWindow, State};
+use crate::algorithm::{
+    Charge, Compact, Counting, Entry, FixedSize, OpenWindow, Outlook, SlidingWindow, State,
+};
 use crate::cpu;
 use crate::decide;
 use crate::decision::Decision;
@@ -20,7 +22,7 @@ use crate::time::Micros;
 /// Keys of a batch whose memory is asked for before the first of them is decided.
 const AHEAD: usize = 16;
 
-/// A charge that was made on the shortest way, to a bucket of `limit`.
+/// A charge that was made on the shortest way, under a policy of `limit`.
 pub(crate) struct Charged {
     limit: u64,
     charge: Charge,
@@ -41,7 +43,7 @@ impl MemoryStore {
         let Check { policy, key, cost } = check;
         match self.charge_quickly(policy, key, cost, now) {
             Some(charged) => charged.decision(now),
-            None => self.decide_any(check, now),
+            None => self.decide_apart(&check, self.hasher.fingerprint(policy, key), now),
         }
     }
 
@@ -78,7 +80,7 @@ impl MemoryStore {
                 // A decision is made where it stays: it is large, and would else be copied.
                 match self.charge_at_home(policy, key, cost, now) {
                     Some(charged) => decisions.push(charged.decision(now)),
-                    None => decisions.push(self.decide_keyed(&check, key, now)),
+                    None => decisions.push(self.decide_apart(&check, key, now)),
                 }
             }
         }
@@ -126,7 +128,74 @@ impl MemoryStore {
         })
     }
 
-    /// One check, on the shortest way that there is for it but for [`charge_quickly`](MemoryStore::charge_quickly).
+    /// As [`charge_quickly`](MemoryStore::charge_quickly), to a window.
+    #[inline(always)]
+    pub(crate) fn charge_window_quickly(
+        &self,
+        policy: &Policy,
+        key: &[u8],
+        cost: u64,
+        now: Micros,
+    ) -> Option<Charged> {
+        let key = self.hasher.of_short(policy, key)?;
+        self.charge_window(policy, key, cost, now)
+    }
+
+    /// As [`charge_at_home`](MemoryStore::charge_at_home), to a window that is open.
+    #[inline(always)]
+    fn charge_window(
+        &self,
+        policy: &Policy,
+        key: Fingerprint,
+        cost: u64,
+        now: Micros,
+    ) -> Option<Charged> {
+        let is_ordinary = policy.is_plain() && cost > 0 && now <= decide::LATEST;
+        match policy.counted().filter(|_| is_ordinary)? {
+            Counted::SlidingCounter(counter) => self.charge_open(counter, policy, key, cost, now),
+            Counted::FixedWindow(window) => self.charge_open(window, policy, key, cost, now),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn charge_open<A: OpenWindow>(
+        &self,
+        window: &A,
+        policy: &Policy,
+        key: Fingerprint,
+        cost: u64,
+        now: Micros,
+    ) -> Option<Charged> {
+        let number = self.registry.known(policy)?;
+        let held = self.slots.hold_first(key, table::head(key, number))?;
+        let known = held.stamp();
+        let stamp = states::add_units(known, cost)?;
+        let compact = Compact {
+            until: self.base.load(Ordering::Relaxed) + table::until(known),
+            rest: table::rest(known).into(),
+        };
+        let (next, outlook) = window.take_open(compact, now, cost)?;
+        held.words[1].store(stamp, Ordering::Relaxed);
+        drop(held);
+        Some(Charged {
+            limit: window.capacity(),
+            charge: Charge::new(cost, &next),
+            outlook,
+        })
+    }
+
+    // Apart, so that a batch has the registers to itself.
+    #[inline(never)]
+    fn decide_apart(&self, check: &Check<'_>, key: Fingerprint, now: Micros) -> Decision {
+        match self.charge_window(check.policy, key, check.cost, now) {
+            Some(charged) => charged.decision(now),
+            None => self.decide_keyed(check, key, now),
+        }
+    }
+
+    /// One check, on the shortest way that there is for it but for [`charge_quickly`](MemoryStore::charge_quickly) and
+    /// [`charge_window_quickly`](MemoryStore::charge_window_quickly).
     #[inline(always)]
     pub(crate) fn decide_any(&self, check: Check<'_>, now: Micros) -> Decision {
         let key = self.hasher.fingerprint(check.policy, check.key);

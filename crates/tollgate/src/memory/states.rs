@@ -88,6 +88,14 @@ pub(super) fn pack_steady(now: u64, until: u64) -> Option<u64> {
     ((now | until) <= UNTIL_MAX).then(|| stamp(until, 0))
 }
 
+/// A stamp with `units` more in its 16 bits; `None` for one that is of no state or of one that is kept elsewhere, and if
+/// there is no room.
+#[inline(always)]
+pub(super) fn add_units(known: u64, units: u64) -> Option<u64> {
+    let fits = known != 0 && units < u64::from(LONG) - u64::from(rest(known));
+    fits.then(|| known + units)
+}
+
 /// The log in a cell, `Some(None)` for absence; `None` if it is kept elsewhere.
 #[inline]
 pub(super) fn read_log(cell: &Words, base: u64) -> Option<Option<Log>> {

@@ -1,5 +1,6 @@
 mod beside_step;
 mod bounds;
+mod open_window;
 #[cfg(not(loom))]
 mod reused;
 #[cfg(not(loom))]
@@ -301,6 +302,7 @@ fn a_reading_beyond_the_latest_instant_is_decided_as_at_that_one() {
     for quota in [
         "1000 per century token-bucket",
         "1000 per century fixed-window",
+        "1000 per day sliding-counter",
     ] {
         let policy = policy(quota);
         let third_at = |last| {
