@@ -7,6 +7,7 @@ use crate::audit::{About, Action};
 use crate::changes::Change;
 use crate::database::{Columns, Database, Tx};
 use crate::error::{OpenError, Unavailable};
+use crate::token::algorithm::TokenAlgorithm;
 use crate::token::ring::Ring;
 
 const DAMAGED: &str = "the table token_keys holds no keys that sign tokens; restore its row, or delete it, which ends every token";
@@ -39,18 +40,34 @@ impl Accounts {
         Ok(true)
     }
 
-    /// Signs and verifies with the keys in the database, if they are to be shared. Where there are none yet they are this
-    /// process's; where another algorithm is asked for than that of the key in use, a key of it takes its place.
+    /// At the start: signs and verifies with the keys in the database, if they are to be shared. Where there are none yet
+    /// they are this process's; where another algorithm is asked for than that of the key in use, a key of it takes its
+    /// place. The last process that starts decides on the algorithm.
     pub(crate) async fn share_token_keys(&self, db: &Database) -> sqlx::Result<()> {
+        let asked = self.inner().settings.token_algorithm;
+        self.take_token_keys(db, asked).await
+    }
+
+    /// While it runs: takes the keys in the database as they are, whatever their algorithm. Processes that ask for
+    /// different ones would else replace each other's for ever, until no token is good.
+    pub(crate) async fn follow_token_keys(&self, db: &Database) -> sqlx::Result<()> {
+        self.take_token_keys(db, None).await
+    }
+
+    async fn take_token_keys(
+        &self,
+        db: &Database,
+        asked: Option<TokenAlgorithm>,
+    ) -> sqlx::Result<()> {
         let inner = self.inner();
         if !inner.settings.share_token_keys {
             return Ok(());
         }
         let row = db.sql(SELECT).fetch_optional(db.pool()).await?;
         let known = row.map(|row| parse(&row.text("ring")?)).transpose()?;
-        let ring = match known.filter(|ring| self.signs_as_asked(ring)) {
+        let ring = match known.filter(|ring| signs_as(ring, asked)) {
             Some(ring) => ring,
-            None => self.agree(db, inner.clock.now()).await?,
+            None => self.agree(db, asked, inner.clock.now()).await?,
         };
         if inner.tokens.adopt(&ring).ok_or_else(damaged)? {
             inner.directory.forget_all();
@@ -58,13 +75,13 @@ impl Accounts {
         Ok(())
     }
 
-    fn signs_as_asked(&self, ring: &Ring) -> bool {
-        let asked = self.inner().settings.token_algorithm;
-        asked.is_none_or(|algorithm| algorithm == ring.algorithm())
-    }
-
     /// One process at a time: whoever is second finds what the first has written.
-    async fn agree(&self, db: &Database, now: Micros) -> sqlx::Result<Ring> {
+    async fn agree(
+        &self,
+        db: &Database,
+        asked: Option<TokenAlgorithm>,
+        now: Micros,
+    ) -> sqlx::Result<Ring> {
         let mut transaction = db.begin_change().await?;
         let stored = stored(&mut transaction).await?;
         let is_new = stored.is_none();
@@ -72,12 +89,16 @@ impl Accounts {
             Some(ring) => ring,
             None => self.inner().tokens.own_ring().map_err(unusable)?,
         };
-        let asked = self.inner().settings.token_algorithm;
-        let is_as_asked = self.signs_as_asked(&ring);
-        if let Some(algorithm) = asked.filter(|_| !is_as_asked) {
+        let other = asked.filter(|_| !signs_as(&ring, asked));
+        if let Some(algorithm) = other {
+            tracing::info!(
+                from = ring.algorithm().name(),
+                to = algorithm.name(),
+                "a key of another algorithm takes the place of the one that signs tokens, for all that share it"
+            );
             ring.replace(algorithm, now).map_err(unusable)?;
         }
-        if is_new || !is_as_asked {
+        if is_new || other.is_some() {
             write(&mut transaction, &ring).await?;
             Change::TokenKeysChanged
                 .append(&mut transaction, now)
@@ -86,6 +107,10 @@ impl Accounts {
         transaction.commit().await?;
         Ok(ring)
     }
+}
+
+fn signs_as(ring: &Ring, asked: Option<TokenAlgorithm>) -> bool {
+    asked.is_none_or(|algorithm| algorithm == ring.algorithm())
 }
 
 const SELECT: &str = "SELECT ring FROM token_keys";
