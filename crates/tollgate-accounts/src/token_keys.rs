@@ -10,15 +10,17 @@ use crate::error::{OpenError, Unavailable};
 use crate::token::algorithm::TokenAlgorithm;
 use crate::token::ring::Ring;
 
-const DAMAGED: &str = "the table token_keys holds no keys that sign tokens; restore its row, or delete it, which ends every token";
+const DAMAGED: &str = "the table token_keys holds no keys that sign tokens; restore its row, or let `tollgate token rotate --at-once` replace it, which ends every token";
 
 impl Accounts {
     /// Puts a new key in the place of the one that signs tokens on all gateways that share it, where they do; `false`
     /// where this database has no such keys. A rotation is logged in either case. The caller rotates the file of the data
     /// directory first, which needs no database: a key that has leaked must go also while the database is away.
     ///
+    /// `at_once` also replaces keys that are damaged; with a key of the algorithm of the file.
+    ///
     /// # Errors
-    /// When the database does not answer; then shared keys stay as they were, and the log lacks the rotation.
+    /// When the database does not answer, or its keys are damaged; then shared keys stay as they were, and the log lacks the rotation.
     pub async fn rotate_shared_token_keys(&self, at_once: bool) -> Result<bool, Unavailable> {
         let inner = self.inner();
         let now = inner.clock.now();
@@ -28,11 +30,18 @@ impl Accounts {
         let action = Action::TokenKeyRotated;
         self.log(&mut transaction, action, &about, detail, now)
             .await?;
-        let Some(mut ring) = stored(&mut transaction).await? else {
+        let Some(text) = stored(&mut transaction).await? else {
             transaction.commit().await?;
             return Ok(false);
         };
-        ring.rotate(at_once, now).map_err(Unavailable::from)?;
+        let ring = match parse(&text) {
+            Ok(mut ring) => {
+                ring.rotate(at_once, now)?;
+                ring
+            }
+            Err(_) if at_once => Ring::fresh(inner.tokens.own_ring()?.algorithm())?,
+            Err(damaged) => return Err(damaged.into()),
+        };
         write(&mut transaction, &ring).await?;
         inner
             .commit(transaction, Change::TokenKeysChanged, now)
@@ -86,7 +95,7 @@ impl Accounts {
         let stored = stored(&mut transaction).await?;
         let is_new = stored.is_none();
         let mut ring = match stored {
-            Some(ring) => ring,
+            Some(text) => parse(&text)?,
             None => self.inner().tokens.own_ring().map_err(unusable)?,
         };
         let other = asked.filter(|_| !signs_as(&ring, asked));
@@ -115,12 +124,13 @@ fn signs_as(ring: &Ring, asked: Option<TokenAlgorithm>) -> bool {
 
 const SELECT: &str = "SELECT ring FROM token_keys";
 
-async fn stored(transaction: &mut Tx) -> sqlx::Result<Option<Ring>> {
+/// The row as it is.
+async fn stored(transaction: &mut Tx) -> sqlx::Result<Option<String>> {
     let row = transaction
         .sql(SELECT)
         .fetch_optional(&mut **transaction)
         .await?;
-    row.map(|row| parse(&row.text("ring")?)).transpose()
+    row.map(|row| row.text("ring")).transpose()
 }
 
 async fn write(transaction: &mut Tx, ring: &Ring) -> sqlx::Result<()> {
@@ -137,7 +147,9 @@ async fn write(transaction: &mut Tx, ring: &Ring) -> sqlx::Result<()> {
 }
 
 fn parse(text: &str) -> sqlx::Result<Ring> {
-    Ring::parse(text.as_bytes()).ok_or_else(damaged)
+    Ring::parse(text.as_bytes())
+        .filter(Ring::is_sound)
+        .ok_or_else(damaged)
 }
 
 fn damaged() -> sqlx::Error {

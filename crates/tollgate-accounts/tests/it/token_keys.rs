@@ -228,14 +228,25 @@ async fn damaged_keys_end_a_start_and_leave_what_runs_as_it_is() {
         );
         assert!(format!("{error:?}").contains("token_keys"), "{error:?}");
     }
-    assert!(
-        fixture
-            .accounts
-            .rotate_shared_token_keys(true)
-            .await
-            .is_err()
-    );
+    let rotated = fixture.accounts.rotate_shared_token_keys(false).await;
+    assert!(rotated.is_err());
     assert!(takes(&one, &token).await);
+}
+
+#[tokio::test]
+async fn damaged_keys_are_replaced_by_a_rotation_at_once_which_ends_every_token() {
+    let fixture = Fixture::new().await;
+    let one = start(&fixture).await;
+    for ring in ["", "HS256 AAAA", "none"] {
+        let before = one.accounts.guest_token();
+        damage(&fixture.place, ring).await;
+        let rotated = fixture.accounts.rotate_shared_token_keys(true).await;
+        assert!(rotated.unwrap());
+        one.accounts.poll_changes().await.unwrap();
+        assert!(!takes(&one, &before).await);
+        let two = start(&fixture).await;
+        assert!(takes(&two, &one.accounts.guest_token()).await);
+    }
 }
 
 #[tokio::test]
