@@ -40,7 +40,11 @@ mod tests {
 
     #[tokio::test]
     async fn names_that_do_not_come_are_gone_without() {
-        assert!(in_time(future::pending::<Result<_, fmt::Error>>()).await.is_empty());
+        assert!(
+            in_time(future::pending::<Result<_, fmt::Error>>())
+                .await
+                .is_empty()
+        );
         let failed = io::Error::from(io::ErrorKind::TimedOut);
         assert!(in_time(future::ready(Err(failed))).await.is_empty());
         let label = Label {
