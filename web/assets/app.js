@@ -1,5 +1,6 @@
 // Comfort only: every page works without this file. Nothing here decides anything; the server does.
-"use strict";
+
+import { offerCopies } from "./copy.js";
 
 const all = (selector) => [...document.querySelectorAll(selector)];
 const said = document.getElementById("said");
@@ -112,24 +113,7 @@ for (const button of all("[data-peek]")) {
   });
 }
 
-for (const button of all("[data-copy]")) {
-  const label = button.firstChild;
-  const source = document.getElementById(button.dataset.copy);
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(source.textContent);
-      label.data = "Copied";
-      say("Copied");
-    } catch {
-      // Plain HTTP has no clipboard; a selection is the next best thing.
-      getSelection().selectAllChildren(source);
-      label.data = "Selected";
-      say("Selected. Copy it with your keyboard.");
-    }
-    setTimeout(() => { label.data = "Copy"; }, 2000);
-  });
-}
+offerCopies(document, say);
 
 document.addEventListener("submit", (event) => {
   const question = event.submitter?.dataset.confirm;

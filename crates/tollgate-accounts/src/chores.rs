@@ -9,6 +9,7 @@ use crate::error::Unavailable;
 /// What is to be done, and when it was.
 pub(crate) struct Chores {
     pub(crate) pruned_at: Micros,
+    pub(crate) memory_released_at: Micros,
     pub(crate) seen: Chore,
     pub(crate) accounts: Chore,
     pub(crate) usage: Chore,
@@ -18,6 +19,7 @@ impl Default for Chores {
     fn default() -> Self {
         Self {
             pruned_at: Micros(0),
+            memory_released_at: Micros(0),
             seen: Chore::new("the last use of sessions cannot be written"),
             accounts: Chore::new("old changes and sessions cannot be deleted"),
             usage: Chore::new("old usage cannot be deleted"),

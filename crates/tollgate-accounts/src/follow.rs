@@ -10,9 +10,10 @@ use tollgate::Micros;
 
 use crate::accounts::Accounts;
 use crate::changes;
+use crate::database::Database;
 use crate::error::{OpenError, Unavailable};
 use crate::random;
-use crate::reach::{Place, Trouble};
+use crate::reach::{Place, SharedKeys, Trouble};
 use crate::terms_changed::TermsChanged;
 
 /// How often other processes' changes are read.
@@ -95,7 +96,10 @@ impl Accounts {
         inner.directory.forget_all();
         inner.terms_changed.raise(terms_changed);
         self.note_back(now);
-        Ok(Place { last })
+        Ok(Place {
+            last,
+            token_keys: SharedKeys::Read,
+        })
     }
 
     async fn hear(&self, place: &mut Place) -> sqlx::Result<()> {
@@ -110,7 +114,7 @@ impl Accounts {
                 let terms_changed = TermsChanged::stored(&db).await?;
                 inner.shared.read(&db, &inner.reader).await?;
                 self.read_revoked_tokens(&db).await?;
-                self.share_token_keys(&db).await?;
+                place.token_keys = SharedKeys::Changed;
                 inner.directory.forget_all();
                 inner.terms_changed.raise(terms_changed);
                 place.last = newest;
@@ -122,17 +126,40 @@ impl Accounts {
             if heard.not_understood {
                 inner.directory.forget_all();
             }
-            if heard.token_keys {
-                self.share_token_keys(&db).await?;
-            }
             inner.directory.denied().add(heard.denied);
             inner.directory.end(&heard.ends);
+            if heard.token_keys {
+                place.token_keys = SharedKeys::Changed;
+            }
+            self.hear_token_keys(place, &db).await?;
             if heard.shared || heard.not_understood {
                 inner.shared.read(&db, &inner.reader).await?;
             }
             inner.terms_changed.raise(heard.terms_changed);
             place.last = heard.last;
             more = heard.more;
+        }
+        Ok(())
+    }
+
+    /// Damaged keys keep nobody from hearing the rest: those from before stay, and the next step looks again.
+    async fn hear_token_keys(&self, place: &mut Place, db: &Database) -> sqlx::Result<()> {
+        if place.token_keys == SharedKeys::Read {
+            return Ok(());
+        }
+        match self.follow_token_keys(db).await {
+            Ok(()) => place.token_keys = SharedKeys::Read,
+            Err(error @ sqlx::Error::Decode(_)) => {
+                if place.token_keys != SharedKeys::Unreadable {
+                    let error = &error as &dyn Error;
+                    tracing::error!(
+                        error,
+                        "the keys that sign tokens cannot be read; those from before stay"
+                    );
+                }
+                place.token_keys = SharedKeys::Unreadable;
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

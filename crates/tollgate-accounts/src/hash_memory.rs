@@ -8,8 +8,8 @@ use argon2::{Block, Error};
 /// What no hash needs at the moment: never more than were at work at once, each as large as the largest that it was
 /// used for.
 ///
-/// It is not cleared after a hash. The second pass has written over every block, so what is left tells no more of a
-/// password than the hash that is stored.
+/// It is not cleared here after a hash. The second pass has written over every block, so what is left tells no more of a
+/// password than the hash that is stored; who hashes in one pass clears it.
 #[derive(Default)]
 pub(crate) struct HashMemory {
     spare: Mutex<Vec<Vec<Block>>>,

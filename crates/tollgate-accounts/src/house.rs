@@ -1,5 +1,6 @@
 //! Keeping house, beside the reading of changes, so that no news waits for it: when sessions were last used is written
-//! every second; what is past is deleted every minute, and memory that only hashing needs given back.
+//! every second; what is past is deleted every minute, and memory that only hashing needs given back, which needs no
+//! database.
 
 use std::time::Duration;
 
@@ -14,25 +15,43 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often what is past is deleted. Where one time was not enough, the next follows after a second.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
+/// How often memory that only hashing needs is given back.
+const RELEASE_EVERY: Duration = Duration::from_secs(60);
+
 /// How long changes are kept: longer than anybody may believe what it knows without reading them, which is half an hour
 /// at most ([`Settings::offline_ttl`](crate::Settings::offline_ttl)).
 const CHANGES_KEPT: Duration = Duration::from_secs(3600);
 
 impl Accounts {
-    /// Keeps house every second until the accounts are closed, but for the time when the database is away; the caller
-    /// spawns it beside [`follow_changes`](Self::follow_changes).
+    /// Keeps house every second until the accounts are closed; while the database is away, only of what needs none. The
+    /// caller spawns it beside [`follow_changes`](Self::follow_changes).
     pub async fn housekeep(&self) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let keep = async {
             loop {
                 ticks.tick().await;
-                if self.away_for().is_none() {
-                    let _ = self.tidy().await;
-                }
+                self.keep_house().await;
             }
         };
         self.inner().db.until_closed(keep).await;
+    }
+
+    async fn keep_house(&self) {
+        self.release_memory().await;
+        if self.away_for().is_none() {
+            let _ = self.tidy().await;
+        }
+    }
+
+    async fn release_memory(&self) {
+        let inner = self.inner();
+        let mut chores = inner.chores.lock().await;
+        let now = inner.clock.now();
+        if now.since(chores.memory_released_at) >= RELEASE_EVERY {
+            inner.passwords.memory().release();
+            chores.memory_released_at = now;
+        }
     }
 
     /// One step of [`housekeep`](Self::housekeep): a bounded amount of work. What fails is tried again with a later one,
@@ -47,7 +66,6 @@ impl Accounts {
         let written = inner.seen.write(&inner.db).await;
         let mut done = chores.seen.note(written.map_err(Unavailable::from));
         if now.since(chores.pruned_at) >= PRUNE_EVERY {
-            inner.passwords.memory().release();
             let accounts = self.prune(now).await.map_err(Unavailable::from);
             let usage = self.usage().prune(now).await;
             if ![&accounts, &usage]
@@ -114,12 +132,18 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Micros::from_secs(1_000_000)));
         let accounts = Accounts::open(settings, clock.clone()).await.unwrap();
         let memory = || accounts.inner().passwords.memory();
-        accounts.tidy().await.unwrap();
-        accounts.sign_up("ann", "correct horse").await.unwrap();
-        accounts.tidy().await.unwrap();
-        assert!(!memory().is_empty(), "the next hash may have it");
-        clock.advance(PRUNE_EVERY);
-        accounts.tidy().await.unwrap();
-        assert!(memory().is_empty());
+        accounts.keep_house().await;
+        for is_away in [false, true] {
+            if is_away {
+                accounts.note_away(&std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+            }
+            assert_eq!(accounts.away_for().is_some(), is_away);
+            let _ = accounts.inner().passwords.hash("correct horse").await;
+            accounts.keep_house().await;
+            assert!(!memory().is_empty(), "the next hash may have it");
+            clock.advance(RELEASE_EVERY);
+            accounts.keep_house().await;
+            assert!(memory().is_empty());
+        }
     }
 }

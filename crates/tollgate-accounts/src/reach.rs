@@ -8,6 +8,17 @@ use tollgate::Micros;
 /// How far the log of changes has been read.
 pub(crate) struct Place {
     pub(crate) last: i64,
+    pub(crate) token_keys: SharedKeys,
+}
+
+/// The keys that sign tokens, as they are in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SharedKeys {
+    Read,
+    /// They have changed since, and are to be read.
+    Changed,
+    /// The same, and the log has said that they cannot be read.
+    Unreadable,
 }
 
 /// Whether the last reading of changes succeeded, and when one last did.

@@ -7,17 +7,20 @@ use crate::audit::{About, Action};
 use crate::changes::Change;
 use crate::database::{Columns, Database, Tx};
 use crate::error::{OpenError, Unavailable};
+use crate::token::algorithm::TokenAlgorithm;
 use crate::token::ring::Ring;
 
-const DAMAGED: &str = "the table token_keys holds no keys that sign tokens; restore its row, or delete it, which ends every token";
+const DAMAGED: &str = "the table token_keys holds no keys that sign tokens; restore its row, or let `tollgate token rotate --at-once` replace it, which ends every token";
 
 impl Accounts {
     /// Puts a new key in the place of the one that signs tokens on all gateways that share it, where they do; `false`
     /// where this database has no such keys. A rotation is logged in either case. The caller rotates the file of the data
     /// directory first, which needs no database: a key that has leaked must go also while the database is away.
     ///
+    /// `at_once` also replaces keys that are damaged; with a key of the algorithm of the file.
+    ///
     /// # Errors
-    /// When the database does not answer; then shared keys stay as they were, and the log lacks the rotation.
+    /// When the database does not answer, or its keys are damaged; then shared keys stay as they were, and the log lacks the rotation.
     pub async fn rotate_shared_token_keys(&self, at_once: bool) -> Result<bool, Unavailable> {
         let inner = self.inner();
         let now = inner.clock.now();
@@ -27,11 +30,18 @@ impl Accounts {
         let action = Action::TokenKeyRotated;
         self.log(&mut transaction, action, &about, detail, now)
             .await?;
-        let Some(mut ring) = stored(&mut transaction).await? else {
+        let Some(text) = stored(&mut transaction).await? else {
             transaction.commit().await?;
             return Ok(false);
         };
-        ring.rotate(at_once, now).map_err(Unavailable::from)?;
+        let ring = match parse(&text) {
+            Ok(mut ring) => {
+                ring.rotate(at_once, now)?;
+                ring
+            }
+            Err(_) if at_once => Ring::fresh(inner.tokens.own_ring()?.algorithm())?,
+            Err(damaged) => return Err(damaged.into()),
+        };
         write(&mut transaction, &ring).await?;
         inner
             .commit(transaction, Change::TokenKeysChanged, now)
@@ -39,18 +49,34 @@ impl Accounts {
         Ok(true)
     }
 
-    /// Signs and verifies with the keys in the database, if they are to be shared. Where there are none yet they are this
-    /// process's; where another algorithm is asked for than that of the key in use, a key of it takes its place.
+    /// At the start: signs and verifies with the keys in the database, if they are to be shared. Where there are none yet
+    /// they are this process's; where another algorithm is asked for than that of the key in use, a key of it takes its
+    /// place. The last process that starts decides on the algorithm.
     pub(crate) async fn share_token_keys(&self, db: &Database) -> sqlx::Result<()> {
+        let asked = self.inner().settings.token_algorithm;
+        self.take_token_keys(db, asked).await
+    }
+
+    /// While it runs: takes the keys in the database as they are, whatever their algorithm. Processes that ask for
+    /// different ones would else replace each other's for ever, until no token is good.
+    pub(crate) async fn follow_token_keys(&self, db: &Database) -> sqlx::Result<()> {
+        self.take_token_keys(db, None).await
+    }
+
+    async fn take_token_keys(
+        &self,
+        db: &Database,
+        asked: Option<TokenAlgorithm>,
+    ) -> sqlx::Result<()> {
         let inner = self.inner();
         if !inner.settings.share_token_keys {
             return Ok(());
         }
         let row = db.sql(SELECT).fetch_optional(db.pool()).await?;
         let known = row.map(|row| parse(&row.text("ring")?)).transpose()?;
-        let ring = match known.filter(|ring| self.signs_as_asked(ring)) {
+        let ring = match known.filter(|ring| signs_as(ring, asked)) {
             Some(ring) => ring,
-            None => self.agree(db, inner.clock.now()).await?,
+            None => self.agree(db, asked, inner.clock.now()).await?,
         };
         if inner.tokens.adopt(&ring).ok_or_else(damaged)? {
             inner.directory.forget_all();
@@ -58,26 +84,30 @@ impl Accounts {
         Ok(())
     }
 
-    fn signs_as_asked(&self, ring: &Ring) -> bool {
-        let asked = self.inner().settings.token_algorithm;
-        asked.is_none_or(|algorithm| algorithm == ring.algorithm())
-    }
-
     /// One process at a time: whoever is second finds what the first has written.
-    async fn agree(&self, db: &Database, now: Micros) -> sqlx::Result<Ring> {
+    async fn agree(
+        &self,
+        db: &Database,
+        asked: Option<TokenAlgorithm>,
+        now: Micros,
+    ) -> sqlx::Result<Ring> {
         let mut transaction = db.begin_change().await?;
         let stored = stored(&mut transaction).await?;
         let is_new = stored.is_none();
         let mut ring = match stored {
-            Some(ring) => ring,
+            Some(text) => parse(&text)?,
             None => self.inner().tokens.own_ring().map_err(unusable)?,
         };
-        let asked = self.inner().settings.token_algorithm;
-        let is_as_asked = self.signs_as_asked(&ring);
-        if let Some(algorithm) = asked.filter(|_| !is_as_asked) {
+        let other = asked.filter(|_| !signs_as(&ring, asked));
+        if let Some(algorithm) = other {
+            tracing::info!(
+                from = ring.algorithm().name(),
+                to = algorithm.name(),
+                "a key of another algorithm takes the place of the one that signs tokens, for all that share it"
+            );
             ring.replace(algorithm, now).map_err(unusable)?;
         }
-        if is_new || !is_as_asked {
+        if is_new || other.is_some() {
             write(&mut transaction, &ring).await?;
             Change::TokenKeysChanged
                 .append(&mut transaction, now)
@@ -88,14 +118,19 @@ impl Accounts {
     }
 }
 
+fn signs_as(ring: &Ring, asked: Option<TokenAlgorithm>) -> bool {
+    asked.is_none_or(|algorithm| algorithm == ring.algorithm())
+}
+
 const SELECT: &str = "SELECT ring FROM token_keys";
 
-async fn stored(transaction: &mut Tx) -> sqlx::Result<Option<Ring>> {
+/// The row as it is.
+async fn stored(transaction: &mut Tx) -> sqlx::Result<Option<String>> {
     let row = transaction
         .sql(SELECT)
         .fetch_optional(&mut **transaction)
         .await?;
-    row.map(|row| parse(&row.text("ring")?)).transpose()
+    row.map(|row| row.text("ring")).transpose()
 }
 
 async fn write(transaction: &mut Tx, ring: &Ring) -> sqlx::Result<()> {
@@ -112,7 +147,9 @@ async fn write(transaction: &mut Tx, ring: &Ring) -> sqlx::Result<()> {
 }
 
 fn parse(text: &str) -> sqlx::Result<Ring> {
-    Ring::parse(text.as_bytes()).ok_or_else(damaged)
+    Ring::parse(text.as_bytes())
+        .filter(Ring::is_sound)
+        .ok_or_else(damaged)
 }
 
 fn damaged() -> sqlx::Error {

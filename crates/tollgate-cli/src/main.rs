@@ -12,6 +12,7 @@ mod demo_api;
 mod failure;
 mod logging;
 mod monitor;
+mod names;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod plain;

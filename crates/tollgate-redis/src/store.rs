@@ -201,8 +201,9 @@ impl RedisStore {
         }))
     }
 
-    /// What an operation answers that gives units back, those of a receipt or whosever they are.
-    fn given_back(
+    /// Asks for an operation that takes units out of the keys, those of a receipt or whosever they are, and tells how many
+    /// they were.
+    fn take_out(
         &self,
         operation: Operation,
         checks: &Checks<'_>,
@@ -291,11 +292,11 @@ impl Store for RedisStore {
         if receipt.is_degraded() {
             return Answer::Ready(Ok(self.shared.away.refund(checks, receipt, now)));
         }
-        self.given_back(Operation::Refund, checks, Some(receipt), now)
+        self.take_out(Operation::Refund, checks, Some(receipt), now)
     }
 
     fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
-        self.given_back(Operation::Release, checks, None, now)
+        self.take_out(Operation::Release, checks, None, now)
     }
 
     fn settle(
@@ -308,7 +309,7 @@ impl Store for RedisStore {
             self.shared.away.settle(checks, receipt, now);
             return Answer::Ready(Ok(()));
         }
-        self.given_back(Operation::Settle, checks, Some(receipt), now)
+        self.take_out(Operation::Settle, checks, Some(receipt), now)
             .map(|settled| settled.map(|_| ()))
     }
 

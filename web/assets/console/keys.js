@@ -3,6 +3,7 @@
 import { attempt, call, onSubmit } from "./api.js";
 import { ask, at, compact, el, instant, say, write } from "./dom.js";
 import { offerKeys } from "./use.js";
+import { offerCopies } from "../copy.js";
 
 const GRACES = [["86400", "in a day"], ["3600", "in an hour"], ["604800", "in a week"], ["0", "at once"]];
 
@@ -69,22 +70,7 @@ function show(key, what) {
   fresh.focus();
 }
 
-for (const button of fresh.querySelectorAll("[data-copy]")) {
-  const [label, source] = [button.firstChild, at(button.dataset.copy)];
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(source.textContent);
-      label.data = "Copied";
-      say("Copied");
-    } catch {
-      // Plain HTTP has no clipboard; a selection is the next best thing.
-      getSelection().selectAllChildren(source);
-      label.data = "Selected";
-      say("Selected. Copy it with your keyboard.");
-    }
-    setTimeout(() => { label.data = "Copy"; }, 2000);
-  });
-}
+offerCopies(fresh, say);
 
 at("fresh-done").addEventListener("click", () => {
   write(secret, "");

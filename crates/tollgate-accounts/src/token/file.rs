@@ -4,13 +4,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use tollgate::Micros;
 
 use super::algorithm::TokenAlgorithm;
 use super::ring::{Ring, Verifying};
+use super::watched::Stamp;
 use crate::error::OpenError;
 use crate::random;
 
@@ -18,25 +19,6 @@ const FILE: &str = "token.secret";
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 16 << 10;
-
-/// What tells one state of the file from another without reading it. It takes another's name, so its inode differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = fs::metadata(path)?;
-        Ok(Self {
-            inode: file.ino(),
-            bytes: file.len(),
-            changed: (file.mtime(), file.mtime_nsec()),
-        })
-    }
-}
 
 /// The keys of a data directory, as its file has them.
 pub(crate) struct KeyFile {

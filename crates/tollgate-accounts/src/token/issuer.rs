@@ -10,9 +10,8 @@ use tollgate::Micros;
 
 use super::algorithm::TokenAlgorithm;
 use super::claims::{self, Claims};
-use super::file::Stamp;
 use super::jwks::KeySet;
-use super::watched::Watched;
+use super::watched::{Stamp, Watched};
 use crate::digest::Digest;
 use crate::error::OpenError;
 use crate::id::{FOREIGN_PREFIX, TokenId, UserId};

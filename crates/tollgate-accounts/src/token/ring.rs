@@ -34,7 +34,7 @@ pub(super) struct Verifying {
 
 impl Ring {
     /// One new key.
-    pub(super) fn fresh(algorithm: TokenAlgorithm) -> Result<Self, OpenError> {
+    pub(crate) fn fresh(algorithm: TokenAlgorithm) -> Result<Self, OpenError> {
         Ok(Self(vec![Stored::fresh(algorithm)?]))
     }
 
@@ -75,6 +75,11 @@ impl Ring {
             })
         };
         self.0.iter().map(verifying).collect()
+    }
+
+    /// Whether each of the keys can be used.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.verifying().is_some()
     }
 
     /// Puts a new key of the same algorithm in the place of the one in use, which then only verifies. `at_once` keeps

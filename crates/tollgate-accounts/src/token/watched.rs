@@ -1,6 +1,28 @@
 //! Which state of a file has been read, so that it is read again when it has another.
 
-use super::file::Stamp;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What tells one state of a file from another without reading it. A new one takes another's name, so its inode differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self {
+            inode: file.ino(),
+            bytes: file.len(),
+            changed: (file.mtime(), file.mtime_nsec()),
+        })
+    }
+}
 
 /// A file that is looked at again and again. Only what was read counts as seen: what fails is tried at the next look.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use tollgate::{ManualClock, Micros};
 use tollgate_accounts::{Accounts, OpenError, Settings};
@@ -11,13 +11,18 @@ use tollgate_testkit::database::{Database, Engine, OwnServer};
 
 use super::ENGINE;
 
-/// A server with a certificate for 127.0.0.1.
+/// A server for one test, with a certificate.
 struct Encrypted {
     certificates: Certificates,
     server: OwnServer,
 }
 
 impl Encrypted {
+    /// For 127.0.0.1.
+    fn new() -> Self {
+        Self::named(Certificates::new())
+    }
+
     fn named(certificates: Certificates) -> Self {
         let engine = ENGINE.expect("a server");
         Encrypted {
@@ -26,8 +31,6 @@ impl Encrypted {
         }
     }
 }
-
-static SERVER: LazyLock<Encrypted> = LazyLock::new(|| Encrypted::named(Certificates::new()));
 
 /// What makes a URL check the server's certificate and name by this authority.
 fn checked(authority: &Path) -> String {
@@ -53,7 +56,7 @@ async fn open(database: &Database, parameters: &str) -> Result<Accounts, OpenErr
     Accounts::open_or_wait(settings, clock).await
 }
 
-/// How many connections of ours the server has had over TLS, of MariaDB since its start.
+/// How many connections the server of this test has over TLS; of MariaDB, has had since its start.
 fn encrypted_connections(database: &Database) -> u64 {
     let asked = match ENGINE {
         Some(Engine::Postgres) => {
@@ -85,9 +88,10 @@ async fn a_certificate_of_the_authority_that_the_url_names_is_taken_and_one_of_a
     let Encrypted {
         certificates,
         server,
-    } = &*SERVER;
-    let database = Database::on(server);
+    } = Encrypted::new();
+    let database = Database::on(&server);
     let before = encrypted_connections(&database);
+    assert_eq!(encrypted_connections(&database), before, "asking is none");
     let known = open(&database, &checked(&certificates.authority())).await;
     let known = known.expect("a certificate that is known");
     known.sign_up("ann", "correct horse").await.expect("a user");
@@ -101,7 +105,8 @@ async fn a_certificate_of_the_authority_that_the_url_names_is_taken_and_one_of_a
 
 #[tokio::test]
 async fn a_file_of_authorities_that_is_missing_is_said_and_not_passed_over() {
-    let database = Database::on(&SERVER.server);
+    let encrypted = Encrypted::new();
+    let database = Database::on(&encrypted.server);
     let said = refused(&database, &checked(Path::new("/no/such/ca.pem"))).await;
     assert!(said.contains("/no/such/ca.pem: No such file"), "{said}");
 }
@@ -122,8 +127,10 @@ async fn a_certificate_for_another_name_is_refused_where_the_name_is_checked() {
 
 #[tokio::test]
 async fn tls_without_checks_takes_any_certificate_and_is_still_tls() {
-    let database = Database::on(&SERVER.server);
+    let encrypted = Encrypted::new();
+    let database = Database::on(&encrypted.server);
     let before = encrypted_connections(&database);
+    assert_eq!(encrypted_connections(&database), before, "asking is none");
     let opened = open(&database, unchecked()).await.expect("any certificate");
     assert!(encrypted_connections(&database) > before);
     opened.close().await;

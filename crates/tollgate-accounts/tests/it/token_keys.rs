@@ -168,6 +168,50 @@ async fn another_algorithm_takes_the_place_for_all_and_what_was_signed_before_st
 }
 
 #[tokio::test]
+async fn processes_that_ask_for_different_algorithms_do_not_replace_each_other_s_keys_for_ever() {
+    let fixture = Fixture::new().await;
+    let mut all = Vec::new();
+    for algorithm in [TokenAlgorithm::Hs256, TokenAlgorithm::Es256] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = settings(&fixture.place, &dir);
+        settings.token_algorithm = Some(algorithm);
+        let accounts = Accounts::open(settings, fixture.clock.clone()).await;
+        let accounts = accounts.unwrap();
+        all.push(Process { accounts, dir });
+    }
+    let agreed = row(&fixture.place).await;
+    let token = all[1].accounts.guest_token();
+    for _ in 0..10 {
+        for process in &all {
+            process.accounts.poll_changes().await.unwrap();
+            assert!(takes(process, &token).await);
+        }
+    }
+    assert_eq!(row(&fixture.place).await, agreed);
+}
+
+#[tokio::test]
+async fn damaged_keys_keep_nobody_from_hearing_what_else_has_changed() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let one = start(&fixture).await;
+    let log_in = one.accounts.log_in("ann", PASSWORD).await.unwrap();
+    assert!(takes(&one, &log_in.token).await);
+    let rotated = fixture.accounts.rotate_shared_token_keys(false).await;
+    assert!(rotated.unwrap());
+    let sound = row(&fixture.place).await.unwrap();
+    damage(&fixture.place, "none").await;
+    fixture.accounts.disable_user("ann").await.unwrap();
+    for _ in 0..2 {
+        one.accounts.poll_changes().await.unwrap();
+        assert!(!takes(&one, &log_in.token).await);
+        assert_ne!(file(&one.dir), sound.as_bytes());
+    }
+    damage(&fixture.place, &sound).await;
+    one.accounts.poll_changes().await.unwrap();
+    assert_eq!(file(&one.dir), sound.as_bytes());
+}
+
+#[tokio::test]
 async fn damaged_keys_end_a_start_and_leave_what_runs_as_it_is() {
     let fixture = Fixture::new().await;
     let one = start(&fixture).await;
@@ -184,14 +228,25 @@ async fn damaged_keys_end_a_start_and_leave_what_runs_as_it_is() {
         );
         assert!(format!("{error:?}").contains("token_keys"), "{error:?}");
     }
-    assert!(
-        fixture
-            .accounts
-            .rotate_shared_token_keys(true)
-            .await
-            .is_err()
-    );
+    let rotated = fixture.accounts.rotate_shared_token_keys(false).await;
+    assert!(rotated.is_err());
     assert!(takes(&one, &token).await);
+}
+
+#[tokio::test]
+async fn damaged_keys_are_replaced_by_a_rotation_at_once_which_ends_every_token() {
+    let fixture = Fixture::new().await;
+    let one = start(&fixture).await;
+    for ring in ["", "HS256 AAAA", "none"] {
+        let before = one.accounts.guest_token();
+        damage(&fixture.place, ring).await;
+        let rotated = fixture.accounts.rotate_shared_token_keys(true).await;
+        assert!(rotated.unwrap());
+        one.accounts.poll_changes().await.unwrap();
+        assert!(!takes(&one, &before).await);
+        let two = start(&fixture).await;
+        assert!(takes(&two, &one.accounts.guest_token()).await);
+    }
 }
 
 #[tokio::test]

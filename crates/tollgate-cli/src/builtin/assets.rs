@@ -20,9 +20,10 @@ macro_rules! web {
 type File = (&'static str, &'static str, &'static [u8]);
 
 /// Path, media type, content.
-const FILES: [File; 23] = [
+const FILES: [File; 24] = [
     ("style.css", CSS, web!("assets/style.css")),
     ("app.js", SCRIPT, web!("assets/app.js")),
+    ("copy.js", SCRIPT, web!("assets/copy.js")),
     ("docs.js", SCRIPT, web!("assets/docs.js")),
     ("icon.svg", SVG, web!("assets/icon.svg")),
     (

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Read};
 
 use tollgate::{Clock, Micros, SystemClock};
-use tollgate_accounts::{Accounts, TOKEN_TTL_MAX, TokenId, read_token, rotate_token_key};
+use tollgate_accounts::{TOKEN_TTL_MAX, TokenId, read_token, rotate_token_key};
 
 use super::{require_accounts, with_accounts};
 use crate::args::{AccountsArgs, TokenArgs, TokenCommand};
@@ -33,33 +33,39 @@ pub(crate) fn run(args: TokenArgs) -> Result<(), Failure> {
 }
 
 /// In the data directory, which needs no database, and in the database where gateways share their keys there. Whoever
-/// names a database may have no data directory of such a gateway.
+/// names a database may have no data directory of such a gateway. What holds is said when all of it is known.
 fn rotate(args: &AccountsArgs, at_once: bool, now: Micros) -> Result<(), Failure> {
     let own = rotate_token_key(&args.data.data, at_once, now)
         .map_err(|error| Failure::because("the keys stay as they were", &error));
-    if args.accounts.is_none() || own.is_ok() {
-        own?;
-        println!("tokens are signed with a new key");
-        return with_accounts(args, async |accounts| {
-            shared(accounts, at_once).await.map(drop)
-        });
+    if args.accounts.is_none() && own.is_err() {
+        return own;
     }
-    match with_accounts(args, async |accounts| shared(accounts, at_once).await)? {
-        true => Ok(()),
-        false => own,
+    let rotated = with_accounts(args, async |accounts| {
+        let rotated = accounts.rotate_shared_token_keys(at_once).await;
+        rotated.map_err(|error| Failure::because("the database was not changed", &error))
+    });
+    match (rotated, own) {
+        (Ok(true), _) => {
+            println!("all gateways that share their keys in this database sign with a new one");
+            Ok(())
+        }
+        (Ok(false), own) => {
+            own?;
+            println!("tokens are signed with a new key");
+            Ok(())
+        }
+        (Err(failure), Ok(())) => Err(half(args, &failure)),
+        (Err(failure), Err(_)) => Err(failure),
     }
 }
 
-async fn shared(accounts: &Accounts, at_once: bool) -> Result<bool, Failure> {
-    let rotated = accounts.rotate_shared_token_keys(at_once).await;
-    let rotated = rotated.map_err(|error| {
-        let what = "keys that gateways share in the database stay as they were, and the log of changes lacks the new key";
-        Failure::because(what, &error)
-    })?;
-    if rotated {
-        println!("all gateways that share their keys in this database sign with a new one");
-    }
-    Ok(rotated)
+/// The file has a new key, and the database, which may have the keys that count, has not.
+fn half(args: &AccountsArgs, failure: &Failure) -> Failure {
+    Failure::Failed(format!(
+        "{} has a new key, but gateways with `token_keys = \"database\"` still sign with the old one and take its tokens, and the log of changes lacks the new key: {}",
+        args.data.data.display(),
+        failure.reason()
+    ))
 }
 
 fn by_id(text: &str) -> Result<TokenId, Failure> {

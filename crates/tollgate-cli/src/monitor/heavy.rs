@@ -5,6 +5,7 @@ use tollgate_accounts::{Accounts, KeyId, UserId};
 use tollgate_gateway::heavy::{HEAVY_WINDOW_SECS, HeavyCaller, HeavyHitter, HeavyHitters, Share};
 
 use super::Monitor;
+use crate::names;
 use crate::time::rfc3339;
 
 /// Both lists.
@@ -52,7 +53,7 @@ impl Monitor {
 }
 
 impl HeavyShown {
-    /// Says what users and keys are called. Where the database does not answer they go without: the list needs none.
+    /// Says what users and keys are called. Where the database does not answer soon they go without: the list needs none.
     pub(crate) async fn name_by(mut self, accounts: &Accounts) -> Self {
         let lists = [&mut self.allowed, &mut self.denied];
         let mut callers: Vec<&mut CallerShown> = lists
@@ -67,7 +68,7 @@ impl HeavyShown {
                 _ => {}
             }
         }
-        let labels = accounts.labels(&users, &keys).await.unwrap_or_default();
+        let labels = names::soon(accounts, &users, &keys).await;
         for caller in &mut callers {
             if let Some(label) = labels.get(&caller.id).cloned() {
                 caller.name = Some(label.name);

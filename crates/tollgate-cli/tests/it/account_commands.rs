@@ -268,6 +268,28 @@ fn the_commands_work_on_a_data_directory_without_a_gateway_as_well() {
 }
 
 #[test]
+fn no_key_is_said_to_be_in_use_before_the_database_has_it_too() {
+    let data = tempfile::tempdir().unwrap();
+    let rotate = |accounts: String| {
+        let mut command = Command::new(binary());
+        command.args(["token", "rotate", "--at-once", "--accounts", &accounts]);
+        command.arg("--data").arg(data.path());
+        run(command, "")
+    };
+    let kept = format!("sqlite:{}", data.path().join("kept.db").display());
+    let first = rotate(kept.clone());
+    assert_ne!(first.code, 0, "there is no key yet: {first:?}");
+    let done = rotate(kept);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    assert!(done.stdout.contains("a new key"), "{done:?}");
+    // Nobody listens there.
+    let away = rotate("postgres://nobody@127.0.0.1:1/nothing".to_owned());
+    assert_eq!((away.code, away.stdout.as_str()), (1, ""), "{away:?}");
+    let told = "gateways with `token_keys = \"database\"` still sign with the old one";
+    assert!(away.stderr.contains(told), "{away:?}");
+}
+
+#[test]
 fn a_data_directory_that_is_not_there_is_made_for_a_new_user_alone_and_that_is_said() {
     let place = tempfile::tempdir().unwrap();
     let data = place.path().join("mistyped");

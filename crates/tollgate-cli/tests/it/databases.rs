@@ -98,6 +98,22 @@ fn a_key_revoked_on_one_gateway_is_refused_by_the_other_within_two_seconds(engin
     }
 }
 
+#[test]
+fn the_log_of_changes_is_shown_without_names_where_nobody_knows_them() {
+    let database = Database::new(Engine::Postgres);
+    let gateway = on(&database).start();
+    key_of(&gateway, &join(&gateway, "ann"));
+    let log = || gateway.admin(&Call::get("/audit"));
+    let names = |log: serde_json::Value| log["names"].as_object().unwrap().len();
+    assert!(names(log().json()) > 0);
+    database.ask("ALTER TABLE u.api_keys RENAME TO hidden");
+    let unnamed = log();
+    assert_eq!(unnamed.status, 200, "{}", unnamed.text());
+    let unnamed = unnamed.json();
+    assert!(!unnamed["entries"].as_array().unwrap().is_empty());
+    assert_eq!(names(unnamed), 0);
+}
+
 fn a_token_holds_at_every_gateway_that_shares_its_keys_until_they_are_rotated(engine: Engine) {
     let database = Database::new(engine);
     let start = |keys: &str| {

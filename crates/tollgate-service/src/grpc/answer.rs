@@ -108,7 +108,8 @@ fn status(asked: &AskedDescriptor<'_>, decided: &Decided) -> DescriptorStatus {
     }
 }
 
-/// The policy that is told of: of those that deny the one with the longest wait, else the one with the least left.
+/// The policy that is told of: of those that deny the one with the longest wait, else the one with the least left. None
+/// where nothing is known of any, because the store that counts is away and they let pass meanwhile.
 fn tightest(decided: &Decided) -> Option<(&Policy, &Standing)> {
     let rank = |standing: &Standing| {
         let counts = decided.is_over && standing.is_violated() && !standing.is_shadow();
@@ -121,10 +122,11 @@ fn tightest(decided: &Decided) -> Option<(&Policy, &Standing)> {
             false => (1, standing.remaining()),
         }
     };
-    let least = decided
+    let known = decided
         .standings
         .iter()
-        .min_by_key(|(_, standing)| rank(standing));
+        .filter(|(_, standing)| standing.is_known());
+    let least = known.min_by_key(|(_, standing)| rank(standing));
     least.map(|(policy, standing)| (&**policy, standing))
 }
 

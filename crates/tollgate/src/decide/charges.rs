@@ -39,7 +39,7 @@ pub fn release(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) 
             *slot = foreign;
             return 0;
         }
-        given_back(check, slot, check.cost, |algorithm, state| {
+        take_out(check, slot, check.cost, |algorithm, state| {
             algorithm.release(state, now, check.cost)
         })
     })
@@ -207,13 +207,13 @@ fn ahead(
 }
 
 fn give_back(check: &Check<'_>, slot: &mut Option<Stored>, charge: &Charge, now: Micros) -> u64 {
-    given_back(check, slot, charge.cost, |algorithm, state| {
+    take_out(check, slot, charge.cost, |algorithm, state| {
         algorithm.give_back(state, now, charge)
     })
 }
 
-/// How many units `give_back` takes out of the state, which is asked for `cost` of them.
-fn given_back(
+/// Takes units out of the state by `give_back`, which is asked for `cost` of them, and tells how many they were.
+fn take_out(
     check: &Check<'_>,
     slot: &mut Option<Stored>,
     cost: u64,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tollgate_accounts::{Actor, AuditEntry, KeyId, Label, UserId};
 
 use super::{Admin, answer};
-use crate::time;
+use crate::{names, time};
 
 /// How many entries are shown where it is not said.
 const ENTRIES: usize = 100;
@@ -49,8 +49,7 @@ async fn list(
         })
     };
     let (users, keys) = mentioned(&entries);
-    let names = accounts.labels(&users, &keys).await;
-    let names = names.map_err(|error| answer::unavailable(&error))?;
+    let names = names::soon(&accounts, &users, &keys).await;
     let entries: Vec<_> = entries.iter().map(shown).collect();
     Ok(
         Json(
