@@ -82,8 +82,9 @@ fn waits(timeout: &'static str) -> Deadline {
     Deadline::of(&head)
 }
 
-/// The codes of so many requests by a caller who waits 20 ms, of a store that hangs and may take a minute.
-async fn asked(on_error: &str, times: usize) -> Vec<bool> {
+/// Whether each of so many requests passes, and what Envoy is told of its limit and what is left: by a caller who waits
+/// 20 ms, of a store that hangs and may take a minute.
+async fn asked(on_error: &str, times: usize) -> Vec<(bool, Option<u32>, u32)> {
     let mut redis = RedisServer::new(RedisEngine::Redis);
     let a_minute = Duration::from_secs(60);
     let settings = Settings::default().with_nodes(2).with_deadline(a_minute);
@@ -96,11 +97,15 @@ async fn asked(on_error: &str, times: usize) -> Vec<bool> {
     );
     redis.suspend();
     let began = tokio::time::Instant::now();
-    let mut codes = Vec::new();
+    let mut told = Vec::new();
     for _ in 0..times {
         let asked = request("d", &[descriptor(&[("a", "x")])]);
         let answer = fixture.grpc.should_rate_limit(&asked, waits("20m")).await;
-        codes.push(is_ok(&answer.unwrap()));
+        let answer = answer.unwrap();
+        let status = &answer.statuses[0];
+        let limit = status.current_limit.as_ref();
+        let limit = limit.map(|limit| limit.requests_per_unit);
+        told.push((is_ok(&answer), limit, status.limit_remaining));
     }
     assert!(began.elapsed() < a_minute, "it was waited for the store");
     assert!(
@@ -109,17 +114,20 @@ async fn asked(on_error: &str, times: usize) -> Vec<bool> {
             .encode()
             .contains(&format!("store_late_total {times}"))
     );
-    codes
+    told
 }
 
 #[tokio::test]
 async fn a_caller_who_waits_for_less_than_the_store_takes_is_answered_in_time_by_what_the_rules_say()
  {
-    assert_eq!(asked("open", 5).await, [true; 5]);
-    assert_eq!(asked("closed", 2).await, [false; 2]);
+    let nothing_is_known = (true, None, 0);
+    assert_eq!(asked("open", 5).await, [nothing_is_known; 5]);
+    assert_eq!(asked("closed", 2).await, [(false, None, 0); 2]);
+    let left = |left| (true, Some(6), left);
+    let over = (false, Some(6), 0);
     assert_eq!(
         asked("local", 5).await,
-        [true, true, true, false, false],
+        [left(2), left(1), left(0), over, over],
         "this one of two has half"
     );
 }
