@@ -59,7 +59,8 @@ impl Listening {
     }
 
     fn end(self) {
-        self.stop.send(true).unwrap();
+        // Threads that have ended already do not hear it.
+        self.stop.send_replace(true);
         for thread in self.threads {
             thread.join().unwrap();
         }
