@@ -71,7 +71,7 @@ fn listen(address: SocketAddr, shared: bool) -> std::io::Result<Socket> {
 mod tests {
     use std::net::TcpStream;
     use std::sync::Barrier;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use super::*;
 
@@ -79,32 +79,41 @@ mod tests {
     const CLIENTS: usize = 4;
     const ROUNDS: usize = 300;
 
-    /// An address of the test's own: below those that the system gives away, so that nobody takes it between two rounds,
-    /// and no client is connected to itself.
+    /// An address of the test's own that is free: below those that the system gives away, so that nobody takes it between
+    /// two rounds, and no client is connected to itself.
     fn address() -> SocketAddr {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let place = std::process::id() * 3 + NEXT.fetch_add(1, Ordering::Relaxed);
-        SocketAddr::from(([127, 0, 0, 1], 10_000 + (place % 20_000) as u16))
+        loop {
+            let place = std::process::id() * 3 + NEXT.fetch_add(1, Ordering::Relaxed);
+            let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + (place % 20_000) as u16));
+            if TcpListener::bind(address).is_ok() {
+                return address;
+            }
+        }
     }
 
     #[test]
     fn whoever_connects_while_the_sockets_are_made_is_accepted() {
         let address = address();
         for _ in 0..ROUNDS {
-            let trying = Barrier::new(1 + CLIENTS);
+            let (trying, failed) = (Barrier::new(1 + CLIENTS), AtomicBool::new(false));
             std::thread::scope(|scope| {
                 let connect = || {
-                    assert!(TcpStream::connect(address).is_err());
+                    let early = TcpStream::connect(address);
                     trying.wait();
+                    assert!(early.is_err(), "somebody else listens there");
                     loop {
-                        if let Ok(stream) = TcpStream::connect(address) {
-                            return stream;
+                        match TcpStream::connect(address) {
+                            Ok(stream) => return stream,
+                            Err(_) => assert!(!failed.load(Ordering::Relaxed)),
                         }
                     }
                 };
                 let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(connect)).collect();
                 trying.wait();
-                let sockets = Listeners::bind(address, SOCKETS).unwrap().into_sockets();
+                let listeners = Listeners::bind(address, SOCKETS);
+                failed.store(listeners.is_err(), Ordering::Relaxed);
+                let sockets = listeners.unwrap().into_sockets();
                 let connected: Vec<_> =
                     clients.into_iter().map(|one| one.join().unwrap()).collect();
                 let accept = |_: &TcpStream| sockets.iter().find_map(|socket| socket.accept().ok());
