@@ -23,6 +23,7 @@ use super::{Grpc, frames};
 use crate::metrics::Protocol;
 
 const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+
 /// A request, of which just the head has come for sure, and where its answer goes.
 pub(super) type Call = (Request<RecvStream>, SendResponse<Bytes>);
 
