@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -114,7 +115,7 @@ struct Among {
 }
 
 impl Among {
-    /// The connection, if this thread serves it. Else another one will.
+    /// The connection, if this thread serves it. Else another one will, unless that has ended.
     fn keep(
         &self,
         stream: TcpStream,
@@ -139,12 +140,22 @@ impl Among {
                     place,
                     served,
                 };
-                // A thread that has ended serves nobody any more, nor will this one.
-                let _ = self.others[thread].send(handed);
+                let returned = self.others[thread].send(handed).err();
+                returned.and_then(|SendError(handed)| Handed::arrive(self.own(handed)))
             }
-            Err(error) => tracing::warn!(%error, "a connection cannot be handed on"),
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be handed on");
+                None
+            }
         }
-        None
+    }
+
+    /// The same connection, counted for this thread.
+    fn own(&self, handed: Handed) -> Handed {
+        Accepted {
+            served: handed.served.moved(self.index),
+            ..handed
+        }
     }
 }
 

@@ -56,6 +56,16 @@ impl Served {
     pub(crate) fn thread(&self) -> usize {
         self.thread
     }
+
+    /// The same connection, which this thread serves instead.
+    pub(crate) fn moved(mut self, thread: usize) -> Self {
+        let mut connections = self.balance.connections();
+        connections[self.thread] -= 1;
+        connections[thread] += 1;
+        drop(connections);
+        self.thread = thread;
+        self
+    }
 }
 
 impl Drop for Served {
@@ -77,6 +87,16 @@ mod tests {
         assert_eq!(balance.serve(0).thread(), 2, "it has room again");
         served.clear();
         assert_eq!(**balance.connections(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_connection_that_another_thread_serves_instead_is_counted_there() {
+        let balance = Balance::new(2);
+        let moved = balance.serve(0).moved(1);
+        assert_eq!(moved.thread(), 1);
+        assert_eq!(**balance.connections(), [0, 1]);
+        drop(moved);
+        assert_eq!(**balance.connections(), [0, 0]);
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub struct Links {
     pub docs: Option<String>,
     /// What is left, as JSON.
     pub remaining: Option<String>,
-    /// What an API key opens: a path of the first route that takes keys and is no part of the gateway.
+    /// What an API key opens: the path of the first route that takes keys, is no part of the gateway, and has no parameter
+    /// that must stand for something.
     pub call: Option<String>,
     /// Style sheets and scripts, without a slash at the end.
     pub assets: Option<String>,
@@ -49,16 +50,16 @@ pub struct Links {
 impl Links {
     /// The links of a rule set: for each part the first route that ends in it.
     pub fn of(rules: &RuleSet) -> Self {
-        let first = |wanted: &dyn Fn(&Route) -> bool, method: &Method| {
+        let first = |wanted: &dyn Fn(&str, &Route) -> bool, method: &Method| {
             let mut endpoints = rules.routes.endpoints();
-            let found = endpoints.find(|(_, known, route)| {
-                known.is_none_or(|known| known == method) && wanted(route)
+            let found = endpoints.find(|(pattern, known, route)| {
+                known.is_none_or(|known| known == method) && wanted(pattern, route)
             });
             found.map(|(pattern, ..)| pattern.to_owned())
         };
         let builtin = |wanted: Builtin, method: &Method| {
             first(
-                &|route| matches!(&route.action, Action::Builtin { builtin, .. } if *builtin == wanted),
+                &|_, route| matches!(&route.action, Action::Builtin { builtin, .. } if *builtin == wanted),
                 method,
             )
         };
@@ -68,12 +69,12 @@ impl Links {
             login: builtin(Builtin::Login, &Method::GET),
             password: builtin(Builtin::Password, &Method::GET),
             logout: builtin(Builtin::Logout, &Method::POST),
-            number: first(&|route| route.page, &Method::GET),
+            number: first(&|_, route| route.page, &Method::GET),
             keys: builtin(Builtin::Keys, &Method::GET),
             console: builtin(Builtin::Console, &Method::GET).map(|pattern| literal(&pattern)),
             docs: builtin(Builtin::Docs, &Method::GET).map(|pattern| literal(&pattern)),
             remaining: builtin(Builtin::Remaining, &Method::GET),
-            call: first(&takes_keys, &Method::GET).map(|pattern| before_parameters(&pattern)),
+            call: first(&is_call, &Method::GET).map(|pattern| before_parameters(&pattern)),
             assets: builtin(Builtin::Assets, &Method::GET).map(|pattern| literal(&pattern)),
         }
     }
@@ -83,6 +84,12 @@ impl Links {
 fn takes_keys(route: &Route) -> bool {
     let is_served = matches!(route.action, Action::Upstream { .. } | Action::Respond(_));
     is_served && route.auth.contains(&Auth::ApiKey) && route.scopes.is_empty()
+}
+
+/// Whether a path can be called as the part before a parameter: the rest of a path may be empty, no other parameter may.
+fn is_call(pattern: &str, route: &Route) -> bool {
+    let parameters = pattern.split_once('{').map(|(_, parameters)| parameters);
+    parameters.is_none_or(|parameters| parameters.starts_with('*')) && takes_keys(route)
 }
 
 /// The part of a pattern before its first parameter.
@@ -233,6 +240,11 @@ mod tests {
         };
         assert_eq!(with("GET /a", "").as_deref(), Some("/a"));
         assert_eq!(with("/api/{*rest}", "").as_deref(), Some("/api/"));
+        assert_eq!(with("GET /users/{id}", ""), None);
+        assert_eq!(with("GET /users/{id}/{*rest}", ""), None);
+        let more =
+            "[[routes]]\nmatch = \"GET /a\"\nauth = [\"api-key\"]\nrespond = { text = \"a\" }\n";
+        assert_eq!(with("GET /users/{id}", more).as_deref(), Some("/a"));
         assert_eq!(with("POST /a", ""), None);
         assert_eq!(with("GET /a", "scopes = [\"a:read\"]\n"), None);
     }

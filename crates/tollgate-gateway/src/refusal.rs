@@ -4,6 +4,7 @@ mod answer;
 
 pub use answer::{RefusalContext, refuse};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -15,7 +16,10 @@ use tollgate_tower::Problem;
 #[derive(Debug)]
 pub struct Refusal {
     kind: Kind,
-    detail: String,
+    /// What is said to people, but for how long to wait.
+    why: String,
+    /// Seconds to wait, of which people are told.
+    wait: Option<u64>,
     /// Boxed, because most requests are not refused and every result carries the room for it.
     limited: Option<Box<Limited>>,
     /// What is wrong with the upstream, as metrics call it.
@@ -62,10 +66,11 @@ enum Kind {
 }
 
 impl Refusal {
-    fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    fn new(kind: Kind, why: impl Into<String>) -> Self {
         Refusal {
             kind,
-            detail: detail.into(),
+            why: why.into(),
+            wait: None,
             limited: None,
             upstream_error: None,
         }
@@ -152,9 +157,9 @@ impl Refusal {
 
     /// What a decision that does not allow is answered with: 429 or what the route says, with the fields.
     pub fn limited(policies: Vec<Arc<Policy>>, decision: Decision) -> Self {
-        let (kind, detail) = match decision.verdict() {
+        let (kind, why) = match decision.verdict() {
             Verdict::Allow | Verdict::Deny { .. } => {
-                (Kind::Limited, denied_detail(&policies, &decision))
+                (Kind::Limited, why_denied(&policies, &decision))
             }
             Verdict::Never { max } => (Kind::Refused, format!("At most {max} units pass at once.")),
             Verdict::Refused {
@@ -182,8 +187,9 @@ impl Refusal {
             Verdict::Refused { .. } => (Kind::Refused, "Nothing passes here.".to_owned()),
         };
         Refusal {
+            wait: (kind == Kind::Limited).then(|| decision.retry_after_secs().unwrap_or(1)),
             kind,
-            detail,
+            why,
             limited: Some(Box::new(Limited { policies, decision })),
             upstream_error: None,
         }
@@ -223,9 +229,13 @@ impl Refusal {
         Refusal::new(Kind::Internal, "Something went wrong in the gateway.")
     }
 
-    /// What is said to people.
-    pub fn detail(&self) -> &str {
-        &self.detail
+    /// What is said to people: "Rate limit exceeded: per-user.minute allows 5 per minute. Try again in 13 seconds."
+    pub fn detail(&self) -> Cow<'_, str> {
+        let Some(seconds) = self.wait else {
+            return Cow::Borrowed(&self.why);
+        };
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        format!("{} Try again in {seconds} {unit}.", self.why).into()
     }
 
     /// What is wrong with the upstream, as metrics call it, if that is why.
@@ -309,8 +319,8 @@ impl Refusal {
     }
 }
 
-/// "Rate limit exceeded: per-user.minute allows 5 per minute. Try again in 13 seconds."
-fn denied_detail(policies: &[Arc<Policy>], decision: &Decision) -> String {
+/// "Rate limit exceeded: per-user.minute allows 5 per minute."
+fn why_denied(policies: &[Arc<Policy>], decision: &Decision) -> String {
     let violated = policies
         .iter()
         .zip(decision.standings())
@@ -321,14 +331,10 @@ fn denied_detail(policies: &[Arc<Policy>], decision: &Decision) -> String {
         Some((_, standing)) if standing.is_blocked() => " and blocks whoever asks for more",
         _ => "",
     };
-    let seconds = decision.retry_after_secs().unwrap_or(1);
-    let unit = if seconds == 1 { "second" } else { "seconds" };
     match rule {
         Some((name, quota)) => {
-            format!(
-                "Rate limit exceeded: {name} allows {quota:#}{blocks}. Try again in {seconds} {unit}."
-            )
+            format!("Rate limit exceeded: {name} allows {quota:#}{blocks}.")
         }
-        None => format!("Rate limit exceeded. Try again in {seconds} {unit}."),
+        None => "Rate limit exceeded.".to_owned(),
     }
 }

@@ -1,8 +1,9 @@
 //! Envoy's rate-limit service, version 3, over gRPC.
 //!
 //! The way of a request: `listen` -> `connection` (HTTP/2, with or without TLS) -> `call` (which method, and who asks) ->
-//! `frames` and `messages` (from bytes to a request; `peer` has what calls hold meanwhile) -> `asked` (domain, descriptors, keys) -> `decide` -> `answer`. Domains are the rules' and those of files of Envoy's own
-//! service, which are read again when they change.
+//! `frames` and `messages` (from bytes to a request; `peer` has what calls hold meanwhile) -> `asked` (domain,
+//! descriptors, keys) -> `decide` -> `answer`. Domains are the rules' and those of files of Envoy's own service, which
+//! are read again when they change.
 
 mod answer;
 mod asked;

@@ -173,7 +173,7 @@ mod tests {
 
     fn refusal<T>(result: Result<T, Refusal>) -> (u16, String) {
         let refusal = result.err().expect("a refusal");
-        (refusal.status(None).as_u16(), refusal.detail().to_owned())
+        (refusal.status(None).as_u16(), refusal.detail().into_owned())
     }
 
     #[test]

@@ -214,8 +214,9 @@ mod tests {
         assert_eq!(tag_of("accounts.login-per-address.15m", &["1234"]), by_name);
         assert_eq!(tag_of("accounts.password-per-account.15m", &["ann"]), user);
     }
+
     #[tokio::test]
-    async fn in_a_cluster_too_those_who_wait_for_a_little_only_are_answered_in_time() {
+    async fn by_first_part_too_those_who_wait_for_a_little_only_are_answered_in_time() {
         let mut server = RedisServer::new(RedisEngine::Redis);
         let a_minute = Duration::from_secs(60);
         let settings = Settings::default().with_deadline(a_minute);

@@ -59,7 +59,8 @@ impl Listening {
     }
 
     fn end(self) {
-        self.stop.send(true).unwrap();
+        // Threads that have ended already do not hear it.
+        self.stop.send_replace(true);
         for thread in self.threads {
             thread.join().unwrap();
         }
@@ -91,4 +92,28 @@ fn threads_end_when_their_connections_have_ended_also_those_that_were_handed_on(
         client.write_all(b".").unwrap();
     }
     listening.end();
+}
+
+#[tokio::test]
+async fn a_connection_for_a_thread_that_has_ended_is_served_by_the_one_that_accepted_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let admission = Admission::new(1_000, 1_000, Vec::new());
+    let (ended, _) = mpsc::unbounded_channel();
+    let (own, _handed) = mpsc::unbounded_channel();
+    let among = Among {
+        index: 1,
+        balance: Balance::new(2),
+        others: [ended, own].into(),
+    };
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, peer, place) = accept_one(&admission, &listener).await.unwrap();
+        let mut accepted = among.keep(stream, peer, place).unwrap();
+        assert_eq!(accepted.served.thread(), among.index);
+        accepted.stream.write_all(b".").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'.');
+        kept.push((client, accepted));
+    }
 }

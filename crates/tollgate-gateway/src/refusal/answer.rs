@@ -100,14 +100,15 @@ fn body_of(
     } else {
         title
     };
+    let detail = refusal.detail();
     match context.accepts {
-        Accepts::Text => (TEXT, refusal.detail.clone()),
+        Accepts::Text => (TEXT, detail.into_owned()),
         Accepts::Json => {
             let problem = Problem {
                 kind,
                 title,
                 status: status.as_u16(),
-                detail: &refusal.detail,
+                detail: &detail,
                 instance: context.path,
                 violated_policies: &refusal.violated(),
                 retry_after: refusal.retry_after(),
@@ -116,12 +117,17 @@ fn body_of(
             (Problem::MEDIA_TYPE, problem.to_json())
         }
         Accepts::Html => {
+            // The page counts the seconds down, and they would stand still beside it.
+            let counts_down = refusal.retry_after().is_some();
             let page = RefusalPage {
                 site: &context.site,
                 status: status.as_u16(),
                 title: status.canonical_reason().unwrap_or("Refused"),
                 limited: refusal.is_limited(),
-                detail: without_wait(refusal),
+                detail: match counts_down {
+                    true => &refusal.why,
+                    false => &detail,
+                },
                 retry_after: refusal.retry_after(),
                 windows: refusal
                     .limited
@@ -139,18 +145,10 @@ fn body_of(
             };
             (
                 "text/html; charset=utf-8",
-                page.render().unwrap_or_else(|_| refusal.detail.clone()),
+                page.render().unwrap_or_else(|_| detail.into_owned()),
             )
         }
     }
-}
-
-/// The detail without its seconds: the page counts them down, and they would stand still beside it.
-fn without_wait(refusal: &Refusal) -> &str {
-    let parts = refusal.detail.split_once(" Try again in ");
-    parts
-        .filter(|_| refusal.retry_after().is_some())
-        .map_or(&refusal.detail, |(why, _)| why)
 }
 
 /// A path as the value of a query's parameter.

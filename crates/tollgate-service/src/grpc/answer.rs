@@ -108,8 +108,8 @@ fn status(asked: &AskedDescriptor<'_>, decided: &Decided) -> DescriptorStatus {
     }
 }
 
-/// The policy that is told of: of those that deny the one with the longest wait, else the one with the least left. None
-/// where nothing is known of any, because the store that counts is away and they let pass meanwhile.
+/// The policy that is told of: of those that deny the one with the longest wait, else the one with the least left. `None`
+/// where the store was away and `open` lets pass: then Envoy tells of no limit either.
 fn tightest(decided: &Decided) -> Option<(&Policy, &Standing)> {
     let rank = |standing: &Standing| {
         let counts = decided.is_over && standing.is_violated() && !standing.is_shadow();
@@ -122,10 +122,8 @@ fn tightest(decided: &Decided) -> Option<(&Policy, &Standing)> {
             false => (1, standing.remaining()),
         }
     };
-    let known = decided
-        .standings
-        .iter()
-        .filter(|(_, standing)| standing.is_known());
+    let known = decided.standings.iter();
+    let known = known.filter(|(_, standing)| standing.is_known());
     let least = known.min_by_key(|(_, standing)| rank(standing));
     least.map(|(policy, standing)| (&**policy, standing))
 }

@@ -1,6 +1,5 @@
 //! One call: which method, who asks, and the way from its frames to an answer.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,12 +17,13 @@ use tonic::{Code, Status};
 use super::deadline::Deadline;
 use super::messages::{self, RateLimitResponse};
 use super::others::Others;
-use super::peer::Peer;
+use super::peer::{HeldBytes, Peer, Pot};
 use super::refusal::{CALL_MAX, late, unauthenticated, unless_reset};
 use super::{Grpc, frames};
 use crate::metrics::Protocol;
 
 const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+
 /// A request, of which just the head has come for sure, and where its answer goes.
 pub(super) type Call = (Request<RecvStream>, SendResponse<Bytes>);
 
@@ -32,7 +32,7 @@ pub(super) struct Methods {
     pub(super) grpc: Arc<Grpc>,
     others: Others,
     /// Bytes that calls of all connections hold while they wait.
-    held: Rc<Cell<usize>>,
+    held: Rc<HeldBytes>,
 }
 
 impl Methods {
@@ -115,7 +115,7 @@ impl Methods {
         let says_encoding = frames::says_encoding(&head.headers);
         // It may be as large as the message.
         drop(head);
-        let mut held = peer.hold();
+        let mut held = peer.hold(Pot::Callers);
         let mut message = frames::message(&mut body, says_encoding, &mut held).await?;
         // Over a store elsewhere it waits for the answer.
         if held.is_empty() && !self.grpc.service.counters.is_memory() {

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use tonic::Status;
 
 use super::messages::{self, RateLimitRequest, RateLimitResponse};
-use super::peer::{Held, Peer};
+use super::peer::{Held, Peer, Pot};
 
 /// The longest message. Envoy's clients choose the values of header fields, of 60 KiB together, and a request may carry
 /// each of them more than once: what is too long for its service Envoy lets pass.
@@ -123,7 +123,7 @@ pub(super) async fn send(
     head.headers_mut()
         .insert(header::CONTENT_TYPE, CONTENT_TYPE);
     let mut sending = respond.send_response(head, false)?;
-    peer.send(&mut sending, framed.into()).await?;
+    peer.send(Pot::Callers, &mut sending, framed.into()).await?;
     let mut trailers = HeaderMap::new();
     trailers.insert(STATUS, OK);
     sending.send_trailers(trailers)

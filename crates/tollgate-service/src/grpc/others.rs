@@ -19,7 +19,7 @@ use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 
 use super::Grpc;
-use super::peer::Peer;
+use super::peer::{Peer, Pot};
 use super::refusal::{CALL_MAX, late, unauthenticated, unless_reset};
 use super::streams::{self, Stopped, UntilStop};
 
@@ -69,12 +69,15 @@ impl Others {
             let status = Status::unimplemented("this service has no such method");
             return self.grpc.refuse(respond, status);
         };
-        let is_health = path.starts_with("/grpc.health.");
-        if !is_health && !self.grpc.admits(request.headers()) {
+        let pot = match path.starts_with("/grpc.health.") {
+            true => Pot::Strangers,
+            false => Pot::Callers,
+        };
+        if pot == Pot::Callers && !self.grpc.admits(request.headers()) {
             return self.grpc.refuse(respond, unauthenticated());
         }
         // For all that it may send: libraries keep it as long as they like.
-        let mut held = peer.hold();
+        let mut held = peer.hold(pot);
         if let Err(status) = held.more(RECEIVED_BYTES_MAX) {
             return self.grpc.refuse(respond, status);
         }
@@ -95,7 +98,7 @@ impl Others {
             None => return Ok(()),
         };
         let response = response.map(|body| streams::response(body, self.stopped()));
-        self.send(peer, response, respond).await
+        self.send(peer, pot, response, respond).await
     }
 
     /// Comes when the service stops and health says so.
@@ -112,6 +115,7 @@ impl Others {
     async fn send<B>(
         &self,
         peer: &Rc<Peer>,
+        pot: Pot,
         response: Response<B>,
         respond: &mut SendResponse<Bytes>,
     ) -> Result<(), h2::Error>
@@ -140,7 +144,7 @@ impl Others {
             match frame.into_data() {
                 Ok(data) => {
                     let sent = {
-                        let mut sent = pin!(peer.send(&mut sending, data));
+                        let mut sent = pin!(peer.send(pot, &mut sending, data));
                         tokio::select! {
                             biased;
                             sent = &mut sent => Ok(sent),

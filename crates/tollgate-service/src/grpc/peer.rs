@@ -20,10 +20,32 @@ pub(super) const THREAD_HELD_BYTES_MAX: usize = 64 << 20;
 /// What a connection may hold in any case, however much the others of its thread hold.
 const OWN_HELD_BYTES_MAX: usize = 16 << 10;
 
+/// The same for calls of strangers, which need no token.
+const STRANGERS_HELD_BYTES_MAX: usize = 512 << 10;
+const STRANGERS_THREAD_HELD_BYTES_MAX: usize = 8 << 20;
+/// One call and its answer.
+const STRANGERS_OWN_HELD_BYTES_MAX: usize = 32 << 10;
+
+/// Whose calls hold bytes: what some hold does not keep others from holding theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pot {
+    /// Of those who may ask.
+    Callers,
+    /// Of anybody, without a token.
+    Strangers,
+}
+
+/// Bytes that calls hold, by pot.
+#[derive(Default)]
+pub(super) struct HeldBytes {
+    callers: Cell<usize>,
+    strangers: Cell<usize>,
+}
+
 /// The other end of a connection.
 pub(super) struct Peer {
-    held: Cell<usize>,
-    of_thread: Rc<Cell<usize>>,
+    held: HeldBytes,
+    of_thread: Rc<HeldBytes>,
     /// How long it may take to read an answer.
     write_timeout: Duration,
     reads_nothing: Notify,
@@ -32,14 +54,38 @@ pub(super) struct Peer {
 /// Bytes that one call holds, given back when this is dropped.
 pub(super) struct Held {
     peer: Rc<Peer>,
+    pot: Pot,
     bytes: usize,
+}
+
+impl Pot {
+    /// What a connection may hold, all of a thread, and a connection in any case.
+    fn bounds(self) -> (usize, usize, usize) {
+        match self {
+            Pot::Callers => (HELD_BYTES_MAX, THREAD_HELD_BYTES_MAX, OWN_HELD_BYTES_MAX),
+            Pot::Strangers => (
+                STRANGERS_HELD_BYTES_MAX,
+                STRANGERS_THREAD_HELD_BYTES_MAX,
+                STRANGERS_OWN_HELD_BYTES_MAX,
+            ),
+        }
+    }
+}
+
+impl HeldBytes {
+    fn of(&self, pot: Pot) -> &Cell<usize> {
+        match pot {
+            Pot::Callers => &self.callers,
+            Pot::Strangers => &self.strangers,
+        }
+    }
 }
 
 impl Peer {
     /// One of those of a thread whose calls hold `of_thread` bytes together.
-    pub(super) fn new(of_thread: &Rc<Cell<usize>>, write_timeout: Duration) -> Rc<Self> {
+    pub(super) fn new(of_thread: &Rc<HeldBytes>, write_timeout: Duration) -> Rc<Self> {
         Rc::new(Peer {
-            held: Cell::new(0),
+            held: HeldBytes::default(),
             of_thread: Rc::clone(of_thread),
             write_timeout,
             reads_nothing: Notify::new(),
@@ -47,9 +93,10 @@ impl Peer {
     }
 
     /// For a call that holds nothing yet.
-    pub(super) fn hold(self: &Rc<Self>) -> Held {
+    pub(super) fn hold(self: &Rc<Self>, pot: Pot) -> Held {
         Held {
             peer: Rc::clone(self),
+            pot,
             bytes: 0,
         }
     }
@@ -58,6 +105,7 @@ impl Peer {
     /// alone do not keep it.
     pub(super) async fn send(
         self: &Rc<Self>,
+        pot: Pot,
         sending: &mut SendStream<Bytes>,
         data: Bytes,
     ) -> Result<(), h2::Error> {
@@ -67,15 +115,16 @@ impl Peer {
             return sending.send_data(data, false);
         }
         // Seldom, and not a part of what every call carries around.
-        Box::pin(self.send_in_time(sending, data)).await
+        Box::pin(self.send_in_time(pot, sending, data)).await
     }
 
     async fn send_in_time(
         self: &Rc<Self>,
+        pot: Pot,
         sending: &mut SendStream<Bytes>,
         data: Bytes,
     ) -> Result<(), h2::Error> {
-        let mut held = self.hold();
+        let mut held = self.hold(pot);
         let sent = match held.more(data.len()) {
             Ok(()) => timeout(self.write_timeout, send_in_parts(sending, data))
                 .await
@@ -100,12 +149,11 @@ impl Held {
     /// # Errors
     /// The connection holds too many, or all of the thread do.
     pub(super) fn more(&mut self, bytes: usize) -> Result<(), Status> {
-        let Peer {
-            held, of_thread, ..
-        } = &*self.peer;
+        let (held, of_thread) = self.counted();
         let (held_now, of_thread_now) = (held.get() + bytes, of_thread.get() + bytes);
-        let fits = held_now <= OWN_HELD_BYTES_MAX || of_thread_now <= THREAD_HELD_BYTES_MAX;
-        if held_now > HELD_BYTES_MAX || !fits {
+        let (most, most_of_thread, in_any_case) = self.pot.bounds();
+        let fits = held_now <= in_any_case || of_thread_now <= most_of_thread;
+        if held_now > most || !fits {
             let why = "calls that wait have too many bytes";
             return Err(Status::resource_exhausted(why));
         }
@@ -119,13 +167,19 @@ impl Held {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes == 0
     }
+
+    /// Where it is counted: of its connection, and of all of the thread.
+    fn counted(&self) -> (&Cell<usize>, &Cell<usize>) {
+        let Peer {
+            held, of_thread, ..
+        } = &*self.peer;
+        (held.of(self.pot), of_thread.of(self.pot))
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Peer {
-            held, of_thread, ..
-        } = &*self.peer;
+        let (held, of_thread) = self.counted();
         held.set(held.get() - self.bytes);
         of_thread.set(of_thread.get() - self.bytes);
     }
@@ -149,35 +203,55 @@ mod tests {
 
     #[test]
     fn one_connection_holds_so_much_and_gives_it_back() {
-        let thread = Rc::default();
+        let thread = Rc::<HeldBytes>::default();
         let (one, other) = (Peer::new(&thread, TIMEOUT), Peer::new(&thread, TIMEOUT));
-        let mut all = one.hold();
+        let mut all = one.hold(Pot::Callers);
         all.more(HELD_BYTES_MAX - 1).unwrap();
-        assert!(one.hold().more(2).is_err());
-        let mut last = one.hold();
+        assert!(one.hold(Pot::Callers).more(2).is_err());
+        let mut last = one.hold(Pot::Callers);
         last.more(1).unwrap();
         assert!(!last.is_empty() && last.more(1).is_err());
-        other.hold().more(HELD_BYTES_MAX).unwrap();
+        other.hold(Pot::Callers).more(HELD_BYTES_MAX).unwrap();
         drop((all, last));
-        assert_eq!((one.held.get(), thread.get()), (0, 0));
-        one.hold().more(HELD_BYTES_MAX).unwrap();
+        assert_eq!((one.held.callers.get(), thread.callers.get()), (0, 0));
+        one.hold(Pot::Callers).more(HELD_BYTES_MAX).unwrap();
     }
 
     #[test]
     fn all_connections_of_a_thread_hold_so_much_and_the_next_one_has_something_of_its_own() {
-        let thread = Rc::default();
+        let thread = Rc::<HeldBytes>::default();
         let mut all = Vec::new();
         for _ in 0..THREAD_HELD_BYTES_MAX / HELD_BYTES_MAX {
-            let mut held = Peer::new(&thread, TIMEOUT).hold();
+            let mut held = Peer::new(&thread, TIMEOUT).hold(Pot::Callers);
             held.more(HELD_BYTES_MAX).unwrap();
             all.push(held);
         }
-        assert_eq!(thread.get(), THREAD_HELD_BYTES_MAX);
-        let mut next = Peer::new(&thread, TIMEOUT).hold();
+        assert_eq!(thread.callers.get(), THREAD_HELD_BYTES_MAX);
+        let mut next = Peer::new(&thread, TIMEOUT).hold(Pot::Callers);
         assert!(next.more(OWN_HELD_BYTES_MAX + 1).is_err());
         next.more(OWN_HELD_BYTES_MAX).unwrap();
         assert!(next.more(1).is_err());
         all.clear();
         next.more(1).unwrap();
+    }
+
+    #[test]
+    fn what_strangers_hold_is_bounded_apart_and_takes_nothing_from_callers() {
+        let thread = Rc::default();
+        let full = |_| {
+            let mut held = Peer::new(&thread, TIMEOUT).hold(Pot::Strangers);
+            held.more(STRANGERS_HELD_BYTES_MAX).unwrap();
+            assert!(held.more(1).is_err());
+            held
+        };
+        let connections = STRANGERS_THREAD_HELD_BYTES_MAX / STRANGERS_HELD_BYTES_MAX;
+        let all: Vec<_> = (0..connections).map(full).collect();
+        let next = Peer::new(&thread, TIMEOUT);
+        let mut asks_of_health = next.hold(Pot::Strangers);
+        asks_of_health.more(STRANGERS_OWN_HELD_BYTES_MAX).unwrap();
+        assert!(asks_of_health.more(1).is_err());
+        next.hold(Pot::Callers).more(HELD_BYTES_MAX).unwrap();
+        drop((all, asks_of_health));
+        assert_eq!(thread.strangers.get(), 0);
     }
 }

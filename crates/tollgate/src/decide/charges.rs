@@ -29,7 +29,8 @@ pub fn refund(
 }
 
 /// Gives back as many units as the checks cost, of what their keys hold, whoever took them, and tells how many that were:
-/// of a log the newest, also such as were charged in advance, of a window those of the one that is open. `slots` holds the states of the checks alone.
+/// of a log the newest, also such as were charged in advance, of a window those of the one that is open. `slots` holds
+/// the states of the checks alone.
 pub fn release(checks: &[Check<'_>], slots: &mut [Option<Stored>], now: Micros) -> u64 {
     let now = now.min(LATEST);
     let each = checks.iter().zip(slots);

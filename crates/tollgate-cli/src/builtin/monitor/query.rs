@@ -226,7 +226,7 @@ mod tests {
         let range = read.and_then(|query| query.range(NOW));
         range.map_err(|refusal| {
             assert_eq!(refusal.status(None), 400);
-            refusal.detail().to_owned()
+            refusal.detail().into_owned()
         })
     }
 
