@@ -18,7 +18,7 @@ fn lists_show_what_the_rules_say_and_what_holds_instead() {
             "set",
             "pro",
             "per-user",
-            "20 per second; 1000 per day",
+            "20/s; 1000/day",
         ],
     );
     ok(&gateway, &["user", "plan", "ann", "pro"]);
@@ -28,12 +28,13 @@ fn lists_show_what_the_rules_say_and_what_holds_instead() {
             "limit",
             "set",
             "per-user",
-            "30 per second",
+            "30/s",
             "--key",
             &key.id,
         ],
     );
-    ok(&gateway, &["limit", "set", "per-user", "9 per second"]);
+    let said = ok(&gateway, &["limit", "set", "per-user", "9/s"]);
+    assert!(said.starts_with("per-user is 9 per second for"), "{said}");
     let listed = ok(&gateway, &["limit", "list"]);
     let expected = format!(
         "per-user  by user  10 per second\n  everybody  9 per second\n  key:{}  30 per second\n  \
