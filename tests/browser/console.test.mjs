@@ -51,6 +51,9 @@ test("a log-in leads back to the console, and its bars move after a request", as
   assert.equal(await board(page, "per-user.minute").locator("rect").getAttribute("width"), "4");
   for (let n = 0; n < 5; n++) await ask(gateway, key);
   await told(page).getByText("per-user.minute: 0 of 5 left").waitFor();
+  const empty = await board(page, "per-user.minute").locator(".bar").evaluate((bar) => { const { backgroundColor, backgroundSize } = getComputedStyle(bar); return { backgroundColor, backgroundSize }; });
+  const full = await board(page, "per-user.hour").locator(".bar").evaluate((bar) => getComputedStyle(bar).backgroundColor);
+  assert.deepEqual([empty.backgroundColor, empty.backgroundSize], [full, "8px 100%"], "what is used up does not look full");
   await page.getByText("1 denied").waitFor();
   await page.getByLabel("Over").selectOption("5-minutes");
   await page.getByText("1 denied").waitFor();
