@@ -256,6 +256,35 @@ test("from a list of who is refused, two clicks give a caller its limit back", a
   assert.deepEqual(complaints(person), []);
 });
 
+test("charts have a title and a unit, count in whole steps, and name no value that nobody points at", async (t) => {
+  const gateway = await serve(t);
+  await make(gateway, "ada");
+  const { page } = await enter(t, gateway, "ada");
+  await page.addInitScript(() => {
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    globalThis.drawn = [];
+    CanvasRenderingContext2D.prototype.fillText = function write(text, ...place) {
+      globalThis.drawn.push(text);
+      fillText.call(this, text, ...place);
+    };
+  });
+  await page.goto("/console/");
+  await page.getByRole("heading", { name: "Requests per minute" }).waitFor();
+  await page.getByRole("heading", { name: "Latency", exact: true }).waitFor();
+  await page.waitForFunction(() => globalThis.drawn.includes("0 µs"));
+  const drawn = await page.evaluate(() => globalThis.drawn);
+  assert.ok(drawn.includes("1"), drawn.join());
+  assert.deepEqual(drawn.filter((text) => text.includes(".")), []);
+  await page.getByLabel("Over").selectOption("5-minutes");
+  await page.getByRole("heading", { name: /^Requests per (second|\d+ seconds)$/ }).waitFor();
+
+  const colon = () => page.locator(".u-legend th").nth(1).evaluate((name) => getComputedStyle(name, "::after").visibility);
+  await page.mouse.move(0, 0);
+  assert.equal(await colon(), "hidden");
+  await page.locator(".u-over").first().hover();
+  assert.equal(await colon(), "visible");
+});
+
 test("the log calls users and keys by their names", async (t) => {
   const gateway = await serve(t);
   await make(gateway, "root", "--admin");
