@@ -290,10 +290,13 @@ test("the log calls users and keys by their names", async (t) => {
   await make(gateway, "root", "--admin");
   await make(gateway, "ada");
   await newKey(gateway, "ada", "--name", "batch");
+  await gateway.command(["plan", "create", "gold"]);
   const { page } = await enter(t, gateway, "root");
   await page.goto("/console/audit");
-  await page.getByRole("row", { name: /key-created key batch of ada of user ada/ }).waitFor();
-  await page.getByRole("row", { name: /user-created user ada/ }).waitFor();
+  await page.getByRole("row", { name: /key-created key batch of ada$/ }).waitFor();
+  await page.getByRole("row", { name: /user-created user ada role user$/ }).waitFor();
+  await page.getByRole("row", { name: /plan-created plan gold/ }).waitFor();
+  for (const when of await page.locator("#entries time").allInnerTexts()) assert.match(when, /:\d\d:\d\d UTC$/);
   assert.doesNotMatch(await page.locator("#entries").innerText(), /[0-9a-f]{32}/);
   assert.match(await page.getByText("key batch of ada").getAttribute("title"), /^key:[0-9a-f]{32}$/);
 });
