@@ -13,25 +13,12 @@ fn lists_show_what_the_rules_say_and_what_holds_instead() {
     ok(&gateway, &["plan", "create", "pro"]);
     ok(
         &gateway,
-        &[
-            "plan",
-            "set",
-            "pro",
-            "per-user",
-            "20/s; 1000/day",
-        ],
+        &["plan", "set", "pro", "per-user", "20/s; 1000/day"],
     );
     ok(&gateway, &["user", "plan", "ann", "pro"]);
     ok(
         &gateway,
-        &[
-            "limit",
-            "set",
-            "per-user",
-            "30/s",
-            "--key",
-            &key.id,
-        ],
+        &["limit", "set", "per-user", "30/s", "--key", &key.id],
     );
     let said = ok(&gateway, &["limit", "set", "per-user", "9/s"]);
     assert!(said.starts_with("per-user is 9 per second for"), "{said}");
