@@ -51,6 +51,9 @@ test("a log-in leads back to the console, and its bars move after a request", as
   assert.equal(await board(page, "per-user.minute").locator("rect").getAttribute("width"), "4");
   for (let n = 0; n < 5; n++) await ask(gateway, key);
   await told(page).getByText("per-user.minute: 0 of 5 left").waitFor();
+  const empty = await board(page, "per-user.minute").locator(".bar").evaluate((bar) => { const { backgroundColor, backgroundSize } = getComputedStyle(bar); return { backgroundColor, backgroundSize }; });
+  const full = await board(page, "per-user.hour").locator(".bar").evaluate((bar) => getComputedStyle(bar).backgroundColor);
+  assert.deepEqual([empty.backgroundColor, empty.backgroundSize], [full, "8px 100%"], "what is used up does not look full");
   await page.getByText("1 denied").waitFor();
   await page.getByLabel("Over").selectOption("5-minutes");
   await page.getByText("1 denied").waitFor();
@@ -253,15 +256,47 @@ test("from a list of who is refused, two clicks give a caller its limit back", a
   assert.deepEqual(complaints(person), []);
 });
 
+test("charts have a title and a unit, count in whole steps, and name no value that nobody points at", async (t) => {
+  const gateway = await serve(t);
+  await make(gateway, "ada");
+  const { page } = await enter(t, gateway, "ada");
+  await page.addInitScript(() => {
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    globalThis.drawn = [];
+    CanvasRenderingContext2D.prototype.fillText = function write(text, ...place) {
+      globalThis.drawn.push(text);
+      fillText.call(this, text, ...place);
+    };
+  });
+  await page.goto("/console/");
+  await page.getByRole("heading", { name: "Requests per minute" }).waitFor();
+  await page.getByRole("heading", { name: "Latency", exact: true }).waitFor();
+  await page.waitForFunction(() => globalThis.drawn.includes("0 µs"));
+  const drawn = await page.evaluate(() => globalThis.drawn);
+  assert.ok(drawn.includes("1"), drawn.join());
+  assert.deepEqual(drawn.filter((text) => text.includes(".")), []);
+  await page.getByLabel("Over").selectOption("5-minutes");
+  await page.getByRole("heading", { name: /^Requests per (second|\d+ seconds)$/ }).waitFor();
+
+  const colon = () => page.locator(".u-legend th").nth(1).evaluate((name) => getComputedStyle(name, "::after").visibility);
+  await page.mouse.move(0, 0);
+  assert.equal(await colon(), "hidden");
+  await page.locator(".u-over").first().hover();
+  assert.equal(await colon(), "visible");
+});
+
 test("the log calls users and keys by their names", async (t) => {
   const gateway = await serve(t);
   await make(gateway, "root", "--admin");
   await make(gateway, "ada");
   await newKey(gateway, "ada", "--name", "batch");
+  await gateway.command(["plan", "create", "gold"]);
   const { page } = await enter(t, gateway, "root");
   await page.goto("/console/audit");
-  await page.getByRole("row", { name: /key-created key batch of ada of user ada/ }).waitFor();
-  await page.getByRole("row", { name: /user-created user ada/ }).waitFor();
+  await page.getByRole("row", { name: /key-created key batch of ada$/ }).waitFor();
+  await page.getByRole("row", { name: /user-created user ada role user$/ }).waitFor();
+  await page.getByRole("row", { name: /plan-created plan gold/ }).waitFor();
+  for (const when of await page.locator("#entries time").allInnerTexts()) assert.match(when, /:\d\d:\d\d UTC$/);
   assert.doesNotMatch(await page.locator("#entries").innerText(), /[0-9a-f]{32}/);
   assert.match(await page.getByText("key batch of ada").getAttribute("title"), /^key:[0-9a-f]{32}$/);
 });

@@ -72,12 +72,33 @@ test("who has signed up is told so, and nobody else is", async (t) => {
   await fillIn(page, "/signup", "ada");
   const told = page.getByRole("status").getByText("Your account is made.");
   await told.waitFor();
+  assert.equal(await page.getByLabel("Username").inputValue(), "ada", "nobody writes a name twice");
+  assert.ok(await page.getByLabel("Password", { exact: true }).evaluate((field) => field === document.activeElement));
+  assert.doesNotMatch(page.url(), /ada/);
   for (const part of ["banner", "main"]) {
     await page.goto("/signup");
     await page.getByRole(part).getByRole("link", { name: "Log in" }).click();
     await page.getByRole("heading", { name: "Log in" }).waitFor();
     assert.equal(await told.count(), 0, part);
   }
+});
+
+test("whoever is logged in is not asked to sign up", async (t) => {
+  const route = (path, name, auth = "") => `[[routes]]\nmatch = ${path}\nbuiltin = "${name}"\n${auth}`;
+  const rules = [
+    route('"GET /"', "home"),
+    route('["GET /signup", "POST /signup"]', "signup"),
+    route('["GET /login", "POST /login"]', "login"),
+    route('["GET /keys", "POST /keys"]', "keys", 'auth = ["session"]\n'),
+    route('"GET /assets/{*rest}"', "assets"),
+  ].join("\n");
+  const { page } = await visit(t, browser, await serve(t, rules));
+  await page.goto("/");
+  await page.getByText("Sign up, make a key, and call it").waitFor();
+  await logIn(page, "ada");
+  await page.goto("/");
+  await page.getByText("Make a key, and call it").waitFor();
+  assert.doesNotMatch(await page.locator("body").innerText(), /sign up/i);
 });
 
 test("a wrong password is named beside the form and keeps the name that was typed", async (t) => {

@@ -113,6 +113,22 @@ for (const button of all("[data-peek]")) {
   });
 }
 
+// Whoever has signed up writes the name no second time. It is kept in this tab alone, and in no address.
+for (const form of all("[data-name]")) {
+  const [name, password] = [form.elements.username, form.elements.password];
+  try {
+    if (form.dataset.name === "give") {
+      form.addEventListener("submit", () => sessionStorage.setItem("name", name.value));
+    } else if (sessionStorage.getItem("name") && !name.value) {
+      name.value = sessionStorage.getItem("name");
+      sessionStorage.removeItem("name");
+      password.focus();
+    }
+  } catch {
+    // A browser that keeps nothing has an empty field.
+  }
+}
+
 offerCopies(document, say);
 
 document.addEventListener("submit", (event) => {

@@ -9,8 +9,11 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tollgate::{Decision, Policy, Reason, Verdict};
-use tollgate_rules::Route;
+use tollgate_rules::{Auth, Route};
 use tollgate_tower::Problem;
+
+/// What helps where no route says which credentials it takes.
+const WITHOUT_CREDENTIALS: &str = "Log in, or send a token or an API key.";
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Refusal {
     pub fn no_credentials() -> Self {
         Refusal::new(
             Kind::Unauthenticated { known_bad: false },
-            "Log in, or send a token or an API key.",
+            WITHOUT_CREDENTIALS,
         )
     }
 
@@ -229,6 +232,15 @@ impl Refusal {
         Refusal::new(Kind::Internal, "Something went wrong in the gateway.")
     }
 
+    /// What is said to people about this route: without credentials, which ones it takes.
+    fn detail_on(&self, route: Option<&Route>) -> Cow<'_, str> {
+        let no_credentials = Kind::Unauthenticated { known_bad: false };
+        match route {
+            Some(route) if self.kind == no_credentials => credentials_of(&route.auth).into(),
+            _ => self.detail(),
+        }
+    }
+
     /// What is said to people: "Rate limit exceeded: per-user.minute allows 5 per minute. Try again in 13 seconds."
     pub fn detail(&self) -> Cow<'_, str> {
         let Some(seconds) = self.wait else {
@@ -316,6 +328,20 @@ impl Refusal {
             }
             _ => ("about:blank", ""),
         }
+    }
+}
+
+/// Which credentials a route asks for.
+fn credentials_of(auth: &[Auth]) -> &'static str {
+    let takes = [Auth::Session, Auth::Bearer, Auth::ApiKey].map(|way| auth.contains(&way));
+    match takes {
+        [true, false, false] => "Log in: this route takes sessions only.",
+        [false, true, false] => "Send a token: this route takes tokens only.",
+        [false, false, true] => "Send an API key: this route takes API keys only.",
+        [true, true, false] => "Log in, or send a token.",
+        [true, false, true] => "Log in, or send an API key.",
+        [false, true, true] => "Send a token or an API key.",
+        [true, true, true] | [false, false, false] => WITHOUT_CREDENTIALS,
     }
 }
 

@@ -1,7 +1,7 @@
 // Who changed what, the newest first. Users and keys are called by name; what they are in the log is in the title.
 
 import { attempt, call } from "./api.js";
-import { at, el, instant, table } from "./dom.js";
+import { at, el, exactInstant, table } from "./dom.js";
 
 const PAGE = 50;
 const older = at("older");
@@ -15,8 +15,17 @@ async function more() {
   entries = [...entries, ...answer.entries];
   names = { ...names, ...answer.names };
   older.hidden = answer.entries.length < PAGE;
-  const rows = entries.map((entry) => [instant(entry.at), entry.actor_name ?? entry.actor, el("span", { class: "unbroken" }, entry.action), readable(entry.subject), readable(entry.detail)]);
+  const rows = entries.map((entry) => [exactInstant(entry.at), entry.actor_name ?? entry.actor, el("span", { class: "unbroken" }, entry.action), readable(entry.subject.replace(/^(plan|limit|token):/, "$1 ")), readable(rest(entry))]);
   table(at("entries"), "Changes", ["When", "Who", "What", "Of", "Detail"], rows, "Nothing was changed yet.");
+}
+
+/** The detail without the names that stand beside it already. */
+function rest({ action, subject, detail }) {
+  const [, kind, id] = /^(user|key):(.*)$/.exec(subject) ?? [];
+  const known = names[id];
+  if (kind === "key" && known?.user != null) return detail.replace(/^of user:[0-9a-f]{32}(?:, )?/, "");
+  if (action === "user-created" && known && detail.endsWith(` ${known.name}`)) return `role ${detail.slice(0, -known.name.length - 1)}`;
+  return detail;
 }
 
 /** The text with names in the place of ids. */

@@ -3,6 +3,8 @@
 import { el, table, write } from "./dom.js";
 
 const HEIGHT = 190;
+// Requests and microseconds are whole, and so are the steps of their axes.
+const STEPS = Array.from({ length: 15 }, (_, zeros) => [1, 2, 5].map((digit) => digit * 10 ** zeros)).flat();
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -51,7 +53,7 @@ export function chart(node, title, lines, format) {
       scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
       axes: [
         { stroke: ink, font, grid, ticks: grid, space: 72, values: (_, splits, __, ___, apart) => splits.map((at) => clock(at, apart)) },
-        { stroke: ink, font, grid, ticks: grid, size: 64, values: (_, splits) => splits.map(format) },
+        { stroke: ink, font, grid, ticks: grid, size: 64, incrs: STEPS, values: (_, splits) => splits.map(format) },
       ],
       series: [{ label: "UTC", value: (_, at) => (at == null ? "–" : clock(at, data[0].length > 1 ? data[0][1] - data[0][0] : 1)) }, ...series],
     };

@@ -47,7 +47,9 @@ export function bytes(n) {
 }
 
 /** An instant in the form of the answers, for people. */
-export const instant = (text) => (text ? el("time", { datetime: text }, text.slice(0, 16).replace("T", " ") + " UTC") : "–");
+const clock = (text, letters) => (text ? el("time", { datetime: text }, text.slice(0, letters).replace("T", " ") + " UTC") : "–");
+export const instant = (text) => clock(text, 16);
+export const exactInstant = (text) => clock(text, 19);
 
 /**
  * Fills a table: names of columns, `#` before those of numbers; rows of cells, the first of which names its row. What is

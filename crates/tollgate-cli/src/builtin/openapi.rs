@@ -50,10 +50,25 @@ pub(super) fn document(rules: &RuleSet) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "What this gateway answers. Refusals are problem documents (RFC 9457).",
         },
-        "tags": parts["tags"].as_array().cloned().unwrap_or_default(),
+        "tags": tags(&parts, &paths),
         "paths": paths,
         "components": parts["components"].take(),
     })
+}
+
+/// The tags that these paths have, in the order in which a reader wants them.
+fn tags(parts: &Value, paths: &Map<String, Value>) -> Vec<Value> {
+    let operations = paths.values().filter_map(Value::as_object);
+    let operations = operations.flat_map(Map::values);
+    let used: Vec<&Value> = operations
+        .filter_map(|operation| operation["tags"].as_array())
+        .flatten()
+        .collect();
+    let known = parts["tags"].as_array().into_iter().flatten();
+    known
+        .filter(|tag| used.contains(&&tag["name"]))
+        .cloned()
+        .collect()
 }
 
 fn names(method: Option<&Method>) -> Vec<String> {

@@ -13,27 +13,15 @@ fn lists_show_what_the_rules_say_and_what_holds_instead() {
     ok(&gateway, &["plan", "create", "pro"]);
     ok(
         &gateway,
-        &[
-            "plan",
-            "set",
-            "pro",
-            "per-user",
-            "20 per second; 1000 per day",
-        ],
+        &["plan", "set", "pro", "per-user", "20/s; 1000/day"],
     );
     ok(&gateway, &["user", "plan", "ann", "pro"]);
     ok(
         &gateway,
-        &[
-            "limit",
-            "set",
-            "per-user",
-            "30 per second",
-            "--key",
-            &key.id,
-        ],
+        &["limit", "set", "per-user", "30/s", "--key", &key.id],
     );
-    ok(&gateway, &["limit", "set", "per-user", "9 per second"]);
+    let said = ok(&gateway, &["limit", "set", "per-user", "9/s"]);
+    assert!(said.starts_with("per-user is 9 per second for"), "{said}");
     let listed = ok(&gateway, &["limit", "list"]);
     let expected = format!(
         "per-user  by user  10 per second\n  everybody  9 per second\n  key:{}  30 per second\n  \

@@ -206,3 +206,67 @@ fn behind_a_trusted_proxy_the_client_is_the_first_unknown_address_from_the_right
     );
     assert_eq!(upstream.last().field("x-forwarded-proto"), Some("https"));
 }
+
+#[test]
+fn whoever_has_no_credentials_of_a_routes_is_told_which_ones_it_takes() {
+    let route = |path: &str, auth: &str| {
+        format!(
+            "[[routes]]\nmatch = \"GET {path}\"\nauth = [{auth}]\nrespond = {{ text = \"in\" }}\n"
+        )
+    };
+    let routes = [
+        route("/key", "\"api-key\""),
+        route("/session", "\"session\""),
+        route("/token", "\"bearer\""),
+        route("/person", "\"session\", \"bearer\""),
+        route("/program", "\"bearer\", \"api-key\""),
+    ];
+    let rules =
+        ACCOUNTS.replace("\"POST /login\"", "[\"GET /login\", \"POST /login\"]") + &routes.concat();
+    let gateway = launch().rules(&rules).start();
+    let ann = join(&gateway, "ann");
+    let key = new_key(&gateway, "ann", &[]);
+    let (bearer, api_key) = ("Bearer", "ApiKey");
+    let cases: [(Call, &str, &[&str]); 6] = [
+        (
+            ann.get("/key"),
+            "Send an API key: this route takes API keys only.",
+            &[bearer, api_key],
+        ),
+        (
+            key.get("/session"),
+            "Log in: this route takes sessions only.",
+            &["Cookie"],
+        ),
+        (
+            ann.get("/session"),
+            "Log in: this route takes sessions only.",
+            &["Cookie"],
+        ),
+        (
+            key.get("/token"),
+            "Send a token: this route takes tokens only.",
+            &[bearer],
+        ),
+        (key.get("/person"), "Log in, or send a token.", &[bearer]),
+        (
+            Call::get("/program"),
+            "Send a token or an API key.",
+            &[bearer, api_key],
+        ),
+    ];
+    for (call, detail, schemes) in cases {
+        let page = gateway.call(&call.clone().field("accept", "text/html"));
+        let answer = gateway.call(&call);
+        assert_eq!((answer.status, page.status), (401, 401), "{detail}");
+        assert_eq!(answer.json()["detail"], detail);
+        let challenges = answer.fields("www-authenticate");
+        let named = challenges
+            .iter()
+            .map(|challenge| challenge.split(' ').next().unwrap());
+        assert_eq!(named.collect::<Vec<_>>(), schemes, "{detail}");
+        assert!(page.text().contains(detail), "{}", page.text());
+        let leads_to_log_in = page.text().contains("/login?next=");
+        assert_eq!(leads_to_log_in, detail.starts_with("Log in"), "{detail}");
+    }
+}

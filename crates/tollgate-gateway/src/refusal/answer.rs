@@ -4,7 +4,7 @@ use askama::Template;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use tollgate_rules::Route;
+use tollgate_rules::{Auth, Route};
 use tollgate_tower::Problem;
 
 use super::{Kind, Refusal};
@@ -53,7 +53,10 @@ pub fn refuse(refusal: &Refusal, context: &RefusalContext<'_>) -> Response<Bytes
         crate::page::protect(headers);
     }
     match &refusal.kind {
-        Kind::Unauthenticated { known_bad } => challenge(headers, *known_bad),
+        Kind::Unauthenticated { known_bad } => {
+            let auth = context.route.map_or(&[][..], |route| &route.auth);
+            challenge(headers, *known_bad, auth);
+        }
         Kind::InsufficientScope { needed } => {
             // Scopes have neither quotes nor backslashes.
             let bearer = format!(
@@ -100,7 +103,7 @@ fn body_of(
     } else {
         title
     };
-    let detail = refusal.detail();
+    let detail = refusal.detail_on(context.route);
     match context.accepts {
         Accepts::Text => (TEXT, detail.into_owned()),
         Accepts::Json => {
@@ -139,7 +142,7 @@ fn body_of(
                     .links
                     .login
                     .as_deref()
-                    .filter(|_| matches!(refusal.kind, Kind::Unauthenticated { .. }))
+                    .filter(|_| refusal.is_unauthenticated() && logging_in_helps(context.route))
                     .map(|login| format!("{login}?next={}", in_query(context.path))),
                 request_id: context.request_id,
             };
@@ -165,16 +168,31 @@ fn in_query(path: &str) -> String {
     text
 }
 
-/// Challenges stand on every such answer, whatever its status, so that clients tell "log in" from "wait".
-fn challenge(headers: &mut HeaderMap, known_bad: bool) {
+/// Whether the route takes what a log-in gives a browser. A route that takes nothing says no more than that.
+fn logging_in_helps(route: Option<&Route>) -> bool {
+    route.is_none_or(|route| route.auth.is_empty() || route.auth.contains(&Auth::Session))
+}
+
+/// Challenges stand on every such answer, whatever its status, so that clients tell "log in" from "wait". They are of
+/// what the route takes; an API key may also come as a bearer token.
+fn challenge(headers: &mut HeaderMap, known_bad: bool, auth: &[Auth]) {
+    let takes = |way: Auth| auth.is_empty() || auth.contains(&way);
     let bearer = if known_bad {
         "Bearer realm=\"tollgate\", error=\"invalid_token\""
     } else {
         "Bearer realm=\"tollgate\""
     };
-    headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(bearer));
-    headers.append(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static("ApiKey realm=\"tollgate\", header=\"X-API-Key\""),
-    );
+    let api_key = "ApiKey realm=\"tollgate\", header=\"X-API-Key\"";
+    let challenges: &[&'static str] = match (takes(Auth::Bearer), takes(Auth::ApiKey)) {
+        (_, true) => &[bearer, api_key],
+        (true, false) => &[bearer],
+        // An answer like this must have one, and no scheme is registered for cookies.
+        (false, false) => &["Cookie realm=\"tollgate\""],
+    };
+    for challenge in challenges {
+        headers.append(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(challenge),
+        );
+    }
 }

@@ -26,7 +26,6 @@ pub(super) fn console(rules: &RuleSet, parts: &mut Value) -> Vec<String> {
         return Vec::new();
     }
     let mut console: Value = serde_json::from_str(CONSOLE).unwrap_or_default();
-    parts["tags"] = console["tags"].take();
     for (kind, components) in members(console["components"].take()) {
         for (name, component) in members(components) {
             parts["components"][&kind][name] = component;

@@ -126,3 +126,30 @@ fn what_the_admin_side_answers_is_documented_below_the_console_and_nothing_else(
     documented.sort();
     assert_eq!(documented, routed);
 }
+
+#[test]
+fn a_reader_meets_the_api_first_and_administration_last_and_no_heading_without_an_operation() {
+    let all = [
+        "API",
+        "Limits",
+        "Accounts",
+        "API keys",
+        "Console",
+        "Administration",
+    ];
+    for (preset, expected) in [
+        ("random-number", &all[..]),
+        ("hello-by-ip", &["API", "Accounts"]),
+    ] {
+        let document = document(&rules(preset));
+        let tags = document["tags"].as_array().unwrap().iter();
+        let names: Vec<&str> = tags.map(|tag| tag["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{preset}");
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let used = operations.filter_map(|operation| operation["tags"][0].as_str());
+        for tag in used {
+            assert!(names.contains(&tag), "{preset}: {tag}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Plans: `/plans`, `/plans/{plan}` and `/plans/{plan}/limits/{limit}`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -28,11 +29,13 @@ async fn list(
     let plans = admin.accounts_as(actor)?.list_plans().await;
     let plans = plans.map_err(|error| answer::unavailable(&error))?;
     let shown = |plan: &Plan| {
+        let limits = plan.limits.iter();
+        let limits = limits.map(|(limit, quotas)| (limit, admin.in_one_form(limit, quotas)));
         json!({
             "plan": plan.name,
             "created_at": time::rfc3339(plan.created_at),
             "users": plan.users,
-            "limits": plan.limits,
+            "limits": limits.collect::<BTreeMap<_, _>>(),
         })
     };
     let plans: Vec<_> = plans.iter().map(shown).collect();

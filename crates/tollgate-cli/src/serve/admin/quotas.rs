@@ -81,9 +81,10 @@ pub(super) async fn set(
             error => answer::quotas(&error),
         })?;
     let before = replaced
+        .map(|quotas| admin.in_one_form(limit, &quotas))
         .or(in_force)
         .map(|before| format!(" (before: {before})"));
-    let (quotas, before) = (quotas.trim(), before.unwrap_or_default());
+    let (quotas, before) = (admin.in_one_form(limit, quotas), before.unwrap_or_default());
     Ok(format!("{limit} is {quotas} for {}{before}\n", whom.called).into_response())
 }
 
@@ -118,7 +119,7 @@ async fn list(State(admin): State<Arc<Admin>>) -> Result<Response, Response> {
     };
     let of = |limit: &str| -> Vec<Value> {
         let its = overrides.iter().filter(|one| one.limit == limit);
-        its.map(shown).collect()
+        its.map(|one| shown(&admin, one)).collect()
     };
     let known = |limit: &Arc<Limit>| {
         let in_force = InForce::of(limit, admin.accounts.as_ref(), None);
@@ -143,11 +144,11 @@ async fn list(State(admin): State<Arc<Admin>>) -> Result<Response, Response> {
     Ok(Json(json!({ "limits": limits })).into_response())
 }
 
-fn shown(one: &Override) -> Value {
+fn shown(admin: &Admin, one: &Override) -> Value {
     json!({
         "for": one.scope.to_string(),
         "user": one.user_name,
-        "quotas": one.quotas,
+        "quotas": admin.in_one_form(&one.limit, &one.quotas),
         "unusable": one.unusable,
     })
 }
@@ -158,6 +159,16 @@ fn texts(policies: &[Arc<Policy>]) -> Vec<String> {
 }
 
 impl Admin {
+    /// Quotas as those of the rules file are shown, however they were written; what cannot be used stays as it is.
+    pub(super) fn in_one_form(&self, limit: &str, quotas: &str) -> String {
+        let limit = self.rules.limit(limit);
+        let policies = limit.and_then(|limit| limit.policies_of(quotas).ok());
+        policies.map_or_else(
+            || quotas.trim().to_owned(),
+            |policies| texts(&policies).join("; "),
+        )
+    }
+
     /// The quotas that hold for whom `scope` says, in the notation, a plan's own left aside; `None` when that cannot be
     /// told.
     async fn in_force_for(&self, scope: &Scope, limit: &str) -> Option<String> {
