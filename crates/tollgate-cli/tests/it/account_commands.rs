@@ -178,7 +178,7 @@ fn a_key_is_shown_once_listed_without_its_secret_and_dead_within_two_seconds_of_
         gateway
             .command(&["key", "list", "ann"], "")
             .stdout
-            .contains("ended")
+            .contains("revoked")
     );
     for (args, said) in [
         (&["key", "create", "nobody"][..], "nobody"),
@@ -201,6 +201,25 @@ fn a_rotated_key_lives_through_its_grace_beside_the_new_one() {
     assert_eq!(gateway.call(&old.get("/limit")).status, 200);
     let done = gateway.command(&["key", "rotate", &old.id, "--grace", "600"], "");
     assert_eq!(done.code, 0, "{done:?}");
+    let told = format!("The old key (id {}) is good until ", old.id);
+    let until = done.stderr.split(&told).nth(1);
+    let until = until.expect(&done.stderr).trim_end().trim_end_matches('.');
+    assert_eq!(until.len(), "2027-01-15T08:00:00Z".len(), "{until}");
+    let list = gateway.command(&["key", "list", "ann"], "").stdout;
+    let words =
+        |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    let lines: Vec<Vec<String>> = list.lines().map(words).collect();
+    assert_eq!(lines[0][3..5], ["UNTIL", "USED"], "{list}");
+    let line = |id: &str| {
+        lines
+            .iter()
+            .find(|line| line.last().is_some_and(|last| last == id))
+    };
+    assert_eq!(
+        line(&old.id).expect(&list)[2..4],
+        ["active", until],
+        "{list}"
+    );
     let new = Call::get("/limit").field("x-api-key", done.stdout.trim());
     assert_ne!(done.stdout.trim(), old.secret);
     assert_eq!(gateway.call(&new).status, 200);
