@@ -14,8 +14,8 @@ pub(super) fn help(text: &str, at: usize, message: &str) -> Option<&'static str>
     let (_, value) = line.split_once('=')?;
     let value = value.trim_start();
     let is_bare = !value.starts_with(['"', '\'', '[', '{']) && !is_like_a_date(value);
-    let is_text =
-        is_bare && value.contains([':', '/']) || is_bare && value.matches('.').count() > 1;
+    let has_marks = value.contains([':', '/']) || value.matches('.').count() > 1;
+    let is_text = is_bare && has_marks;
     (message.contains("must be quoted") || is_text)
         .then_some("text needs quotes, as in `key = \"client-ip\"`")
 }
