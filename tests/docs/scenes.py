@@ -30,7 +30,8 @@ RUN = {
         before=("make run",), says=("HTTP/1.1 403 Forbidden", r"retry-after: [456]\d", "300", "HTTP/1.1 204")),
     ("README.md", 'target/release/tollgate serve --upstream http://127.0.0.1:9000 --limit "100 per minute by client-ip"'):
         Scene(before=(UPSTREAM,), after="curl -si http://127.0.0.1:8000/", says=("100;w=60", "Hello, World!")),
-    ("README.md", "target/release/tollgate serve --resp 127.0.0.1:6380 &"): Scene(says=(r"^0\n16\n15\n-1\n2",)),
+    ("README.md", "target/release/tollgate serve --resp 127.0.0.1:6380 --data service &   # its own data, beside `make run`"):
+        Scene(before=("make run",), says=(r"^0\n16\n15\n-1\n2",)),
     ("README.md", 'tollgate limit set per-user "20 per minute"            # for everybody; --user ann, --key ID or --plan gold for some'):
         Scene(before=("make run", SIGNED_UP), says=("100 per minute; 1000 per hour", "plan-given")),
     ("docs/start.md", 'tollgate serve --upstream http://127.0.0.1:9000 --limit "5 per minute by client-ip" --listen 127.0.0.1:8000'):

@@ -59,7 +59,7 @@ pub use actor::Actor;
 pub use api_key::PREFIX as API_KEY_PREFIX;
 pub use audit::{AUDIT_PAGE_MAX, AuditEntry};
 pub use credential::Credential;
-pub use database::{Migrated, check_url, migrate};
+pub use database::{Migrated, check_url, file_of_url, migrate};
 pub use directory::{Directory, Lookup, Question};
 pub use error::{
     Invalid, KeyError, LogInError, OpenError, OverrideError, PasswordError, PlanError, RevokeError,

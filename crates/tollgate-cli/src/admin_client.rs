@@ -122,7 +122,7 @@ pub(crate) async fn open(
         .await
         .map_err(|error| {
             Failure::Failed(format!(
-                "no gateway is running with the data directory {}: {error}",
+                "no gateway is running with the data directory {}: {error}; `--data` or TOLLGATE_DATA names the one of your gateway",
                 data.display()
             ))
         })?;

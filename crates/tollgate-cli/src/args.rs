@@ -102,6 +102,9 @@ pub(crate) enum Command {
     },
 }
 
+/// The data directory, where nothing says otherwise.
+pub(crate) const USUAL_DATA: &str = "tollgate-data";
+
 /// Where a gateway keeps what it must not forget.
 #[derive(clap::Args, Clone)]
 pub(crate) struct DataArgs {
@@ -110,7 +113,7 @@ pub(crate) struct DataArgs {
         long,
         global = true,
         env = "TOLLGATE_DATA",
-        default_value = "tollgate-data",
+        default_value = USUAL_DATA,
         value_name = "DIR"
     )]
     pub(crate) data: PathBuf,

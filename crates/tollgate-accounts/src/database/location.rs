@@ -147,6 +147,14 @@ pub fn check_url(url: &str) -> Result<(), OpenError> {
     Location::parse(url, Path::new("")).map(drop)
 }
 
+/// The file that a URL names, if it is one of SQLite's.
+pub fn file_of_url(url: &str, data_dir: &Path) -> Option<PathBuf> {
+    match Location::parse(url, data_dir) {
+        Ok(Location::SqliteFile(path)) => Some(path),
+        _ => None,
+    }
+}
+
 /// An accounts URL as it may be shown: of a server only the scheme.
 pub(crate) fn without_secrets(url: &str) -> String {
     match url.split_once(':') {

@@ -236,7 +236,7 @@ fn refused(error: KeyError) -> Refusal {
     }
 }
 
-fn state(key: &KeySummary, now: Micros) -> &'static str {
+pub(crate) fn state(key: &KeySummary, now: Micros) -> &'static str {
     match key.revoked_at {
         Some(_) => "revoked",
         None if key.is_live(now) => "active",

@@ -11,7 +11,7 @@ mod example;
 mod form;
 mod home;
 mod jwks;
-mod keys;
+pub(crate) mod keys;
 mod login;
 mod logout;
 pub(crate) mod monitor;

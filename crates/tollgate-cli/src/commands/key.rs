@@ -7,8 +7,10 @@ use tollgate_accounts::{Accounts, KeyError, KeyId, KeySummary, NewKey, Scopes, U
 
 use super::{require_accounts, table, with_accounts};
 use crate::args::{KeyArgs, KeyCommand};
+use crate::builtin::keys::state;
 use crate::failure::Failure;
 use crate::plain;
+use crate::time;
 
 pub(crate) fn run(args: KeyArgs) -> Result<(), Failure> {
     require_accounts(&args.accounts)?;
@@ -38,11 +40,9 @@ pub(crate) fn run(args: KeyArgs) -> Result<(), Failure> {
             println!("revoked {id}");
             Ok(())
         }
-        KeyCommand::Rotate { id, grace } => show_once(
-            accounts
-                .rotate_key(None, &KeyId::from(id.as_str()), Duration::from_secs(grace))
-                .await,
-        ),
+        KeyCommand::Rotate { id, grace } => {
+            rotate(accounts, &KeyId::from(id.as_str()), grace).await
+        }
     })
 }
 
@@ -64,6 +64,31 @@ async fn user_id(accounts: &Accounts, name: &str) -> Result<UserId, Failure> {
         .map_err(|error| Failure::because("users cannot be read", &error))?;
     user.map(|user| user.id)
         .ok_or_else(|| Failure::Failed(format!("there is no user `{name}`")))
+}
+
+async fn rotate(accounts: &Accounts, id: &KeyId, grace: u64) -> Result<(), Failure> {
+    let made = accounts.rotate_key(None, id, Duration::from_secs(grace));
+    show_once(made.await)?;
+    // Told as it is, for the old key may have had less time left than the grace. Without the database it goes unsaid.
+    if let Ok(Some(old)) = accounts.key(id).await {
+        match until(&old).as_str() {
+            "" => {}
+            end if old.is_live(SystemClock::new().now()) => {
+                eprintln!("The old key (id {id}) is good until {end}.");
+            }
+            _ => eprintln!("The old key (id {id}) is good no longer."),
+        }
+    }
+    Ok(())
+}
+
+/// When a key ends, or ended; nothing for one that lives until it is revoked.
+fn until(key: &KeySummary) -> String {
+    let end = match (key.revoked_at, key.expires_at) {
+        (Some(revoked), Some(end)) => Some(revoked.min(end)),
+        (revoked, end) => revoked.or(end),
+    };
+    end.map(time::rfc3339).unwrap_or_default()
 }
 
 fn show_once(made: Result<NewKey, KeyError>) -> Result<(), Failure> {
@@ -92,13 +117,14 @@ async fn list(accounts: &Accounts, user: Option<&str>) -> Result<(), Failure> {
     };
     let now = SystemClock::new().now();
     let row = |key: &KeySummary| {
-        let state = if key.is_live(now) { "active" } else { "ended" };
         let quota = key.quota.as_ref().map(ToString::to_string);
         let scopes = key.scopes.as_ref().map(ToString::to_string);
         [
             plain::line(&key.user_name),
             plain::line(&key.name),
-            state.to_owned(),
+            state(key, now).to_owned(),
+            until(key),
+            key.last_used_at.map(time::rfc3339).unwrap_or_default(),
             key.hint.clone(),
             quota.unwrap_or_default(),
             scopes.unwrap_or_default(),
@@ -106,7 +132,9 @@ async fn list(accounts: &Accounts, user: Option<&str>) -> Result<(), Failure> {
         ]
     };
     let rows: Vec<_> = keys.iter().map(row).collect();
-    let headings = ["USER", "NAME", "STATE", "KEY", "LIMIT", "SCOPES", "ID"];
+    let headings = [
+        "USER", "NAME", "STATE", "UNTIL", "USED", "KEY", "LIMIT", "SCOPES", "ID",
+    ];
     table::print(headings, &rows);
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::args::AccountsArgs;
 use crate::failure::Failure;
 
 pub(crate) fn run(args: &AccountsArgs) -> Result<(), Failure> {
-    let url = super::accounts_url(args)?;
+    let url = super::accounts::find(args)?.url;
     let migrated = super::runtime()?.block_on(tollgate_accounts::migrate(&url, &args.data.data));
     let migrated = migrated
         .map_err(|error| Failure::because("the accounts cannot be brought up to date", &error))?;

@@ -1,5 +1,6 @@
 //! The commands beside `serve`, one file for each.
 
+mod accounts;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod convert;
@@ -16,90 +17,10 @@ pub(crate) mod top;
 pub(crate) mod user;
 pub(crate) mod validate;
 
-use std::sync::Arc;
-
-use http::StatusCode;
 use tokio::runtime::Runtime;
-use tollgate::SystemClock;
-use tollgate_accounts::Accounts;
 
-use crate::admin_client;
-use crate::args::AccountsArgs;
 use crate::failure::Failure;
-use crate::serve::admin::answer::NO_ACCOUNTS;
-
-/// What the database in a data directory is called, where no URL says otherwise.
-const USUAL_DATABASE: &str = "tollgate.db";
-
-/// Does `work` on the accounts of a data directory. A gateway that runs on them sees the change within two seconds.
-///
-/// # Errors
-/// Where there are none: a directory that was mistyped must not look like one in which there is nobody.
-fn with_accounts<T>(
-    args: &AccountsArgs,
-    work: impl AsyncFnOnce(&Accounts) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let data = &args.data.data;
-    if args.accounts.is_none() && !data.join(USUAL_DATABASE).exists() {
-        return Err(Failure::Failed(format!(
-            "there are no accounts in the data directory {}: `--data` or TOLLGATE_DATA names the one of your gateway, and `--accounts` or TOLLGATE_ACCOUNTS a database that is elsewhere",
-            data.display()
-        )));
-    }
-    with_accounts_or_new(args, work)
-}
-
-/// As [`with_accounts`]; where there are none they are made, which is said.
-fn with_accounts_or_new<T>(
-    args: &AccountsArgs,
-    work: impl AsyncFnOnce(&Accounts) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let url = accounts_url(args)?;
-    let data = &args.data.data;
-    let is_new = !data.exists();
-    let has_new = args.accounts.is_none() && !data.join(USUAL_DATABASE).exists();
-    runtime()?.block_on(async {
-        let settings = tollgate_accounts::Settings::new(url, data);
-        let accounts = Accounts::open(settings, Arc::new(SystemClock::new())).await;
-        let accounts =
-            accounts.map_err(|error| Failure::because("the accounts cannot be opened", &error))?;
-        if is_new {
-            eprintln!("Made a new data directory, {}.", data.display());
-        } else if has_new {
-            eprintln!(
-                "Made a new database in the data directory {}.",
-                data.display()
-            );
-        }
-        let done = work(&accounts).await;
-        accounts.close().await;
-        done
-    })
-}
-
-/// Complains when the gateway that runs on the data directory has no accounts: nobody would ever ask for what is made in
-/// them. A database that is named by itself may be another gateway's.
-fn require_accounts(args: &AccountsArgs) -> Result<(), Failure> {
-    if args.accounts.is_some() {
-        return Ok(());
-    }
-    let running = runtime()?.block_on(admin_client::fetch(&args.data.data, "/health"));
-    // Without a gateway, or with one that does not answer, the database is all there is to go by.
-    let Ok((StatusCode::OK, health)) = running else {
-        return Ok(());
-    };
-    match admin_client::json(&health)?["accounts"].is_null() {
-        true => Err(Failure::Failed(NO_ACCOUNTS.to_owned())),
-        false => Ok(()),
-    }
-}
-
-/// The database that the flags ask for.
-fn accounts_url(args: &AccountsArgs) -> Result<String, Failure> {
-    args.check()?;
-    let usual = || format!("sqlite:{USUAL_DATABASE}");
-    Ok(args.accounts.clone().unwrap_or_else(usual))
-}
+use accounts::{require_accounts, with_accounts, with_accounts_or_new};
 
 fn runtime() -> Result<Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_current_thread();

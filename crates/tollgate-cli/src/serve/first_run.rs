@@ -1,23 +1,39 @@
 //! What is said at the start: what runs, what to open, what to type.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use tollgate_accounts::{Accounts, SignUpError};
 use tollgate_gateway::page::Links;
 
+use crate::args::USUAL_DATA;
 use crate::failure::Failure;
+use crate::plain;
 use crate::presets::Preset;
 
 const DEMO_USER: &str = "demo";
 
+/// Where a gateway is found.
+pub(super) struct Place<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) encrypted: bool,
+    pub(super) data: &'a Path,
+}
+
 pub(super) async fn greet(
     from: &str,
     preset: Option<Preset>,
-    base: &str,
+    Place {
+        address,
+        encrypted,
+        data,
+    }: Place<'_>,
     links: &Links,
     accounts: Option<&Accounts>,
 ) -> Result<(), Failure> {
-    println!("Tollgate listens on {base}, with {from}.");
+    let base = &base_url(address, encrypted);
+    let listens = listens(address, base);
+    println!("Tollgate listens on {listens}, with {from}.");
     if let Some(home) = &links.home {
         println!("Open {base}{home} in a browser.");
     }
@@ -32,6 +48,7 @@ pub(super) async fn greet(
     }
     if let (Some((path, field)), Some(accounts)) = (preset.and_then(Preset::demo_request), accounts)
     {
+        let data = flag_of(data);
         if accounts.away_for().is_some() {
             println!("No demo key was made: the accounts database cannot be reached.");
         } else if let Some(key) = demo_key(accounts).await? {
@@ -39,9 +56,9 @@ pub(super) async fn greet(
             println!("  curl -i {base}{path} -H '{field}{key}'");
         } else {
             println!(
-                "No demo key was made, for there are users already. `tollgate user list` names them; for a key, type:"
+                "No demo key was made, for there are users already. `tollgate user list{data}` names them; for a key, type:"
             );
-            println!("  tollgate key create NAME");
+            println!("  tollgate key create NAME{data}");
         }
     }
     if preset == Some(Preset::HelloByIp) {
@@ -82,11 +99,67 @@ async fn demo_key(accounts: &Accounts) -> Result<Option<String>, Failure> {
 }
 
 /// Where a person on this machine reaches it.
-pub(super) fn base_url(address: SocketAddr, encrypted: bool) -> String {
+fn base_url(address: SocketAddr, encrypted: bool) -> String {
     let scheme = if encrypted { "https" } else { "http" };
     if address.ip().is_unspecified() {
         format!("{scheme}://localhost:{}", address.port())
     } else {
         format!("{scheme}://{address}")
+    }
+}
+
+/// What is listened on, where `base` is only one of many.
+fn listens(address: SocketAddr, base: &str) -> String {
+    match address.ip().is_unspecified() {
+        true => format!(
+            "every address of this machine, port {}; here: {base}",
+            address.port()
+        ),
+        false => base.to_owned(),
+    }
+}
+
+/// What a command needs to find a data directory, as a shell reads it.
+fn flag_of(data: &Path) -> String {
+    let text = data.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    match text.as_str() {
+        USUAL_DATA => String::new(),
+        _ if text.chars().all(is_plain) => format!(" --data {text}"),
+        _ => format!(" --data '{}'", plain::line(&text).replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_are_not_said_to_be_this_machines_own() {
+        for (address, expected) in [
+            ("127.0.0.1:8140", "http://127.0.0.1:8140"),
+            (
+                "0.0.0.0:8140",
+                "every address of this machine, port 8140; here: http://localhost:8140",
+            ),
+            (
+                "[::]:8140",
+                "every address of this machine, port 8140; here: http://localhost:8140",
+            ),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(listens(address, &base_url(address, false)), expected);
+        }
+    }
+
+    #[test]
+    fn a_command_is_told_of_a_directory_that_is_not_the_usual_one() {
+        for (data, expected) in [
+            ("tollgate-data", ""),
+            ("/var/lib/tollgate", " --data /var/lib/tollgate"),
+            ("my data's", " --data 'my data'\\''s'"),
+        ] {
+            assert_eq!(flag_of(Path::new(data)), expected);
+        }
     }
 }

@@ -59,6 +59,13 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     let mut signals =
         Signals::listen().map_err(|error| Failure::because("cannot start", &error))?;
     let rules = Arc::new(chosen.rules);
+    for (pattern, meant) in rules.routes.lookalikes() {
+        tracing::warn!(
+            %pattern,
+            %meant,
+            "this path stands for itself alone, and for no other"
+        );
+    }
     for limit in rules.unused_limits() {
         tracing::warn!(limit = %limit.name, "no route charges this limit");
     }
@@ -155,8 +162,12 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         if let Some(address) = address {
             let links = gateway.links();
             let (from, preset) = (&chosen.from, chosen.preset);
-            let base = first_run::base_url(address, tls.is_some());
-            first_run::greet(from, preset, &base, links, accounts.as_ref()).await?;
+            let place = first_run::Place {
+                address,
+                encrypted: tls.is_some(),
+                data: data.path(),
+            };
+            first_run::greet(from, preset, place, links, accounts.as_ref()).await?;
         }
         if let Some(service) = &service {
             sockets.greet(!rules.service.tokens.is_empty());

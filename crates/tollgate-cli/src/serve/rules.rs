@@ -1,7 +1,8 @@
 //! Which rules a gateway starts with.
 
 use std::io::Read;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use tollgate::Micros;
 use tollgate_redis::Location;
@@ -71,6 +72,21 @@ pub(super) fn choose(args: &ServeArgs) -> Result<Chosen, Failure> {
     Ok(chosen)
 }
 
+/// The file that `serve` reads its rules from where no flag says otherwise.
+pub(crate) fn usual_file() -> Option<PathBuf> {
+    if let Some(file) = std::env::var_os("TOLLGATE_RULES") {
+        return Some(file.into());
+    }
+    let elsewhere = ["TOLLGATE_PRESET", "TOLLGATE_LIMIT"];
+    if elsewhere
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+    {
+        return None;
+    }
+    Some(PathBuf::from(USUAL_FILE)).filter(|file| file.exists())
+}
+
 /// What the flags say about the decision service.
 fn service(args: &ServiceArgs) -> Result<Service, Failure> {
     let token = args.service_token.as_deref().map(Service::check_token);
@@ -99,6 +115,20 @@ fn check_counters(url: &str) -> Result<(), String> {
 /// Reads a rules file.
 pub(crate) fn read(file: &Path, overrides: &Overrides) -> Result<RuleSet, Failure> {
     parse(&file.display().to_string(), &text_of(file)?, overrides)
+}
+
+/// The database of accounts that a rules file names. Its other mistakes are mistakes here too, but flags of `serve` may
+/// stand for routes.
+pub(crate) fn accounts_url(file: &Path) -> Result<String, Failure> {
+    let service = Service {
+        resp: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        ..Service::default()
+    };
+    let overrides = Overrides {
+        service,
+        ..Overrides::default()
+    };
+    Ok(read(file, &overrides)?.accounts.url)
 }
 
 /// The text of a file of rules.

@@ -178,7 +178,7 @@ fn a_key_is_shown_once_listed_without_its_secret_and_dead_within_two_seconds_of_
         gateway
             .command(&["key", "list", "ann"], "")
             .stdout
-            .contains("ended")
+            .contains("revoked")
     );
     for (args, said) in [
         (&["key", "create", "nobody"][..], "nobody"),
@@ -201,6 +201,25 @@ fn a_rotated_key_lives_through_its_grace_beside_the_new_one() {
     assert_eq!(gateway.call(&old.get("/limit")).status, 200);
     let done = gateway.command(&["key", "rotate", &old.id, "--grace", "600"], "");
     assert_eq!(done.code, 0, "{done:?}");
+    let told = format!("The old key (id {}) is good until ", old.id);
+    let until = done.stderr.split(&told).nth(1);
+    let until = until.expect(&done.stderr).trim_end().trim_end_matches('.');
+    assert_eq!(until.len(), "2027-01-15T08:00:00Z".len(), "{until}");
+    let list = gateway.command(&["key", "list", "ann"], "").stdout;
+    let words =
+        |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    let lines: Vec<Vec<String>> = list.lines().map(words).collect();
+    assert_eq!(lines[0][3..5], ["UNTIL", "USED"], "{list}");
+    let line = |id: &str| {
+        lines
+            .iter()
+            .find(|line| line.last().is_some_and(|last| last == id))
+    };
+    assert_eq!(
+        line(&old.id).expect(&list)[2..4],
+        ["active", until],
+        "{list}"
+    );
     let new = Call::get("/limit").field("x-api-key", done.stdout.trim());
     assert_ne!(done.stdout.trim(), old.secret);
     assert_eq!(gateway.call(&new).status, 200);
@@ -332,4 +351,60 @@ fn a_data_directory_that_is_not_there_is_made_for_a_new_user_alone_and_that_is_s
     assert!(command(&["user", "list"], "").stderr.contains(&told));
     let made = command(&["user", "create", "ann"], PASSWORD);
     assert!(made.stderr.contains("Made a new database in"), "{made:?}");
+}
+
+#[test]
+fn commands_work_on_the_database_that_the_running_gateway_uses() {
+    let place = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", place.path().join("other.db").display());
+    let gateway = launch()
+        .preset("random-number")
+        .option("--accounts", &url)
+        .start();
+    let other = gateway.data().path().join("tollgate.db");
+    let done = gateway.command(&["user", "create", "ann"], PASSWORD);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    let key = gateway.command(&["key", "create", "ann"], "");
+    assert_eq!(key.code, 0, "{key:?}");
+    log_in(&gateway, "ann");
+    assert!(!other.exists(), "a database that no gateway reads");
+    let memory = launch()
+        .preset("random-number")
+        .option("--accounts", "sqlite::memory:")
+        .start();
+    let done = memory.command(&["user", "create", "ann"], PASSWORD);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stderr.contains("its own memory"), "{}", done.stderr);
+}
+
+#[test]
+fn without_a_gateway_commands_work_on_the_database_that_the_rules_name() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let rules = "[accounts]\nurl = \"sqlite:other.db\"\n";
+    std::fs::write(place.path().join("tollgate.toml"), rules).unwrap();
+    let command = |args: &[&str], variable: Option<(&str, &str)>| {
+        let mut command = Command::new(binary());
+        command.current_dir(place.path()).envs(variable).args(args);
+        command.arg("--data").arg(&data);
+        run(command, PASSWORD)
+    };
+    let list = command(&["user", "list"], None);
+    assert_eq!(list.code, 1, "{list:?}");
+    assert!(
+        list.stderr.contains("other.db, which is not there"),
+        "{list:?}"
+    );
+    let made = command(&["user", "create", "ann"], None);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stderr.contains("as tollgate.toml says"), "{made:?}");
+    assert!(data.join("other.db").exists() && !data.join("tollgate.db").exists());
+    assert_eq!(command(&["user", "list"], None).stdout.lines().count(), 2);
+    let preset = Some(("TOLLGATE_PRESET", "random-number"));
+    assert_eq!(command(&["user", "list"], preset).code, 1);
+    std::fs::write(place.path().join("mine.toml"), "").unwrap();
+    let named = Some(("TOLLGATE_RULES", "mine.toml"));
+    assert_eq!(command(&["user", "list"], named).code, 1);
+    std::fs::write(place.path().join("tollgate.toml"), "[accounts]\nurl = 1\n").unwrap();
+    assert_eq!(command(&["user", "list"], None).code, 2);
 }

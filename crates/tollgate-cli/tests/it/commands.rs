@@ -353,7 +353,8 @@ fn health_is_0_while_the_gateway_is_ready_and_1_when_there_is_none() {
         let done = run(command, "");
         assert_eq!(done.code, 1, "{done:?}");
         assert!(
-            done.stderr.contains("no gateway is running"),
+            done.stderr.contains("no gateway is running")
+                && done.stderr.contains("`--data` or TOLLGATE_DATA"),
             "{}",
             done.stderr
         );

@@ -4,7 +4,7 @@ use serde_json::json;
 use tollgate_testkit::client::Call;
 
 use crate::plans::{ann, passing, refused};
-use crate::support::{launch, ok, pick, preset};
+use crate::support::{join, launch, ok, pick, preset};
 
 #[test]
 fn lists_show_what_the_rules_say_and_what_holds_instead() {
@@ -81,7 +81,7 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
         ),
         (
             &["limit", "set", "per-user", "1 per day", "--plan", "gone"],
-            &["no such plan"],
+            &["no such plan", "`tollgate plan create NAME`"],
         ),
         (
             &["limit", "set", "per-user", "1 per day", "--plan", ".."],
@@ -122,7 +122,14 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
             &["did you mean `per-user`?"],
         ),
         (&["user", "plan", "nobody", "pro"], &["no such user"]),
-        (&["user", "plan", "ann", "gone"], &["no such plan"]),
+        (
+            &["user", "plan", "ann", "gone"],
+            &["no such plan", "`tollgate plan create NAME`"],
+        ),
+        (
+            &["limit", "show", "per-user"],
+            &["say whose it is", "`tollgate limit show per-user NAME`"],
+        ),
         (&["user", "plan", "ann"], &["<NAME> <PLAN|--none>"]),
         (&["user", "role", "ann", "king"], &["`user` or `admin`"]),
         (&["audit", "--limit", "0"], &["1..=1000"]),
@@ -212,4 +219,27 @@ fn decisions_under_other_quotas_are_counted_without_new_words() {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     assert!(!metrics.contains("per-user.hour"), "{metrics}");
+}
+
+#[test]
+fn a_limit_that_counts_nothing_for_somebody_says_which_of_all_it_is() {
+    let gateway = preset("random-number");
+    join(&gateway, "ann");
+    for (quotas, said) in [
+        ("deny", "lets nothing pass"),
+        ("unlimited", "lets everything pass"),
+    ] {
+        ok(
+            &gateway,
+            &["limit", "set", "per-user", quotas, "--user", "ann"],
+        );
+        let shown = ok(&gateway, &["limit", "show", "per-user", "ann"]);
+        assert!(
+            shown.contains(&format!("It counts nothing: it {said}")),
+            "{shown}"
+        );
+    }
+    ok(&gateway, &["limit", "unset", "per-user", "--user", "ann"]);
+    let shown = ok(&gateway, &["limit", "show", "per-user", "ann", "--json"]);
+    assert!(!shown.contains("counts_nothing"), "{shown}");
 }

@@ -12,6 +12,7 @@ mod penalty;
 mod routes;
 mod server;
 mod service;
+mod syntax;
 mod tls;
 
 use toml::de::DeTable;
@@ -55,7 +56,9 @@ pub(crate) fn parse(
     let document = match DeTable::parse(text) {
         Ok(document) => document,
         Err(error) => {
-            source.complain(error.span().unwrap_or(0..0), error.message().to_owned());
+            let (span, message) = (error.span().unwrap_or(0..0), error.message());
+            let help = syntax::help(text, span.start, message).map(str::to_owned);
+            source.complain_with(span, message.to_owned(), help);
             return Err(source.into_diagnostics());
         }
     };
@@ -79,6 +82,12 @@ pub(crate) fn parse(
     let mut upstreams = Vec::new();
     let mut routes = RouteTable::default();
     let tables = match root.value("routes") {
+        Some(value) if value.is_table() => {
+            let help = "write `[[routes]]`: each route is a table of its own".to_owned();
+            let message = "`routes` must be an array, found table".to_owned();
+            source.complain_with(value.span(), message, Some(help));
+            None
+        }
         Some(value) => value.array(),
         None => root.lacks("routes").then(Vec::new),
     };

@@ -239,3 +239,27 @@ colour = \"red\"
     let lines: Vec<usize> = errors.iter().map(|error| error.line()).collect();
     assert_eq!(lines, [2, 4, 5, 7, 11, 13], "{}", crate::printed(&errors));
 }
+
+#[test]
+fn what_is_no_toml_is_told_with_what_was_probably_meant() {
+    let quotes = Some("text needs quotes, as in `key = \"client-ip\"`");
+    for (text, help) in [
+        ("[server]\nlisten = 127.0.0.1:8000\n", quotes),
+        ("[limits.a]\nkey = client-ip\n", quotes),
+        ("[[routes]]\nlimits = [per-user]\n", quotes),
+        ("[[routes]]\nupstream = http://127.0.0.1\n", quotes),
+        (
+            "[server]\nlisten: \"127.0.0.1:8000\"\n",
+            Some("write `=`, not `:`"),
+        ),
+        (
+            "[routes]\nmatch = \"/a\"\n",
+            Some("write `[[routes]]`: each route is a table of its own"),
+        ),
+        ("version = 2026-13-01T00:00:00Z\n", None),
+        ("[server]\nlisten = \"127.0.0.1:8000\n", None),
+        ("routes = 5\n", None),
+    ] {
+        assert_eq!(complaint(text).1, help.unwrap_or_default(), "{text}");
+    }
+}

@@ -25,7 +25,14 @@ fn table(answer: &Value, key: &[String], api_key: Option<&str>) -> String {
         .flatten()
         .collect();
     if windows.is_empty() {
-        shown.push_str("It counts nothing: it is off, only watches, lets all pass or none.\n");
+        let why = match answer["counts_nothing"].as_str() {
+            Some("off") => "it is off",
+            Some("shadow") => "it only watches (`mode = \"shadow\"`)",
+            Some("deny") => "it lets nothing pass (`deny`)",
+            Some("unlimited") => "it lets everything pass (`unlimited`)",
+            _ => "it is off, only watches, lets all pass or none",
+        };
+        shown.push_str(&format!("It counts nothing: {why}.\n"));
         return shown;
     }
     // The shortest first, as people write them.
@@ -123,12 +130,17 @@ mod tests {
 
     #[test]
     fn a_limit_that_counts_nothing_says_so() {
-        let answer = json!({ "limit": "a", "windows": {} });
-        let shown = table(&answer, &[], None);
-        assert!(
-            shown.starts_with("a of everybody together\nIt counts nothing"),
-            "{shown}"
-        );
+        for (why, said) in [
+            ("off", "it is off."),
+            ("shadow", "it only watches"),
+            ("deny", "it lets nothing pass"),
+            ("unlimited", "it lets everything pass"),
+        ] {
+            let answer = json!({ "limit": "a", "windows": {}, "counts_nothing": why });
+            let shown = table(&answer, &[], None);
+            let expected = format!("a of everybody together\nIt counts nothing: {said}");
+            assert!(shown.starts_with(&expected), "{shown}");
+        }
     }
 
     #[test]

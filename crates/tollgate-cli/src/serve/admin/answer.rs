@@ -45,7 +45,8 @@ pub(super) fn counters_away(error: &impl std::fmt::Display) -> Response {
 
 pub(super) fn plan(error: &PlanError) -> Response {
     match error {
-        PlanError::NoSuchPlan | PlanError::NoSuchUser => missing(error),
+        PlanError::NoSuchPlan => no_such_plan(error),
+        PlanError::NoSuchUser => missing(error),
         PlanError::Invalid(invalid) => wrong(invalid),
         PlanError::Unavailable(error) => unavailable(error),
         _ => conflict(error),
@@ -78,8 +79,8 @@ fn busy(message: impl std::fmt::Display) -> Response {
 
 pub(super) fn quotas(error: &OverrideError) -> Response {
     match error {
+        OverrideError::NoSuchPlan => no_such_plan(error),
         OverrideError::NoSuchLimit
-        | OverrideError::NoSuchPlan
         | OverrideError::NoSuchUser
         | OverrideError::NoSuchKey
         | OverrideError::NotSet => missing(error),
@@ -88,6 +89,12 @@ pub(super) fn quotas(error: &OverrideError) -> Response {
         OverrideError::Unavailable(error) => unavailable(error),
         _ => conflict(error),
     }
+}
+
+fn no_such_plan(error: &impl std::fmt::Display) -> Response {
+    missing(format_args!(
+        "{error}: `tollgate plan create NAME` makes one, `tollgate plan list` names those that there are"
+    ))
 }
 
 /// Nothing in the rules asks for accounts.

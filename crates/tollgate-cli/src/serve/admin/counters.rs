@@ -11,11 +11,11 @@ use axum::{Extension, Json, Router};
 use serde::Serialize;
 use serde_json::{Number, json};
 use tollgate::key::CompositeKey;
-use tollgate::{Check, Checks, Policy};
+use tollgate::{Check, Checks, Mode, Policy, Quota};
 use tollgate_accounts::{Actor, KeyId, KeySummary, Terms, UserId};
 use tollgate_gateway::InForce;
 use tollgate_gateway::page::Window;
-use tollgate_rules::{KeyPart, Limit};
+use tollgate_rules::{KeyPart, KeySpec, Limit};
 
 use super::{Admin, answer};
 use crate::standing::Standing;
@@ -82,11 +82,40 @@ async fn show(
         return Err(answer::counters_away(&"the store cannot be reached"));
     }
     let windows = Window::of(in_force.policies(), &decision);
+    let counts_nothing = windows
+        .is_empty()
+        .then(|| why_nothing(in_force.policies()))
+        .flatten();
     let windows: serde_json::Map<String, serde_json::Value> = windows
         .iter()
         .map(|window| (window.name.clone(), json!(Shown::from(window))))
         .collect();
-    Ok(Json(json!({ "limit": name, "windows": windows })).into_response())
+    let mut shown = json!({ "limit": name, "windows": windows });
+    if let Some(why) = counts_nothing {
+        shown["counts_nothing"] = why.into();
+    }
+    Ok(Json(shown).into_response())
+}
+
+/// Why these policies have no numbers to show.
+fn why_nothing(policies: &[Arc<Policy>]) -> Option<&'static str> {
+    let enforced = policies.iter();
+    let enforced: Vec<_> = enforced
+        .filter(|policy| policy.mode() == Mode::Enforce)
+        .collect();
+    if policies.is_empty() {
+        Some("off")
+    } else if enforced.is_empty() {
+        Some("shadow")
+    } else if enforced
+        .iter()
+        .any(|policy| policy.quota() == Some(Quota::deny()))
+    {
+        Some("deny")
+    } else {
+        let is_counted = enforced.iter().any(|policy| policy.capacity().is_some());
+        (!is_counted).then_some("unlimited")
+    }
 }
 
 fn checks_of<'c>(policies: &'c [Arc<Policy>], key: &'c [u8]) -> Result<Checks<'c>, Response> {
@@ -135,6 +164,20 @@ async fn reset(
             Ok("reset for every key\n".into_response())
         }
     }
+}
+
+/// A word for each part of a key, as people type them.
+fn example_of(key: &KeySpec) -> String {
+    let parts = key.parts().iter();
+    let words = parts.filter_map(|part| match part {
+        KeyPart::Global => None,
+        KeyPart::User => Some(" NAME"),
+        KeyPart::ApiKey => Some(" KEY-ID"),
+        KeyPart::ClientIp { .. } => Some(" ADDRESS"),
+        KeyPart::Route => Some(" PATTERN"),
+        _ => Some(" VALUE"),
+    });
+    words.collect()
 }
 
 impl Counted {
@@ -201,6 +244,10 @@ impl Admin {
             let key = &limit.key;
             match wanted == found {
                 true => answer::wrong(format_args!("`{name}` counts by {key}: no such address")),
+                false if found == 0 => answer::wrong(format_args!(
+                    "`{name}` counts by {key}: say whose it is, as `tollgate limit show {name}{}`",
+                    example_of(key)
+                )),
                 false => answer::wrong(format_args!(
                     "`{name}` counts by {key}: a key of {wanted} part{}, not {found}",
                     if wanted == 1 { "" } else { "s" }

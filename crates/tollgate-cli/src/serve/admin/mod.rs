@@ -85,6 +85,10 @@ pub(super) async fn start(
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let mut everything = public(Arc::clone(&admin))
         .merge(management(Arc::clone(&admin)).layer(Extension(Actor::Local)));
+    // Whoever can open the socket can read the rules and the environment that name the database.
+    let url = admin.accounts.as_ref().map(|_| &admin.rules.accounts.url);
+    let url = Json(json!({ "url": url }));
+    everything = everything.route("/accounts/url", get(async || url));
     if let Some(held) = &admin.held {
         everything = everything.route(
             "/clock/advance",

@@ -63,7 +63,7 @@ fn limit_show_charges_nothing_and_limit_reset_gives_one_key_or_all_their_units_b
             &["limit", "show", "per-user", "nobody"],
             "there is no user `nobody`",
         ),
-        (&["limit", "show", "per-user"], "key"),
+        (&["limit", "show", "per-user"], "say whose it is"),
         (
             &["limit", "show", "per-user", "ann", "bob"],
             "of 1 part, not 2",

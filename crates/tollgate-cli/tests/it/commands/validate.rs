@@ -6,7 +6,7 @@ use std::process::Command;
 use tollgate_testkit::process::{Done, run};
 
 use super::tollgate;
-use crate::support::certificates;
+use crate::support::{certificates, launch};
 
 const ROUTE: &str = "[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"x\" }\n";
 
@@ -131,4 +131,20 @@ fn paths_that_look_like_patterns_of_other_routers_are_pointed_out() {
             "{warning}"
         );
     }
+}
+
+#[test]
+fn what_looks_odd_is_in_the_log_of_the_start_too_once_each() {
+    let rules = "[[routes]]\nmatch = [\"/files/*\", \"/a\"]\nrespond = { text = \"x\" }\n\
+                 [limits.idle]\nkey = \"global\"\nquotas = [\"5 per minute\"]\n";
+    let mut gateway = launch().rules(rules).start();
+    let log = gateway.process().stderr();
+    let warnings: Vec<&String> = log.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 2, "{log:?}");
+    assert!(
+        warnings[0].contains("/files/* ") || warnings[0].contains("pattern=/files/*"),
+        "{warnings:?}"
+    );
+    assert!(warnings[0].contains("/files/{*rest}"), "{warnings:?}");
+    assert!(warnings[1].contains("limit=idle"), "{warnings:?}");
 }
