@@ -25,7 +25,7 @@ use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 
 /// Requests of one connection at one time.
-const STREAMS_MAX: u32 = 1_024;
+pub(super) const STREAMS_MAX: u32 = 1_024;
 /// The head of a request.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
 /// What a stream may send before it is read.
