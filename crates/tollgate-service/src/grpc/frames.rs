@@ -22,7 +22,7 @@ const PREFIX_BYTES: usize = 5;
 const ANSWER_BYTES: usize = 512;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
-const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
