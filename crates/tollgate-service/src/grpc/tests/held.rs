@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use futures_util::future::{join_all, select_all};
+use futures_util::future::{join_all, poll_immediate, select_all};
 use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::Request;
@@ -18,6 +18,9 @@ use super::*;
 const PART: usize = 60_000;
 /// Calls with that, as many as a connection may have.
 const PARTS: usize = HELD_BYTES_MAX / (CALL_BYTES + PART);
+
+/// Questions whose answers together are longer than what is on its way to a client that does not read.
+const ASKS: usize = 150;
 
 /// A call of which so many bytes come, and no more.
 async fn begin_with(
@@ -174,6 +177,42 @@ async fn who_holds_all_that_a_connection_may_and_does_not_read_is_let_go_at_once
         sending.send_data(framed(ASKED), true).unwrap();
         greeted.served.await.unwrap();
         assert!(asked.elapsed() < Duration::from_secs(1));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_is_sent_and_does_not_read_is_bounded_whatever_it_says_it_has_room_for() {
+    run(async {
+        let Line {
+            client,
+            served,
+            fixture,
+            stop: _goes_on,
+        } = Line::open();
+        let mut builder = h2::client::Builder::new();
+        let most = (1 << 31) - 1;
+        builder.initial_window_size(most);
+        builder.initial_connection_window_size(most);
+        let (client, mut connection) = builder.handshake::<_, Bytes>(client).await.unwrap();
+        let path = "http://d/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+        let request = Request::post(path).header("content-type", "application/grpc");
+        let mut client = client.ready().await.unwrap();
+        let (_response, mut sending) = client
+            .send_request(request.body(()).unwrap(), false)
+            .unwrap();
+        // For the file with this symbol.
+        let mut asked = b"\x22\x2b".to_vec();
+        asked.extend_from_slice(b"envoy.service.ratelimit.v3.RateLimitService");
+        let asked = framed(&asked).repeat(ASKS);
+        sending.send_data(asked.into(), false).unwrap();
+        // It sends that, and nobody looks at what comes.
+        for _ in 0..3 {
+            assert!(poll_immediate(&mut connection).await.is_none());
+        }
+        let limit = fixture.grpc.service.write_timeout();
+        let in_time = tokio::time::timeout(limit + Duration::from_secs(1), served);
+        in_time.await.expect("it keeps all of it").unwrap();
     })
     .await;
 }
