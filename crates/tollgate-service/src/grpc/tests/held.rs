@@ -195,17 +195,7 @@ async fn what_a_stream_is_sent_and_does_not_read_is_bounded_whatever_it_says_it_
         builder.initial_window_size(most);
         builder.initial_connection_window_size(most);
         let (client, mut connection) = builder.handshake::<_, Bytes>(client).await.unwrap();
-        let path = "http://d/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-        let request = Request::post(path).header("content-type", "application/grpc");
-        let mut client = client.ready().await.unwrap();
-        let (_response, mut sending) = client
-            .send_request(request.body(()).unwrap(), false)
-            .unwrap();
-        // For the file with this symbol.
-        let mut asked = b"\x22\x2b".to_vec();
-        asked.extend_from_slice(b"envoy.service.ratelimit.v3.RateLimitService");
-        let asked = framed(&asked).repeat(ASKS);
-        sending.send_data(asked.into(), false).unwrap();
+        let _response = asks_of_reflection(client).await;
         // It sends that, and nobody looks at what comes.
         for _ in 0..3 {
             assert!(poll_immediate(&mut connection).await.is_none());
@@ -215,4 +205,31 @@ async fn what_a_stream_is_sent_and_does_not_read_is_bounded_whatever_it_says_it_
         in_time.await.expect("it keeps all of it").unwrap();
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_is_sent_all_of_a_long_answer() {
+    run(async {
+        let (client, _greeted) = Line::open().greeted((1 << 31) - 1).await;
+        let (response, mut sending) = asks_of_reflection(client).await;
+        sending.send_data(Bytes::new(), true).unwrap();
+        let (status, answers) = ended(response.await.unwrap()).await;
+        assert_eq!(status, "0");
+        assert!(answers.len() > 100_000, "{}", answers.len());
+    })
+    .await;
+}
+
+async fn asks_of_reflection(client: SendRequest<Bytes>) -> (ResponseFuture, SendStream<Bytes>) {
+    let path = "http://d/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let mut client = client.ready().await.unwrap();
+    let request = request.body(()).unwrap();
+    let (response, mut sending) = client.send_request(request, false).unwrap();
+    // For the file with this symbol.
+    let mut asked = b"\x22\x2b".to_vec();
+    asked.extend_from_slice(b"envoy.service.ratelimit.v3.RateLimitService");
+    let asked = framed(&asked).repeat(ASKS);
+    sending.send_data(asked.into(), false).unwrap();
+    (response, sending)
 }
