@@ -25,12 +25,14 @@ use crate::listen::{self, Bounds};
 use crate::metrics::Protocol;
 
 /// Requests of one connection at one time.
-const STREAMS_MAX: u32 = 1_024;
+pub(super) const STREAMS_MAX: u32 = 1_024;
 /// The head of a request.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
 /// What a stream may send before it is read.
 const WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What a stream is sent and has not gone yet, however much its reader says it has room for.
+const UNSENT_BYTES_MAX: usize = 16 << 10;
 
 /// Serves gRPC until `stop` turns true and what is in flight has ended, or its time to do so is up.
 ///
@@ -110,6 +112,7 @@ where
         .max_header_list_size(HEAD_BYTES_MAX)
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buffer_size(UNSENT_BYTES_MAX)
         .handshake(stream)
         .await
 }

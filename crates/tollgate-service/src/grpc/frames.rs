@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
@@ -21,7 +22,7 @@ const PREFIX_BYTES: usize = 5;
 const ANSWER_BYTES: usize = 512;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
-const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
@@ -36,11 +37,11 @@ pub(super) async fn message(
     says_encoding: bool,
     held: &mut Held,
 ) -> Result<Bytes, Status> {
-    let mut whole = chunk(body).await?.unwrap_or_default();
+    let mut whole = chunk(body, held).await?.unwrap_or_default();
     if !body.is_end_stream() {
         let mut joined = BytesMut::from(kept(&whole, held)?);
         drop(whole);
-        while let Some(chunk) = chunk(body).await? {
+        while let Some(chunk) = chunk(body, held).await? {
             if joined.len() + chunk.len() > PREFIX_BYTES + MESSAGE_BYTES_MAX {
                 return Err(too_long());
             }
@@ -74,10 +75,16 @@ pub(super) fn kept(read: &Bytes, held: &mut Held) -> Result<Bytes, Status> {
     Ok(Bytes::copy_from_slice(read))
 }
 
-async fn chunk(body: &mut RecvStream) -> Result<Option<Bytes>, Status> {
+async fn chunk(body: &mut RecvStream, held: &mut Held) -> Result<Option<Bytes>, Status> {
     let broken = |error: h2::Error| Status::cancelled(error.to_string());
-    let chunk = poll_fn(|context| body.poll_data(context)).await;
-    let chunk = chunk.transpose().map_err(broken)?;
+    let chunk = poll_fn(|context| match body.poll_data(context) {
+        Poll::Ready(chunk) => Poll::Ready(chunk.transpose().map_err(broken)),
+        // Also a call of which nothing has come.
+        Poll::Pending => held
+            .wait()
+            .map_or_else(|full| Poll::Ready(Err(full)), |()| Poll::Pending),
+    });
+    let chunk = chunk.await?;
     if let Some(chunk) = &chunk {
         let flow = body.flow_control();
         flow.release_capacity(chunk.len()).map_err(broken)?;

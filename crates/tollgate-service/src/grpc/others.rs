@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 
 use super::Grpc;
+use super::frames::ENCODING;
 use super::peer::{Peer, Pot};
 use super::refusal::{CALL_MAX, late, unauthenticated, unless_reset};
 use super::streams::{self, Stopped, UntilStop};
@@ -81,7 +82,7 @@ impl Others {
         if let Err(status) = held.more(RECEIVED_BYTES_MAX) {
             return self.grpc.refuse(respond, status);
         }
-        let request = request.map(|body| {
+        let request = without_most_of_its_head(request).map(|body| {
             streams::request(
                 Received {
                     body,
@@ -166,6 +167,22 @@ impl Others {
     }
 }
 
+/// A call with what libraries ask of its head: which method it is, and how its messages are compressed. A head may be
+/// several times as large in memory as what is counted for a call, and would stay as long as the call does. What stays is
+/// copied, because it may be a part of all that came with it.
+fn without_most_of_its_head<B>(request: Request<B>) -> Request<B> {
+    let (head, body) = request.into_parts();
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = head.version;
+    *request.uri_mut() = head.uri.path().parse().unwrap_or_default();
+    let encoding = head.headers.get(ENCODING).map(HeaderValue::as_bytes);
+    if let Some(Ok(encoding)) = encoding.map(HeaderValue::from_bytes) {
+        request.headers_mut().insert(ENCODING, encoding);
+    }
+    request
+}
+
 /// What one call of these methods may send: names of services, and there is no token for some.
 const RECEIVED_BYTES_MAX: usize = 16 << 10;
 
@@ -222,4 +239,24 @@ fn reflection() -> Option<(Other, Other)> {
     };
     let (new, old) = (builder().build_v1().ok()?, builder().build_v1alpha().ok()?);
     Some((other(new), other(old)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_head_just_what_is_asked_of_it_stays() {
+        let uri = format!("http://d/grpc.health.v1.Health/Watch?{}", "q".repeat(9_000));
+        let mut request = Request::post(uri);
+        for field in 0..380 {
+            request = request.header(format!("x{field}"), "v");
+        }
+        let request = request.header(ENCODING, "gzip").extension([0_u8; 9_000]);
+        let lean = without_most_of_its_head(request.body(()).unwrap());
+        assert_eq!(lean.uri(), "/grpc.health.v1.Health/Watch");
+        assert_eq!(lean.headers().len(), 1);
+        assert_eq!(lean.headers()[ENCODING], "gzip");
+        assert!(lean.headers().capacity() < 16 && lean.extensions().is_empty());
+    }
 }

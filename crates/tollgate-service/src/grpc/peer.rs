@@ -12,19 +12,21 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tonic::Status;
 
+/// What a call that waits costs beside its message: a task with its future, and its stream of HTTP/2.
+pub(super) const CALL_BYTES: usize = 8 << 10;
 /// Bytes that calls of one connection may hold while they wait: for the rest of a message, for a store, or for somebody
-/// who reads their answers.
-pub(super) const HELD_BYTES_MAX: usize = 4 << 20;
-/// The same of all connections of a thread.
+/// who reads their answers. As many calls as a connection may have at one time fit, with 4 KiB of message each.
+pub(super) const HELD_BYTES_MAX: usize = 12 << 20;
+/// The same of all connections of a thread: about 8,000 calls.
 pub(super) const THREAD_HELD_BYTES_MAX: usize = 64 << 20;
-/// What a connection may hold in any case, however much the others of its thread hold.
-const OWN_HELD_BYTES_MAX: usize = 16 << 10;
+/// What a connection may hold in any case, however much the others of its thread hold: seven calls.
+const OWN_HELD_BYTES_MAX: usize = 64 << 10;
 
 /// The same for calls of strangers, which need no token.
-const STRANGERS_HELD_BYTES_MAX: usize = 512 << 10;
-const STRANGERS_THREAD_HELD_BYTES_MAX: usize = 8 << 20;
+const STRANGERS_HELD_BYTES_MAX: usize = 768 << 10;
+const STRANGERS_THREAD_HELD_BYTES_MAX: usize = 12 << 20;
 /// One call and its answer.
-const STRANGERS_OWN_HELD_BYTES_MAX: usize = 32 << 10;
+const STRANGERS_OWN_HELD_BYTES_MAX: usize = 48 << 10;
 
 /// Whose calls hold bytes: what some hold does not keep others from holding theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,7 @@ pub(super) struct Peer {
 pub(super) struct Held {
     peer: Rc<Peer>,
     pot: Pot,
+    /// With what the call costs by itself, once it waits.
     bytes: usize,
 }
 
@@ -144,11 +147,26 @@ impl Peer {
 }
 
 impl Held {
-    /// Holds so many bytes more.
+    /// Holds what a call costs that waits, if it does not yet.
+    ///
+    /// # Errors
+    /// As of [`more`](Self::more).
+    pub(super) fn wait(&mut self) -> Result<(), Status> {
+        match self.bytes {
+            0 => self.more(0),
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds so many bytes more; the first time with what the call costs by itself.
     ///
     /// # Errors
     /// The connection holds too many, or all of the thread do.
     pub(super) fn more(&mut self, bytes: usize) -> Result<(), Status> {
+        let bytes = match self.bytes {
+            0 => CALL_BYTES + bytes,
+            _ => bytes,
+        };
         let (held, of_thread) = self.counted();
         let (held_now, of_thread_now) = (held.get() + bytes, of_thread.get() + bytes);
         let (most, most_of_thread, in_any_case) = self.pot.bounds();
@@ -163,9 +181,9 @@ impl Held {
         Ok(())
     }
 
-    /// Whether nothing is held.
+    /// Whether nothing of a message is held.
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.bytes <= CALL_BYTES
     }
 
     /// Where it is counted: of its connection, and of all of the thread.
@@ -197,39 +215,69 @@ async fn send_in_parts(sending: &mut SendStream<Bytes>, mut data: Bytes) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use super::super::connection::STREAMS_MAX;
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(30);
+    /// The message of one call that takes all of a connection.
+    const FULL: usize = HELD_BYTES_MAX - CALL_BYTES;
+
+    #[test]
+    fn a_call_that_waits_costs_something_by_itself_and_once() {
+        let thread = Rc::<HeldBytes>::default();
+        let peer = Peer::new(&thread, TIMEOUT);
+        let mut call = peer.hold(Pot::Callers);
+        assert_eq!(thread.callers.get(), 0, "it does not wait yet");
+        call.wait().unwrap();
+        assert!(call.is_empty());
+        call.wait().unwrap();
+        call.more(7).unwrap();
+        assert!(!call.is_empty());
+        assert_eq!(thread.callers.get(), CALL_BYTES + 7);
+        drop(call);
+        // Those of one connection of Envoy at one time, each with a message.
+        let ordinary = |_| {
+            let mut call = peer.hold(Pot::Callers);
+            call.more(4 << 10).unwrap();
+            call
+        };
+        let all: Vec<_> = (0..STREAMS_MAX).map(ordinary).collect();
+        assert!(peer.hold(Pot::Callers).wait().is_err());
+        drop(all);
+        assert_eq!((peer.held.callers.get(), thread.callers.get()), (0, 0));
+    }
 
     #[test]
     fn one_connection_holds_so_much_and_gives_it_back() {
         let thread = Rc::<HeldBytes>::default();
         let (one, other) = (Peer::new(&thread, TIMEOUT), Peer::new(&thread, TIMEOUT));
         let mut all = one.hold(Pot::Callers);
-        all.more(HELD_BYTES_MAX - 1).unwrap();
+        all.more(HELD_BYTES_MAX - 2 * CALL_BYTES - 1).unwrap();
         assert!(one.hold(Pot::Callers).more(2).is_err());
         let mut last = one.hold(Pot::Callers);
         last.more(1).unwrap();
         assert!(!last.is_empty() && last.more(1).is_err());
-        other.hold(Pot::Callers).more(HELD_BYTES_MAX).unwrap();
+        other.hold(Pot::Callers).more(FULL).unwrap();
         drop((all, last));
         assert_eq!((one.held.callers.get(), thread.callers.get()), (0, 0));
-        one.hold(Pot::Callers).more(HELD_BYTES_MAX).unwrap();
+        one.hold(Pot::Callers).more(FULL).unwrap();
     }
 
     #[test]
     fn all_connections_of_a_thread_hold_so_much_and_the_next_one_has_something_of_its_own() {
         let thread = Rc::<HeldBytes>::default();
         let mut all = Vec::new();
-        for _ in 0..THREAD_HELD_BYTES_MAX / HELD_BYTES_MAX {
+        while thread.callers.get() < THREAD_HELD_BYTES_MAX {
             let mut held = Peer::new(&thread, TIMEOUT).hold(Pot::Callers);
-            held.more(HELD_BYTES_MAX).unwrap();
+            let left = THREAD_HELD_BYTES_MAX - thread.callers.get();
+            held.more(FULL.min(left - CALL_BYTES)).unwrap();
             all.push(held);
         }
         assert_eq!(thread.callers.get(), THREAD_HELD_BYTES_MAX);
+        let own = OWN_HELD_BYTES_MAX - CALL_BYTES;
         let mut next = Peer::new(&thread, TIMEOUT).hold(Pot::Callers);
-        assert!(next.more(OWN_HELD_BYTES_MAX + 1).is_err());
-        next.more(OWN_HELD_BYTES_MAX).unwrap();
+        assert!(next.more(own + 1).is_err());
+        next.more(own).unwrap();
         assert!(next.more(1).is_err());
         all.clear();
         next.more(1).unwrap();
@@ -240,7 +288,7 @@ mod tests {
         let thread = Rc::default();
         let full = |_| {
             let mut held = Peer::new(&thread, TIMEOUT).hold(Pot::Strangers);
-            held.more(STRANGERS_HELD_BYTES_MAX).unwrap();
+            held.more(STRANGERS_HELD_BYTES_MAX - CALL_BYTES).unwrap();
             assert!(held.more(1).is_err());
             held
         };
@@ -248,9 +296,10 @@ mod tests {
         let all: Vec<_> = (0..connections).map(full).collect();
         let next = Peer::new(&thread, TIMEOUT);
         let mut asks_of_health = next.hold(Pot::Strangers);
-        asks_of_health.more(STRANGERS_OWN_HELD_BYTES_MAX).unwrap();
+        let own = STRANGERS_OWN_HELD_BYTES_MAX - CALL_BYTES;
+        asks_of_health.more(own).unwrap();
         assert!(asks_of_health.more(1).is_err());
-        next.hold(Pot::Callers).more(HELD_BYTES_MAX).unwrap();
+        next.hold(Pot::Callers).more(FULL).unwrap();
         drop((all, asks_of_health));
         assert_eq!(thread.strangers.get(), 0);
     }
