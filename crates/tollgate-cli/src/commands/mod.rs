@@ -16,6 +16,7 @@ pub(crate) mod top;
 pub(crate) mod user;
 pub(crate) mod validate;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -40,7 +41,7 @@ fn with_accounts<T>(
     work: impl AsyncFnOnce(&Accounts) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let data = &args.data.data;
-    if args.accounts.is_none() && !data.join(USUAL_DATABASE).exists() {
+    if args.accounts.is_none() && !has_database(data)? {
         return Err(Failure::Failed(format!(
             "there are no accounts in the data directory {}: `--data` or TOLLGATE_DATA names the one of your gateway, and `--accounts` or TOLLGATE_ACCOUNTS a database that is elsewhere",
             data.display()
@@ -57,7 +58,7 @@ fn with_accounts_or_new<T>(
     let url = accounts_url(args)?;
     let data = &args.data.data;
     let is_new = !data.exists();
-    let has_new = args.accounts.is_none() && !data.join(USUAL_DATABASE).exists();
+    let has_new = args.accounts.is_none() && !has_database(data)?;
     runtime()?.block_on(async {
         let settings = tollgate_accounts::Settings::new(url, data);
         let accounts = Accounts::open(settings, Arc::new(SystemClock::new())).await;
@@ -74,6 +75,18 @@ fn with_accounts_or_new<T>(
         let done = work(&accounts).await;
         accounts.close().await;
         done
+    })
+}
+
+/// Whether a data directory has the usual database.
+///
+/// # Errors
+/// Where that cannot be told: a directory that may not be read is not one without accounts.
+fn has_database(data: &Path) -> Result<bool, Failure> {
+    let there = data.join(USUAL_DATABASE).try_exists();
+    there.map_err(|error| {
+        let what = format!("the data directory {} cannot be read", data.display());
+        Failure::because(what, &error)
     })
 }
 
