@@ -13,6 +13,7 @@ use crate::changes::Change;
 use crate::database::{Columns, stored};
 use crate::error::{Invalid, KeyError, Unavailable};
 use crate::id::{KeyId, UserId};
+use crate::normal::{HIDDEN, has_hidden};
 use crate::own_quota;
 use crate::scopes::Scopes;
 use rows::{Draft, drop_quotas_of_dead, find, insert, require_room, require_user};
@@ -234,5 +235,21 @@ fn check_name(name: &str) -> Result<(), Invalid> {
             "must have at most 64 characters, none of them control characters",
         ));
     }
-    Ok(())
+    match has_hidden(name) {
+        true => Err(Invalid::new("name", HIDDEN)),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_no_invisible_characters() {
+        assert!(check_name("Ann's laptop").is_ok());
+        for name in ["a\u{200b}b", "a\u{202e}b", "a\u{2066}b", "a\nb"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+    }
 }

@@ -83,7 +83,7 @@ pub use terms::{OVERRIDES_MAX, PLANS_MAX, Terms};
 pub use terms_changed::OnTermsChanged;
 pub use token::algorithm::TokenAlgorithm;
 pub use token::issuer::Issuer;
-pub use token::{TOKEN_TTL_MAX, Token, read_token, rotate_token_key};
+pub use token::{TOKEN_TTL_MAX, Token, keep_own_token_keys, read_token, rotate_token_key};
 pub use usage::{
     Asked, KeyRate, KeyTotal, Outcome, Step, USAGE_SECONDS, Usage, UsageCounts, UsageEvent,
     UsagePoint,

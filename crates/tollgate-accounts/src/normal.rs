@@ -19,6 +19,25 @@ pub(crate) fn stored_forms(name: &str) -> impl Iterator<Item = String> {
     std::iter::once(before).chain(differ.then_some(now))
 }
 
+/// Why a name with such characters is refused.
+pub(crate) const HIDDEN: &str = "must not contain invisible characters or marks of direction";
+
+/// Whether a text has characters that are not seen, with which two names look alike, or that turn what stands beside
+/// them: those of Unicode 16.0 with `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt), among which are all with
+/// `Bidi_Control` (PropList.txt), and the two that separate lines and paragraphs.
+pub(crate) fn has_hidden(text: &str) -> bool {
+    text.chars().any(is_hidden)
+}
+
+pub(crate) fn is_hidden(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// A text in NFKC; most are already.
 pub(crate) fn nfkc(text: &str) -> Cow<'_, str> {
     match is_nfkc_quick(text.chars()) {

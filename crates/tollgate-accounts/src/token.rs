@@ -172,10 +172,32 @@ impl Tokens {
         self.file.read()
     }
 
+    /// The keys to share where the database has none. Those that it had once have been taken out of it, and this
+    /// copy of them must not bring them back.
+    pub(crate) fn ring_to_share(&self) -> Result<Ring, OpenError> {
+        let own = self.own_ring()?;
+        if self.has_shared() {
+            return Ring::fresh(own.algorithm());
+        }
+        Ok(own)
+    }
+
+    /// Whether the keys in the file are a copy of shared ones.
+    pub(crate) fn has_shared(&self) -> bool {
+        self.file.is_copy()
+    }
+
     /// Signs and verifies with these keys from now on, and keeps a copy in the file for a start without the database.
     /// True when a key is gone, as [`follow`](Self::follow) has it; `None` when the ring is damaged.
     pub(crate) fn adopt(&self, ring: &Ring) -> Option<bool> {
         let fresh = ring.verifying()?;
+        if let Err(error) = self.file.note_copy() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "nothing notes that the keys that sign tokens are shared"
+            );
+        }
         if self.file.read().is_ok_and(|own| own == *ring) {
             let keys = self.keys();
             let is_same = |(one, other): (&Verifying, &Verifying)| one.key.kid == other.key.kid;
@@ -333,6 +355,15 @@ impl Tokens {
 /// When the keys cannot be read or written.
 pub fn rotate_token_key(data_dir: &Path, at_once: bool, now: Micros) -> Result<(), OpenError> {
     KeyFile::of(data_dir).rotate(at_once, now)
+}
+
+/// Notes that the keys of a data directory are its own, where a gateway that shared them does so no longer: a rotation
+/// then puts none in the database.
+///
+/// # Errors
+/// When the data directory cannot be written.
+pub fn keep_own_token_keys(data_dir: &Path) -> Result<(), OpenError> {
+    KeyFile::of(data_dir).note_own()
 }
 
 /// What a token is known by and when it expires, as it says itself: nothing is verified. `None` when it is no token.

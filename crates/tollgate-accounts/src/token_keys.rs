@@ -17,7 +17,8 @@ impl Accounts {
     /// where this database has no such keys. A rotation is logged in either case. The caller rotates the file of the data
     /// directory first, which needs no database: a key that has leaked must go also while the database is away.
     ///
-    /// `at_once` also replaces keys that are damaged; with a key of the algorithm of the file.
+    /// `at_once` also replaces keys that are damaged, with a key of the algorithm of the file. So are keys that were
+    /// here and are gone, as far as the data directory knows: else the next process to start would bring back its copy.
     ///
     /// # Errors
     /// When the database does not answer, or its keys are damaged; then shared keys stay as they were, and the log lacks the rotation.
@@ -30,17 +31,17 @@ impl Accounts {
         let action = Action::TokenKeyRotated;
         self.log(&mut transaction, action, &about, detail, now)
             .await?;
-        let Some(text) = stored(&mut transaction).await? else {
-            transaction.commit().await?;
-            return Ok(false);
-        };
-        let ring = match parse(&text) {
-            Ok(mut ring) => {
+        let ring = match stored(&mut transaction).await?.as_deref().map(parse) {
+            Some(Ok(mut ring)) => {
                 ring.rotate(at_once, now)?;
                 ring
             }
-            Err(_) if at_once => Ring::fresh(inner.tokens.own_ring()?.algorithm())?,
-            Err(damaged) => return Err(damaged.into()),
+            Some(Err(damaged)) if !at_once => return Err(damaged.into()),
+            None if !inner.tokens.has_shared() => {
+                transaction.commit().await?;
+                return Ok(false);
+            }
+            Some(Err(_)) | None => Ring::fresh(inner.tokens.own_ring()?.algorithm())?,
         };
         write(&mut transaction, &ring).await?;
         inner
@@ -50,7 +51,7 @@ impl Accounts {
     }
 
     /// At the start: signs and verifies with the keys in the database, if they are to be shared. Where there are none yet
-    /// they are this process's; where another algorithm is asked for than that of the key in use, a key of it takes its
+    /// they are this process's, and new ones where there were some; where another algorithm is asked for than that of the key in use, a key of it takes its
     /// place. The last process that starts decides on the algorithm.
     pub(crate) async fn share_token_keys(&self, db: &Database) -> sqlx::Result<()> {
         let asked = self.inner().settings.token_algorithm;
@@ -96,7 +97,7 @@ impl Accounts {
         let is_new = stored.is_none();
         let mut ring = match stored {
             Some(text) => parse(&text)?,
-            None => self.inner().tokens.own_ring().map_err(unusable)?,
+            None => self.inner().tokens.ring_to_share().map_err(unusable)?,
         };
         let other = asked.filter(|_| !signs_as(&ring, asked));
         if let Some(algorithm) = other {

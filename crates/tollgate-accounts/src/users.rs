@@ -9,7 +9,7 @@ use crate::changes::Change;
 use crate::database::{Columns, Tx, stored};
 use crate::error::{Invalid, SignUpError, Unavailable, UserError};
 use crate::id::UserId;
-use crate::normal::{fold_name, stored_forms};
+use crate::normal::{HIDDEN, fold_name, has_hidden, stored_forms};
 use crate::role::Role;
 
 /// The longest name.
@@ -64,7 +64,7 @@ impl User {
 impl Accounts {
     /// Makes a user. Once this has returned, the account survives a crash.
     ///
-    /// A name has 1 to 64 characters, no control characters and no blanks at its ends. A password has at least as
+    /// A name has 1 to 64 characters, no control characters, no invisible ones and no blanks at its ends. A password has at least as
     /// many characters as the settings say and at most 1024 bytes, and is one in all forms that Unicode has for it.
     pub async fn sign_up(&self, name: &str, password: &str) -> Result<User, SignUpError> {
         self.create_user(name, password, Role::User).await
@@ -263,13 +263,22 @@ impl Accounts {
     }
 }
 
-/// Nobody has a name that is refused at sign-up, and databases differ in what they make of blanks at its end or of a
-/// character 0.
+/// Nobody has a name that was refused at every sign-up, and databases differ in what they make of blanks at its end or
+/// of a character 0. There may be somebody from before invisible characters were refused.
 fn can_be_looked_for(name: &str) -> bool {
-    check_name(name).is_ok()
+    check_form(name).is_ok()
 }
 
+/// Of a new name.
 fn check_name(name: &str) -> Result<(), Invalid> {
+    check_form(name)?;
+    match has_hidden(name) {
+        true => Err(Invalid::new("name", HIDDEN)),
+        false => Ok(()),
+    }
+}
+
+fn check_form(name: &str) -> Result<(), Invalid> {
     let refused = |reason: &str| Err(Invalid::new("name", reason));
     match name.chars().count() {
         0 => refused("must not be empty"),
@@ -291,6 +300,12 @@ mod tests {
     fn names_are_refused_for_what_cannot_be_seen_and_for_length() {
         for name in ["", " ann", "ann\t", "a\nb", "\u{7f}", &"x".repeat(65)] {
             assert!(check_name(name).is_err(), "{name:?}");
+            assert!(!can_be_looked_for(name), "{name:?}");
+        }
+        for hidden in "\u{ad}\u{34f}\u{61c}\u{200b}\u{200e}\u{2028}\u{202e}\u{2066}\u{2069}\u{3164}\u{fe0f}\u{feff}\u{e0041}".chars() {
+            let name = format!("an{hidden}n");
+            assert!(check_name(&name).is_err(), "{name:?}");
+            assert!(can_be_looked_for(&name), "{name:?}");
         }
         for name in [
             "a",

@@ -17,6 +17,9 @@ use crate::random;
 
 const FILE: &str = "token.secret";
 
+/// Stands beside it where it is a copy of keys that gateways share.
+const SHARED: &str = "token.shared";
+
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 16 << 10;
 
@@ -88,6 +91,37 @@ impl KeyFile {
     /// In the place of what is there.
     pub(super) fn write(&self, ring: &Ring) -> Result<(), OpenError> {
         self.put(ring, OnExisting::Instead)
+    }
+
+    /// Whether it is a copy of keys that gateways share, as far as is known.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.shared().exists()
+    }
+
+    /// Remembers that it is a copy.
+    pub(super) fn note_copy(&self) -> Result<(), OpenError> {
+        if self.is_copy() {
+            return Ok(());
+        }
+        match write_private(&self.shared(), b"") {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(self.failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// From now on it is of this data directory alone.
+    pub(super) fn note_own(&self) -> Result<(), OpenError> {
+        if !self.is_copy() {
+            return Ok(());
+        }
+        match fs::remove_file(self.shared()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn shared(&self) -> PathBuf {
+        self.path.with_file_name(SHARED)
     }
 
     fn put(&self, ring: &Ring, how: OnExisting) -> Result<(), OpenError> {

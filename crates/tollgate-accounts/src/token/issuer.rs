@@ -15,6 +15,7 @@ use super::watched::{Stamp, Watched};
 use crate::digest::Digest;
 use crate::error::OpenError;
 use crate::id::{FOREIGN_PREFIX, TokenId, UserId};
+use crate::normal::is_hidden;
 use crate::scopes::Scopes;
 
 /// How often a file is looked at for a change.
@@ -223,7 +224,9 @@ fn scopes_of(claims: &Claims) -> Scopes {
 
 /// A name that a page can show; `None` when nothing is left of it.
 fn shown(name: &str) -> Option<Arc<str>> {
-    let plain = name.chars().filter(|letter| !letter.is_control());
+    let plain = name
+        .chars()
+        .filter(|letter| !letter.is_control() && !is_hidden(*letter));
     let cut: String = plain.take(NAME_CHARS_MAX).collect();
     Some(cut.trim())
         .filter(|name| !name.is_empty())

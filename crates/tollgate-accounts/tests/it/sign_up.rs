@@ -58,6 +58,11 @@ async fn what_is_wrong_with_a_name_or_password_is_said() {
             PASSWORD,
             "name: must not contain control characters",
         ),
+        (
+            "an\u{202e}n",
+            PASSWORD,
+            "name: must not contain invisible characters or marks of direction",
+        ),
         ("ann", "short", "password: must have at least 8 characters"),
         (
             "ann",
@@ -71,6 +76,23 @@ async fn what_is_wrong_with_a_name_or_password_is_said() {
         assert_eq!(error.to_string(), expected);
     }
     assert!(fixture.accounts.list_users().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_has_a_name_with_invisible_characters_from_before_can_still_log_in() {
+    let (fixture, _) = Fixture::with_ann().await;
+    let pool = fixture.place.pool().await;
+    let renamed = "UPDATE users SET name = 'an\u{200b}n', name_folded = 'an\u{200b}n'";
+    sqlx::query(renamed).execute(&pool).await.unwrap();
+    pool.close().await;
+    assert!(
+        fixture
+            .accounts
+            .log_in("an\u{200b}n", PASSWORD)
+            .await
+            .is_ok()
+    );
+    assert!(fixture.accounts.log_in("ann", PASSWORD).await.is_err());
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use sqlx::Row;
 use tempfile::TempDir;
 use tollgate::ManualClock;
 use tollgate_accounts::{
-    Accounts, Credential, OpenError, Settings, Token, TokenAlgorithm, rotate_token_key,
+    Accounts, Credential, OpenError, Settings, Token, TokenAlgorithm, keep_own_token_keys,
+    rotate_token_key,
 };
 
 use super::fixture::{Fixture, PASSWORD, Place, identify};
@@ -247,6 +248,66 @@ async fn damaged_keys_are_replaced_by_a_rotation_at_once_which_ends_every_token(
         let two = start(&fixture).await;
         assert!(takes(&two, &one.accounts.guest_token()).await);
     }
+}
+
+async fn delete(place: &Place) {
+    let pool = place.pool().await;
+    let done = sqlx::query("DELETE FROM token_keys").execute(&pool).await;
+    done.expect("a row");
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn keys_that_are_gone_are_replaced_by_a_rotation_and_no_copy_brings_them_back() {
+    let fixture = Fixture::new().await;
+    for at_once in [true, false] {
+        let (one, two) = (start(&fixture).await, start(&fixture).await);
+        let before = one.accounts.guest_token();
+        delete(&fixture.place).await;
+        // As the command does it, which does not know what the rules say.
+        let mut local = settings(&fixture.place, &one.dir);
+        local.share_token_keys = false;
+        let local = Accounts::open(local, fixture.clock.clone()).await.unwrap();
+        let rotated = local.rotate_shared_token_keys(at_once).await;
+        assert!(rotated.unwrap());
+        assert!(row(&fixture.place).await.is_some());
+        one.accounts.poll_changes().await.unwrap();
+        two.accounts.close().await;
+        let again = start_in(&fixture, two.dir).await;
+        for process in [&one, &again] {
+            assert!(!takes(process, &before).await);
+            assert!(takes(process, &one.accounts.guest_token()).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_gone_are_brought_back_by_no_start_and_all_that_start_agree() {
+    let fixture = Fixture::new().await;
+    let (one, two) = (start(&fixture).await, start(&fixture).await);
+    let before = one.accounts.guest_token();
+    one.accounts.close().await;
+    two.accounts.close().await;
+    delete(&fixture.place).await;
+    let (one, two) = tokio::join!(start_in(&fixture, one.dir), start_in(&fixture, two.dir));
+    for (issuer, process) in [(&one, &two), (&two, &one)] {
+        assert!(!takes(process, &before).await);
+        assert!(takes(process, &issuer.accounts.guest_token()).await);
+    }
+}
+
+#[tokio::test]
+async fn who_shares_no_longer_puts_no_key_in_the_database() {
+    let fixture = Fixture::new().await;
+    let one = start(&fixture).await;
+    one.accounts.close().await;
+    delete(&fixture.place).await;
+    keep_own_token_keys(one.dir.path()).unwrap();
+    let mut local = settings(&fixture.place, &one.dir);
+    local.share_token_keys = false;
+    let local = Accounts::open(local, fixture.clock.clone()).await.unwrap();
+    assert!(!local.rotate_shared_token_keys(true).await.unwrap());
+    assert_eq!(row(&fixture.place).await, None);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A call that works as it stands, for whoever has just got a key.
 
+use std::net::Ipv6Addr;
+
 use http::header;
 use tollgate_gateway::builtin::BuiltinCall;
 
@@ -15,13 +17,27 @@ impl Builtins {
         let path = self.links.call.as_deref()?;
         let host = call.request.headers().get(header::HOST)?.to_str().ok()?;
         let scheme = if call.caller.secure { "https" } else { "http" };
-        let url = format!("{scheme}://{host}{path}");
-        // What comes with the request must not end the quotes of the shell.
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\'' | b'\\');
-        url.bytes()
-            .all(is_plain)
-            .then(|| format!("curl -i -H 'X-API-Key: {key}' '{url}'"))
+        (is_ordinary(host) && path.bytes().all(is_plain))
+            .then(|| format!("curl -i -H 'X-API-Key: {key}' '{scheme}://{host}{path}'"))
     }
+}
+
+/// A name or an address, with or without a port. What comes with the request must not end the quotes of the shell, nor
+/// be taken by curl for a pattern.
+fn is_ordinary(host: &str) -> bool {
+    let rest = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => port,
+        Some(_) => return false,
+        None => host,
+    };
+    let is_ordinary =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+    rest.bytes().all(is_ordinary)
+}
+
+/// Neither ends the quotes of the shell nor is a pattern of curl.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'\'' | b'\\' | b'[' | b']' | b'{' | b'}')
 }
 
 #[cfg(test)]
@@ -53,6 +69,26 @@ mod tests {
             "curl -i -H &#39;X-API-Key: {secret}&#39; &#39;http://api.example:8443/limit&#39;"
         );
         assert!(page.contains(&line), "{page}");
+    }
+
+    #[test]
+    fn a_host_is_in_a_call_if_curl_takes_it_for_itself() {
+        for host in ["api.example", "127.0.0.1:80", "[::1]", "[fe80::1]:8443"] {
+            assert!(super::is_ordinary(host), "{host}");
+        }
+        for host in [
+            "a[1-9]",
+            "[1-9]",
+            "[::1",
+            "a{b,c}",
+            "a]",
+            "[::1]/x",
+            "a b",
+            "u@a",
+            "[::1%25x]",
+        ] {
+            assert!(!super::is_ordinary(host), "{host}");
+        }
     }
 
     #[tokio::test]

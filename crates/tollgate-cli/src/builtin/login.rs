@@ -1,6 +1,7 @@
 //! Opening a session: a cookie for browsers, and a token for everybody else.
 
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{Response, StatusCode, Uri, header};
 use serde_json::json;
 use tollgate_accounts::{LogIn, LogInError};
@@ -83,9 +84,13 @@ impl Builtins {
 
     /// Whether the sign-up has led here: links from its page say nothing of where they were.
     fn has_signed_up(&self, call: &BuiltinCall) -> bool {
-        let from = call.request.headers().get(header::REFERER);
-        let from: Option<Uri> = from.and_then(|from| from.to_str().ok()?.parse().ok());
-        from.is_some_and(|from| Some(from.path()) == self.links.signup.as_deref())
+        let said = |name| call.request.headers().get(name)?.to_str().ok();
+        let from: Option<Uri> = said(header::REFERER).and_then(|from| from.parse().ok());
+        let host: Option<Authority> = said(header::HOST).and_then(|host| host.parse().ok());
+        from.is_some_and(|from| {
+            let is_here = host.is_some() && from.authority() == host.as_ref();
+            is_here && Some(from.path()) == self.links.signup.as_deref()
+        })
     }
 
     fn login_form(
@@ -116,6 +121,8 @@ fn next(query: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::Request;
     use tollgate_rules::Builtin;
 
     use super::super::testing::{FORM, JSON, PASSWORD, Site, json as body, text};
@@ -166,6 +173,28 @@ mod tests {
             "next=/%09/elsewhere.example",
         ] {
             assert_eq!(next(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_this_site_s_sign_up_leads_to_a_welcome() {
+        let site = site().await;
+        for (referer, is_welcome) in [
+            ("http://api.example:8080/signup", true),
+            ("http://API.example:8080/signup", true),
+            ("http://elsewhere.example/signup", false),
+            ("http://api.example/signup", false),
+            ("http://api.example:8080/", false),
+            ("/signup", false),
+        ] {
+            let request = Request::get("/login")
+                .header("host", "api.example:8080")
+                .header("referer", referer)
+                .body(Bytes::new());
+            let page = site.send(Builtin::Login, request.unwrap(), None).await;
+            let page = page.unwrap();
+            let is_there = text(&page).contains("Your account is made.");
+            assert_eq!(is_there, is_welcome, "{referer}");
         }
     }
 

@@ -37,11 +37,20 @@ enum NamedBy {
 
 impl Place {
     /// Its file, where the command would make one.
-    fn missing_file(&self, data: &Path) -> Option<PathBuf> {
-        match self.named_by {
+    ///
+    /// # Errors
+    /// Where that cannot be told: a directory that may not be read is not one without accounts.
+    fn missing_file(&self, data: &Path) -> Result<Option<PathBuf>, Failure> {
+        let file = match self.named_by {
             NamedBy::Flag => None,
-            _ => file_of_url(&self.url, data).filter(|file| !file.exists()),
-        }
+            _ => file_of_url(&self.url, data),
+        };
+        let Some(file) = file else { return Ok(None) };
+        let is_there = file.try_exists().map_err(|error| {
+            let what = format!("the data directory {} cannot be read", data.display());
+            Failure::because(what, &error)
+        })?;
+        Ok((!is_there).then_some(file))
     }
 
     fn not_there(&self, data: &Path, file: &Path) -> Failure {
@@ -68,7 +77,7 @@ pub(super) fn with_accounts<T>(
 ) -> Result<T, Failure> {
     let place = find(args)?;
     let data = &args.data.data;
-    match place.missing_file(data) {
+    match place.missing_file(data)? {
         Some(file) => Err(place.not_there(data, &file)),
         None => with_place(args, &place, work),
     }
@@ -89,7 +98,7 @@ fn with_place<T>(
 ) -> Result<T, Failure> {
     let data = &args.data.data;
     let is_new = !data.exists();
-    let new_file = place.missing_file(data);
+    let new_file = place.missing_file(data)?;
     runtime()?.block_on(async {
         let settings = tollgate_accounts::Settings::new(&place.url, data);
         let accounts = Accounts::open(settings, Arc::new(SystemClock::new())).await;

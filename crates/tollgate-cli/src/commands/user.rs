@@ -10,7 +10,7 @@ use super::{require_accounts, table, with_accounts, with_accounts_or_new};
 use crate::admin_client::{self, segment};
 use crate::args::{UserArgs, UserCommand};
 use crate::failure::Failure;
-use crate::plain;
+use crate::plain::{self, Plain};
 
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     require_accounts(&args.accounts)?;
@@ -65,11 +65,14 @@ async fn create(
 ) -> Result<(), Failure> {
     match accounts.create_user(name, password, role).await {
         Ok(user) => {
-            println!("made {} (id {})", user.name, user.id);
+            println!("made {} (id {})", Plain::new(&user.name), user.id);
             Ok(())
         }
         Err(error @ SignUpError::Invalid(_)) => Err(Failure::Usage(error.to_string())),
-        Err(error) => Err(Failure::because(format!("cannot make `{name}`"), &error)),
+        Err(error) => Err(Failure::because(
+            format!("cannot make `{}`", Plain::new(name)),
+            &error,
+        )),
     }
 }
 
@@ -97,6 +100,7 @@ async fn list(accounts: &Accounts) -> Result<(), Failure> {
 }
 
 fn done(result: Result<(), UserError>, what: &str, name: &str) -> Result<(), Failure> {
+    let name = Plain::new(name);
     match result {
         Ok(()) => {
             println!("{what} {name}");

@@ -30,6 +30,10 @@ pub(super) async fn open(
     settings.session_idle_ttl = rules.accounts.session_idle_ttl;
     settings.token_algorithm = algorithm(rules.accounts.token_algorithm);
     settings.share_token_keys = rules.accounts.share_token_keys;
+    if !settings.share_token_keys {
+        let kept = tollgate_accounts::keep_own_token_keys(data.path());
+        kept.map_err(|error| Failure::because("the accounts cannot be opened", &error))?;
+    }
     settings.issuers = issuers(rules);
     settings.token_ttl = rules.accounts.token_ttl;
     settings.offline_ttl = rules.accounts.offline_ttl;

@@ -309,6 +309,21 @@ fn no_key_is_said_to_be_in_use_before_the_database_has_it_too() {
 }
 
 #[test]
+fn a_data_directory_that_cannot_be_read_is_not_said_to_be_empty() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("itself");
+    std::os::unix::fs::symlink(&data, &data).unwrap();
+    for args in [["user", "list"], ["key", "list"]] {
+        let mut command = Command::new(binary());
+        command.args(args).arg("--data").arg(&data);
+        let listed = run(command, "");
+        let told = format!("the data directory {} cannot be read", data.display());
+        assert_eq!(listed.code, 1, "{listed:?}");
+        assert!(listed.stderr.contains(&told), "{listed:?}");
+    }
+}
+
+#[test]
 fn a_data_directory_that_is_not_there_is_made_for_a_new_user_alone_and_that_is_said() {
     let place = tempfile::tempdir().unwrap();
     let data = place.path().join("mistyped");

@@ -329,7 +329,7 @@ fn what_means_nothing_is_said_and_changes_nothing() {
             "an address is wanted",
         ),
         (
-            json!({ "limit": "per-user", "key": "x".repeat(2_000) }),
+            json!({ "limit": "per-user", "key": "x".repeat(1_021) }),
             "the key is too long",
         ),
         (json!({ "limit": "per-user", "key": 7 }), "invalid type"),

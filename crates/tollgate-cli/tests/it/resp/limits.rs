@@ -144,7 +144,12 @@ fn a_key_has_one_word_for_each_part_and_a_word_may_be_cost() {
     ] {
         assert_eq!(client.error(words), expected);
     }
-    let long = "x".repeat(2_000);
+    let border = "x".repeat(1_020);
+    let checked = client.ask(&format!("TOLLGATE.CHECK per-user {border}"));
+    assert!(told(&checked).starts_with("1 5"));
+    let throttled = client.integers(&format!("CL.THROTTLE {border} 1 1 1"));
+    assert_eq!(throttled[0], 0);
+    let long = "x".repeat(1_021);
     assert_eq!(
         client.error(&format!("TOLLGATE.CHECK per-user {long}")),
         "ERR the key is too long"
