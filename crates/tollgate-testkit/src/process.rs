@@ -42,6 +42,10 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     panic!("waited in vain: {what}");
 }
 
+/// How long a test waits for one process to hear of what another has changed. They read every second, and two seconds are
+/// promised; on a machine that stands still for a moment that is no fault of theirs.
+pub const HEARD_WITHIN: Duration = Duration::from_secs(10);
+
 /// Whether `holds` comes to hold within `limit`.
 pub fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let attempts = limit.as_millis() / ATTEMPT.as_millis();

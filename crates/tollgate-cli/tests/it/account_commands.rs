@@ -1,11 +1,10 @@
 //! Users and API keys by command, beside a running gateway and without one.
 
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::json;
 use tollgate_testkit::client::Call;
-use tollgate_testkit::process::{run, within};
+use tollgate_testkit::process::{HEARD_WITHIN, run, within};
 
 use crate::support::{
     BAD_CREDENTIALS, PASSWORD, binary, join, launch, log_in, new_key, new_user, preset, sign_up,
@@ -13,7 +12,6 @@ use crate::support::{
 };
 
 /// What changes elsewhere is known to a running gateway within this time.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_user_made_by_the_command_can_log_in_at_a_running_gateway_at_once() {

@@ -8,7 +8,7 @@ use serde_json::json;
 use tollgate_testkit::client::{Call, Connection};
 use tollgate_testkit::database::{Database, Engine};
 use tollgate_testkit::gateway::{DataDir, Gateway, Launch};
-use tollgate_testkit::process::{Done, eventually, run, within};
+use tollgate_testkit::process::{Done, HEARD_WITHIN, eventually, run, within};
 use tollgate_testkit::relay::Relay;
 
 use crate::support::{Key, Person, binary, credentials, join, launch, log_in, new_key, preset};
@@ -252,7 +252,7 @@ fn nobody_who_is_known_notices_a_network_that_swallows_everything(engine: Engine
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(gateway.call(&revoked.get("/known")).status, 200);
     remote.relay.heal();
-    let heard = within(Duration::from_secs(2), || {
+    let heard = within(HEARD_WITHIN, || {
         gateway.call(&revoked.get("/known")).status == 401
     });
     assert!(

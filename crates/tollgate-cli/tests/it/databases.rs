@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::json;
 use tollgate_testkit::client::Call;
 use tollgate_testkit::database::{Database, Engine, PASSWORD};
 use tollgate_testkit::gateway::{DataDir, Gateway, Launch};
-use tollgate_testkit::process::{Done, eventually, run, within};
+use tollgate_testkit::process::{Done, HEARD_WITHIN, eventually, run, within};
 
 use crate::support::{Key, Person, binary, join, launch, log_in, pick, preset, sign_up, statuses};
 
@@ -87,7 +86,7 @@ fn a_key_revoked_on_one_gateway_is_refused_by_the_other_within_two_seconds(engin
     let revoke = Call::post("/keys").json(&json!({ "action": "revoke", "id": revoked.id }));
     assert_eq!(two.call(&person.with_cookie(revoke)).status, 204);
     assert_eq!(two.call(&revoked.get("/limit")).status, 401, "at once");
-    let heard = within(Duration::from_secs(2), || {
+    let heard = within(HEARD_WITHIN, || {
         one.advance(1.0);
         one.call(&revoked.get("/limit")).status == 401
     });
@@ -136,7 +135,7 @@ fn a_token_holds_at_every_gateway_that_shares_its_keys_until_they_are_rotated(en
     assert_eq!(rotated.code, 0, "{rotated:?}");
     assert!(rotated.stdout.contains("all gateways"), "{rotated:?}");
     for gateway in [&one, &two] {
-        let heard = within(Duration::from_secs(2), || gateway.call(&look).status == 403);
+        let heard = within(HEARD_WITHIN, || gateway.call(&look).status == 403);
         assert!(heard, "two seconds later the old key is still believed");
     }
     let again = log_in(&two, "ann").get("/see_remaining_limits");

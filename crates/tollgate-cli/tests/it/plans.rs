@@ -1,12 +1,10 @@
 //! Quotas changed while the gateway runs: what then holds, for everybody, by plan, by user and by key.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tollgate_testkit::client::{Answer, Call};
 use tollgate_testkit::database::{Database, Engine};
 use tollgate_testkit::gateway::Gateway;
-use tollgate_testkit::process::within;
+use tollgate_testkit::process::{HEARD_WITHIN, within};
 
 use crate::support::{
     Key, QUOTA_EXCEEDED, join, launch, new_key, new_user, ok, pick, preset, rate_limit, rotate,
@@ -392,7 +390,7 @@ fn a_change_on_one_gateway_holds_on_the_other_within_two_seconds(engine: Engine)
         one.advance(1.0);
         let here = one.call(&key.get("/limit"));
         assert!(policies(&here).contains(expected), "at once: {command:?}");
-        let heard = within(Duration::from_secs(2), || {
+        let heard = within(HEARD_WITHIN, || {
             two.advance(1.0);
             policies(&two.call(&key.get("/limit"))).contains(expected)
         });

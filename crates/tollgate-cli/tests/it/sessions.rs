@@ -1,17 +1,14 @@
 //! Sessions, passwords, tokens and scopes, as browsers, programs and administrators meet them.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tollgate::{Clock, SystemClock};
 use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::{Gateway, Launch};
-use tollgate_testkit::process::within;
+use tollgate_testkit::process::{HEARD_WITHIN, within};
 
 use crate::support::{PASSWORD, join, launch, log_in, new_key, new_user, preset};
 
 /// What changes elsewhere is known to a running gateway within this time.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
 const NEW: &str = "another horse battery";
 
 /// A gateway whose clock agrees with that of the commands.

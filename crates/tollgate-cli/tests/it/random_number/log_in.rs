@@ -1,11 +1,9 @@
 //! Sign-up, log-in and log-out of the first system.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tollgate_testkit::client::Call;
 use tollgate_testkit::gateway::DataDir;
-use tollgate_testkit::process::within;
+use tollgate_testkit::process::{HEARD_WITHIN, within};
 
 use super::LEFT;
 use crate::support::{
@@ -153,7 +151,7 @@ fn a_log_out_is_heard_of_by_every_other_node_within_two_seconds() {
         204
     );
     for call in &calls {
-        let heard = within(Duration::from_secs(2), || second.call(call).status == 403);
+        let heard = within(HEARD_WITHIN, || second.call(call).status == 403);
         assert!(heard, "two seconds later the other node still believes it");
         assert_eq!(second.call(call).json()["type"], BAD_CREDENTIALS);
     }
