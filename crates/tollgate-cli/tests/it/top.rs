@@ -15,7 +15,7 @@ use crate::support::{Key, binary, launch, new_key, new_user, preset, statuses};
 use terminal::Terminal;
 
 /// A name that turns the text behind it, has wide characters, and ends in a combining one.
-const ODD: &str = "ci\u{202e}漢字e\u{301}";
+const ODD: &str = "ci\u{fff9}漢字e\u{301}";
 
 /// Ten allowed, one denied, three without a key.
 fn busy() -> (Gateway, Key) {
@@ -43,7 +43,7 @@ fn once_it_prints_everything_as_text_that_no_name_can_disturb() {
     // Without a terminal it is the same without the flag.
     for args in [["--once"].as_slice(), &[]] {
         let page = printed(&gateway, args, |done| done.stdout.contains(" 10 "));
-        let unfit = |char: char| char != '\n' && (char.is_control() || char == '\u{202e}');
+        let unfit = |char: char| char != '\n' && (char.is_control() || char == '\u{fff9}');
         assert!(!page.contains(unfit), "{page:?}");
         let line = |wanted: &str| {
             let line = page.lines().find(|line| line.contains(wanted));
@@ -69,7 +69,7 @@ fn once_it_prints_everything_as_text_that_no_name_can_disturb() {
 fn as_json_it_is_what_the_admin_socket_says_with_odd_characters_as_numbers() {
     let (gateway, key) = busy();
     let json = printed(&gateway, &["--json"], |_| true);
-    assert!(!json.contains('\u{202e}'), "{json}");
+    assert!(!json.contains('\u{fff9}'), "{json}");
     let shown: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(shown["overview"]["totals"]["denied"], 1);
     assert_eq!(shown["overview"]["accounts"]["away_for_s"], Value::Null);
