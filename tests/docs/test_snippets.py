@@ -61,7 +61,7 @@ class Snippets(unittest.TestCase):
                 if len(listed) != 1:
                     wrong.append(f"{snippet} is in {listed or 'no list'} of tests/docs/scenes.py")
             elif snippet.language.startswith("rust") and not listed and snippet.page not in self.compiled():
-                wrong.append(f"{snippet} is no documentation test: its page is not in crates/tollgate-tower/src/pages.rs")
+                wrong.append(f"{snippet} is no documentation test: its page is in neither crates/tollgate-tower/src/pages.rs nor crates/tollgate-redis/src/lib.rs")
         names = {snippet.name for snippet in ALL}
         for list_ in scenes.LISTS.values():
             wrong += [f"{page}: there is no block `{first}` any more" for page, first in set(list_) - names]
@@ -75,7 +75,7 @@ class Snippets(unittest.TestCase):
 
     def compiled(self):
         """Pages whose Rust is compiled and run with the documentation tests."""
-        source = text("crates/tollgate-tower/src/pages.rs")
+        source = text("crates/tollgate-tower/src/pages.rs") + text("crates/tollgate-redis/src/lib.rs")
         return [path for path in re.findall(r'include_str!\("(?:\.\./)*([^"]+)"\)', source)]
 
     def test_rules_are_right(self):

@@ -35,6 +35,14 @@ pub(crate) struct Args {
     /// How log lines are written: to people or to programs. They go to standard error.
     #[arg(long, global = true, env = "TOLLGATE_LOG", default_value = "text")]
     pub(crate) log: LogFormat,
+    /// From which level on they are written.
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLGATE_LOG_LEVEL",
+        default_value = "info"
+    )]
+    pub(crate) log_level: LogLevel,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -45,6 +53,18 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object for each line.
     Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// What did not work.
+    Error,
+    /// And what to look at.
+    Warn,
+    /// And refusals, and every request where the rules say so.
+    Info,
+    /// And why single connections ended, or an upstream could not be reached.
+    Debug,
 }
 
 #[derive(Subcommand)]

@@ -33,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let log_guard = logging::start(args.log);
+    let log_guard = logging::start(args.log, args.log_level);
     let ended = run(args.command);
     // The last lines are written before the process ends.
     drop(log_guard);

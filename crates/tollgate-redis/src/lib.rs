@@ -38,6 +38,11 @@ mod settings;
 mod store;
 mod value;
 
+/// Rust that stands on the page is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/redis.md")]
+struct Page;
+
 pub use error::{ERROR_KINDS, LinkError};
 pub use link::{ROUND_TRIP_BOUNDS, Stats};
 pub use location::{Location, UrlError};

@@ -346,6 +346,12 @@ impl Quota {
     }
 }
 
+impl From<Quota> for Vec<Quota> {
+    fn from(quota: Quota) -> Self {
+        vec![quota]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

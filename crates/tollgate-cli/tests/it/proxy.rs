@@ -183,6 +183,27 @@ fn an_upstream_that_refuses_resets_or_speaks_nonsense_is_502() {
 }
 
 #[test]
+fn at_level_debug_the_log_has_the_words_of_the_system_too() {
+    for level in ["info", "debug"] {
+        let mut gateway = launch()
+            .upstream(&format!("http://{}", free_address()))
+            .option("--log-level", level)
+            .start();
+        assert_eq!(gateway.get("/x").status, 502);
+        // They are written before the request's own line is.
+        let log = eventually("the request's line", || {
+            let log = gateway.process().log();
+            log.contains("upstream_error").then_some(log)
+        });
+        assert_eq!(
+            log.contains("Connection refused"),
+            level == "debug",
+            "{log}"
+        );
+    }
+}
+
+#[test]
 fn an_upstream_that_hangs_is_504_after_the_time_that_the_rules_give_it() {
     let upstream = Upstream::hanging();
     let rules = format!(
