@@ -162,19 +162,13 @@ impl Counters {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<u64, StoreError>> {
-        match self {
-            Counters::Memory(store) => Answer::Ready(Ok(store.refund(checks, receipt, now))),
-            Counters::Shared(shared) => shared.store.refund(checks, receipt, now),
-        }
+        self.store().refund(checks, receipt, now)
     }
 
     /// Gives back as many units as the checks cost, of what their keys hold, whoever took them, and tells how many that
     /// were.
     pub fn release(&self, checks: &Checks<'_>, now: Micros) -> Answer<Result<u64, StoreError>> {
-        match self {
-            Counters::Memory(store) => Answer::Ready(Ok(store.release(checks, now))),
-            Counters::Shared(shared) => shared.store.release(checks, now),
-        }
+        self.store().release(checks, now)
     }
 
     /// Makes the charges of `receipt`, which were estimates, into what the checks now say they cost: gives the difference
@@ -185,31 +179,23 @@ impl Counters {
         receipt: &Receipt,
         now: Micros,
     ) -> Answer<Result<(), StoreError>> {
-        match self {
-            Counters::Memory(store) => {
-                store.settle(checks, receipt, now);
-                Answer::Ready(Ok(()))
-            }
-            Counters::Shared(shared) => shared.store.settle(checks, receipt, now),
-        }
+        self.store().settle(checks, receipt, now)
     }
 
     /// Forgets what `key` has used under `policy`, and its block, and tells whether there was anything to forget.
     pub fn reset(&self, policy: &Policy, key: &[u8]) -> Answer<Result<bool, StoreError>> {
-        match self {
-            Counters::Memory(store) => Answer::Ready(Ok(store.reset(policy, key))),
-            Counters::Shared(shared) => shared.store.reset(policy, key),
-        }
+        self.store().reset(policy, key)
     }
 
     /// Forgets what every key has used under `policy`, and all blocks.
     pub fn reset_all(&self, policy: &Policy) -> Answer<Result<(), StoreError>> {
+        self.store().reset_all(policy)
+    }
+
+    fn store(&self) -> &dyn Store {
         match self {
-            Counters::Memory(store) => {
-                store.reset_all(policy);
-                Answer::Ready(Ok(()))
-            }
-            Counters::Shared(shared) => shared.store.reset_all(policy),
+            Counters::Memory(store) => store.as_ref(),
+            Counters::Shared(shared) => shared.store.as_ref(),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::well_formed::METHOD_BYTES_MAX;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Refusals that are logged in one second; a flood of them does not fill a disk.
 const REFUSALS_LOGGED_PER_S: u64 = 50;
+static LINES: Lines = Lines::new();
 
 impl Trace<'_> {
     /// The answer as the client gets it.
@@ -168,7 +169,7 @@ impl Trace<'_> {
         took: Duration,
     ) {
         let access_log = gateway.rules.server.access_log;
-        if !access_log && (ending == Ending::Allowed || !may_log(self.now)) {
+        if !access_log && (ending == Ending::Allowed || !LINES.has_room(self.now + took)) {
             return;
         }
         let refused = refusal.and_then(Refusal::decision);
@@ -234,19 +235,54 @@ fn ending(response: &Response<Body>, refusal: Option<&Refusal>) -> Ending {
     }
 }
 
-/// Whether this second still has room for a line. What it has no room for is said when the next one begins.
-fn may_log(now: Micros) -> bool {
-    static SECOND: AtomicU64 = AtomicU64::new(0);
-    static LINES: AtomicU64 = AtomicU64::new(0);
-    let second = now.as_secs();
-    if SECOND.swap(second, Ordering::Relaxed) != second {
-        let lines = LINES.swap(0, Ordering::Relaxed);
-        if lines > REFUSALS_LOGGED_PER_S {
-            tracing::warn!(
-                not_logged = lines - REFUSALS_LOGGED_PER_S,
-                "more refusals than are logged"
-            );
+/// Lines of the current second.
+struct Lines {
+    second: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Lines {
+    const fn new() -> Self {
+        Lines {
+            second: AtomicU64::new(0),
+            count: AtomicU64::new(0),
         }
     }
-    LINES.fetch_add(1, Ordering::Relaxed) < REFUSALS_LOGGED_PER_S
+
+    /// Whether the second of `now` still has room for a line. What it has no room for is said when the next one begins.
+    fn has_room(&self, now: Micros) -> bool {
+        let (second, known) = (now.as_secs(), self.second.load(Ordering::Relaxed));
+        // Threads that are an instant apart do not begin a second anew; a clock that was set back does.
+        let is_new = second > known || second + 1 < known;
+        if is_new && self.second.swap(second, Ordering::Relaxed) == known {
+            let lines = self.count.swap(0, Ordering::Relaxed);
+            if lines > REFUSALS_LOGGED_PER_S {
+                tracing::warn!(
+                    not_logged = lines - REFUSALS_LOGGED_PER_S,
+                    "more refusals than are logged"
+                );
+            }
+        }
+        self.count.fetch_add(1, Ordering::Relaxed) < REFUSALS_LOGGED_PER_S
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_its_lines_once_however_instants_take_turns() {
+        let lines = Lines::new();
+        let written = |instants: &[u64]| {
+            let instants = instants.iter().cycle().take(1_000);
+            instants
+                .filter(|second| lines.has_room(Micros::from_secs(**second)))
+                .count()
+        };
+        assert_eq!(written(&[100, 99]), 50);
+        assert_eq!(written(&[100]), 0);
+        assert_eq!(written(&[101, 100]), 50);
+        assert_eq!(written(&[40]), 50, "the clock was set back");
+    }
 }

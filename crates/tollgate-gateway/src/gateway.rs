@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::uri::Authority;
 use tollgate::{Clock, Policy};
 use tollgate_accounts::Accounts;
-use tollgate_rules::{KeySpec, LegacyFields, RuleSet, Upstream};
+use tollgate_rules::{KeySpec, LegacyFields, Protection, RuleSet, Upstream};
 use tollgate_tower::fields::{self, Legacy};
 
 use crate::address::Proxies;
@@ -79,18 +79,15 @@ impl Gateway {
             .routes()
             .iter()
             .map(|route| fields::policy_value(route.policies()));
-        let while_away = rules.counters.on_error_of_protection();
-        let quotas = rules.accounts.protection.credentials_per_address.iter();
-        let policies = quotas.map(|quota| {
-            let name = format!("accounts.credentials-per-address.{}", quota.window_name());
-            let policy = Policy::new(&name, quota.clone())?;
-            Ok(Arc::new(policy.with_on_error(while_away)))
-        });
         Ok(Arc::new(Gateway {
             policy_values: policy_values.collect(),
             guessing: Guessing {
                 key: KeySpec::client_ip(),
-                policies: policies.collect::<Result<_, tollgate::PolicyError>>()?,
+                policies: Protection::policies(
+                    "credentials-per-address",
+                    &rules.accounts.protection.credentials_per_address,
+                    rules.counters.on_error_of_protection(),
+                )?,
             },
             links: Links::of(&rules),
             metrics: Arc::new(Metrics::new(&rules)),

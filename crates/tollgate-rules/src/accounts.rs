@@ -1,9 +1,10 @@
 //! Accounts and how they are protected.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::Quota;
+use tollgate::{OnError, Policy, PolicyError, Quota};
 
 use crate::issuer::{Issuer, TokenAlgorithm};
 
@@ -74,4 +75,41 @@ pub struct Protection {
     pub keys_per_account: Vec<Quota>,
     /// Unknown credentials from one address.
     pub credentials_per_address: Vec<Quota>,
+}
+
+impl Protection {
+    /// Quotas as policies, named after their place in the rules file, `name`. No limit of the file can have such a name:
+    /// theirs have no dots. `on_error` is what happens while a shared store cannot be reached.
+    ///
+    /// # Errors
+    /// Numbers that cannot be counted exactly.
+    pub fn policies(
+        name: &str,
+        quotas: &[Quota],
+        on_error: OnError,
+    ) -> Result<Vec<Arc<Policy>>, PolicyError> {
+        let mut policies: Vec<Arc<Policy>> = Vec::new();
+        for (place, quota) in quotas.iter().enumerate() {
+            let mut full = format!("accounts.{name}.{}", quota.window_name());
+            if policies.iter().any(|policy| policy.name() == full) {
+                full = format!("accounts.{name}.{place}-{}", quota.window_name());
+            }
+            let policy = Policy::new(&full, quota.clone())?.with_on_error(on_error);
+            policies.push(Arc::new(policy));
+        }
+        Ok(policies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_quotas_of_one_window_are_two_policies() {
+        let quotas = Quota::parse_list("5 per minute; 10 per minute token-bucket").unwrap();
+        let policies = Protection::policies("here", &quotas, OnError::Local).unwrap();
+        let names: Vec<_> = policies.iter().map(|policy| policy.name()).collect();
+        assert_eq!(names, ["accounts.here.minute", "accounts.here.1-minute"]);
+    }
 }

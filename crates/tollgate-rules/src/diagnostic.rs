@@ -49,7 +49,7 @@ impl Diagnostic {
             column: text[line_start..start].chars().count() + 1,
             width: text[start..end].chars().count().max(1),
             // Of the whole line: what is cut off may be the `@` by which a password is known.
-            excerpt: without_passwords(text[line_start..line_end].trim_end().to_owned())
+            excerpt: without_passwords(without_tokens(&text[..line_end], line_start))
                 .chars()
                 .take(EXCERPT_CHARS_MAX)
                 .collect(),
@@ -123,6 +123,55 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// The last line of the text, which begins at `start`, with `*` in place of every character of a token of the service.
+fn without_tokens(text: &str, start: usize) -> String {
+    let line = text[start..].trim_end();
+    let shown = match token_key(line) {
+        Some(end) => end,
+        None if has_key(line) || line.trim_start().starts_with('[') => line.len(),
+        // It goes on with what a line above it began.
+        None => match text[..start].lines().rev().find(|line| has_key(line)) {
+            Some(above) if token_key(above).is_some_and(|end| is_open(&above[end..])) => 0,
+            _ => line.len(),
+        },
+    };
+    let hidden = line[shown..].chars();
+    let stars = hidden.map(|c| if c.is_whitespace() { c } else { '*' });
+    line[..shown].chars().chain(stars).collect()
+}
+
+/// Where the value begins of a key of this line that says one token or several.
+fn token_key(line: &str) -> Option<usize> {
+    let mut equals = line.match_indices('=').map(|(place, _)| place);
+    let place = equals.find(|place| {
+        let words = line[..*place].rsplit([' ', '\t', ',', '{', '.']);
+        let word = words
+            .map(|word| word.trim_matches(['"', '\'']))
+            .find(|word| !word.is_empty());
+        matches!(word, Some("token" | "tokens"))
+    })?;
+    Some(place + 1)
+}
+
+/// Whether a line has a key: what stands before its `=` is no text that has begun.
+fn has_key(line: &str) -> bool {
+    let is_whole = |words: &str| {
+        ['"', '\'']
+            .iter()
+            .all(|quote| words.matches(*quote).count() % 2 == 0)
+    };
+    line.split_once('=')
+        .is_some_and(|(words, _)| is_whole(words))
+}
+
+/// Whether a value goes on below its line.
+fn is_open(value: &str) -> bool {
+    ["[", "\"\"\"", "'''"]
+        .iter()
+        .any(|begin| value.contains(begin))
+        && !value.contains(']')
+}
+
 /// The text with `*` in place of every character of a password in a URL, so that a log holds none.
 fn without_passwords(mut text: String) -> String {
     let mut from = 0;
@@ -158,4 +207,41 @@ fn floor_char_boundary(text: &str, at: usize) -> usize {
         .rev()
         .find(|at| text.is_char_boundary(*at))
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_the_service_are_not_shown_wherever_they_stand() {
+        for text in [
+            "[service]\ntoken = \"SECRET",
+            "[service]\ntoken=\"SECRET=\" # SECRET",
+            "service = { resp = \"127.0.0.1:1\", token = \"SECRET\" }",
+            "service.\"token\" = 'SECRET'",
+            "[service]\ntokens = [\n  \"other\",\n  \"SECRET==\",",
+            "[service]\ntoken = \"\"\"\nSECRET",
+        ] {
+            let at = text.find("SECRET").unwrap();
+            let shown =
+                Diagnostic::new("f", text, at..at + 6, "wrong".to_owned(), None).to_string();
+            assert!(
+                shown.contains("****") && !shown.contains("SECRET"),
+                "{shown}"
+            );
+            assert!(!shown.contains("other"), "{shown}");
+        }
+        for text in [
+            "[accounts]\ntoken_keys = \"shown\"",
+            "[service]\ntoken = \"a\"\nresp = \"shown\"",
+            "[service]\ntokens = [\"a\"]\nshown",
+            "[service]\ntokens = [\n\"a\"]\n[shown]",
+        ] {
+            let at = text.find("shown").unwrap();
+            let shown =
+                Diagnostic::new("f", text, at..at + 5, "wrong".to_owned(), None).to_string();
+            assert!(shown.contains("shown"), "{shown}");
+        }
+    }
 }

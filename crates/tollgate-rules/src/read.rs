@@ -164,7 +164,7 @@ impl<'s, 't> Table<'s, 't> {
         value.is_some_and(|value| value.get_ref().as_str() == Some(text))
     }
 
-    /// The table under `key`, empty if there is none.
+    /// The table under `key`, if there is one.
     pub(crate) fn table(&mut self, key: &'static str) -> Option<Table<'s, 't>> {
         self.value(key)?.table()
     }

@@ -110,7 +110,7 @@ impl RouteTable {
     ) -> Result<(), (usize, String)> {
         let index = self.routes.len();
         for (place, (method, pattern)) in patterns.iter().enumerate() {
-            self.insert_pattern(index, method.clone(), pattern, true)
+            self.insert_pattern(index, method.clone(), pattern)
                 .map_err(|why| (place, why))?;
         }
         route.index = index;
@@ -147,7 +147,6 @@ impl RouteTable {
         route: usize,
         method: Option<Method>,
         pattern: &str,
-        named: bool,
     ) -> Result<(), String> {
         let key = lower_case_literals(pattern);
         if let Some(same) = self.by_pattern.get(&key) {
@@ -170,7 +169,7 @@ impl RouteTable {
         self.by_pattern.insert(key, self.endpoints.len());
         self.endpoints.push(Endpoint {
             pattern: pattern.to_owned(),
-            named,
+            named: true,
             methods: vec![(method, route)],
         });
         Ok(())

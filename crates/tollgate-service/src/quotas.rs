@@ -105,6 +105,10 @@ impl Quotas {
             }
             return Ok(Arc::clone(&known.policy));
         }
+        // Making one is work: none where there is no room for it.
+        if known.is_full(now) {
+            return Err(NumbersError::TooMany);
+        }
         drop(known);
         self.make(numbers, now)
     }
@@ -136,10 +140,14 @@ impl Quotas {
 }
 
 impl All {
+    /// Whether all places are taken, and it is not yet time to look for idle ones.
+    fn is_full(&self, now: Micros) -> bool {
+        self.by_numbers.len() >= QUOTAS_MAX && now < self.looked_at + LOOK_EVERY
+    }
+
     /// Whether another one finds room, also in the place of idle ones.
     fn has_room(&mut self, now: Micros) -> bool {
-        let is_full = self.by_numbers.len() >= QUOTAS_MAX;
-        if is_full && now >= self.looked_at + LOOK_EVERY {
+        if self.by_numbers.len() >= QUOTAS_MAX && !self.is_full(now) {
             self.looked_at = now;
             self.by_numbers.retain(|_, known| !known.is_idle(now));
         }

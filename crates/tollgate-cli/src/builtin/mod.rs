@@ -45,7 +45,7 @@ use crate::monitor::Monitor;
 use crate::time;
 use protect::Protection;
 use turns::Turns;
-pub(crate) use unreachable::unreachable;
+pub(crate) use unreachable::{log as log_unreachable, unreachable};
 
 /// What the parts of the gateway answer from.
 pub(crate) struct Builtins {

@@ -31,7 +31,7 @@ pub(super) struct Protection {
 impl Protection {
     /// `on_error` is what happens while a shared store cannot be reached.
     pub(super) fn new(quotas: &Quotas, on_error: OnError) -> Result<Self, PolicyError> {
-        let policies = |name: &str, quotas: &[Quota]| policies(name, quotas, on_error);
+        let policies = |name: &str, quotas: &[Quota]| Quotas::policies(name, quotas, on_error);
         Ok(Protection {
             login_per_account: policies("login-per-account", &quotas.login_per_account)?,
             login_per_address: policies("login-per-address", &quotas.login_per_address)?,
@@ -135,24 +135,6 @@ impl<'p> Attempt<'p> {
         }
         Ok(checks)
     }
-}
-
-/// Named after the place in the rules file. No limit of the file can have such a name: theirs have no dots.
-fn policies(
-    name: &str,
-    quotas: &[Quota],
-    on_error: OnError,
-) -> Result<Vec<Arc<Policy>>, PolicyError> {
-    let mut policies: Vec<Arc<Policy>> = Vec::new();
-    for (place, quota) in quotas.iter().enumerate() {
-        let mut full = format!("accounts.{name}.{}", quota.window_name());
-        if policies.iter().any(|policy| policy.name() == full) {
-            full = format!("accounts.{name}.{place}-{}", quota.window_name());
-        }
-        let policy = Policy::new(&full, quota.clone())?.with_on_error(on_error);
-        policies.push(Arc::new(policy));
-    }
-    Ok(policies)
 }
 
 /// Names are one account in any case and any spelling.

@@ -11,9 +11,15 @@ use tollgate_gateway::refusal::Refusal;
 /// The pause between two lines of the log.
 const LOGGED_EVERY: Duration = Duration::from_secs(1);
 
-/// The client only learns that trying again may help. That the server is away is logged once for all, by those who follow
-/// its changes; what else goes wrong is logged here, one line a second.
+/// The client only learns that trying again may help.
 pub(crate) fn unreachable(error: &Unavailable) -> Refusal {
+    log(error);
+    Refusal::unavailable("Accounts cannot be reached at the moment.")
+}
+
+/// That the server is away is logged once for all, by those who follow its changes; what else goes wrong is logged here,
+/// one line a second.
+pub(crate) fn log(error: &Unavailable) {
     if !error.is_announced()
         && let Some(not_logged) = may_log()
     {
@@ -23,7 +29,6 @@ pub(crate) fn unreachable(error: &Unavailable) -> Refusal {
             "the accounts database does not do what it should"
         );
     }
-    Refusal::unavailable("Accounts cannot be reached at the moment.")
 }
 
 /// How many errors had no line since the last one; `None` for one that has none either.

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::answer_body::AnswerBody;
 use super::answer_head::AnswerHead;
@@ -50,7 +50,7 @@ pub(crate) async fn forward(
 ) -> Result<Response<Body>, Refusal> {
     let server = &gateway.upstreams[to.upstream];
     let body_bytes_max = gateway.rules.server.body_bytes_max;
-    if declared_length(parts) > body_bytes_max {
+    if body.size_hint().lower() > body_bytes_max {
         return Err(Refusal::too_large(body_bytes_max));
     }
     let body = ClientBody::new(body, body_bytes_max, to.bytes_in);
@@ -104,14 +104,6 @@ pub(crate) async fn forward(
     }
     lease.keeps_alive = head.keeps_alive;
     Ok(response(head, lease))
-}
-
-fn declared_length(parts: &Parts) -> u64 {
-    let length = parts
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    length.unwrap_or(0)
 }
 
 /// The head of the request as the upstream reads it. What is written has passed through the types of a valid request.

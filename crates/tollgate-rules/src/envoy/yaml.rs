@@ -8,8 +8,12 @@ use saphyr_parser::{Event, Parser, Span};
 
 use crate::read::Source;
 
-/// The most lists and maps within one another.
+/// The most lists and maps within one another, whatever aliases stand for.
 const DEPTH_MAX: usize = 64;
+/// The most values that aliases stand for, all in all: few lines could stand for more than fits into memory.
+const ALIASED_MAX: usize = 100_000;
+
+const TOO_DEEP: &str = "lists and maps are nested too deeply";
 
 /// A value and where it stands.
 #[derive(Debug)]
@@ -57,6 +61,16 @@ struct Open {
     anchor: usize,
     start: usize,
     kind: OpenKind,
+    size: Size,
+}
+
+/// What a value consists of, aliases followed.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    /// Lists and maps within one another; 0 for a single value.
+    depth: usize,
+    /// Values: itself, and those within.
+    values: usize,
 }
 
 enum OpenKind {
@@ -92,7 +106,8 @@ pub(super) fn parse(source: &Source<'_>, text: &str) -> Option<Rc<Node>> {
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
-    anchors: HashMap<usize, Rc<Node>>,
+    anchors: HashMap<usize, (Rc<Node>, Size)>,
+    aliased: usize,
     document: Option<Rc<Node>>,
 }
 
@@ -104,7 +119,12 @@ impl Reader {
                     is_plain: style == saphyr_parser::ScalarStyle::Plain,
                     text: text.into_owned(),
                 };
-                self.put(anchor, Rc::new(Node { kind, span }))
+                let single = Size {
+                    depth: 0,
+                    values: 1,
+                };
+                self.put(anchor, Rc::new(Node { kind, span }), single);
+                Ok(())
             }
             Event::SequenceStart(anchor, _) => {
                 self.begin(anchor, span.start, OpenKind::List(Vec::new()))
@@ -112,11 +132,11 @@ impl Reader {
             Event::MappingStart(anchor, _) => {
                 self.begin(anchor, span.start, OpenKind::Map(Vec::new(), None))
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(span.end),
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(node) => self.put(0, node),
-                None => Err("this alias stands within what it stands for"),
-            },
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.end(span.end);
+                Ok(())
+            }
+            Event::Alias(anchor) => self.alias(anchor),
             Event::DocumentStart(_) if self.document.is_some() => {
                 Err("a file has one domain: a second document begins here")
             }
@@ -130,31 +150,55 @@ impl Reader {
 
     fn begin(&mut self, anchor: usize, start: usize, kind: OpenKind) -> Result<(), &'static str> {
         if self.open.len() == DEPTH_MAX {
-            return Err("lists and maps are nested too deeply");
+            return Err(TOO_DEEP);
         }
         self.open.push(Open {
             anchor,
             start,
             kind,
+            size: Size::default(),
         });
         Ok(())
     }
 
-    fn end(&mut self, end: usize) -> Result<(), &'static str> {
+    fn alias(&mut self, anchor: usize) -> Result<(), &'static str> {
+        let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+            return Err("this alias stands within what it stands for");
+        };
+        self.aliased += size.values;
+        if self.open.len() + size.depth > DEPTH_MAX {
+            return Err(TOO_DEEP);
+        }
+        if self.aliased > ALIASED_MAX {
+            return Err("the aliases of this file stand for too much");
+        }
+        self.put(0, node, size);
+        Ok(())
+    }
+
+    fn end(&mut self, end: usize) {
         let Some(open) = self.open.pop() else {
-            return Ok(());
+            return;
         };
         let kind = match open.kind {
             OpenKind::List(items) => Kind::List(items),
             OpenKind::Map(pairs, _) => Kind::Map(pairs),
         };
         let span = open.start..end.max(open.start);
-        self.put(open.anchor, Rc::new(Node { kind, span }))
+        let size = Size {
+            depth: open.size.depth + 1,
+            values: open.size.values + 1,
+        };
+        self.put(open.anchor, Rc::new(Node { kind, span }), size);
     }
 
-    fn put(&mut self, anchor: usize, node: Rc<Node>) -> Result<(), &'static str> {
+    fn put(&mut self, anchor: usize, node: Rc<Node>, size: Size) {
         if anchor > 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
+            self.anchors.insert(anchor, (Rc::clone(&node), size));
+        }
+        if let Some(open) = self.open.last_mut() {
+            open.size.depth = open.size.depth.max(size.depth);
+            open.size.values += size.values;
         }
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.document = Some(node),
@@ -164,7 +208,6 @@ impl Reader {
                 None => *key = Some(node),
             },
         }
-        Ok(())
     }
 }
 

@@ -109,9 +109,7 @@ pub(super) fn route(mut table: Table<'_, '_>, routes: &mut RouteTable) {
 }
 
 fn paths(patterns: &[(Option<Method>, String)]) -> Vec<String> {
-    let mut paths: Vec<String> = patterns.iter().map(|(_, path)| path.clone()).collect();
-    paths.dedup();
-    paths
+    patterns.iter().map(|(_, path)| path.clone()).collect()
 }
 
 /// Nobody says when a request that was only asked about has ended, so it can hold no slot.

@@ -165,7 +165,7 @@ impl Domains {
             }
         }
         let is_current = files.is_in_use && files.read.iter().all(|file| !file.is_kept_out);
-        self.metrics.is_current(is_current);
+        self.metrics.set_current(is_current);
     }
 
     fn keep_out(&self, path: &Path, why: &str) {

@@ -134,7 +134,7 @@ impl GrpcMetrics {
         self.current.set(1);
     }
 
-    pub(super) fn is_current(&self, is_current: bool) {
+    pub(super) fn set_current(&self, is_current: bool) {
         self.current.set(u64::from(is_current));
     }
 

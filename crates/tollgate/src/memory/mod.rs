@@ -301,12 +301,13 @@ impl MemoryStore {
         &self,
         mut visit: impl FnMut(u64, &Stored) -> Result<(), E>,
     ) -> Result<(), E> {
-        let states = States {
-            long: &self.long,
-            base: self.base.load(Ordering::Relaxed),
-        };
         for cell in self.slots.used().chain(self.lines.used()) {
             let held = table::hold_any(cell);
+            // The first decision of all sets the base, and may come while this goes on.
+            let states = States {
+                long: &self.long,
+                base: self.base.load(Ordering::Relaxed),
+            };
             let stored = self.fingerprint(cell, held.head).and_then(|key| {
                 let policy = self.registry.policy(table::index_of(held.head))?;
                 let state = states.read(key, cell, &policy)?;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::callers::asked_order;
@@ -40,7 +39,7 @@ async fn look(
     palette: Palette,
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::because("the terminal cannot be used", &error);
-    let mut ends = Ends::listen().map_err(failed)?;
+    let mut ends = Signals::listen().map_err(failed)?;
     let mut screen = Screen::open().map_err(failed)?;
     let mut actions = actions();
     loop {
@@ -98,26 +97,4 @@ fn actions() -> mpsc::Receiver<Action> {
         }
     });
     taken
-}
-
-/// The signals that ask to end, also that the terminal is gone.
-struct Ends {
-    usual: Signals,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Ends {
-    fn listen() -> io::Result<Self> {
-        Ok(Ends {
-            usual: Signals::listen()?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            () = self.usual.next() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
 }

@@ -7,6 +7,7 @@ use tollgate_accounts::{
 };
 
 use super::Admin;
+use crate::builtin::log_unreachable;
 
 /// Said where accounts are needed; its second line says what is missing in the rules.
 pub(crate) const NO_ACCOUNTS: &str = "\
@@ -28,12 +29,9 @@ pub(super) fn conflict(message: impl std::fmt::Display) -> Response {
     (StatusCode::CONFLICT, format!("{message}\n")).into_response()
 }
 
-/// The database does not answer. Why stands in the log, once.
+/// The database does not answer.
 pub(super) fn unavailable(error: &Unavailable) -> Response {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "accounts cannot be reached"
-    );
+    log_unreachable(error);
     (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
 }
 
