@@ -76,14 +76,10 @@ pub fn child(arguments: &[String]) -> Result<(), String> {
     peers::fill::<str>(&short, KEYS);
     let in_use = || KEYS - short.would_pass::<str>(KEYS);
     let live = in_use();
-    let over = AtomicBool::new(false);
-    let (known, new) = std::thread::scope(|scope| {
-        let known = scope.spawn(|| ask_until(&hot, &hot_keys, &over));
-        let new = arrive(&short, &new_keys);
-        over.store(true, Ordering::Relaxed);
-        (known.join(), new)
-    });
-    let known = known.map_err(|_| "the thread with the hot keys panicked".to_owned())?;
+    let decide = |key: &str| {
+        std::hint::black_box(short.check(key));
+    };
+    let (known, new) = beside(&hot, &hot_keys, || arrive(&new_keys, decide))?;
     let left = in_use();
     if live < LIVE_MIN || left > 0 {
         return Err(format!(
@@ -91,16 +87,46 @@ pub fn child(arguments: &[String]) -> Result<(), String> {
         ));
     }
     print("hot", known);
-    print("new", new);
+    let usual = print("new", new);
+    // Of the machine itself: the same, with nothing done between the two readings for as long as a decision takes. What
+    // comes in between (the clock of the system, the host) is as likely to.
+    let nothing = |_: &str| {
+        let started = Instant::now();
+        while started.elapsed() < usual {
+            std::hint::spin_loop();
+        }
+    };
+    let (_, machine) = beside(&hot, &hot_keys, || arrive(&new_keys, nothing))?;
+    print("machine", machine);
     println!("keys-in-use-at-the-start {live}");
     println!("keys-lost {}", short.lost());
     Ok(())
 }
 
+/// What a second thread measures with the hot keys, while this one does `arriving`.
+fn beside(
+    hot: &Ours,
+    keys: &[&str],
+    arriving: impl FnOnce() -> Vec<u32>,
+) -> Result<(Vec<u32>, Vec<u32>), String> {
+    let over = AtomicBool::new(false);
+    let (known, new) = std::thread::scope(|scope| {
+        let known = scope.spawn(|| ask_until(hot, keys, &over));
+        let new = arriving();
+        over.store(true, Ordering::Relaxed);
+        (known.join(), new)
+    });
+    let known = known.map_err(|_| "the thread with the hot keys panicked".to_owned())?;
+    Ok((known, new))
+}
+
 fn ask_until(limiter: &Ours, keys: &[&str], over: &AtomicBool) -> Vec<u32> {
     let mut nanos = Vec::with_capacity(1 << 24);
+    let decide = |key: &str| {
+        std::hint::black_box(limiter.check(key));
+    };
     for key in keys.iter().cycle() {
-        nanos.push(timed(limiter, key));
+        nanos.push(timed(key, decide));
         if over.load(Ordering::Relaxed) {
             break;
         }
@@ -108,7 +134,7 @@ fn ask_until(limiter: &Ours, keys: &[&str], over: &AtomicBool) -> Vec<u32> {
     nanos
 }
 
-fn arrive(limiter: &Ours, keys: &[&str]) -> Vec<u32> {
+fn arrive(keys: &[&str], what: impl Fn(&str) + Copy) -> Vec<u32> {
     let mut nanos = Vec::with_capacity(keys.len());
     let started = Instant::now();
     for (index, key) in keys.iter().enumerate() {
@@ -116,18 +142,19 @@ fn arrive(limiter: &Ours, keys: &[&str]) -> Vec<u32> {
         while started.elapsed() < due {
             std::hint::spin_loop();
         }
-        nanos.push(timed(limiter, key));
+        nanos.push(timed(key, what));
     }
     nanos
 }
 
-fn timed(limiter: &Ours, key: &str) -> u32 {
+fn timed(key: &str, what: impl Fn(&str)) -> u32 {
     let started = Instant::now();
-    std::hint::black_box(limiter.check(key));
+    what(key);
     u32::try_from(started.elapsed().as_nanos()).unwrap_or(u32::MAX)
 }
 
-fn print(who: &str, mut nanos: Vec<u32>) {
+/// The median, too.
+fn print(who: &str, mut nanos: Vec<u32>) -> Duration {
     nanos.sort_unstable();
     let at = |part: f64| nanos[((nanos.len() - 1) as f64 * part) as usize];
     for (name, part) in [
@@ -140,4 +167,5 @@ fn print(who: &str, mut nanos: Vec<u32>) {
         println!("{who} {name} {}", at(part));
     }
     println!("{who} decisions {}", nanos.len());
+    Duration::from_nanos(at(0.5).into())
 }
