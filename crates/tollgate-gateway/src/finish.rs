@@ -169,7 +169,7 @@ impl Trace<'_> {
         took: Duration,
     ) {
         let access_log = gateway.rules.server.access_log;
-        if !access_log && (ending == Ending::Allowed || !LINES.has_room(self.now + took)) {
+        if !access_log && (ending == Ending::Allowed || !LINES.has_room(gateway.clock.now())) {
             return;
         }
         let refused = refusal.and_then(Refusal::decision);
@@ -254,7 +254,11 @@ impl Lines {
         let (second, known) = (now.as_secs(), self.second.load(Ordering::Relaxed));
         // Threads that are an instant apart do not begin a second anew; a clock that was set back does.
         let is_new = second > known || second + 1 < known;
-        if is_new && self.second.swap(second, Ordering::Relaxed) == known {
+        let begin = || {
+            let (order, failed) = (Ordering::Relaxed, Ordering::Relaxed);
+            self.second.compare_exchange(known, second, order, failed)
+        };
+        if is_new && begin().is_ok() {
             let lines = self.count.swap(0, Ordering::Relaxed);
             if lines > REFUSALS_LOGGED_PER_S {
                 tracing::warn!(

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::read::nearest;
+
 /// The longest excerpt of a line that is shown.
 const EXCERPT_CHARS_MAX: usize = 160;
 /// The longest message, which may repeat what the file says.
@@ -124,52 +126,47 @@ impl fmt::Display for Diagnostic {
 }
 
 /// The last line of the text, which begins at `start`, with `*` in place of every character of a token of the service.
+/// Where that is not clear, too much is hidden.
 fn without_tokens(text: &str, start: usize) -> String {
     let line = text[start..].trim_end();
     let shown = match token_key(line) {
         Some(end) => end,
-        None if has_key(line) || line.trim_start().starts_with('[') => line.len(),
-        // It goes on with what a line above it began.
-        None => match text[..start].lines().rev().find(|line| has_key(line)) {
-            Some(above) if token_key(above).is_some_and(|end| is_open(&above[end..])) => 0,
-            _ => line.len(),
-        },
+        None if goes_on_with_tokens(&text[..start]) => 0,
+        None => line.len(),
     };
     let hidden = line[shown..].chars();
     let stars = hidden.map(|c| if c.is_whitespace() { c } else { '*' });
     line[..shown].chars().chain(stars).collect()
 }
 
-/// Where the value begins of a key of this line that says one token or several.
+/// Where the value begins of a key of this line that says one token or several, or probably means to.
 fn token_key(line: &str) -> Option<usize> {
-    let mut equals = line.match_indices('=').map(|(place, _)| place);
-    let place = equals.find(|place| {
+    let mut ends = line.match_indices(['=', ':']).map(|(place, _)| place);
+    let place = ends.find(|place| {
         let words = line[..*place].rsplit([' ', '\t', ',', '{', '.']);
-        let word = words
-            .map(|word| word.trim_matches(['"', '\'']))
-            .find(|word| !word.is_empty());
-        matches!(word, Some("token" | "tokens"))
+        let mut words = words.map(|word| word.trim_matches(['"', '\'']));
+        let word = words.find(|word| !word.is_empty());
+        word.is_some_and(|word| nearest(word, ["token", "tokens"].into_iter()).is_some())
     })?;
     Some(place + 1)
 }
 
-/// Whether a line has a key: what stands before its `=` is no text that has begun.
-fn has_key(line: &str) -> bool {
-    let is_whole = |words: &str| {
-        ['"', '\'']
-            .iter()
-            .all(|quote| words.matches(*quote).count() % 2 == 0)
-    };
-    line.split_once('=')
-        .is_some_and(|(words, _)| is_whole(words))
-}
-
-/// Whether a value goes on below its line.
-fn is_open(value: &str) -> bool {
-    ["[", "\"\"\"", "'''"]
-        .iter()
-        .any(|begin| value.contains(begin))
-        && !value.contains(']')
+/// Whether what stands above a line leaves tokens open: an array, or a text of several lines.
+fn goes_on_with_tokens(above: &str) -> bool {
+    let codes = above
+        .lines()
+        .rev()
+        .map(|line| line.split('#').next().unwrap_or_default().trim());
+    // What ends with `]` ends an array, or is the head of a section.
+    let mut codes = codes.take_while(|code| !code.ends_with(']'));
+    codes.any(|code| {
+        let value = token_key(code).map(|end| code[end..].trim_start());
+        value.is_some_and(|value| {
+            ["[", "\"\"\"", "'''"]
+                .iter()
+                .any(|begin| value.starts_with(begin))
+        })
+    })
 }
 
 /// The text with `*` in place of every character of a password in a URL, so that a log holds none.
@@ -222,6 +219,13 @@ mod tests {
             "service.\"token\" = 'SECRET'",
             "[service]\ntokens = [\n  \"other\",\n  \"SECRET==\",",
             "[service]\ntoken = \"\"\"\nSECRET",
+            "[service]\ntokens = [\n  # team = web\n  # token: web\n  \"SECRET\",",
+            "[service]\ntokens = [\n  \"other\", # team=web\n  \"SECRET\", # old = true",
+            "[service]\ntokens = [\n  SECRET=,",
+            "[service]\ntokens = [ # [a]\n  \"SECRET\"",
+            "[service]\ntokens = [\n  [\"SECRET\"],",
+            "[service]\ntoken: \"SECRET\"",
+            "[service]\ntokne = \"SECRET\"",
         ] {
             let at = text.find("SECRET").unwrap();
             let shown =
@@ -236,6 +240,8 @@ mod tests {
             "[accounts]\ntoken_keys = \"shown\"",
             "[service]\ntoken = \"a\"\nresp = \"shown\"",
             "[service]\ntokens = [\"a\"]\nshown",
+            "[service]\ntokens = [\n\"a\",\n] # both\nresp = \"shown\"",
+            "[service]\ntokens = [\n\"a\",\n\"b\"]\nresp = \"shown\"",
             "[service]\ntokens = [\n\"a\"]\n[shown]",
         ] {
             let at = text.find("shown").unwrap();

@@ -105,12 +105,9 @@ impl Quotas {
             }
             return Ok(Arc::clone(&known.policy));
         }
-        // Making one is work: none where there is no room for it.
-        if known.is_full(now) {
-            return Err(NumbersError::TooMany);
-        }
+        let is_full = known.is_full(now);
         drop(known);
-        self.make(numbers, now)
+        self.make(numbers, is_full, now)
     }
 
     /// A policy by which what a key has used is found, whatever the numbers were.
@@ -121,9 +118,18 @@ impl Quotas {
         Ok(Policy::new(NAME, Quota::per_second(1)?.burst(1)?)?)
     }
 
-    fn make(&self, numbers: Numbers, now: Micros) -> Result<Arc<Policy>, NumbersError> {
+    fn make(
+        &self,
+        numbers: Numbers,
+        is_full: bool,
+        now: Micros,
+    ) -> Result<Arc<Policy>, NumbersError> {
         let period = Duration::from_secs(numbers.period_s);
         let quota = Quota::new(numbers.count, period)?.burst(numbers.capacity)?;
+        // Making a policy is work: none where there is no room for it.
+        if is_full {
+            return Err(NumbersError::TooMany);
+        }
         let policy = Policy::new(NAME, quota)?.with_version(Policy::VERSION_OF_THE_ASKER);
         let policy = Arc::new(self.sharing.with(policy));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,7 @@ use crate::read::Source;
 /// The most lists and maps within one another, whatever aliases stand for.
 const DEPTH_MAX: usize = 64;
 /// The most values that aliases stand for, all in all: few lines could stand for more than fits into memory.
-const ALIASED_MAX: usize = 100_000;
+const ALIASED_MAX: usize = 1_000_000;
 
 const TOO_DEEP: &str = "lists and maps are nested too deeply";
 
