@@ -86,12 +86,13 @@ impl MemoryStore {
             self.newcomers_without_room.fetch_add(1, Ordering::Relaxed);
             return None;
         };
-        if let Some(before) = self.fingerprint(held.words, held.head) {
+        let before = self.fingerprint(held.words, held.head);
+        self.take_over(&mut held, table::head(key, number));
+        if let Some(before) = before {
             self.forget(before, held.words);
         }
         self.live_evictions
             .fetch_add(u64::from(evicted), Ordering::Relaxed);
-        held.head = table::head(key, number);
         Some(held)
     }
 
@@ -138,10 +139,18 @@ impl MemoryStore {
                 {
                     self.registry.touch(number);
                 }
-                held.head = table::head(place.key, number);
+                self.take_over(held, table::head(place.key, number));
                 let evicted = states.write(place.key, held.words, stored, now);
                 self.live_evictions.fetch_add(evicted, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Gives a held cell another head, before a stamp is written that belongs to it.
+    pub(super) fn take_over(&self, held: &mut Held<'_>, head: u64) {
+        match held.words.len() {
+            2 => self.slots.take_over(held, head),
+            _ => self.lines.take_over(held, head),
         }
     }
 

@@ -335,7 +335,7 @@ impl MemoryStore {
         let (Some(mut held), Some(number)) = (held, number) else {
             return false;
         };
-        held.head = table::head(key, number);
+        self.take_over(&mut held, table::head(key, number));
         self.states(now).write(key, held.words, stored, now);
         true
     }

@@ -55,6 +55,12 @@ fn take(store: &MemoryStore, policies: &[&Arc<Policy>], key: &str, cost: u64) ->
     store.decide(&checks(policies, key, cost), NOW).is_allowed()
 }
 
+/// As [`take`], by a thread that looks at a cell before it holds it.
+fn take_after_refusal(store: &MemoryStore, policy: &Arc<Policy>, key: &str) -> bool {
+    one::expect_refusal(true);
+    take(store, &[policy], key, 1)
+}
+
 fn used(store: &MemoryStore, policies: &[&Arc<Policy>], key: &str) -> Vec<u64> {
     let decision = store.peek(&checks(policies, key, 1), NOW);
     let used = decision.standings().iter().map(|standing| standing.used());
@@ -156,10 +162,7 @@ fn newcomers_to_one_window_take_cells_of_their_own() {
 fn a_key_that_gives_way_while_it_is_charged_goes_whole_or_stays_whole() {
     explore(|| {
         let (store, policy) = (store(), policy("p", "9 per hour fixed-window"));
-        assert!(take(&store, &[&policy], "ann", 1));
-        for heavy in 1..table::WINDOW {
-            assert!(take(&store, &[&policy], &heavy.to_string(), 9));
-        }
+        crowd(&store, &policy);
         let both = beside(
             {
                 let (store, policy) = (store.clone(), policy.clone());
@@ -174,6 +177,52 @@ fn a_key_that_gives_way_while_it_is_charged_goes_whole_or_stays_whole() {
             0 => assert_eq!((ann, newcomer), (vec![2], vec![0])),
             _ => assert_eq!((ann, newcomer), (vec![0], vec![2])),
         }
+    });
+}
+
+/// A full window, in which all keys but "ann" are too heavy to give way.
+fn crowd(store: &MemoryStore, policy: &Arc<Policy>) {
+    assert!(take(store, &[policy], "ann", 1));
+    for heavy in 1..table::WINDOW {
+        assert!(take(store, &[policy], &heavy.to_string(), 9));
+    }
+}
+
+/// What stands in the cell of the newcomer would deny the key that it takes the cell from.
+#[test]
+fn a_denial_that_holds_no_cell_is_of_no_other_key() {
+    explore(|| {
+        let (store, policy) = (store(), policy("p", "9 per hour fixed-window"));
+        crowd(&store, &policy);
+        let both = beside(
+            {
+                let (store, policy) = (store.clone(), policy.clone());
+                move || take(&store, &[&policy], "newcomer", 9)
+            },
+            || take_after_refusal(&store, &policy, "ann"),
+        );
+        assert_eq!(both, (true, true));
+    });
+}
+
+/// As before, and then the key has its cell again.
+#[test]
+fn a_denial_that_holds_no_cell_is_of_no_other_key_that_had_it_in_between() {
+    explore_within(Some(PREEMPTIONS + 1), || {
+        let (store, policy) = (store(), policy("p", "9 per hour fixed-window"));
+        crowd(&store, &policy);
+        let both = beside(
+            {
+                let (store, policy) = (store.clone(), policy.clone());
+                move || {
+                    let newcomer = take(&store, &[&policy], "newcomer", 9);
+                    store.reset(&policy, b"newcomer");
+                    newcomer && take(&store, &[&policy], "ann", 1)
+                }
+            },
+            || take_after_refusal(&store, &policy, "ann"),
+        );
+        assert_eq!(both, (true, true));
     });
 }
 
@@ -280,6 +329,26 @@ fn a_peek_sees_both_charges_or_none() {
             || used(&store, &[&b, &a], "ann"),
         );
         assert_eq!(seen[0], seen[1]);
+    });
+}
+
+#[test]
+fn who_is_denied_for_one_key_by_a_charge_to_two_is_denied_for_the_other() {
+    explore_within(Some(PREEMPTIONS + 2), || {
+        let (store, a, b) = (
+            store(),
+            policy("a", "2/h burst 2"),
+            policy("b", "2/h burst 2"),
+        );
+        assert!(take(&store, &[&a, &b], "ann", 1));
+        let (both, each) = beside(
+            {
+                let (store, a, b) = (store.clone(), a.clone(), b.clone());
+                move || take(&store, &[&a, &b], "ann", 1)
+            },
+            || [&a, &b].map(|policy| take_after_refusal(&store, policy, "ann")),
+        );
+        assert_eq!(each, [!both; 2]);
     });
 }
 

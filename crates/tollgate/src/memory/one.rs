@@ -1,5 +1,6 @@
 //! One check by itself, on the shortest way: most are of a key that is known, and touch its cell and nothing else.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
@@ -21,6 +22,27 @@ use crate::time::Micros;
 
 /// Keys of a batch whose memory is asked for before the first of them is decided.
 const AHEAD: usize = 16;
+
+#[cfg(not(loom))]
+thread_local! {
+    /// Whether the last check that this thread did not charge on the shortest way was refused.
+    static REFUSED: Cell<bool> = const { Cell::new(false) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static REFUSED: Cell<bool> = Cell::new(false);
+}
+
+/// Whether the next check is probably refused, as the last was. It is then looked at before its cell is held: whoever is
+/// refused changes nothing, waits for nobody and keeps nobody waiting.
+#[inline(always)]
+fn expects_refusal() -> bool {
+    REFUSED.with(Cell::get)
+}
+
+pub(super) fn expect_refusal(refused: bool) {
+    REFUSED.with(|last| last.set(refused));
+}
 
 /// A charge that was made on the shortest way, under a policy of `limit`.
 pub(crate) struct Charged {
@@ -112,6 +134,9 @@ impl MemoryStore {
     ) -> Option<Charged> {
         let bucket = policy.steady();
         let room = bucket.room_beside(cost)?;
+        if expects_refusal() {
+            return None;
+        }
         let number = self.registry.known(policy)?;
         let held = self.slots.hold_first(key, table::head(key, number))?;
         // A reading before the base wraps, and is none that a stamp can tell.
@@ -119,7 +144,7 @@ impl MemoryStore {
         let full_at = states::unpack_steady(held.stamp())?;
         let left = bucket.take(full_at.wrapping_sub(elapsed), room)?;
         let stamp = states::pack_steady(elapsed, elapsed.wrapping_add(left.full_in))?;
-        held.words[1].store(stamp, Ordering::Relaxed);
+        held.set_stamp(stamp);
         drop(held);
         Some(Charged {
             limit: bucket.burst(),
@@ -167,6 +192,9 @@ impl MemoryStore {
         cost: u64,
         now: Micros,
     ) -> Option<Charged> {
+        if expects_refusal() {
+            return None;
+        }
         let number = self.registry.known(policy)?;
         let held = self.slots.hold_first(key, table::head(key, number))?;
         let known = held.stamp();
@@ -176,7 +204,7 @@ impl MemoryStore {
             rest: table::rest(known).into(),
         };
         let (next, outlook) = window.take_open(compact, now, cost)?;
-        held.words[1].store(stamp, Ordering::Relaxed);
+        held.set_stamp(stamp);
         drop(held);
         Some(Charged {
             limit: window.capacity(),
@@ -242,6 +270,16 @@ impl MemoryStore {
         head: u64,
         now: Micros,
     ) -> Decision {
+        if expects_refusal() {
+            let seen = self.slots.look(key, head);
+            let base = self.base.load(Ordering::Relaxed);
+            if let Some(pair) = seen.and_then(|stamp| states::unpack(stamp, algorithm, base))
+                && let Err(pair) = algorithm.take(pair, now, check.cost)
+            {
+                return decide::denied(algorithm, pair.as_ref(), now, check.cost);
+            }
+            expect_refusal(false);
+        }
         match self.slots.hold_as(key, head) {
             Some(held) => self.decide_held(algorithm, check, held, now),
             None => self.decide_together(std::slice::from_ref(check), now),
@@ -261,11 +299,12 @@ impl MemoryStore {
             match algorithm.take(Some(pair), now, check.cost) {
                 Err(pair) => {
                     drop(held);
+                    expect_refusal(true);
                     return decide::denied(algorithm, pair.as_ref(), now, check.cost);
                 }
                 Ok((next, outlook)) => {
                     if let Some(stamp) = states::pack(next, algorithm, base) {
-                        held.words[1].store(stamp, Ordering::Relaxed);
+                        held.set_stamp(stamp);
                         drop(held);
                         let charge = Charge::new(check.cost, &next);
                         let limit = algorithm.capacity();

@@ -11,7 +11,7 @@ use std::hint::select_unpredictable;
 
 use super::fingerprint::Fingerprint;
 use super::long::{LongKey, LongState, LongStates};
-use super::table::{UNTIL_MAX, Words, rest, stamp, until};
+use super::table::{UNTIL_MAX, Words, rest, set_stamp, stamp, until};
 use crate::algorithm::{Compact, Entry, FixedSize, Log, Pair, State};
 use crate::decide::{self, Stored};
 use crate::policy::Policy;
@@ -45,7 +45,7 @@ pub(super) fn is_long(cell: &Words) -> bool {
 }
 
 pub(super) fn empty(cell: &Words) {
-    cell[1].store(0, Ordering::Relaxed);
+    set_stamp(cell, 0);
 }
 
 /// The stamp that is a state of fixed size; `None` if it does not fit.
@@ -159,7 +159,7 @@ pub(super) fn add_to_few(
     words
         .get(live)?
         .store(at << UNITS_BITS | entry.units, Ordering::Relaxed);
-    cell[1].store(stamp(until, live as u16 + 1), Ordering::Relaxed);
+    set_stamp(cell, stamp(until, live as u16 + 1));
     Some(())
 }
 
@@ -180,14 +180,14 @@ pub(super) fn write_log(cell: &Words, log: &Log, void_at: Micros, base: u64) -> 
         );
     }
     let void_at = void_at.0.saturating_sub(base).min(UNTIL_MAX);
-    cell[1].store(stamp(void_at, log.len() as u16), Ordering::Relaxed);
+    set_stamp(cell, stamp(void_at, log.len() as u16));
     Some(())
 }
 
 /// Notes until when the state beside a cell means anything.
 pub(super) fn stamp_long(cell: &Words, void_at: Micros, base: u64) {
     let until = void_at.0.saturating_sub(base).clamp(1, UNTIL_MAX);
-    cell[1].store(stamp(until, LONG), Ordering::Relaxed);
+    set_stamp(cell, stamp(until, LONG));
 }
 
 /// Where states are: in their cell, or beside it.
@@ -227,13 +227,14 @@ impl States<'_> {
             )
         };
         let written = match (&stored.state, fixed_size(&stored.policy)) {
-            (State::Pair(a, b), Some(algorithm)) => pack((*a, *b), algorithm, self.base)
-                .map(|stamp| cell[1].store(stamp, Ordering::Relaxed)),
+            (State::Pair(a, b), Some(algorithm)) => {
+                pack((*a, *b), algorithm, self.base).map(|stamp| set_stamp(cell, stamp))
+            }
             (State::Log(log), None) => write_log(cell, log, void_at, self.base),
             (State::Pair(a, b), None) => {
                 cell[HEADER_WORDS].store(*a, Ordering::Relaxed);
                 cell[HEADER_WORDS + 1].store(*b, Ordering::Relaxed);
-                cell[1].store(void_stamp(PAIR), Ordering::Relaxed);
+                set_stamp(cell, void_stamp(PAIR));
                 Some(())
             }
             (State::Log(_), Some(_)) => None,
@@ -244,7 +245,7 @@ impl States<'_> {
             }
             return 0;
         }
-        cell[1].store(void_stamp(LONG), Ordering::Relaxed);
+        set_stamp(cell, void_stamp(LONG));
         let long = LongState {
             state: stored.state,
             used,

@@ -23,6 +23,8 @@ const LINE_WORDS: usize = 8;
 const LINE_PAIRS: usize = LINE_WORDS / 2;
 /// Locks for putting keys in.
 const INSERT_LOCKS: usize = 1024;
+/// Counts of cells that were taken over: a cell's is that of its line.
+const TAKEOVER_COUNTS: usize = if cfg!(loom) { 8 } else { 1024 };
 /// Times that a newcomer tries again when others change its window.
 const CLAIM_TRIES: usize = 4;
 
@@ -75,6 +77,8 @@ pub(super) struct Table<const CELL: usize> {
     first: usize,
     homes: usize,
     inserting: Box<[Mutex<()>]>,
+    /// How often a cell got another head, after one that was not 0.
+    takeovers: Box<[AtomicU64]>,
     /// `None` where all lines can be looked at.
     first_used: Option<FirstUsed>,
 }
@@ -82,7 +86,7 @@ pub(super) struct Table<const CELL: usize> {
 /// A cell that this thread holds. It is released when this is dropped.
 pub(super) struct Held<'t> {
     pub(super) words: &'t Words,
-    /// What the head is to be.
+    /// What the head is to be. It becomes another by [`Table::take_over`].
     pub(super) head: u64,
 }
 
@@ -97,6 +101,17 @@ impl Held<'_> {
     pub(super) fn stamp(&self) -> u64 {
         self.words[1].load(Ordering::Relaxed)
     }
+
+    #[inline]
+    pub(super) fn set_stamp(&self, stamp: u64) {
+        set_stamp(self.words, stamp);
+    }
+}
+
+/// Writes the stamp of a cell that is held. Whoever reads it without holding the cell sees what came before.
+#[inline]
+pub(super) fn set_stamp(cell: &Words, stamp: u64) {
+    cell[1].store(stamp, Ordering::Release);
 }
 
 /// Holds `cell` if its head is still `head`.
@@ -183,6 +198,7 @@ impl<const CELL: usize> Table<CELL> {
             pairs,
             homes,
             inserting: (0..INSERT_LOCKS).map(|_| Mutex::new(())).collect(),
+            takeovers: (0..TAKEOVER_COUNTS).map(|_| AtomicU64::new(0)).collect(),
             first_used: (homes >= 2 * LINES_COUNTED).then(FirstUsed::new),
         }
     }
@@ -215,9 +231,9 @@ impl<const CELL: usize> Table<CELL> {
         None
     }
 
-    /// Holds the key's cell, if that is the first of its places, the head is `head` and nobody holds it: most are.
+    /// The key's cell, if that is the first of its places, the head is `head` and nobody holds it: most are.
     #[inline(always)]
-    pub(super) fn hold_first(&self, key: Fingerprint, head: u64) -> Option<Held<'_>> {
+    fn first(&self, key: Fingerprint, head: u64) -> Option<&Words> {
         let line = self.first + key.home(self.homes) * LINE_PAIRS;
         let start = line + Self::place(key, 0) * Self::CELL_PAIRS;
         let cell = match Self::CELL_PAIRS {
@@ -226,10 +242,13 @@ impl<const CELL: usize> Table<CELL> {
         };
         let cell = cell.as_flattened();
         // Nobody waits for memory here: the processor goes on as if this were so.
-        if cell[0].load(Ordering::Relaxed) != head {
-            return None;
-        }
-        try_hold(cell, head)
+        (cell[0].load(Ordering::Relaxed) == head).then_some(cell)
+    }
+
+    /// Holds the key's [`first`](Table::first) cell.
+    #[inline(always)]
+    pub(super) fn hold_first(&self, key: Fingerprint, head: u64) -> Option<Held<'_>> {
+        try_hold(self.first(key, head)?, head)
     }
 
     /// Holds the key's cell, if it has one and the head is `head` but for being held.
@@ -237,6 +256,37 @@ impl<const CELL: usize> Table<CELL> {
     pub(super) fn hold_as(&self, key: Fingerprint, head: u64) -> Option<Held<'_>> {
         let first = self.hold_first(key, head);
         first.or_else(|| hold_as(self.find(key)?, head))
+    }
+
+    /// The stamp that the key has under `head`, without holding its cell; `None` also if somebody does.
+    ///
+    /// It is one that was valid at some instant of this call: nobody held the cell when its head was read, later holders
+    /// write a stamp when all is decided, and one of another head would have been counted before it was written.
+    #[inline]
+    pub(super) fn look(&self, key: Fingerprint, head: u64) -> Option<u64> {
+        let first = self.first(key, head);
+        let cell = first.or_else(|| Some(&self.find(key)?[..]))?;
+        let takeovers = self.takeovers_of(cell);
+        let before = takeovers.load(Ordering::Acquire);
+        if cell[0].load(Ordering::Acquire) != head {
+            return None;
+        }
+        let stamp = cell[1].load(Ordering::Acquire);
+        (takeovers.load(Ordering::Relaxed) == before).then_some(stamp)
+    }
+
+    /// Gives a held cell another head, before a stamp is written that belongs to it.
+    pub(super) fn take_over(&self, held: &mut Held<'_>, head: u64) {
+        if held.head != head && held.head != 0 {
+            self.takeovers_of(held.words)
+                .fetch_add(1, Ordering::Release);
+        }
+        held.head = head;
+    }
+
+    #[inline]
+    fn takeovers_of(&self, cell: &Words) -> &AtomicU64 {
+        &self.takeovers[self.start_of(cell) / LINE_WORDS % TAKEOVER_COUNTS]
     }
 
     /// Where in its window the key's place `number` is: line by line, and within each from a cell on that differs from
