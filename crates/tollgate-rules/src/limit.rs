@@ -21,8 +21,6 @@ pub struct Limit {
     pub key: KeySpec,
     /// One policy for each quota, named `LIMIT.WINDOW`.
     pub policies: Vec<Arc<Policy>>,
-    /// The names of the windows, in the order of the policies.
-    pub windows: Vec<String>,
     /// What happens to a request that carries nothing to limit it by.
     pub missing: MissingKey,
     /// Who is not limited.
@@ -144,7 +142,6 @@ mod tests {
             name: "p".to_owned(),
             key: KeySpec(vec![KeyPart::User]),
             policies: mode.into_iter().map(policy).collect(),
-            windows: Vec::new(),
             missing: MissingKey::Deny,
             exempt: Vec::new(),
             terms: Terms::default(),

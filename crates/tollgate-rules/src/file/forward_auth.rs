@@ -113,11 +113,7 @@ fn paths(patterns: &[(Option<Method>, String)]) -> Vec<String> {
 }
 
 /// Nobody says when a request that was only asked about has ended, so it can hold no slot.
-pub(super) fn holds_no_slots(
-    source: &Source<'_>,
-    span: &Range<usize>,
-    limits: &[(Arc<Limit>, At<String>)],
-) {
+pub(super) fn holds_no_slots(source: &Source<'_>, limits: &[(Arc<Limit>, At<String>)]) {
     for (limit, at) in limits {
         let policies = limit.policies.iter();
         if !policies.clone().any(|policy| policy.holds_slots()) {
@@ -127,8 +123,7 @@ pub(super) fn holds_no_slots(
             "`{}` counts requests that are under way, but nobody says when one has ended that is only asked about",
             limit.name
         );
-        let place = if at.span.is_empty() { span } else { &at.span };
         let help = "give the route an `upstream`, or the limit no `concurrent` quota".to_owned();
-        source.complain_with(place.clone(), message, Some(help));
+        source.complain_with(at.span.clone(), message, Some(help));
     }
 }

@@ -109,7 +109,6 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
         name: name.to_owned(),
         key,
         policies: counted.policies,
-        windows: counted.windows,
         missing: missing.unwrap_or_default(),
         exempt,
         terms: counted.terms,
@@ -120,8 +119,6 @@ fn limit(name: &str, mut table: Table<'_, '_>, sharing: Sharing) -> Option<Arc<L
 pub(super) struct Counted {
     pub(super) terms: Terms,
     pub(super) policies: Vec<Arc<Policy>>,
-    /// The names of their windows.
-    pub(super) windows: Vec<String>,
 }
 
 /// Reads `quotas` and what else says how they count. `what` is how complaints call it all, `name` begins the names of
@@ -202,11 +199,7 @@ pub(super) fn counted(
             Err(error) => source.complain(span, error.to_string()),
         }
     }
-    Some(Counted {
-        terms,
-        policies,
-        windows,
-    })
+    Some(Counted { terms, policies })
 }
 
 type Named = (String, Quota, Range<usize>);
@@ -368,7 +361,6 @@ pub(super) fn inline(
         name: name.to_owned(),
         key,
         policies: Vec::new(),
-        windows: Vec::new(),
         missing: MissingKey::default(),
         exempt: Vec::new(),
         terms: Terms {
@@ -377,10 +369,11 @@ pub(super) fn inline(
             ..Terms::default()
         },
     };
+    let mut windows: Vec<String> = Vec::new();
     for quota in quotas {
         let window = quota.window_name();
         match Policy::new(&format!("{name}.{window}"), quota) {
-            Ok(_) if limit.windows.contains(&window) => {
+            Ok(_) if windows.contains(&window) => {
                 source.complain(
                     text.span.clone(),
                     format!("two quotas have the window `{window}`"),
@@ -388,7 +381,7 @@ pub(super) fn inline(
             }
             Ok(policy) => {
                 limit.policies.push(Arc::new(sharing.with(policy)));
-                limit.windows.push(window);
+                windows.push(window);
             }
             Err(error) => source.complain(text.span.clone(), error.to_string()),
         }

@@ -105,10 +105,10 @@ impl Reader<'_> {
         table.finish();
         let Some(action) = action else { return };
         if asks_nobody {
-            keys_need_auth(source, &span, &limits);
+            keys_need_auth(source, &limits);
         }
         if matches!(action, Action::Elsewhere) {
-            forward_auth::holds_no_slots(source, &span, &limits);
+            forward_auth::holds_no_slots(source, &limits);
         }
         if self.is_cluster {
             cluster::keys_are_together(source, &span, &limits, &auth);
@@ -343,7 +343,7 @@ fn is_scope(word: &str) -> bool {
 }
 
 /// A limit by user cannot count requests of a route that asks nobody who they are.
-fn keys_need_auth(source: &Source<'_>, span: &std::ops::Range<usize>, limits: &[Placed]) {
+fn keys_need_auth(source: &Source<'_>, limits: &[Placed]) {
     for (limit, at) in limits
         .iter()
         .filter(|(limit, _)| limit.missing == MissingKey::Deny)
@@ -354,15 +354,10 @@ fn keys_need_auth(source: &Source<'_>, span: &std::ops::Range<usize>, limits: &[
             .iter()
             .any(|part| matches!(part, KeyPart::User | KeyPart::ApiKey | KeyPart::Claim(_)));
         if by_caller {
-            let place = if at.span.is_empty() {
-                span.clone()
-            } else {
-                at.span.clone()
-            };
             let help = "add `auth`, or say `missing = \"skip\"` or `\"anonymous\"` in the limit"
                 .to_owned();
             source.complain_with(
-                place,
+                at.span.clone(),
                 format!(
                     "`{}` limits by the caller, but this route asks nobody who they are",
                     limit.name
