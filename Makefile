@@ -93,7 +93,7 @@ soak: models ## the law at full size: ten million decisions of each algorithm (T
 	TOLLGATE_SCALE=$(or $(STEPS),50) $(CARGO) nextest run --release --locked -p tollgate-redis store::tests
 	TOLLGATE_SCALE=$(or $(KILLS),34) $(CARGO) nextest run --locked -p tollgate-cli crash
 
-models: tools-test ## every order in which threads can meet in a cell; and that the models find bugs that are planted
+models: tools-test ## the orders in which threads can meet in a cell; and that the models find bugs that are planted
 	$(MODELS) -- --quiet models
 	scripts/planted-bugs
 

@@ -27,7 +27,7 @@ impl MemoryStore {
         let states = self.states(now);
         let load = |(check, place): (&Check<'_>, &Place<'_>)| {
             let held = place.held.as_ref()?;
-            let number = table::index_of(held.head);
+            let number = table::index_of(held.head());
             let policy = match self.registry.known(check.policy) {
                 Some(known) if known == number => Arc::clone(check.policy),
                 // The number may be another policy's since. Then what the cell holds is void.
@@ -86,7 +86,7 @@ impl MemoryStore {
             self.newcomers_without_room.fetch_add(1, Ordering::Relaxed);
             return None;
         };
-        let before = self.fingerprint(held.words, held.head);
+        let before = self.fingerprint(held.words, held.head());
         self.take_over(&mut held, table::head(key, number));
         if let Some(before) = before {
             self.forget(before, held.words);

@@ -248,8 +248,8 @@ impl MemoryStore {
         let numbers = self.registry.named(policy.name());
         for cell in self.slots.used().chain(self.lines.used()) {
             let held = table::hold_any(cell);
-            if numbers.contains(&table::index_of(held.head))
-                && let Some(key) = self.fingerprint(cell, held.head)
+            if numbers.contains(&table::index_of(held.head()))
+                && let Some(key) = self.fingerprint(cell, held.head())
             {
                 self.forget(key, cell);
             }
@@ -308,8 +308,8 @@ impl MemoryStore {
                 long: &self.long,
                 base: self.base.load(Ordering::Relaxed),
             };
-            let stored = self.fingerprint(cell, held.head).and_then(|key| {
-                let policy = self.registry.policy(table::index_of(held.head))?;
+            let stored = self.fingerprint(cell, held.head()).and_then(|key| {
+                let policy = self.registry.policy(table::index_of(held.head()))?;
                 let state = states.read(key, cell, &policy)?;
                 Some((key, Stored { policy, state }))
             });

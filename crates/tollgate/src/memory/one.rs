@@ -25,7 +25,7 @@ const AHEAD: usize = 16;
 
 #[cfg(not(loom))]
 thread_local! {
-    /// Whether the last check that this thread did not charge on the shortest way was refused.
+    /// Whether the last check that this thread took to [`MemoryStore::decide_slot`] was refused.
     static REFUSED: Cell<bool> = const { Cell::new(false) };
 }
 #[cfg(loom)]
@@ -40,7 +40,7 @@ fn expects_refusal() -> bool {
     REFUSED.with(Cell::get)
 }
 
-pub(super) fn expect_refusal(refused: bool) {
+pub(super) fn note_refusal(refused: bool) {
     REFUSED.with(|last| last.set(refused));
 }
 
@@ -278,7 +278,7 @@ impl MemoryStore {
             {
                 return decide::denied(algorithm, pair.as_ref(), now, check.cost);
             }
-            expect_refusal(false);
+            note_refusal(false);
         }
         match self.slots.hold_as(key, head) {
             Some(held) => self.decide_held(algorithm, check, held, now),
@@ -299,7 +299,7 @@ impl MemoryStore {
             match algorithm.take(Some(pair), now, check.cost) {
                 Err(pair) => {
                     drop(held);
-                    expect_refusal(true);
+                    note_refusal(true);
                     return decide::denied(algorithm, pair.as_ref(), now, check.cost);
                 }
                 Ok((next, outlook)) => {

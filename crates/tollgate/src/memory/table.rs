@@ -23,7 +23,7 @@ const LINE_WORDS: usize = 8;
 const LINE_PAIRS: usize = LINE_WORDS / 2;
 /// Locks for putting keys in.
 const INSERT_LOCKS: usize = 1024;
-/// Counts of cells that were taken over: a cell's is that of its line.
+/// Counts of cells that were taken over: a cell's is that of its eight words.
 const TAKEOVER_COUNTS: usize = if cfg!(loom) { 8 } else { 1024 };
 /// Times that a newcomer tries again when others change its window.
 const CLAIM_TRIES: usize = 4;
@@ -77,7 +77,7 @@ pub(super) struct Table<const CELL: usize> {
     first: usize,
     homes: usize,
     inserting: Box<[Mutex<()>]>,
-    /// How often a cell got another head, after one that was not 0.
+    /// How often a cell got another head, after one that was not 0. [`look`](Table::look) asks for them.
     takeovers: Box<[AtomicU64]>,
     /// `None` where all lines can be looked at.
     first_used: Option<FirstUsed>,
@@ -86,8 +86,8 @@ pub(super) struct Table<const CELL: usize> {
 /// A cell that this thread holds. It is released when this is dropped.
 pub(super) struct Held<'t> {
     pub(super) words: &'t Words,
-    /// What the head is to be. It becomes another by [`Table::take_over`].
-    pub(super) head: u64,
+    /// What the head is to be.
+    head: u64,
 }
 
 impl Drop for Held<'_> {
@@ -97,6 +97,12 @@ impl Drop for Held<'_> {
 }
 
 impl Held<'_> {
+    /// What the head is to be; [`Table::take_over`] makes it another.
+    #[inline]
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
     #[inline]
     pub(super) fn stamp(&self) -> u64 {
         self.words[1].load(Ordering::Relaxed)
@@ -108,17 +114,20 @@ impl Held<'_> {
     }
 }
 
-/// Writes the stamp of a cell that is held. Whoever reads it without holding the cell sees what came before.
+/// Writes the stamp of a cell that is held. Whoever acquires it without holding the cell sees what came before.
 #[inline]
 pub(super) fn set_stamp(cell: &Words, stamp: u64) {
     cell[1].store(stamp, Ordering::Release);
 }
 
 /// Holds `cell` if its head is still `head`.
+///
+/// In the one order of all holds and of all heads that are looked at, no two threads each change one key and then see
+/// the other's key as it was. (The models do not tell that from acquiring: their checker takes one for the other.)
 #[inline]
 pub(super) fn try_hold(cell: &Words, head: u64) -> Option<Held<'_>> {
     cell[0]
-        .compare_exchange(head, head | HELD, Ordering::Acquire, Ordering::Relaxed)
+        .compare_exchange(head, head | HELD, Ordering::SeqCst, Ordering::Relaxed)
         .ok()
         .map(|_| Held { words: cell, head })
 }
@@ -258,21 +267,29 @@ impl<const CELL: usize> Table<CELL> {
         first.or_else(|| hold_as(self.find(key)?, head))
     }
 
-    /// The stamp that the key has under `head`, without holding its cell; `None` also if somebody does.
+    /// The stamp that the key has under `head`, without holding its cell. Whoever holds it is waited for.
     ///
-    /// It is one that was valid at some instant of this call: nobody held the cell when its head was read, later holders
-    /// write a stamp when all is decided, and one of another head would have been counted before it was written.
+    /// It is one that was valid at some instant of this call. Nobody held the cell when its head was read; later holders
+    /// write a stamp when all is decided, and if it was for another head, that was counted before. (If it was counted
+    /// before the first look at the count, the cell was not seen without its holder.)
     #[inline]
     pub(super) fn look(&self, key: Fingerprint, head: u64) -> Option<u64> {
         let first = self.first(key, head);
         let cell = first.or_else(|| Some(&self.find(key)?[..]))?;
         let takeovers = self.takeovers_of(cell);
-        let before = takeovers.load(Ordering::Acquire);
-        if cell[0].load(Ordering::Acquire) != head {
-            return None;
+        let mut turns = 0;
+        loop {
+            let before = takeovers.load(Ordering::Acquire);
+            let seen = cell[0].load(Ordering::SeqCst);
+            if seen == head {
+                let stamp = cell[1].load(Ordering::Acquire);
+                return (takeovers.load(Ordering::Relaxed) == before).then_some(stamp);
+            }
+            if seen & !HELD != head {
+                return None;
+            }
+            sync::wait(&mut turns);
         }
-        let stamp = cell[1].load(Ordering::Acquire);
-        (takeovers.load(Ordering::Relaxed) == before).then_some(stamp)
     }
 
     /// Gives a held cell another head, before a stamp is written that belongs to it.
@@ -471,8 +488,8 @@ mod tests {
         let claim = |key, now, units| table.claim(Fingerprint(key), now, units, |_, _| 0);
         for key in 0..WINDOW as u64 {
             let mut held = claim(key, 50, 1).unwrap().held;
-            held.head = head(Fingerprint(key), 1);
-            held.words[1].store(stamp(100, 0), Ordering::Relaxed);
+            table.take_over(&mut held, head(Fingerprint(key), 1));
+            held.set_stamp(stamp(100, 0));
         }
         assert!(claim(99, 50, 1).is_none());
         assert!(claim(99, 50, 2).unwrap().evicted);

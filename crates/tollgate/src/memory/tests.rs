@@ -286,14 +286,14 @@ fn a_state_that_outlasts_every_stamp_keeps_its_cell() {
     // The newcomer looks at the other's cell first.
     let (table, ann, newcomer) = (Table::<2>::with_homes(1), Fingerprint(1), Fingerprint(5));
     let mut first = table.claim(ann, 0, 9, |_, _| 0).unwrap().held;
-    first.head = table::head(ann, 1);
-    first.words[1].store(table::stamp(table::UNTIL_MAX, 0), Ordering::Relaxed);
+    table.take_over(&mut first, table::head(ann, 1));
+    first.set_stamp(table::stamp(table::UNTIL_MAX, 0));
     drop(first);
     let units = |_: &Words, _: u64| 9;
     let later = table::UNTIL_MAX + 1;
     let other = table.claim(newcomer, later, 5, units).unwrap();
     assert!(!other.evicted);
-    assert_eq!(other.held.head, 0, "a cell that was never used");
+    assert_eq!(other.held.head(), 0, "a cell that was never used");
 }
 
 #[test]
