@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tollgate_testkit::client::{Call, Connection};
 use tollgate_testkit::gateway::Gateway;
-use tollgate_testkit::process::{eventually, free_address};
+use tollgate_testkit::process::{HEARD_WITHIN, eventually, free_address, within};
 use tollgate_testkit::redis::{RedisEngine, RedisOptions, RedisServer};
 
 use super::{Shared, remaining, statuses};
@@ -133,6 +133,15 @@ fn while_the_store_is_away_each_gateway_has_its_share_and_it_is_back_by_itself()
     assert_eq!(away, 5.0);
 }
 
+/// Clients stop when this is dropped, so that a test that fails ends as well.
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_store_that_dies_under_load_costs_no_request_its_answer_and_the_limit_is_passed_by_a_share_at_most()
  {
@@ -160,17 +169,17 @@ fn a_store_that_dies_under_load_costs_no_request_its_answer_and_the_limit_is_pas
                 })
             })
             .collect();
+        let stopping = Stop(&stop);
         let so_many = |count| {
-            eventually("requests to pass", || {
-                (passed.load(Ordering::Relaxed) >= count).then_some(())
-            });
+            let enough = within(HEARD_WITHIN, || passed.load(Ordering::Relaxed) >= count);
+            assert!(enough, "of {count} passed {passed:?}");
         };
         so_many(200);
         shared.redis.kill();
         gateways.iter().for_each(eventually_degraded);
         // Each has half of it for itself, and uses it up.
         so_many(1_200);
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         let asked = clients.into_iter().map(|client| client.join().unwrap());
         asked.sum::<u32>()
     });
