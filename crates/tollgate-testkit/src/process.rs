@@ -137,6 +137,15 @@ impl Process {
         self.stderr.lines()
     }
 
+    /// The lines of its log so far that hold these words, once there is one: a log is written behind what it tells.
+    pub fn logged(&self, words: &str) -> Vec<String> {
+        eventually(&format!("`{words}` in the log"), || {
+            let mut lines = self.stderr();
+            lines.retain(|line| line.contains(words));
+            (!lines.is_empty()).then_some(lines)
+        })
+    }
+
     /// Everything it has written so far.
     pub fn log(&self) -> String {
         let (stdout, stderr) = (self.stdout().join("\n"), self.stderr().join("\n"));

@@ -130,8 +130,7 @@ fn metric(gateway: &Gateway, name: &str) -> f64 {
 }
 
 fn lines_with(gateway: &mut Gateway, words: &str) -> usize {
-    let lines = gateway.process().stderr();
-    lines.iter().filter(|line| line.contains(words)).count()
+    gateway.process().logged(words).len()
 }
 
 fn assert_unavailable(gateway: &Gateway, call: &Call) {

@@ -333,9 +333,7 @@ fn a_collector_that_is_away_or_silent_is_said_once_and_holds_nobody_up() {
             (metric(&gateway, "tollgate_spans_dropped_total") > 20).then_some(())
         });
         assert_eq!(metric(&gateway, "tollgate_spans_exported_total"), 0);
-        let said = gateway.process().stderr();
-        let said = said.iter().filter(|line| line.contains("takes no spans"));
-        assert_eq!(said.count(), 1);
+        assert_eq!(gateway.process().logged("takes no spans").len(), 1);
     }
 }
 
@@ -356,11 +354,7 @@ fn a_collector_that_is_back_gets_spans_again_without_a_restart() {
         gateway.get("/things/1");
         (metric(&gateway, "tollgate_spans_exported_total") > 0).then_some(())
     });
-    let said = gateway.process().stderr();
-    let said = said
-        .iter()
-        .filter(|line| line.contains("takes spans again"));
-    assert_eq!(said.count(), 1);
+    assert_eq!(gateway.process().logged("takes spans again").len(), 1);
 }
 
 /// Takes TLS with this certificate, in front of a collector.
@@ -408,11 +402,7 @@ fn a_collector_whose_certificate_is_not_known_gets_no_spans_and_that_is_said_onc
             (metric(&gateway, "tollgate_spans_dropped_total") > 5).then_some(())
         });
         assert_eq!(metric(&gateway, "tollgate_spans_exported_total"), 0);
-        let said = gateway.process().stderr();
-        let said: Vec<_> = said
-            .iter()
-            .filter(|line| line.contains("takes no spans"))
-            .collect();
+        let said = gateway.process().logged("takes no spans");
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].contains("certificate"), "{said:?}");
         gateway.stop();
