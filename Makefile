@@ -89,9 +89,9 @@ test-deploy: tools-deploy ## what stands in deploy/: image, compose files, manif
 tests: test ## the same
 
 soak: models ## the law at full size: ten million decisions of each algorithm (TOLLGATE_SEED repeats a run), a hundred kills, and the models
-	TOLLGATE_SCALE=$(or $(SCALE),250) $(CARGO) nextest run --release --locked -p tollgate algorithms penalties beside_step stress
-	TOLLGATE_SCALE=$(or $(STEPS),50) $(CARGO) nextest run --release --locked -p tollgate-redis store::tests
-	TOLLGATE_SCALE=$(or $(KILLS),34) $(CARGO) nextest run --locked -p tollgate-cli crash
+	TOLLGATE_SCALE=$(or $(SCALE),250) $(CARGO) nextest run --profile soak --release --locked -p tollgate algorithms penalties beside_step stress
+	TOLLGATE_SCALE=$(or $(STEPS),50) $(CARGO) nextest run --profile soak --release --locked -p tollgate-redis store::tests
+	TOLLGATE_SCALE=$(or $(KILLS),34) $(CARGO) nextest run --profile soak --locked -p tollgate-cli crash
 
 models: tools-test ## the orders in which threads can meet in a cell; and that the models find bugs that are planted
 	$(MODELS) -- --quiet models

@@ -14,7 +14,7 @@ import { chromium } from "playwright-core";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BINARY = resolve(ROOT, process.env.TOLLGATE_BIN ?? "target/debug/tollgate");
 const START = 1_800_000_000;
-const START_DEADLINE_MS = 30_000;
+const START_DEADLINE_MS = 120_000;
 
 export const launch = () => chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -73,7 +73,8 @@ export async function visit(t, browser, gateway, options = {}) {
   const context = await browser.newContext({ baseURL: gateway.origin, viewport: { width: 1280, height: 800 }, ...options });
   t.after(() => context.close());
   const page = await context.newPage();
-  await page.clock.install({ time: START * 1000 });
+  // It runs until it is paused, and cannot be set back.
+  await page.clock.install({ time: (START - 3600) * 1000 });
   await page.clock.pauseAt(START * 1000 + 1000);
 
   const requests = [];

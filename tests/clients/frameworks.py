@@ -8,7 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" 
 
 from tollgate_limit import Tollgate, django_refusal, fastapi_refusal, flask_refusal
 
-limits = Tollgate(sys.argv[1], timeout_s=5)
+limits = Tollgate(sys.argv[1], timeout_s=60)
 FIVE = [200] * 5 + [429] * 2
 
 

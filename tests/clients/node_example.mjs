@@ -6,8 +6,9 @@ import Redis from "ioredis";
 import { Limits, PATIENCE } from "../../examples/node/limit.mjs";
 
 const [port, nothing] = process.argv.slice(2);
-const connect = (to) => new Redis({ ...PATIENCE, port: Number(to) });
-const limits = new Limits(connect(port));
+const connect = (to, options) => new Redis({ ...PATIENCE, ...options, port: Number(to) });
+// A machine may stand still for longer than a service that is away is waited for.
+const limits = new Limits(connect(port, { commandTimeout: 60_000, connectTimeout: 60_000 }));
 const quota = { burst: 4, count: 5, periodS: 60 };
 const server = http.createServer(limits.limited(quota, (_, response) => response.end("hello\n")));
 server.listen(0, "127.0.0.1");
@@ -35,3 +36,5 @@ limits.client.disconnect();
 server.close();
 server.closeAllConnections();
 console.log("fine");
+// The client's timers go on, also of commands that were answered.
+process.exit();

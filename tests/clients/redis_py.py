@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import redis
 
 port, token, protocol = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-client = redis.Redis(port=port, password=token, protocol=protocol, client_name="tests")
+# What is sent again is charged again.
+patient = {"socket_timeout": None, "socket_connect_timeout": None, "retry": None}
+client = redis.Redis(port=port, password=token, protocol=protocol, client_name="tests", **patient)
 name = f"py{protocol}"
 
 assert client.ping()

@@ -1,7 +1,9 @@
 """An engine for containers of its own: storage, runtime and networks in a directory that goes with the tests."""
 
+import contextlib
 import os
 import pathlib
+import random
 import re
 import shutil
 import socket
@@ -71,7 +73,7 @@ class Engine:
     def run(self, *command, check=True, stdin="", **environment):
         """Runs a command of this engine and answers with what it wrote."""
         done = subprocess.run(
-            command, cwd=ROOT, env=self.environment(**environment), input=stdin, capture_output=True, text=True, timeout=120)
+            command, cwd=ROOT, env=self.environment(**environment), input=stdin, capture_output=True, text=True, timeout=600)
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -90,7 +92,7 @@ class Engine:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def until(what, said, seconds=20):
+def until(what, said, seconds=120):
     """Waits for something to be true and answers with it."""
     end = time.monotonic() + seconds
     while True:
@@ -102,10 +104,17 @@ def until(what, said, seconds=20):
         time.sleep(0.05)
 
 
+GIVEN = set()
+
+
 def free_port():
-    """A port of the loopback interface that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port of the loopback interface that nobody listens on, below those of outgoing connections, and given only once."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            if port not in GIVEN:
+                GIVEN.add(port)
+                return port
 
 
 class Reply:
@@ -120,7 +129,7 @@ def ask(url, form=None, headers=()):
     """One request; a form makes it a POST. An answer of 400 and more is an answer too."""
     request = urllib.request.Request(url, data=form and form.encode(), headers=dict(headers))
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return Reply(answer)
     except urllib.error.HTTPError as refused:
         return Reply(refused)

@@ -62,7 +62,7 @@ class Binary(unittest.TestCase):
             who = {"authorization": f"Bearer {token_of(f'http://{base}')}"}
             self.assertEqual(ask(f"http://{base}/call_api", headers=who).status, 200)
             gateway.terminate()
-            self.assertEqual(gateway.wait(10), 0)
+            self.assertEqual(gateway.wait(120), 0)
         self.assertEqual(sorted(path.name for path in root.iterdir()), ["data", "tollgate"])
 
     def test_checksums_and_archive_hold_what_stands_beside_them(self):

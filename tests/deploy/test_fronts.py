@@ -95,7 +95,7 @@ class Fronts(unittest.TestCase):
         """One request over TLS, from an address of the loopback network."""
         trust = ssl.create_default_context(cafile=self.folder / "fullchain.pem")
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, context=trust, source_address=(source, 0), timeout=10)
+            "127.0.0.1", self.port, context=trust, source_address=(source, 0), timeout=120)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -257,8 +257,11 @@ class Asked(Fronts):
         self.assertEqual(len(self.server.seen), count, "no spelling goes on that was not judged")
         self.assertEqual(self.ask("GET", "/nowhere", headers=key).status, 404)
         self.assertEqual(self.ask("GET", "/v1/auth", headers=key).status, 404, "not through the proxy")
-        log = (self.folder / "log").read_text(errors="replace")
-        self.assertIn("GET /call", log)
+        def log():
+            return (self.folder / "log").read_text(errors="replace")
+
+        until(lambda: "GET /call" in log(), "the log has a line of each request")
+        log = log()
         for unseen in (secret, "in-the-query"):
             self.assertNotIn(unseen, "".join(line for line in log.splitlines() if "request_id" in line))
 

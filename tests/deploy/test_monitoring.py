@@ -19,6 +19,8 @@ ADDED = {"job", "instance"}
 # Of builds with the feature `otlp`, which target/dist is not; the tests of traces have them.
 OF_TRACES = {"tollgate_spans_exported_total": set(), "tollgate_spans_dropped_total": set()}
 RULES = """
+[counters]
+deadline_ms = 5000
 [service]
 grpc = "127.0.0.1:{grpc}"
 http = "127.0.0.1:{http}"

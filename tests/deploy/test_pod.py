@@ -52,7 +52,7 @@ class Pod(unittest.TestCase):
     def test_the_pod_of_the_plain_manifests_limits_what_comes_and_answers_its_probes(self):
         where, name = self.run_pod(plain())
         reply = ask(where["http"])
-        self.assertEqual(reply.status, 502, "there is no such upstream here")
+        self.assertIn(reply.status, (502, 504), "there is no such upstream here; the name may be looked for in vain for long")
         self.assertIn("q=100", reply.headers["ratelimit-policy"])
         self.assert_it_is_probed_and_strict(where, name)
 

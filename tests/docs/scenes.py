@@ -27,7 +27,7 @@ UPSTREAM = "tollgate serve --preset hourly-module --listen 127.0.0.1:9000 --data
 RUN = {
     ("README.md", "make run                      # a number API behind accounts, 5 calls a minute, on http://127.0.0.1:8000"): Scene(after="curl -si http://127.0.0.1:8000/call_api", says=("HTTP/1.1 40[13]",)),
     ("README.md", "B=http://127.0.0.1:8000"): Scene(
-        before=("make run",), says=("HTTP/1.1 403 Forbidden", r"retry-after: [456]\d", "300", "HTTP/1.1 204")),
+        before=("make run",), says=("HTTP/1.1 403 Forbidden", r"retry-after: \d+", "300", "HTTP/1.1 204")),
     ("README.md", 'target/release/tollgate serve --upstream http://127.0.0.1:9000 --limit "100 per minute by client-ip"'):
         Scene(before=(UPSTREAM,), after="curl -si http://127.0.0.1:8000/", says=("100;w=60", "Hello, World!")),
     ("README.md", "target/release/tollgate serve --resp 127.0.0.1:6380 --data service &   # its own data, beside `make run`"):
@@ -35,7 +35,7 @@ RUN = {
     ("README.md", 'tollgate limit set per-user "20 per minute"            # for everybody; --user ann, --key ID or --plan gold for some'):
         Scene(before=("make run", SIGNED_UP), says=("100 per minute; 1000 per hour", "plan-given")),
     ("docs/start.md", 'tollgate serve --upstream http://127.0.0.1:9000 --limit "5 per minute by client-ip" --listen 127.0.0.1:8000'):
-        Scene(before=(UPSTREAM,), says=(r"(200\n){5}429", "HTTP/1.1 429", r'"rest.minute";q=5;w=60', r"retry-after: [456]\d")),
+        Scene(before=(UPSTREAM,), says=(r"(200\n){5}429", "HTTP/1.1 429", r'"rest.minute";q=5;w=60', r"retry-after: \d+")),
     ("docs/start.md", "tollgate init hello-by-ip"): Scene(says=('"token"',)),
     ("docs/start.md", "tollgate serve --preset per-api-key --listen 127.0.0.1:8000"): Scene(
         says=("HTTP/1.1 200", "per-user is 2 per second for the user ann", r"200\n(200|429)\n(200|429)")),

@@ -14,7 +14,7 @@ from pages import ROOT
 
 BINARY = pathlib.Path(os.environ.get("TOLLGATE", ROOT / "target/debug/tollgate")).resolve()
 SERVES = re.compile(r"(make run\b|(target/release/)?tollgate serve\b)")
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def free_ports(count):
@@ -31,6 +31,11 @@ def free_ports(count):
 def listens(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def answers(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 class Shell:
@@ -77,6 +82,9 @@ class Shell:
             rules.write_text(self.placed(rules.read_text()))
         elif not re.search(r"--(listen|resp|http|grpc)", command):
             command += " --listen 127.0.0.1:8000"
+        if "--preset pages" in command:
+            # The preset's own port for the number API may be somebody's.
+            command += " --upstream demo:random"
         command = self.placed(command)
         path = self.directory / f"server-{len(self.started)}.log"
         with path.open("w") as log:
@@ -86,8 +94,10 @@ class Shell:
         meant = re.findall(r"--(?:listen|resp|http|grpc) 127\.0\.0\.1:(\d+)", command)
         if rules:
             meant += re.findall(r'(?:listen|resp|http|grpc) = "127\.0\.0\.1:(\d+)"', rules.read_text())
+        data = re.search(r"--data (\S+)", command)
+        admin = self.directory / (data[1] if data else "tollgate-data") / "admin.sock"
         end = time.monotonic() + PATIENCE_S
-        while not all(listens(int(port)) for port in meant):
+        while not (answers(admin) and all(listens(int(port)) for port in meant)):
             assert server.poll() is None and time.monotonic() < end, f"{command}: {path.read_text()}"
             time.sleep(0.05)
 

@@ -62,7 +62,7 @@ PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 
 def ask(question):
     metadata = [("authorization", "Bearer " + question["token"])] if "token" in question else []
-    timeout = question.get("timeout", 10)
+    timeout = question.get("timeout", 120)
     if "raw" in question:
         call = shared.unary_unary(PATH)
         return {"raw": call(bytes.fromhex(question["raw"]), timeout=timeout, metadata=metadata).hex()}
@@ -91,10 +91,10 @@ open_streams = {}
 
 
 def streams(_):
-    watch = health_pb2_grpc.HealthStub(shared).Watch(health_pb2.HealthCheckRequest(service=""), timeout=20)
+    watch = health_pb2_grpc.HealthStub(shared).Watch(health_pb2.HealthCheckRequest(service=""), timeout=120)
     asked = queue.SimpleQueue()
     asked.put(reflection_pb2.ServerReflectionRequest(list_services=""))
-    reflect = reflection_pb2_grpc.ServerReflectionStub(shared).ServerReflectionInfo(iter(asked.get, None), timeout=20)
+    reflect = reflection_pb2_grpc.ServerReflectionStub(shared).ServerReflectionInfo(iter(asked.get, None), timeout=120)
     next(reflect)
     first = next(watch)
     open_streams.update(watch=watch, reflect=reflect)
@@ -125,7 +125,7 @@ def answer(question):
             return ended(question)
         if "health" in question:
             request = health_pb2.HealthCheckRequest(service=question["health"])
-            told = health_pb2_grpc.HealthStub(shared).Check(request, timeout=10)
+            told = health_pb2_grpc.HealthStub(shared).Check(request, timeout=120)
             return {"status": name_of(told)}
         if "services" in question:
             return services_of(question)

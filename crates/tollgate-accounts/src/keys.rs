@@ -60,7 +60,7 @@ impl Accounts {
             return Err(Invalid::new("expires_at", "must be in the future").into());
         }
         if let Some(quota) = quota {
-            own_quota::policy(quota.clone())
+            own_quota::own_policy(quota.clone())
                 .map_err(|error| Invalid::new("quota", error.to_string()))?;
         }
         let mut transaction = inner.db.begin_change().await?;

@@ -72,6 +72,7 @@ pub use labels::Label;
 pub use limits::Limits;
 pub use normal::fold_name;
 pub use overrides::{Overridden, Override, TermsOfKeys};
+pub use own_quota::own_policy;
 pub use plans::Plan;
 pub use quotas::Scope;
 pub use role::Role;

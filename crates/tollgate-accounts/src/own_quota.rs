@@ -8,7 +8,10 @@ pub(crate) fn read(text: &str) -> sqlx::Result<Quota> {
         .map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
-/// The policy `own.<window>`, such as `own.minute`.
-pub(crate) fn policy(quota: Quota) -> Result<Policy, PolicyError> {
+/// The policy of an API key's own quota: `own.<window>`, such as `own.minute`.
+///
+/// # Errors
+/// As [`Policy::new`].
+pub fn own_policy(quota: Quota) -> Result<Policy, PolicyError> {
     Policy::new(&format!("own.{}", quota.window_name()), quota)
 }

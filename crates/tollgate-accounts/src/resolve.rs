@@ -191,7 +191,8 @@ fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
 }
 
 fn own_policy(quota: &str) -> sqlx::Result<Policy> {
-    own_quota::policy(own_quota::read(quota)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    own_quota::own_policy(own_quota::read(quota)?)
+        .map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tollgate_accounts::{Accounts, KeyId, Label, UserId};
 
 /// How long names are waited for: a database that hangs gives no error.
-const NAMES_MAX: Duration = Duration::from_millis(500);
+const NAMES_MAX: Duration = Duration::from_secs(2);
 
 /// What these users and keys are called, by their ids; none where the database does not say so soon.
 pub(crate) async fn soon(

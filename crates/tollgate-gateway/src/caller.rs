@@ -15,11 +15,13 @@ use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// The session cookie's names, over https and over plain http.
-const SESSION_COOKIES: [&str; 2] = ["__Host-session", "session"];
+/// The session cookie's name over https: one that no other site and no plain connection can set.
+pub const SESSION_COOKIE_SECURE: &str = "__Host-session";
+/// Its name over plain http.
+pub const SESSION_COOKIE: &str = "session";
 
 pub(crate) fn is_session_cookie(name: &str) -> bool {
-    SESSION_COOKIES.contains(&name)
+    [SESSION_COOKIE_SECURE, SESSION_COOKIE].contains(&name)
 }
 
 /// The credential of a request, among the ways that `auth` takes. The header fields come before the cookie.

@@ -51,7 +51,7 @@ pub mod watched;
 mod well_formed;
 mod worker;
 
-pub use caller::held_sessions;
+pub use caller::{SESSION_COOKIE, SESSION_COOKIE_SECURE, held_sessions};
 pub use connection::serve;
 pub use counters::Counters;
 pub use gateway::{Gateway, Upstreams};

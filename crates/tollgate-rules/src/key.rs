@@ -73,6 +73,12 @@ impl KeySpec {
         &self.0
     }
 
+    /// The parts that people give a word for: all but `global`.
+    pub fn worded_parts(&self) -> impl Iterator<Item = &KeyPart> + Clone {
+        let parts = self.0.iter();
+        parts.filter(|part| !matches!(part, KeyPart::Global))
+    }
+
     /// The key of this request, or `None` when a part is missing from it.
     pub fn key_of(&self, subject: &Subject<'_>) -> Option<CompositeKey> {
         let mut key = CompositeKey::new();
@@ -100,12 +106,11 @@ impl KeySpec {
     pub fn key_from_words(&self, words: &[&str]) -> Option<CompositeKey> {
         let mut key = CompositeKey::new();
         let mut words = words.iter();
-        for part in &self.0 {
+        for part in self.worded_parts() {
             match part {
                 KeyPart::ClientIp { ipv6_prefix } => {
                     push_address(&mut key, words.next()?.parse().ok()?, *ipv6_prefix)
                 }
-                KeyPart::Global => {}
                 _ => key.push(words.next()?.as_bytes()),
             }
         }

@@ -41,6 +41,11 @@ impl Route {
         let limits = self.limits.iter();
         limits.flat_map(|limit| limit.policies.iter().map(|policy| &**policy))
     }
+
+    /// Whether it charges the limit of this name.
+    pub fn charges(&self, limit: &str) -> bool {
+        self.limits.iter().any(|charged| charged.name == limit)
+    }
 }
 
 /// A way to authenticate.

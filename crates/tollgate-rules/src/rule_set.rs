@@ -70,15 +70,14 @@ impl RuleSet {
 
     /// Limits that no route charges: most often one was meant to. Where the service runs, its clients may.
     pub fn unused_limits(&self) -> impl Iterator<Item = &Limit> {
-        let charged = |limit: &Arc<Limit>| {
-            if self.service.is_on() {
-                return true;
-            }
-            let mut routes = self.routes.routes().iter();
-            routes.any(|route| route.limits.iter().any(|used| used.name == limit.name))
-        };
-        let unused = self.limits.iter().filter(move |limit| !charged(limit));
+        let used = |limit: &Arc<Limit>| self.service.is_on() || self.is_charged(&limit.name);
+        let unused = self.limits.iter().filter(move |limit| !used(limit));
         unused.map(|limit| &**limit)
+    }
+
+    /// Whether a route charges the limit `name`.
+    pub fn is_charged(&self, name: &str) -> bool {
+        self.routes.routes().iter().any(|route| route.charges(name))
     }
 
     /// What the limits say: the same number wherever they are the same.
@@ -118,7 +117,7 @@ impl RuleSet {
     /// `most` says; 0 when no route charges it.
     pub fn most_policies(&self, name: &str, most: impl Fn(&Limit) -> usize) -> usize {
         let routes = self.routes.routes().iter();
-        let charging = routes.filter(|route| route.limits.iter().any(|limit| limit.name == name));
+        let charging = routes.filter(|route| route.charges(name));
         let of_route = charging.map(|route| route.limits.iter().map(|limit| most(limit)).sum());
         of_route.max().unwrap_or(0)
     }

@@ -109,7 +109,7 @@ impl Service {
             written: rules
                 .limits
                 .iter()
-                .map(|limit| written(limit, accounts.is_some() && is_charged(&rules, limit)))
+                .map(|limit| written(limit, accounts.is_some() && rules.is_charged(&limit.name)))
                 .collect(),
             rules,
             accounts,
@@ -267,40 +267,27 @@ pub(crate) fn checks<'n>(named: &'n [Named<'_>]) -> Result<Checks<'n>, Reason> {
     Ok(checks)
 }
 
-/// Whether a route charges the limit.
-fn is_charged(rules: &RuleSet, limit: &Limit) -> bool {
-    let mut routes = rules.routes.routes().iter();
-    routes.any(|route| route.limits.iter().any(|used| used.name == limit.name))
-}
-
 fn written(limit: &Arc<Limit>, is_by_id: bool) -> (String, Written) {
     let policies = limit.policies.iter().map(|policy| &**policy);
-    let parts = limit.key.parts().iter();
-    let parts = parts.filter(|part| !matches!(part, KeyPart::Global));
-    let mut each = parts.clone();
+    let mut parts = limit.key.worded_parts();
     let written = Written {
         policy_value: fields::policy_value(policies),
-        id_at: each
+        parts: parts.clone().map(ToString::to_string).collect(),
+        id_at: parts
             .position(|part| matches!(part, KeyPart::User))
             .filter(|_| is_by_id),
-        parts: parts.map(ToString::to_string).collect(),
     };
     (limit.name.clone(), written)
 }
 
 fn words_of(limit: &Limit) -> usize {
-    let parts = limit.key.parts().iter();
-    parts
-        .filter(|part| !matches!(part, KeyPart::Global))
-        .count()
+    limit.key.worded_parts().count()
 }
 
 /// Whether a word is empty that identifies nobody then: the value of a field, a cookie or a parameter.
 fn has_empty(limit: &Limit, words: &[&str]) -> bool {
-    use KeyPart::{Cookie, Global, Header, Query};
-    let parts = limit.key.parts().iter();
-    let parts = parts.filter(|part| !matches!(part, Global));
-    let mut each = parts.zip(words);
+    use KeyPart::{Cookie, Header, Query};
+    let mut each = limit.key.worded_parts().zip(words);
     words_of(limit) == words.len()
         && each
             .any(|(part, word)| word.is_empty() && matches!(part, Header(_) | Cookie(_) | Query(_)))

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::certificates::Certificates;
-use crate::process::{eventually, free_address, run};
+use crate::process::{Done, eventually, free_address, run};
 
 const USER: &str = "tollgate";
 
@@ -92,11 +92,12 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// MariaDB's are small and go with the server; dropping one would wait for connections that the test still has.
+    /// MariaDB's are small and go with the server; dropping one would wait for connections that the test still has. So
+    /// does PostgreSQL's that cannot be dropped because somebody is slow to leave it.
     fn drop(&mut self) {
         if self.engine == Engine::Postgres && !std::thread::panicking() {
             let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-            self.engine.tell(self.address, None, &statement);
+            self.engine.ask(self.address, None, &statement);
         }
     }
 }
@@ -206,8 +207,14 @@ impl Engine {
         })
     }
 
-    /// Has the server's own client run a statement.
+    /// Has the server's own client run a statement, which must be right.
     fn tell(self, address: SocketAddr, database: Option<&str>, statement: &str) -> String {
+        let done = self.ask(address, database, statement);
+        assert_eq!(done.code, 0, "{statement}: {}", done.stderr);
+        done.stdout
+    }
+
+    fn ask(self, address: SocketAddr, database: Option<&str>, statement: &str) -> Done {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let command = match self {
             Engine::Postgres => {
@@ -230,9 +237,7 @@ impl Engine {
                 command
             }
         };
-        let done = run(command, "");
-        assert_eq!(done.code, 0, "{statement}: {}", done.stderr);
-        done.stdout
+        run(command, "")
     }
 }
 

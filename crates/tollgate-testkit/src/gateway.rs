@@ -130,8 +130,17 @@ impl Launch {
         self
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts it and waits until it is ready, with the database and the store that it was given.
     pub fn start(self) -> Gateway {
+        self.start_until(|readiness| readiness == "ready\n")
+    }
+
+    /// Starts it where its database or its store is away, and waits until it takes requests without.
+    pub fn start_degraded(self) -> Gateway {
+        self.start_until(|readiness| readiness.starts_with("degraded: "))
+    }
+
+    fn start_until(self, is_as_wanted: impl Fn(&str) -> bool) -> Gateway {
         let (command, address) = self.command();
         let mut process = Process::spawn(command);
         let socket = self.data.path().join("admin.sock");
@@ -140,7 +149,7 @@ impl Launch {
                 panic!("the gateway ended before it was ready:\n{}", process.log());
             }
             let answer = admin(&socket, &Call::get("/readyz")).ok()?;
-            (answer.status == 200).then_some(())
+            (answer.status == 200 && is_as_wanted(&answer.text())).then_some(())
         });
         Gateway {
             process,

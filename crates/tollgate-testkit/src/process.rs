@@ -1,7 +1,7 @@
 //! Processes for tests: on free ports, with their output kept, started and stopped in bounded time.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,27 +9,31 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How often something that another process does is looked for, and how many times at most: 30 s.
+/// How often something that another process does is looked for, and how many times at most: two minutes. Only what
+/// fails waits for so long, and on a machine that is busy with something else nothing must.
 const ATTEMPT: Duration = Duration::from_millis(10);
-const ATTEMPTS_MAX: u32 = 3_000;
+const ATTEMPTS_MAX: u32 = 12_000;
 
-/// A free port of 127.0.0.1, below those that the system gives to outgoing connections, and given to nobody else.
+/// A free port of 127.0.0.1, below those that the system gives to outgoing connections, and given to nobody else: while
+/// this process lives it holds the port of this number for datagrams, and so do other processes that test.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     const LOW: u32 = 10_000;
     const COUNT: u32 = 22_000;
     let start = std::process::id().wrapping_mul(97);
     for _ in 0..COUNT {
         let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
         let address = SocketAddr::from(([127, 0, 0, 1], (LOW + offset) as u16));
-        if TcpListener::bind(address).is_ok() {
+        if let (Ok(held), Ok(_)) = (UdpSocket::bind(address), TcpListener::bind(address)) {
+            HELD.lock().unwrap().push(held);
             return address;
         }
     }
     panic!("no free port between {LOW} and {}", LOW + COUNT);
 }
 
-/// Waits until `found` finds something, looking for it at most for 30 s.
+/// Waits until `found` finds something, looking for it for two minutes at most.
 ///
 /// For what other processes do in real time. Windows and lifetimes are not waited for: tests hold the clock.
 pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -44,7 +48,7 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 /// How long a test waits for one process to hear of what another has changed. They read every second, and two seconds are
 /// promised; on a machine that stands still for a moment that is no fault of theirs.
-pub const HEARD_WITHIN: Duration = Duration::from_secs(10);
+pub const HEARD_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whether `holds` comes to hold within `limit`.
 pub fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
@@ -245,7 +249,7 @@ pub struct Done {
     pub stderr: String,
 }
 
-/// Runs a command to its end with this standard input, at most for 30 s.
+/// Runs a command to its end with this standard input, for two minutes at most.
 pub fn run(mut command: Command, input: &str) -> Done {
     let name = format!("{command:?}");
     let mut child = hermetic(&mut command)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::wire::{Framing, Head};
 
 /// A connection over which nothing comes for so long is dropped.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// A request as a server received it.
 #[derive(Debug, Clone)]

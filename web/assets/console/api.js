@@ -39,7 +39,10 @@ export async function attempt(something) {
   }
 }
 
-/** Calls `send` with the fields of a form when it is submitted; what is wrong is said beside the field that it names. */
+/**
+ * Calls `send` with the fields of a form when it is submitted; what is wrong is said beside the field that it names. Until
+ * then a page hides its form: without this the browser would send it, and its fields in a URL.
+ */
 export function onSubmit(form, send) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -55,6 +58,7 @@ export function onSubmit(form, send) {
       button.disabled = false;
     }
   });
+  form.hidden = false;
 }
 
 function clear(form) {

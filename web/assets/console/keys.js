@@ -80,7 +80,6 @@ at("fresh-done").addEventListener("click", () => {
 });
 
 const create = at("create");
-create.hidden = false;
 onSubmit(create, async (fields) => {
   const key = await call("me/keys", "POST", { action: "create", ...fields });
   create.reset();

@@ -16,8 +16,8 @@ use super::location::{Location, make_dir};
 use crate::error::OpenError;
 
 /// Another process that prepares a new file at the same moment can make an attempt fail; a later one finds its work
-/// done.
-const ATTEMPTS: usize = 4;
+/// done, also where each change of a slow disk takes a while. A file that is broken is said to be a second later.
+const ATTEMPTS: usize = 20;
 
 const LOCKED: &str = "another process has been bringing the tables up to date for a minute";
 

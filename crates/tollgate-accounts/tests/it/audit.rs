@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_accounts::{Actor, AuditEntry, Credential, Role, Scope, TokenId};
 
-use super::fixture::{Fixture, PASSWORD};
+use super::fixture::{Fixture, PASSWORD, connect};
 
 async fn newest(fixture: &Fixture) -> AuditEntry {
     let log = fixture.accounts.audit_log(None, 1).await;
@@ -176,6 +176,7 @@ async fn each_of_many_changes_at_once_is_logged_with_what_the_one_before_it_left
     for plan in PLANS {
         fixture.accounts.create_plan(plan).await.unwrap();
     }
+    connect(&fixture.accounts).await;
     let changes = PLANS.into_iter().enumerate().map(|(number, plan)| {
         let accounts = fixture.accounts.clone();
         tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{AnyPool, AssertSqlSafe, Row};
 use tollgate::{ManualClock, Micros};
@@ -9,7 +10,7 @@ use tollgate_accounts::{Accounts, Credential, KeyError, NewKey, OpenError, Outco
 use tollgate_testkit::database::{Engine, PASSWORD};
 
 use super::ENGINE;
-use super::fixture::{Fixture, Place, identify};
+use super::fixture::{Fixture, Place, connect, identify};
 
 /// What this database calls it.
 fn said<'a>(postgres: &'a str, mariadb: &'a str) -> &'a str {
@@ -36,10 +37,10 @@ async fn a_change_with_a_smaller_number_that_is_committed_later_is_not_missed() 
     let slow = &keys[0].id;
     let trigger = said(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
-            IF NEW.subject = ''KEY'' THEN PERFORM pg_sleep(1); END IF; RETURN NEW; END';
+            IF NEW.subject = ''KEY'' THEN PERFORM pg_sleep(2); END IF; RETURN NEW; END';
         CREATE TRIGGER slow AFTER INSERT ON changes FOR EACH ROW EXECUTE FUNCTION slow()",
         "CREATE TRIGGER slow AFTER INSERT ON changes FOR EACH ROW
-            SET @slept = IF(NEW.subject = 'KEY', SLEEP(1), 0)",
+            SET @slept = IF(NEW.subject = 'KEY', SLEEP(2), 0)",
     );
     run(&fixture.place, &trigger.replace("KEY", slow.as_str())).await;
     let [one, two] = [fixture.other_process().await, fixture.other_process().await];
@@ -100,9 +101,14 @@ pub(crate) async fn wait_for_waiters(pool: &AnyPool, expected: i64) {
         let row = sqlx::query(AssertSqlSafe(waiting.to_owned())).fetch_one(pool);
         row.await.expect("a row").get::<i64, _>(0)
     };
-    while waiters().await != expected {
-        tokio::task::yield_now().await;
-    }
+    let all_wait = async {
+        while waiters().await != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    let waited = tokio::time::timeout(limit, all_wait).await;
+    waited.expect("as many as were asked for wait");
 }
 
 #[tokio::test]
@@ -113,6 +119,7 @@ async fn changes_are_heard_while_every_connection_waits_for_a_lock_and_the_serve
     let mut elsewhere = pool.begin().await.unwrap();
     let lock = "SELECT id FROM changes_lock FOR UPDATE";
     sqlx::query(lock).execute(&mut *elsewhere).await.unwrap();
+    connect(&fixture.accounts).await;
     let waiting = keys.iter().map(|key| {
         let (accounts, id) = (fixture.accounts.clone(), key.id.clone());
         tokio::spawn(async move { accounts.revoke_key(None, &id).await })

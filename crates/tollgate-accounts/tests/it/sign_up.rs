@@ -2,7 +2,7 @@
 
 use tollgate_accounts::{SignUpError, UserError};
 
-use super::fixture::{Fixture, PASSWORD};
+use super::fixture::{Fixture, PASSWORD, connect};
 
 #[tokio::test]
 async fn a_new_user_has_a_random_id_and_the_name_as_given() {
@@ -30,6 +30,7 @@ async fn a_name_is_taken_in_every_case() {
 #[tokio::test]
 async fn of_many_sign_ups_with_one_name_exactly_one_succeeds() {
     let fixture = Fixture::new().await;
+    connect(&fixture.accounts).await;
     let all: Vec<_> = (0..16)
         .map(|_| {
             let accounts = fixture.accounts.clone();

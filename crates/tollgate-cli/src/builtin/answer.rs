@@ -5,6 +5,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::json;
+use tollgate_accounts::LogIn;
 use tollgate_gateway::page;
 use tollgate_gateway::refusal::Refusal;
 
@@ -12,6 +14,17 @@ use tollgate_gateway::refusal::Refusal;
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response<Bytes>, Refusal> {
     let body = serde_json::to_vec(body).map_err(|error| broken(&error))?;
     Ok(with_type(status, "application/json", body.into()))
+}
+
+/// What a program needs that has logged in.
+pub(super) fn session(login: &LogIn) -> Result<Response<Bytes>, Refusal> {
+    let body = json!({
+        "token": login.token.token.expose(),
+        "token_type": "Bearer",
+        "expires_in": login.token.expires_in.as_secs(),
+        "username": login.user.name,
+    });
+    json(StatusCode::OK, &body)
 }
 
 pub(super) fn page(status: StatusCode, page: &impl Template) -> Result<Response<Bytes>, Refusal> {

@@ -4,10 +4,8 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{self, HeaderValue};
 use tollgate_accounts::LogIn;
+use tollgate_gateway::{SESSION_COOKIE, SESSION_COOKIE_SECURE};
 use tollgate_rules::CookieSecure;
-
-const PLAIN: &str = "session";
-const SECURE: &str = "__Host-session";
 
 /// Whether this client gets cookies that travel over https only.
 pub(super) fn is_secure(rule: CookieSecure, client_came_by_https: bool) -> bool {
@@ -20,13 +18,17 @@ pub(super) fn is_secure(rule: CookieSecure, client_came_by_https: bool) -> bool 
 
 /// The cookie's name.
 pub(super) fn name(secure: bool) -> &'static str {
-    if secure { SECURE } else { PLAIN }
+    if secure {
+        SESSION_COOKIE_SECURE
+    } else {
+        SESSION_COOKIE
+    }
 }
 
 /// Gives a client its session. One from before, over plain http, would be a second one beside it.
 pub(super) fn set(response: &mut Response<Bytes>, login: &LogIn, secure: bool) {
     if secure {
-        append(response, &cleared(PLAIN, false));
+        append(response, &cleared(SESSION_COOKIE, false));
     }
     let lifetime = login.session_expires_in.as_secs();
     append(
@@ -42,9 +44,9 @@ pub(super) fn set(response: &mut Response<Bytes>, login: &LogIn, secure: bool) {
 
 /// Takes the session from a client, under each name that it can have.
 pub(super) fn clear(response: &mut Response<Bytes>, secure: bool) {
-    append(response, &cleared(PLAIN, false));
+    append(response, &cleared(SESSION_COOKIE, false));
     if secure {
-        append(response, &cleared(SECURE, true));
+        append(response, &cleared(SESSION_COOKIE_SECURE, true));
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
             .iter()
             .collect();
         assert_eq!(cookies.len(), 2);
-        for (cookie, name) in cookies.iter().zip([PLAIN, SECURE]) {
+        for (cookie, name) in cookies.iter().zip([SESSION_COOKIE, SESSION_COOKIE_SECURE]) {
             let cookie = cookie.to_str().unwrap();
             assert!(
                 cookie.starts_with(&format!("{name}=;")) && cookie.contains("Max-Age=0"),

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{Response, StatusCode, Uri, header};
-use serde_json::json;
 use tollgate_accounts::{LogIn, LogInError};
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::held_sessions;
@@ -41,13 +40,7 @@ impl Builtins {
             let next = next(call.request.uri().query());
             answer::see_other(next.as_ref().or(usual).map_or("/", String::as_str))
         } else {
-            let body = json!({
-                "token": login.token.token.expose(),
-                "token_type": "Bearer",
-                "expires_in": login.token.expires_in.as_secs(),
-                "username": login.user.name,
-            });
-            answer::json(StatusCode::OK, &body)?
+            answer::session(&login)?
         };
         cookie::set(&mut response, &login, self.sets_secure_cookies(call));
         Ok(response)

@@ -19,6 +19,7 @@ use serde::Serialize;
 use tollgate::{Micros, Policy};
 use tollgate_accounts::{
     Asked, Identity, KeyId, KeyRate, KeySummary, Terms, TermsOfKeys, UsageCounts, UserId, Via,
+    own_policy,
 };
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
@@ -285,11 +286,7 @@ impl Builtins {
         let headers = HeaderMap::new();
         let (user, id) = (key.user.as_str(), key.counts_as.as_str());
         let subject = caller(Some(user), Some(&key.user_name), Some(id), &headers);
-        // As `Identity::own` names it, so that it is the same state.
-        let own = key
-            .quota
-            .clone()
-            .and_then(|quota| Policy::new(&format!("own.{}", quota.window_name()), quota).ok());
+        let own = key.quota.clone().and_then(|quota| own_policy(quota).ok());
         let own: Vec<Arc<Policy>> = own.into_iter().map(Arc::new).collect();
         let standings = self.standings(limits, &subject, &own, Some(terms));
         standings.await.ok()?.available

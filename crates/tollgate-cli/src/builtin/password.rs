@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::json;
 use tollgate_accounts::{LogIn, PasswordError};
 use tollgate_gateway::builtin::BuiltinCall;
 use tollgate_gateway::refusal::Refusal;
@@ -38,13 +37,7 @@ impl Builtins {
             let page = call.request.uri().path();
             answer::see_other(&format!("{page}?{CHANGED}"))
         } else {
-            let body = json!({
-                "token": login.token.token.expose(),
-                "token_type": "Bearer",
-                "expires_in": login.token.expires_in.as_secs(),
-                "username": login.user.name,
-            });
-            answer::json(StatusCode::OK, &body)?
+            answer::session(&login)?
         };
         cookie::set(&mut response, &login, self.sets_secure_cookies(call));
         Ok(response)

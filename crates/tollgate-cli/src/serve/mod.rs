@@ -21,6 +21,7 @@ pub(crate) mod traces;
 pub(crate) mod version;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 use tollgate::Clock;
@@ -104,6 +105,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     });
 
     let (stop, stopping) = watch::channel(false);
+    let has_begun = Arc::new(AtomicBool::new(false));
     let monitor = Monitor::start(
         Arc::clone(&gateway),
         accounts.clone(),
@@ -134,6 +136,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         traces: traces.metrics(),
         version,
         monitor,
+        has_begun: Arc::clone(&has_begun),
         stopping: stopping.clone(),
     });
     if let (Some(accounts), Some(builtins)) = (&accounts, builtins) {
@@ -174,6 +177,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
             let of_service = sockets.serve(service, &rules, &stopping);
             threads.extend(of_service.map_err(cannot_start)?);
         }
+        has_begun.store(true, Ordering::Release);
         Ok(())
     };
     let started = started.await;

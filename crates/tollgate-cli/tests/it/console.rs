@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_testkit::client::{Answer, Call};
 use tollgate_testkit::gateway::Gateway;
+use tollgate_testkit::process::{HEARD_WITHIN, within};
 
 use crate::support::{PASSWORD, Person, join, log_in, new_key, preset, statuses};
 
@@ -314,10 +315,7 @@ fn who_administers_no_more_sees_nothing_more() {
     let done = gateway.command(&["user", "role", "root", "user"], "");
     assert_eq!(done.code, 0, "{done:?}");
     let refused = || get(&gateway, &root, "api/users").status == 403;
-    assert!(tollgate_testkit::process::within(
-        std::time::Duration::from_secs(5),
-        refused
-    ));
+    assert!(within(HEARD_WITHIN, refused));
     assert_eq!(get(&gateway, &root, "users").status, 403);
 }
 
@@ -346,10 +344,7 @@ fn ones_use_is_everything_with_any_key_or_without_and_nobody_elses() {
     // Of the console itself are these further requests, each of which is counted when it is answered.
     for span in ["hour", "day", "month"] {
         let whole = || sums(&ann, "all", span).1 == 2 && sums(&ann, &key.id, span) == (3, 2);
-        assert!(
-            tollgate_testkit::process::within(std::time::Duration::from_secs(5), whole),
-            "{span}"
-        );
+        assert!(within(HEARD_WITHIN, whole), "{span}");
         assert_eq!(sums(&ann, "-", span).1, 0, "{span}");
         assert_eq!(sums(&bob, "all", span).1, 0, "{span}");
         assert!(

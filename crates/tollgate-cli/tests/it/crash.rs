@@ -153,7 +153,10 @@ fn told_until_some_moment(heard: &Receiver<Said>, random: &mut Random) -> Vec<Sa
     let (count, more) = (random.between(1, 24), random.below(60_000));
     let mut told: Vec<Said> = Vec::new();
     while (told.len() as u64) < count {
-        told.push(heard.recv().unwrap());
+        let Ok(next) = heard.recv() else {
+            return told;
+        };
+        told.push(next);
     }
     let mut silence = Duration::from_micros(more);
     while let Ok(next) = heard.recv_timeout(silence) {
@@ -186,7 +189,12 @@ fn look(gateway: &Gateway, told: Vec<Said>) {
     for name in in_doubt {
         if log_in(&name) != 200 {
             let call = Call::post("/signup").json(&credentials(&name));
-            assert_eq!(gateway.call(&call).status, 201, "{name} is half-made");
+            // The server may carry out what it was told by the one that was killed only now.
+            let status = gateway.call(&call).status;
+            assert!(
+                status == 201 || status == 409 && log_in(&name) == 200,
+                "{name} is half-made: {status}"
+            );
         }
     }
 }

@@ -100,11 +100,15 @@ fn a_key_revoked_on_one_gateway_is_refused_by_the_other_within_two_seconds(engin
 #[test]
 fn the_log_of_changes_is_shown_without_names_where_nobody_knows_them() {
     let database = Database::new(Engine::Postgres);
-    let gateway = on(&database).start();
+    let mut gateway = on(&database).start();
+    // By then everything is made that a start makes.
+    gateway.process().line(|line| line.contains("tg_"));
     key_of(&gateway, &join(&gateway, "ann"));
     let log = || gateway.admin(&Call::get("/audit"));
     let names = |log: serde_json::Value| log["names"].as_object().unwrap().len();
-    assert!(names(log().json()) > 0);
+    eventually("the names to be found in time", || {
+        (names(log().json()) > 0).then_some(())
+    });
     database.ask("ALTER TABLE u.api_keys RENAME TO hidden");
     let unnamed = log();
     assert_eq!(unnamed.status, 200, "{}", unnamed.text());

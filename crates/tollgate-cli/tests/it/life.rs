@@ -1,5 +1,8 @@
 //! Starting, stopping and starting again: nothing in flight is lost, nothing that counts is forgotten.
 
+use std::io::Write;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,12 +11,63 @@ use tollgate_testkit::gateway::{DataDir, START};
 use tollgate_testkit::process::{eventually, free_address};
 use tollgate_testkit::upstream::Upstream;
 
-use crate::support::{credentials, join, launch, new_key, preset, rate_limit, statuses};
+use crate::support::{binary, credentials, join, launch, new_key, preset, rate_limit, statuses};
+
+#[test]
+fn a_gateway_answers_before_it_is_ready_and_is_ready_when_all_is_done_that_a_start_does() {
+    const PART: usize = 4_096;
+    // The last thing is what it says, into a pipe that is full: nobody reads it yet.
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let (address, data, parts) = (free_address(), DataDir::new(), AtomicUsize::new(0));
+    let mut command = Command::new(binary());
+    command
+        .args(["serve", "--preset", "hourly-module", "--listen"])
+        .arg(address.to_string())
+        .arg("--data")
+        .arg(data.path())
+        .stdout(writer.try_clone().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while parts.load(Ordering::Relaxed) < 32 {
+                writer.write_all(&[b'.'; PART]).unwrap();
+                parts.fetch_add(1, Ordering::Relaxed);
+            }
+            drop(writer);
+        });
+        eventually("the pipe to be full", || {
+            (parts.load(Ordering::Relaxed) == 65_536 / PART).then_some(())
+        });
+        let mut gateway = command.spawn().unwrap();
+        let ready = || {
+            let admin = data.path().join("admin.sock");
+            let mut admin = Connection::unix(&admin).ok()?;
+            let answer = Call::get("/readyz").over(&mut admin);
+            Some((answer.status, answer.text()))
+        };
+        let starting = eventually("its health to be told", ready);
+        assert_eq!(starting, (503, "starting\n".to_owned()));
+        assert_eq!(Call::get("/").send(address).status, 200);
+        assert_eq!(ready().unwrap().0, 503);
+        drop(command);
+        let reading = scope.spawn(move || std::io::read_to_string(&mut reader));
+        eventually("it to be ready", || {
+            (ready()? == (200, "ready\n".to_owned())).then_some(())
+        });
+        gateway.kill().unwrap();
+        gateway.wait().unwrap();
+        let said = reading.join().unwrap().unwrap();
+        assert!(said.contains("Tollgate listens on"), "{said}");
+    });
+}
 
 #[test]
 fn a_request_in_flight_finishes_when_the_gateway_is_told_to_stop() {
     let (upstream, held) = Upstream::held();
-    let mut gateway = launch().upstream(&upstream.url()).start();
+    let rules = format!(
+        "[server]\ndrain_timeout_s = 3600\n[[routes]]\nmatch = \"/{{*rest}}\"\nupstream = \"{}\"\n",
+        upstream.url()
+    );
+    let mut gateway = launch().rules(&rules).start();
     let mut connection = Connection::open(gateway.address());
     let mut idle = Connection::open(gateway.address());
     connection.send(&Call::get("/slow"));
@@ -393,9 +447,12 @@ fn idle_connections_of_one_machine_to_the_admin_address_are_few_and_keep_no_othe
         .preset("hourly-module")
         .option("--admin", address.to_string())
         .start();
-    let idle: Vec<_> = (0..16).map(|_| Connection::open(address)).collect();
     let probe = Call::get("/livez").field("connection", "close");
-    assert!(probe.try_send(address).is_err());
+    // A connection that says nothing is closed after five seconds.
+    let idle = eventually("a connection too many", || {
+        let idle: Vec<_> = (0..16).map(|_| Connection::open(address)).collect();
+        probe.try_send(address).is_err().then_some(idle)
+    });
     assert_eq!(
         probe
             .clone()

@@ -67,7 +67,7 @@ fn documented() -> BTreeMap<String, Family> {
 const RULES: &str = "\
 [service]\nhttp = \"HTTP\"\nresp = \"RESP\"\ngrpc = \"GRPC\"\n\
 [[service.domains.edge.descriptors]]\nentries = [\"key\"]\nquotas = [\"5 per minute\"]\n\
-[counters]\ndeadline_ms = 5000\n\
+[counters]\ndeadline_ms = 10000\n\
 [limits.few]\nkey = \"global\"\nquotas = [\"2 per hour\"]\n\
 [[routes]]\nmatch = \"POST /signup\"\nbuiltin = \"signup\"\n\
 [[routes]]\nmatch = \"POST /login\"\nbuiltin = \"login\"\n\

@@ -3,8 +3,8 @@
 mod limits;
 
 use std::io;
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tollgate_testkit::client::{Answer, Call, Connection};
@@ -221,6 +221,9 @@ fn an_upstream_that_hangs_is_504_after_the_time_that_the_rules_give_it() {
         rate_limit(&answer).into_values().next(),
         Some((0, Some(60)))
     );
+    eventually("the upstream to have read it", || {
+        (upstream.count() > 0).then_some(())
+    });
     assert_eq!(
         upstream.count(),
         1,
@@ -348,12 +351,12 @@ fn another_methods_name_in_a_field_changes_nothing() {
 #[test]
 fn a_client_that_goes_away_ends_its_call_to_the_upstream() {
     let (gone, told) = channel::<bool>();
-    let gone = Mutex::new(gone);
-    let arrived = Arc::new(std::sync::Barrier::new(2));
-    let here = Arc::clone(&arrived);
+    let (here, arrived) = channel::<()>();
+    let (gone, here) = (Mutex::new(gone), Mutex::new(here));
+    let patience = std::time::Duration::from_secs(60);
     let upstream = Upstream::scripted(move |exchange| {
         exchange.body()?;
-        here.wait();
+        here.lock().unwrap().send(()).unwrap();
         let closed = exchange.is_closed_by_peer();
         gone.lock().unwrap().send(closed).unwrap();
         Ok(())
@@ -361,9 +364,9 @@ fn a_client_that_goes_away_ends_its_call_to_the_upstream() {
     let gateway = open_proxy(&upstream.url());
     let mut connection = Connection::open(gateway.address());
     connection.send(&Call::get("/"));
-    arrived.wait();
+    arrived.recv_timeout(patience).unwrap();
     drop(connection);
-    let closed = told.recv_timeout(std::time::Duration::from_secs(10));
+    let closed = told.recv_timeout(patience);
     assert_eq!(closed, Ok(true), "the upstream works for nobody");
 }
 

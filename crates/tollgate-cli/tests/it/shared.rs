@@ -20,7 +20,7 @@ use tollgate_testkit::upstream::Upstream;
 use crate::support::{Key, PASSWORD, Person, join, launch, log_in, root, statuses};
 
 /// A test waits for an answer rather than for the failure of a store on a machine that has much to do.
-const PATIENT: &str = "[counters]\ndeadline_ms = 5000\n";
+const PATIENT: &str = "[counters]\ndeadline_ms = 10000\n";
 
 /// A store, and the accounts of those who share it.
 struct Shared {

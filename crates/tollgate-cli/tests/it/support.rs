@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tollgate_testkit::client::{Answer, Call};
 use tollgate_testkit::gateway::{Gateway, Launch};
 use tollgate_testkit::process::run;
@@ -227,4 +228,21 @@ pub(crate) fn certificates(directory: &Path) {
             &cert,
         ]);
     }
+}
+
+/// The files of an example that is run, with these words of them in the place of others: for a machine that is busy.
+pub(crate) fn patient(example: &str, replaced: &[(&str, &str)]) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(root().join("examples").join(example)).unwrap() {
+        let from = file.unwrap().path();
+        let to = copy.path().join(from.file_name().unwrap());
+        // With the permission to run it.
+        std::fs::copy(&from, &to).unwrap();
+        let text = std::fs::read_to_string(&from).unwrap();
+        let text = replaced
+            .iter()
+            .fold(text, |text, (words, others)| text.replace(words, others));
+        std::fs::write(&to, text).unwrap();
+    }
+    copy
 }

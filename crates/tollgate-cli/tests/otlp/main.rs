@@ -30,7 +30,7 @@ fn launch(collector: &str) -> Launch {
 
 fn rules(server: &str, upstream: &Upstream) -> String {
     format!(
-        "[server]\n{server}\n[counters]\ndeadline_ms = 5000\n\
+        "[server]\n{server}\n[counters]\ndeadline_ms = 10000\n\
          [limits.thing]\nkey = \"global\"\nquotas = [\"2 per hour\"]\n\
          [[routes]]\nmatch = \"GET /things/{{id}}\"\nlimits = [\"thing\"]\nupstream = \"{}\"\n",
         upstream.url()
@@ -164,7 +164,9 @@ fn a_caller_s_trace_goes_through_gateway_and_store_to_the_upstream() {
     let told = format!("00-{TRACE}-{}-01", leg["id"].as_str().unwrap());
     assert_eq!(received.fields("traceparent"), [told]);
     assert_eq!(received.fields("tracestate"), ["vendor=1"]);
-    assert_eq!(metric(&gateway, "tollgate_spans_exported_total"), 3);
+    eventually("the answer of the collector to be read", || {
+        (metric(&gateway, "tollgate_spans_exported_total") == 3).then_some(())
+    });
     assert_eq!(metric(&gateway, "tollgate_spans_dropped_total"), 0);
 }
 

@@ -14,21 +14,22 @@ use tollgate_testkit::redis::{RedisEngine, RedisOptions, RedisServer};
 use super::*;
 
 /// Within which something that takes a server a moment has happened; far from it on a machine that is idle.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(180);
 
 /// A deadline that only a server that does not answer misses, also on a machine that is busy.
 fn patient() -> Settings {
     Settings {
         deadline: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(5),
         ..Settings::default()
     }
 }
 
-/// One that is missed soon.
+/// One that is missed soon, and by nobody who is answered.
 fn impatient() -> Settings {
     Settings {
-        deadline: Duration::from_millis(60),
-        ..Settings::default()
+        deadline: Duration::from_secs(1),
+        ..patient()
     }
 }
 

@@ -138,23 +138,26 @@ fn reset(standing: &Standing) -> Option<Duration> {
         true => standing.retry_after(),
         false => standing.grows_after(),
     }?;
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     Some(Duration {
-        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        seconds: i64::try_from(whole_seconds(wait)).unwrap_or(i64::MAX),
         nanos: 0,
     })
 }
 
 fn current_limit(policy: &Policy, standing: &Standing, name: &str) -> CurrentLimit {
     let window = policy.window().unwrap_or_default();
-    let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
-    let (unit, multiplier) = unit(seconds.max(1));
+    let (unit, multiplier) = unit(whole_seconds(window).max(1));
     CurrentLimit {
         requests_per_unit: capped(standing.limit()),
         unit: unit as i32,
         name: name.to_owned(),
         unit_multiplier: (multiplier > 1).then_some(multiplier),
     }
+}
+
+/// Rounded up.
+fn whole_seconds(time: std::time::Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// A window as the largest unit that it is a multiple of.
@@ -192,8 +195,7 @@ fn headers(asked: &Asked<'_>, decided: &[Decided]) -> SmallVec<[HeaderValue; 3]>
     };
     add(fields::RATE_LIMIT_POLICY, policy_value(asked, decided));
     add(fields::RATE_LIMIT, standing);
-    let seconds = |wait: std::time::Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    let wait = wait.map(|wait| seconds(wait).max(1).into());
+    let wait = wait.map(|wait| whole_seconds(wait).max(1).into());
     add(http::header::RETRY_AFTER, wait);
     headers
 }

@@ -92,6 +92,10 @@ impl RedisCluster {
             let is_in_step = replica.info("master_link_status")? == "up";
             (know && is_in_step).then_some(())
         });
+        let timeout = FAILOVER_TIMEOUT_MS.to_string();
+        for node in everybody() {
+            done(node, &["CONFIG", "SET", "cluster-node-timeout", &timeout]);
+        }
         replica
     }
 
@@ -196,6 +200,11 @@ pub fn slot(key: &[u8]) -> u16 {
     crc % SLOTS as u16
 }
 
+/// A node that is silent for so long is taken for gone.
+const NODE_TIMEOUT_MS: u32 = 15_000;
+/// Where a replica is to take over.
+const FAILOVER_TIMEOUT_MS: u32 = 2_000;
+
 /// A server that may become part of a cluster, and the port by which the nodes talk.
 fn node(engine: RedisEngine, options: &RedisOptions) -> (RedisServer, u16) {
     let port = free_address().port();
@@ -203,7 +212,7 @@ fn node(engine: RedisEngine, options: &RedisOptions) -> (RedisServer, u16) {
         .clone()
         .set("cluster-enabled", "yes")
         .set("cluster-port", &port.to_string())
-        .set("cluster-node-timeout", "2000");
+        .set("cluster-node-timeout", &NODE_TIMEOUT_MS.to_string());
     (RedisServer::with(engine, options), port)
 }
 

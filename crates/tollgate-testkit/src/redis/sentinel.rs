@@ -22,7 +22,7 @@ impl RedisSentinel {
         let (ip, port) = (primary.address.ip(), primary.address.port());
         let mut lines = format!(
             "bind 127.0.0.1\nport {}\ndir {}\nsentinel monitor main {ip} {port} 1\n\
-             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n",
+             sentinel down-after-milliseconds main 3000\nsentinel failover-timeout main 2000\n",
             address.port(),
             dir.path().display(),
         );

@@ -168,14 +168,12 @@ async fn reset(
 
 /// A word for each part of a key, as people type them.
 fn example_of(key: &KeySpec) -> String {
-    let parts = key.parts().iter();
-    let words = parts.filter_map(|part| match part {
-        KeyPart::Global => None,
-        KeyPart::User => Some(" NAME"),
-        KeyPart::ApiKey => Some(" KEY-ID"),
-        KeyPart::ClientIp { .. } => Some(" ADDRESS"),
-        KeyPart::Route => Some(" PATTERN"),
-        _ => Some(" VALUE"),
+    let words = key.worded_parts().map(|part| match part {
+        KeyPart::User => " NAME",
+        KeyPart::ApiKey => " KEY-ID",
+        KeyPart::ClientIp { .. } => " ADDRESS",
+        KeyPart::Route => " PATTERN",
+        _ => " VALUE",
     });
     words.collect()
 }
@@ -212,14 +210,12 @@ impl Admin {
             its.map(|(_, value)| value.clone()).collect()
         };
         let mut words = named("key");
-        let parts = limit.key.parts().iter();
-        let counted = parts.filter(|part| !matches!(part, KeyPart::Global));
         let (mut user, mut api_key) = (None, None);
         if let Some(id) = named("api-key").pop() {
             api_key = Some(self.api_key(id).await?);
         }
         let mut described = Vec::new();
-        for (part, word) in counted.zip(words.iter_mut()) {
+        for (part, word) in limit.key.worded_parts().zip(words.iter_mut()) {
             match part {
                 KeyPart::User => {
                     *word = self.user_id(word).await?;
@@ -237,9 +233,7 @@ impl Admin {
             }
         }
         let word_refs: Vec<&str> = words.iter().map(String::as_str).collect();
-        let parts = limit.key.parts().iter();
-        let wanted = parts.filter(|part| !matches!(part, KeyPart::Global));
-        let (wanted, found) = (wanted.count(), words.len());
+        let (wanted, found) = (limit.key.worded_parts().count(), words.len());
         let key = limit.key.key_from_words(&word_refs).ok_or_else(|| {
             let key = &limit.key;
             match wanted == found {

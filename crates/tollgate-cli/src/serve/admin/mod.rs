@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -60,6 +61,8 @@ pub(crate) struct Admin {
     pub(super) traces: MetricsText,
     pub(super) version: Arc<RulesVersion>,
     pub(super) monitor: Arc<Monitor>,
+    /// Whether everything runs that is to run.
+    pub(super) has_begun: Arc<AtomicBool>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -132,6 +135,9 @@ fn public(admin: Arc<Admin>) -> Router {
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     if *admin.stopping.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    if !admin.has_begun.load(Ordering::Acquire) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response();
     }
     // A database or a store that all gateways share must not take all of them out of a load balancer at once: whoever is known goes
     // on, and so does what is open to everybody.

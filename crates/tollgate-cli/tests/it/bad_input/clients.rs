@@ -10,7 +10,7 @@ use crate::support::launch;
 fn a_client_that_never_ends_its_head_is_cut_off_while_others_are_served() {
     let upstream = Upstream::recording();
     let rules = format!(
-        "[server]\nheader_timeout_s = 1\nread_timeout_s = 1\n[[routes]]\nmatch = \"/{{*rest}}\"\nupstream = \"{}\"\n",
+        "[server]\nheader_timeout_s = 5\nread_timeout_s = 5\n[[routes]]\nmatch = \"/{{*rest}}\"\nupstream = \"{}\"\n",
         upstream.url()
     );
     let gateway = launch().rules(&rules).start();
@@ -45,7 +45,7 @@ fn a_client_that_never_ends_its_head_is_cut_off_while_others_are_served() {
 #[test]
 fn one_address_holds_only_so_many_connections_and_others_are_served() {
     let gateway = launch()
-        .rules("[server]\nconnections_per_address_max = 10\n[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"x\" }\n")
+        .rules("[server]\nconnections_per_address_max = 10\nheader_timeout_s = 600\n[[routes]]\nmatch = \"GET /\"\nrespond = { text = \"x\" }\n")
         .start();
     let mut held: Vec<Connection> = (0..10)
         .map(|_| Connection::open(gateway.address()))

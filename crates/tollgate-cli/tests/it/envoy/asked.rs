@@ -50,7 +50,7 @@ fn a_client_of_grpc_is_told_the_limit_what_is_left_and_when_to_come_back() {
 #[test]
 fn hits_that_are_given_back_count_over_a_store_that_is_shared() {
     let redis = RedisServer::new(RedisEngine::Redis);
-    let rules = format!("[counters]\ndeadline_ms = 5000\n{RULES}");
+    let rules = format!("[counters]\ndeadline_ms = 10000\n{RULES}");
     let (launch, address) = about_to_serve(&rules);
     let gateway = launch.option("--counters", redis.url()).start();
     let mut asker = Asker::new(address);

@@ -77,7 +77,7 @@ pub(super) const LIMITS: &[Limit] = &[
 
 /// The same limits by name, and as a domain of Envoy's.
 pub(super) fn rules() -> String {
-    let mut rules = "[service]\n[counters]\ndeadline_ms = 5000\n".to_owned();
+    let mut rules = "[service]\n[counters]\ndeadline_ms = 10000\n".to_owned();
     for limit in LIMITS {
         let (name, quotas, further) = (limit.name, limit.quotas, limit.further);
         let parts = limit.parts;

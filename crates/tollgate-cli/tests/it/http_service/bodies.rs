@@ -38,7 +38,7 @@ fn a_body_in_pieces_is_read_whole_up_to_its_bound() {
 
 #[test]
 fn a_body_that_does_not_come_is_408() {
-    let rules = format!("[server]\nheader_timeout_s = 1\n{RULES}");
+    let rules = format!("[server]\nheader_timeout_s = 5\n{RULES}");
     let service = Service::start(launch().rules(&rules));
     for sent in ["", "{\"limit\":"] {
         let half = format!("{HEAD}Content-Length: 100\r\n\r\n{sent}");

@@ -46,7 +46,7 @@ quotas = [\"1 per day\"]
 ";
 
 /// What a run may take on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn service() -> (Service, Value) {
     let service = Service::start(launch().rules(RULES));
@@ -84,6 +84,7 @@ fn held(
         .current_dir(directory.path())
         .args(["-m", "schemathesis.cli", "--config-file", "checks.toml"])
         .args(["run", "openapi.json", "--no-color", "--checks", "all"])
+        .args(["--request-timeout", "120"])
         .args(["--url", &format!("http://{}", service.address)])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
         .args(["--seed", &random.below(1 << 32).to_string()])

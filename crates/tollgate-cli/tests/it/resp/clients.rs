@@ -118,7 +118,13 @@ fn the_redis_crate_asks_over_one_connection_for_many() {
                 service.address
             );
             let client = redis::Client::open(url).unwrap();
-            let connection = client.get_multiplexed_async_connection().await.unwrap();
+            let patient = redis::AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None);
+            let connection = client
+                .get_multiplexed_async_connection_with_config(&patient)
+                .await
+                .unwrap();
             let ask = |_| {
                 let mut connection = connection.clone();
                 async move {

@@ -49,7 +49,9 @@ fn an_error_keeps_the_connection_and_only_what_is_no_protocol_ends_it() {
 
 #[test]
 fn who_never_reads_stops_being_read_and_others_are_answered() {
-    let service = Service::alone();
+    // So that it is not closed meanwhile.
+    let rules = "[server]\nread_timeout_s = 3600\n[service]\n";
+    let service = Service::start(launch().rules(rules));
     let mut deaf = TcpStream::connect(service.address).unwrap();
     deaf.set_nonblocking(true).unwrap();
     // Small questions with large answers.

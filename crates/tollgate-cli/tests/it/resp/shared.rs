@@ -7,7 +7,7 @@ use tollgate_testkit::redis::{RedisEngine, RedisServer};
 use super::{Client, Service};
 use crate::support::launch;
 
-const PATIENT: &str = "[service]\n[counters]\ndeadline_ms = 5000\n[limits.per-user]\nkey = \"user\"\nquotas = [\"5 per minute\"]\n";
+const PATIENT: &str = "[service]\n[counters]\ndeadline_ms = 10000\n[limits.per-user]\nkey = \"user\"\nquotas = [\"5 per minute\"]\n";
 
 fn service(redis: &RedisServer) -> Service {
     Service::start(launch().rules(PATIENT).option("--counters", redis.url()))

@@ -64,9 +64,10 @@ fn without_the_token_nothing_is_told_and_nothing_is_counted() {
 fn whoever_guesses_is_cut_off() {
     let service = guarded();
     let mut client = service.connect();
-    for guess in 0..20 {
-        client.send(format!("AUTH guess-{guess}\r\n").as_bytes());
-    }
+    let guesses: String = (0..20)
+        .map(|guess| format!("AUTH guess-{guess}\r\n"))
+        .collect();
+    client.send(guesses.as_bytes());
     let answers = String::from_utf8(client.rest()).unwrap();
     assert_eq!(answers.matches("WRONGPASS").count(), 8);
     let mut large = service.connect();

@@ -1,10 +1,11 @@
 //! The store goes away: what requests meet, what is said of it, and how it is back.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tollgate_testkit::client::{Call, Connection};
 use tollgate_testkit::gateway::Gateway;
-use tollgate_testkit::process::{HEARD_WITHIN, eventually, free_address, within};
+use tollgate_testkit::process::{eventually, free_address, within};
 use tollgate_testkit::redis::{RedisEngine, RedisOptions, RedisServer};
 
 use super::{Shared, remaining, statuses};
@@ -13,7 +14,7 @@ use crate::support::{launch, root};
 /// Ten an hour by address, and what happens without the store.
 fn rules(on_error: &str) -> String {
     format!(
-        "[counters]\non_error = \"{on_error}\"\nnodes = 2\ndeadline_ms = 1000\n\
+        "[counters]\non_error = \"{on_error}\"\nnodes = 2\ndeadline_ms = 10000\n\
          [limits.route]\nkey = \"client-ip\"\nquotas = [\"10 per hour\"]\n\
          [[routes]]\nmatch = \"GET /\"\nlimits = [\"route\"]\nrespond = {{ text = \"hello\" }}\n\
          [[routes]]\nmatch = \"GET /free\"\nrespond = {{ text = \"free\" }}\n\
@@ -168,7 +169,9 @@ fn a_store_that_dies_under_load_costs_no_request_its_answer_and_the_limit_is_pas
             .collect();
         let stopping = Stop(&stop);
         let so_many = |count| {
-            let enough = within(HEARD_WITHIN, || passed.load(Ordering::Relaxed) >= count);
+            let enough = within(Duration::from_secs(120), || {
+                passed.load(Ordering::Relaxed) >= count
+            });
             assert!(enough, "of {count} passed {passed:?}");
         };
         so_many(200);
@@ -198,7 +201,7 @@ fn a_store_that_dies_under_load_costs_no_request_its_answer_and_the_limit_is_pas
 #[test]
 fn a_store_that_is_silent_holds_nobody_up_for_longer_than_the_deadline() {
     let mut shared = Shared::new();
-    let rules = rules("local").replace("deadline_ms = 1000", "deadline_ms = 100");
+    let rules = rules("local").replace("deadline_ms = 10000", "deadline_ms = 100");
     let gateway = shared.launch(&rules).start();
     assert_eq!(gateway.get("/").status, 200);
     shared.redis.suspend();
@@ -213,9 +216,13 @@ fn a_store_that_is_silent_holds_nobody_up_for_longer_than_the_deadline() {
     assert!((1.0..20.0).contains(&errors), "{errors}");
     shared.redis.resume();
     eventually_ready(&gateway);
-    // It has forgotten nothing. By a clock that the test holds it carries out what it was asked while it was silent.
-    let left = remaining(&gateway.get("/"), "route.hour");
-    assert!((3..=8).contains(&left), "{left}");
+    // It has forgotten nothing. By a clock that the test holds it carries out what it was asked while it was silent. An
+    // answer that comes too late tells of this gateway's own share, of which nothing is left.
+    let left = eventually("the store to answer in time", || {
+        let left = gateway.get("/left").json()["hour"]["remaining"].as_u64();
+        left.filter(|left| *left > 0)
+    });
+    assert!((4..=9).contains(&left), "{left}");
 }
 
 #[test]
@@ -282,7 +289,7 @@ fn what_is_closed_without_the_store_is_503_with_a_second_to_wait_and_what_is_ope
 fn a_gateway_starts_without_its_store_and_is_whole_when_it_comes() {
     let mut shared = Shared::new();
     shared.redis.kill();
-    let mut gateway = shared.launch(&rules("local")).start();
+    let mut gateway = shared.launch(&rules("local")).start_degraded();
     eventually_degraded(&gateway);
     let said = gateway.process().logged("WARN");
     assert_eq!(said.len(), 1, "it says so once: {said:?}");
@@ -297,7 +304,7 @@ fn a_cluster_of_which_no_node_is_known_reads_as_away_and_every_limit_says_what_h
     let url = format!("redis+cluster://{}", free_address());
     let start = |on_error: &str| {
         let launch = launch().rules(&rules(on_error));
-        launch.option("--counters", &url).start()
+        launch.option("--counters", &url).start_degraded()
     };
     let (closed, local) = (start("closed"), start("local"));
     for gateway in [&closed, &local] {

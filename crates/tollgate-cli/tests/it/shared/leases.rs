@@ -46,7 +46,6 @@ fn a_hot_key_is_paid_from_units_taken_in_advance() {
         }
     }
     assert!(metric(&gateway, "tollgate_store_units_leased_total ") >= 100);
-    assert!(metric(&gateway, "tollgate_store_round_trip_seconds_count ") < calls);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use tollgate::algorithm::Charge;
 use tollgate::decide::decide;
 use tollgate::{Check, Lease, Micros, Policy};
 
+use super::super::name::Named;
 use super::super::visits::VISITS_MAX;
 use super::super::{Near, Unspent};
 use super::{START, grant, hear, policy, said};
@@ -395,9 +396,24 @@ fn what_a_reset_has_forgotten_is_not_given_back() {
         key,
         cost: 1,
     };
-    let (ann, bob) = (check(b"ann"), check(b"bob"));
-    let near = leased(&ann, 5);
-    hear(&near, &[bob], &said(&bob, 100), &grant(5), (START, START));
+    let near = Near::default();
+    near.forget(None, &policy, b"ann");
+    // Of keys that fall into one place all are taken to be reset.
+    let is_elsewhere = |key: &&[u8]| {
+        let (tag, policy) = (None, policy.name());
+        near.resets(Named { tag, policy, key }) == 0
+    };
+    let others: [&[u8]; 4] = [b"bob", b"eve", b"kim", b"lee"];
+    let other = others.into_iter().find(is_elsewhere).unwrap();
+    for check in [check(b"ann"), check(other)] {
+        hear(
+            &near,
+            &[check],
+            &said(&check, 100),
+            &grant(5),
+            (START, START),
+        );
+    }
     let mut unspent: Vec<_> =
         std::iter::from_fn(|| near.unspent(START + Duration::from_millis(60))).collect();
     unspent.sort_by(|one, other| one.key.cmp(&other.key));

@@ -228,6 +228,7 @@ async fn units_that_were_charged_in_a_value_that_is_forgotten_are_not_spent() {
     let (url, heard) = server(CHARGED).await;
     let settings = Settings {
         deadline: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(20),
         ..Settings::default()
     };
     let store = RedisStore::connect(url.parse().unwrap(), settings).await;

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::store::RedisStore;
 
 /// Missed soon where nobody answers, and by nobody else.
-const DEADLINE: Duration = Duration::from_millis(500);
+const DEADLINE: Duration = Duration::from_secs(2);
 /// Missed by nobody.
 const PATIENT: Duration = Duration::from_secs(20);
 const SLOT: &str = "tollgate:2:p:{ann}";
@@ -19,6 +19,7 @@ const SLOT: &str = "tollgate:2:p:{ann}";
 async fn connect(url: &str, deadline: Duration) -> RedisStore {
     let settings = Settings {
         deadline,
+        connect_timeout: PATIENT,
         ..Settings::default()
     };
     let store = RedisStore::connect(url.parse().unwrap(), settings)

@@ -18,6 +18,7 @@ async fn connect(server: &RedisServer) -> RedisStore {
     // Patient, since machines that test are busy.
     let settings = Settings {
         deadline: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(20),
         ..Settings::default()
     };
     let store = RedisStore::connect(server.url().parse().unwrap(), settings).await;
@@ -101,7 +102,7 @@ async fn unspent_units_go_back_some_at_once_and_what_is_beyond_stays_here() {
     server.suspend();
     let now = shared.clock.now();
     // They were granted a while ago, and nobody has spent any since.
-    let granted_at = Micros(now.0 - 1_200_000);
+    let granted_at = Micros(now.0 - 1_050_000);
     let leases = 3 * RETURNS_MAX;
     for key in 0..leases {
         let key = key.to_string();

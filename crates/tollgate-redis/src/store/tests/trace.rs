@@ -54,6 +54,7 @@ pub(super) fn run(family: &Family<'_>) {
 pub(super) fn settings() -> Settings {
     Settings {
         deadline: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(20),
         time: Time::Caller,
         ..Settings::default()
     }

@@ -88,6 +88,7 @@ async fn asked(on_error: &str, times: usize) -> Vec<(bool, Option<u32>, u32)> {
     let mut redis = RedisServer::new(RedisEngine::Redis);
     let a_minute = Duration::from_secs(60);
     let settings = Settings::default().with_nodes(2).with_deadline(a_minute);
+    let settings = settings.with_connect_timeout(a_minute);
     let store = RedisStore::connect(redis.url().parse().unwrap(), settings);
     let fixture = fixture(
         Arc::new(store.await.unwrap()),

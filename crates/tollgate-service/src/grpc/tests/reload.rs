@@ -1,5 +1,7 @@
 //! Files that change.
 
+use std::time::Duration;
+
 use tollgate_gateway::counters::{Shared, SharedState};
 use tollgate_redis::{RedisStore, Settings};
 use tollgate_testkit::redis::{RedisEngine, RedisServer};
@@ -153,7 +155,10 @@ fn limits_that_requests_brought_are_no_newcomers_to_a_domain_that_is_read_again(
 #[tokio::test]
 async fn a_request_under_way_is_decided_under_the_version_of_the_limits_that_it_took() {
     let server = RedisServer::new(RedisEngine::Redis);
-    let store = RedisStore::connect(server.url().parse().unwrap(), Settings::default());
+    let a_minute = Duration::from_secs(60);
+    let patient = Settings::default().with_deadline(a_minute);
+    let patient = patient.with_connect_timeout(a_minute);
+    let store = RedisStore::connect(server.url().parse().unwrap(), patient);
     let store = store.await.unwrap();
     let shared = Shared::new(
         Arc::new(store.clone()),
