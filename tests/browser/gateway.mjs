@@ -43,9 +43,10 @@ export async function serve(t, rules = null) {
   });
 
   const deadline = performance.now() + START_DEADLINE_MS;
-  while (!(await accepts(port))) {
-    assert.equal(child.exitCode, null, `tollgate ended before it listened:\n${log}`);
-    assert.ok(performance.now() < deadline, `tollgate does not listen:\n${log}`);
+  const isReady = () => command(["health", "--data", data]).then(() => true, () => false);
+  while (!(await isReady())) {
+    assert.equal(child.exitCode, null, `tollgate ended before it was ready:\n${log}`);
+    assert.ok(performance.now() < deadline, `tollgate is not ready:\n${log}`);
     await Promise.race([pause(25), ended]);
   }
   return {

@@ -33,11 +33,6 @@ def listens(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def answers(path):
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
-
-
 class Shell:
     """A directory, and what was started in it. `close` ends all of it."""
 
@@ -95,9 +90,13 @@ class Shell:
         if rules:
             meant += re.findall(r'(?:listen|resp|http|grpc) = "127\.0\.0\.1:(\d+)"', rules.read_text())
         data = re.search(r"--data (\S+)", command)
-        admin = self.directory / (data[1] if data else "tollgate-data") / "admin.sock"
+        health = [str(BINARY), "health", "--data", data[1] if data else "tollgate-data"]
+
+        def is_ready():
+            return subprocess.run(health, cwd=self.directory, env=self.environment(), capture_output=True).returncode == 0
+
         end = time.monotonic() + PATIENCE_S
-        while not (answers(admin) and all(listens(int(port)) for port in meant)):
+        while not (all(listens(int(port)) for port in meant) and is_ready()):
             assert server.poll() is None and time.monotonic() < end, f"{command}: {path.read_text()}"
             time.sleep(0.05)
 

@@ -230,6 +230,7 @@ mod tests {
             let pause = pauses.next(false);
             assert!((whole / 2..=whole).contains(&pause), "{pause:?}");
         }
-        assert_eq!(pauses.next(true), FOLLOW_EVERY);
+        // With the reading itself these are the two seconds that are promised.
+        assert!(pauses.next(true) <= Duration::from_secs(1));
     }
 }

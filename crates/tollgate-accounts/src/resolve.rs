@@ -167,7 +167,7 @@ impl Accounts {
 
 fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
     let quota = row.text_or_null("quota")?;
-    let own = quota.map(|text| own_policy(&text)).transpose()?;
+    let own = quota.map(|text| read_own_policy(&text)).transpose()?;
     Ok(Identity {
         user: UserId::from(row.text("user_id")?),
         name: Some(row.text("name")?.into()),
@@ -190,7 +190,7 @@ fn of_key(row: &AnyRow) -> sqlx::Result<Identity> {
     })
 }
 
-fn own_policy(quota: &str) -> sqlx::Result<Policy> {
+fn read_own_policy(quota: &str) -> sqlx::Result<Policy> {
     own_quota::own_policy(own_quota::read(quota)?)
         .map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tollgate_accounts::{Accounts, KeyId, Label, UserId};
 
-/// How long names are waited for: a database that hangs gives no error.
+/// How long names are waited for: a database that hangs gives no error. As long as for a connection to it.
 const NAMES_MAX: Duration = Duration::from_secs(2);
 
 /// What these users and keys are called, by their ids; none where the database does not say so soon.

@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The session cookie's name over https: one that no other site and no plain connection can set.
 pub const SESSION_COOKIE_SECURE: &str = "__Host-session";
-/// Its name over plain http.
+/// The session cookie's name over plain http.
 pub const SESSION_COOKIE: &str = "session";
 
 pub(crate) fn is_session_cookie(name: &str) -> bool {

@@ -323,7 +323,7 @@ impl Metrics {
                 .name()
                 .rsplit_once('.')
                 .map_or("", |(limit, _)| limit);
-            if route.limits.iter().any(|charged| charged.name == limit) {
+            if route.charges(limit) {
                 let labels = DecisionLabels {
                     policy: format!("{limit}.other"),
                     outcome: OUTCOMES[outcome],

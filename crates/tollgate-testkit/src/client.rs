@@ -11,7 +11,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::wire::{Framing, Head};
 
-/// A peer that is silent for so long has failed the test. Beside a build a password takes long to hash: it gives way.
+/// A peer that is silent for so long has failed the test. Hashing a password takes long beside a build: it
+/// gives way to it.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// One request.

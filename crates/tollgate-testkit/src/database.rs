@@ -92,8 +92,8 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// MariaDB's are small and go with the server; dropping one would wait for connections that the test still has. So
-    /// does PostgreSQL's that cannot be dropped because somebody is slow to leave it.
+    /// MariaDB's are small and go with the server; dropping one would wait for connections that the test still has. One
+    /// of PostgreSQL that somebody is slow to leave is left to its server, too.
     fn drop(&mut self) {
         if self.engine == Engine::Postgres && !std::thread::panicking() {
             let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);

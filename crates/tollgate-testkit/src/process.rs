@@ -10,12 +10,12 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How often something that another process does is looked for, and how many times at most: two minutes. Only what
-/// fails waits for so long, and on a machine that is busy with something else nothing must.
+/// fails takes so long; a busy machine fails nothing.
 const ATTEMPT: Duration = Duration::from_millis(10);
 const ATTEMPTS_MAX: u32 = 12_000;
 
 /// A free port of 127.0.0.1, below those that the system gives to outgoing connections, and given to nobody else: while
-/// this process lives it holds the port of this number for datagrams, and so do other processes that test.
+/// this process lives it holds the port of this number for datagrams, and other processes of tests do the same.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
@@ -46,8 +46,8 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     panic!("waited in vain: {what}");
 }
 
-/// How long a test waits for one process to hear of what another has changed. They read every second, and two seconds are
-/// promised; on a machine that stands still for a moment that is no fault of theirs.
+/// How long a test waits for one process to hear of what another has changed. They read every second, which a test of
+/// `tollgate-accounts` holds; how long a busy machine takes is no fault of theirs.
 pub const HEARD_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whether `holds` comes to hold within `limit`.
@@ -112,15 +112,20 @@ pub struct Process {
 
 impl Process {
     /// Starts it. Of the environment it sees no variable that a gateway reads, and that `command` did not set.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_into(command, Stdio::piped())
+    }
+
+    /// The same with its standard output elsewhere.
+    pub fn spawn_into(mut command: Command, stdout: impl Into<Stdio>) -> Self {
         let name = format!("{command:?}");
         let mut child = hermetic(&mut command)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let stdout = Output::collect(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map(Output::collect).unwrap_or_default();
         let stderr = Output::collect(child.stderr.take().unwrap());
         Process {
             child,

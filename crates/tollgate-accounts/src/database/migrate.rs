@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{AnyConnection, ConnectOptions, Connection, Executor};
-use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio::time::{Instant, error::Elapsed, sleep, timeout};
 
 use super::Columns;
 use super::dialect::Dialect;
@@ -16,8 +16,8 @@ use super::location::{Location, make_dir};
 use crate::error::OpenError;
 
 /// Another process that prepares a new file at the same moment can make an attempt fail; a later one finds its work
-/// done, also where each change of a slow disk takes a while. A file that is broken is said to be a second later.
-const ATTEMPTS: usize = 20;
+/// done. For so long attempts are made, so long it takes until a broken file is told.
+const ATTEMPTS_MAX: Duration = Duration::from_secs(2);
 
 const LOCKED: &str = "another process has been bringing the tables up to date for a minute";
 
@@ -59,7 +59,8 @@ pub(super) async fn prepare(location: &Location) -> Result<Migrated, OpenError> 
     location.prepare()?;
     let (options, dialect) = (location.options()?, location.dialect());
     if dialect.opens_alone() {
-        for _ in 1..ATTEMPTS {
+        let end = Instant::now() + ATTEMPTS_MAX;
+        while Instant::now() < end {
             if let Ok(migrated) = attempt(&options, dialect).await {
                 return Ok(migrated);
             }

@@ -137,8 +137,8 @@ pub(crate) fn in_force(
     Some((quotas.join("; "), overridden.counts_apart))
 }
 
-/// Makes the connections that eight who ask at once need: each of them waits two seconds at most, in which a busy machine
-/// does not make as many.
+/// Makes connections until eight who ask at once are served in time: each of them waits for one for two seconds at most,
+/// in which a busy machine does not make as many.
 pub(crate) async fn connect(accounts: &Accounts) {
     let mut are_there = false;
     while !are_there {

@@ -116,12 +116,7 @@ impl Builtins {
     /// The first route that charges a limit.
     fn charging_route(&self, limit: &Limit) -> Option<&str> {
         let mut routes = self.rules.routes.routes().iter();
-        let route = routes.find(|route| {
-            route
-                .limits
-                .iter()
-                .any(|charged| charged.name == limit.name)
-        });
+        let route = routes.find(|route| route.charges(&limit.name));
         route.map(|route| &*route.name)
     }
 }

@@ -105,7 +105,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
     });
 
     let (stop, stopping) = watch::channel(false);
-    let has_begun = Arc::new(AtomicBool::new(false));
+    let is_complete = Arc::new(AtomicBool::new(false));
     let monitor = Monitor::start(
         Arc::clone(&gateway),
         accounts.clone(),
@@ -136,7 +136,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
         traces: traces.metrics(),
         version,
         monitor,
-        has_begun: Arc::clone(&has_begun),
+        is_complete: Arc::clone(&is_complete),
         stopping: stopping.clone(),
     });
     if let (Some(accounts), Some(builtins)) = (&accounts, builtins) {
@@ -177,7 +177,7 @@ async fn run(args: ServeArgs, chosen: rules::Chosen) -> Result<(), Failure> {
             let of_service = sockets.serve(service, &rules, &stopping);
             threads.extend(of_service.map_err(cannot_start)?);
         }
-        has_begun.store(true, Ordering::Release);
+        is_complete.store(true, Ordering::Release);
         Ok(())
     };
     let started = started.await;

@@ -201,7 +201,7 @@ fn known_keys_go_on_for_the_stated_time_while_the_network_is_cut(engine: Engine)
     pass(200, &mut connection);
     assert_eq!(gateway.call(&ann.get("/known")).status, 200);
     gateway.advance(1.0);
-    let unsure = within(Duration::from_secs(10), || {
+    let unsure = within(HEARD_WITHIN, || {
         match key.get("/known").over(&mut connection).status {
             200 => {
                 made += 1;
@@ -258,10 +258,7 @@ fn nobody_who_is_known_notices_a_network_that_swallows_everything(engine: Engine
     let heard = within(HEARD_WITHIN, || {
         gateway.call(&revoked.get("/known")).status == 401
     });
-    assert!(
-        heard,
-        "two seconds after healing the revoked key still passes"
-    );
+    assert!(heard, "the revoked key still passes");
     assert_eq!(gateway.call(&kept.get("/known")).status, 200);
     eventually_ready(&gateway);
     log_in(&gateway, "ann");

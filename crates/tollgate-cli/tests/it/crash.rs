@@ -148,7 +148,8 @@ fn killed_again_and_again(rounds: u64, launch: impl Fn(&DataDir) -> Launch) {
     }
 }
 
-/// What was said until this many things were acknowledged, and up to some milliseconds more had passed.
+/// What was said until this many things were acknowledged, and up to some milliseconds more had passed, or all newcomers
+/// had ended.
 fn told_until_some_moment(heard: &Receiver<Said>, random: &mut Random) -> Vec<Said> {
     let (count, more) = (random.between(1, 24), random.below(60_000));
     let mut told: Vec<Said> = Vec::new();

@@ -90,7 +90,7 @@ fn a_key_revoked_on_one_gateway_is_refused_by_the_other_within_two_seconds(engin
         one.advance(1.0);
         one.call(&revoked.get("/limit")).status == 401
     });
-    assert!(heard, "two seconds later the revoked key still passes");
+    assert!(heard, "the revoked key still passes");
     for gateway in [&one, &two] {
         gateway.advance(1.0);
         assert_eq!(gateway.call(&kept.get("/limit")).status, 200);
@@ -140,7 +140,7 @@ fn a_token_holds_at_every_gateway_that_shares_its_keys_until_they_are_rotated(en
     assert!(rotated.stdout.contains("all gateways"), "{rotated:?}");
     for gateway in [&one, &two] {
         let heard = within(HEARD_WITHIN, || gateway.call(&look).status == 403);
-        assert!(heard, "two seconds later the old key is still believed");
+        assert!(heard, "the old key is still believed");
     }
     let again = log_in(&two, "ann").get("/see_remaining_limits");
     assert_eq!(one.call(&again).status, 200);

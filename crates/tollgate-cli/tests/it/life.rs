@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tollgate_testkit::client::{Call, Connection};
 use tollgate_testkit::gateway::{DataDir, START};
-use tollgate_testkit::process::{eventually, free_address};
+use tollgate_testkit::process::{Process, eventually, free_address};
 use tollgate_testkit::upstream::Upstream;
 
 use crate::support::{binary, credentials, join, launch, new_key, preset, rate_limit, statuses};
@@ -16,47 +16,44 @@ use crate::support::{binary, credentials, join, launch, new_key, preset, rate_li
 #[test]
 fn a_gateway_answers_before_it_is_ready_and_is_ready_when_all_is_done_that_a_start_does() {
     const PART: usize = 4_096;
-    // The last thing is what it says, into a pipe that is full: nobody reads it yet.
-    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    // The demo key is shown in a pipe that is full: nobody reads it yet.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let stdout = writer.try_clone().unwrap();
     let (address, data, parts) = (free_address(), DataDir::new(), AtomicUsize::new(0));
+    let (data, parts) = (data.path(), &parts);
     let mut command = Command::new(binary());
     command
-        .args(["serve", "--preset", "hourly-module", "--listen"])
-        .arg(address.to_string())
-        .arg("--data")
-        .arg(data.path())
-        .stdout(writer.try_clone().unwrap());
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while parts.load(Ordering::Relaxed) < 32 {
-                writer.write_all(&[b'.'; PART]).unwrap();
+        .args(["serve", "--preset", "per-api-key"])
+        .args(["--listen", &address.to_string(), "--data"])
+        .arg(data);
+    std::thread::scope(move |scope| {
+        scope.spawn(move || {
+            while writer.write_all(&[b'.'; PART]).is_ok() && parts.load(Ordering::Relaxed) < 64 {
                 parts.fetch_add(1, Ordering::Relaxed);
             }
-            drop(writer);
         });
+        let mut written = 0;
         eventually("the pipe to be full", || {
-            (parts.load(Ordering::Relaxed) == 65_536 / PART).then_some(())
+            let before = std::mem::replace(&mut written, parts.load(Ordering::Relaxed));
+            (before == written && written > 0).then_some(())
         });
-        let mut gateway = command.spawn().unwrap();
-        let ready = || {
-            let admin = data.path().join("admin.sock");
-            let mut admin = Connection::unix(&admin).ok()?;
+        let gateway = Process::spawn_into(command, stdout);
+        let readiness = || {
+            let mut admin = Connection::unix(&data.join("admin.sock")).ok()?;
             let answer = Call::get("/readyz").over(&mut admin);
             Some((answer.status, answer.text()))
         };
-        let starting = eventually("its health to be told", ready);
+        let starting = eventually("its health to be told", readiness);
         assert_eq!(starting, (503, "starting\n".to_owned()));
-        assert_eq!(Call::get("/").send(address).status, 200);
-        assert_eq!(ready().unwrap().0, 503);
-        drop(command);
-        let reading = scope.spawn(move || std::io::read_to_string(&mut reader));
+        assert_eq!(Call::get("/limit").send(address).status, 401);
+        assert_eq!(readiness(), Some(starting));
+        let reading = scope.spawn(move || std::io::read_to_string(reader));
         eventually("it to be ready", || {
-            (ready()? == (200, "ready\n".to_owned())).then_some(())
+            (readiness()? == (200, "ready\n".to_owned())).then_some(())
         });
-        gateway.kill().unwrap();
-        gateway.wait().unwrap();
+        drop(gateway);
         let said = reading.join().unwrap().unwrap();
-        assert!(said.contains("Tollgate listens on"), "{said}");
+        assert!(said.contains("X-API-Key: tg_"), "{said}");
     });
 }
 

@@ -230,19 +230,24 @@ pub(crate) fn certificates(directory: &Path) {
     }
 }
 
-/// The files of an example that is run, with these words of them in the place of others: for a machine that is busy.
+/// A copy of an example with some words replaced, so that a busy machine does not change what it does.
 pub(crate) fn patient(example: &str, replaced: &[(&str, &str)]) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
+    let mut found = Vec::new();
     for file in std::fs::read_dir(root().join("examples").join(example)).unwrap() {
         let from = file.unwrap().path();
         let to = copy.path().join(from.file_name().unwrap());
         // With the permission to run it.
         std::fs::copy(&from, &to).unwrap();
-        let text = std::fs::read_to_string(&from).unwrap();
-        let text = replaced
-            .iter()
-            .fold(text, |text, (words, others)| text.replace(words, others));
+        let mut text = std::fs::read_to_string(&from).unwrap();
+        for (words, others) in replaced {
+            found.extend(text.contains(words).then_some(*words));
+            text = text.replace(words, others);
+        }
         std::fs::write(&to, text).unwrap();
+    }
+    for (words, _) in replaced {
+        assert!(found.contains(words), "`{words}` is nowhere in {example}");
     }
     copy
 }

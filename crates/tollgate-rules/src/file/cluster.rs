@@ -43,7 +43,5 @@ pub(super) fn keys_are_together(
 
 /// The part that says on which server a key is; `None` for the one key of everybody.
 fn begins_with(key: &KeySpec) -> Option<&KeyPart> {
-    key.parts()
-        .iter()
-        .find(|part| !matches!(part, KeyPart::Global))
+    key.worded_parts().next()
 }

@@ -57,7 +57,8 @@ fn read(counted: Option<u64>) -> u64 {
         return boot::micros();
     }
     let (mut ticks, mut micros, mut took) = reading();
-    // A thread that was interrupted in between looks once more: what it would count from this would lag behind.
+    // A thread that was interrupted in between looks once more: what it would count from this would lag behind. Who is
+    // interrupted again lags, for a millisecond at most.
     if took > READING_TICKS_MAX {
         (ticks, micros, took) = reading();
     }

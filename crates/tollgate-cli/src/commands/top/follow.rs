@@ -93,16 +93,18 @@ async fn tables(
             changed = order.changed() => if changed.is_err() { return },
         }
         let wanted = *order.borrow_and_update();
-        let callers = asked
-            .callers(wanted)
-            .await
-            .and_then(|callers| Asked::table(&callers));
-        let heavy = asked.heavy().await.and_then(|heavy| Asked::table(&heavy));
-        let heard = [callers.map(Update::Callers), heavy.map(Update::Heavy)];
-        for update in heard.into_iter().flatten() {
-            if updates.send(update).await.is_err() {
-                return;
-            }
+        let callers = asked.callers(wanted).await;
+        if let Ok(callers) = callers.and_then(|callers| Asked::table(&callers))
+            && updates.send(Update::Callers(callers)).await.is_err()
+        {
+            return;
+        }
+        // Behind the callers, since it may wait for names.
+        let heavy = asked.heavy().await;
+        if let Ok(heavy) = heavy.and_then(|heavy| Asked::table(&heavy))
+            && updates.send(Update::Heavy(heavy)).await.is_err()
+        {
+            return;
         }
     }
 }

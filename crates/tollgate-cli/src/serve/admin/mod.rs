@@ -61,8 +61,8 @@ pub(crate) struct Admin {
     pub(super) traces: MetricsText,
     pub(super) version: Arc<RulesVersion>,
     pub(super) monitor: Arc<Monitor>,
-    /// Whether everything runs that is to run.
-    pub(super) has_begun: Arc<AtomicBool>,
+    /// Whether the start is complete: all services listen, and the demo key is made.
+    pub(super) is_complete: Arc<AtomicBool>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -136,7 +136,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     if *admin.stopping.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
-    if !admin.has_begun.load(Ordering::Acquire) {
+    if !admin.is_complete.load(Ordering::Acquire) {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response();
     }
     // A database or a store that all gateways share must not take all of them out of a load balancer at once: whoever is known goes

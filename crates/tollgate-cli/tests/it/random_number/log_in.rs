@@ -152,7 +152,7 @@ fn a_log_out_is_heard_of_by_every_other_node_within_two_seconds() {
     );
     for call in &calls {
         let heard = within(HEARD_WITHIN, || second.call(call).status == 403);
-        assert!(heard, "two seconds later the other node still believes it");
+        assert!(heard, "the other node still believes it");
         assert_eq!(second.call(call).json()["type"], BAD_CREDENTIALS);
     }
 }

@@ -170,7 +170,7 @@ fn a_user_who_changes_plans_has_the_new_ones_quotas_at_once_also_beside_a_gatewa
         id: String::new(),
         secret: made.stdout.trim().to_owned(),
     };
-    // The last change of all: who has heard of it has heard of the others, and forgets nothing that it was told since.
+    // The last change of all. Changes are heard in their order: who knows this one will not forget ann because of another.
     plan("large", "12 per day");
     let call = ann.get("/limit");
     let passing = |count| {
@@ -182,6 +182,7 @@ fn a_user_who_changes_plans_has_the_new_ones_quotas_at_once_also_beside_a_gatewa
         let policy = answer.field("ratelimit-policy").unwrap_or_default();
         policy.contains("q=12").then_some(())
     });
+    // It knows her plan from now on, also without its database.
     gateways[1].call(&call);
     ok(hears, &["limit", "reset", "per-user", "ann"]);
     relay.mute();

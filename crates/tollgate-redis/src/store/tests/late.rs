@@ -34,7 +34,7 @@ async fn connect(url: &str, deadline: Duration) -> RedisStore {
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..4_000 {
+    for _ in 0..24_000 {
         if holds() {
             return;
         }

@@ -32,7 +32,7 @@ fn policy() -> Arc<Policy> {
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..4_000 {
+    for _ in 0..24_000 {
         if holds() {
             return;
         }
